@@ -1,0 +1,117 @@
+//! Opening a connection: within a time, with its options set before the first byte.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+};
+
+use crate::wait::{Deadline, Interrupt, wait};
+use crate::{Congestion, Error, Options};
+
+/// Connects to the first of `addresses` that answers; all of them share the connect timeout. The
+/// stream is non-blocking.
+pub(crate) fn open(
+    addresses: impl Iterator<Item = SocketAddr>,
+    options: &Options,
+    interrupt: Option<&Interrupt>,
+) -> Result<(TcpStream, SocketAddr), Error> {
+    let deadline = Deadline::after(Some(options.connect_timeout));
+    let mut last_error = None;
+    for address in addresses {
+        match open_one(address, options, deadline, interrupt) {
+            Ok(stream) => {
+                set_congestion(&stream, address, &options.congestion)?;
+                return Ok((stream, address));
+            }
+            Err(error @ Error::Connect(_)) => last_error = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last_error.unwrap_or_else(|| {
+        Error::Connect(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        ))
+    }))
+}
+
+fn open_one(
+    address: SocketAddr,
+    options: &Options,
+    deadline: Deadline,
+    interrupt: Option<&Interrupt>,
+) -> Result<TcpStream, Error> {
+    let family = if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(family, SockType::Stream, flags, None).map_err(connect_error)?;
+    if let Some(bytes) = options.receive_buffer {
+        // The window scale is agreed on while connecting (tcp(7)): later would be too late.
+        setsockopt(&fd, sockopt::RcvBuf, &bytes).map_err(connect_error)?;
+    }
+    let connecting = connect(fd.as_raw_fd(), &SockaddrStorage::from(address));
+    let stream = TcpStream::from(fd);
+    match connecting {
+        Ok(()) => {}
+        Err(Errno::EINPROGRESS) => {
+            wait(stream.as_fd(), PollFlags::POLLOUT, deadline, interrupt)
+                .map_err(connect_timeout)?;
+            match stream.take_error().map_err(Error::Connect)? {
+                None => {}
+                Some(error) => return Err(Error::Connect(error)),
+            }
+        }
+        Err(errno) => return Err(connect_error(errno)),
+    }
+    stream.set_nodelay(true).map_err(Error::Connect)?;
+    Ok(stream)
+}
+
+fn connect_error(errno: Errno) -> Error {
+    Error::Connect(io::Error::from(errno))
+}
+
+fn connect_timeout(error: Error) -> Error {
+    match error {
+        Error::Timeout(limit) => Error::ConnectTimeout(limit),
+        other => other,
+    }
+}
+
+fn set_congestion(
+    stream: &TcpStream,
+    peer: SocketAddr,
+    congestion: &Congestion,
+) -> Result<(), Error> {
+    let set = |name: &str| setsockopt(stream, sockopt::TcpCongestion, &OsString::from(name));
+    match congestion {
+        Congestion::System => Ok(()),
+        Congestion::Auto => {
+            if is_local(stream, peer) {
+                // Only a matter of speed: a kernel without reno works all the same.
+                let _ = set("reno");
+            }
+            Ok(())
+        }
+        Congestion::Named(name) => set(name).map_err(|errno| Error::Congestion {
+            name: name.clone(),
+            source: io::Error::from(errno),
+        }),
+    }
+}
+
+/// Whether the connection runs over the loopback interface: so it does also between a machine and
+/// its own outward address.
+fn is_local(stream: &TcpStream, peer: SocketAddr) -> bool {
+    let own = stream.local_addr().map(|own| own.ip());
+    peer.ip().to_canonical().is_loopback() || own.is_ok_and(|own| own == peer.ip())
+}

@@ -1,0 +1,367 @@
+//! One connection to a server and the operations it carries, one after another.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use proto::reply::Reply;
+use proto::request::encode_head;
+use proto::{FileName, Terminator, Verb};
+
+use crate::exchange::{BodySent, Content, Exchange};
+use crate::socket::Socket;
+use crate::wait::{Deadline, Interrupt};
+use crate::{Error, connect};
+
+/// Which congestion control the sending side of a connection uses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Congestion {
+    /// `reno` when the peer is on the loopback interface (a pacing default such as BBR halves loopback),
+    /// the system's choice otherwise.
+    #[default]
+    Auto,
+    /// The system's choice.
+    System,
+    /// A name the kernel knows.
+    Named(String),
+}
+
+/// How to connect and how long to wait.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// For the connection itself.
+    pub connect_timeout: Duration,
+    /// For one whole operation, from its first byte sent to the last received; none for no limit.
+    pub operation_timeout: Option<Duration>,
+    /// The longest time in which no byte moves in either direction.
+    pub idle_timeout: Duration,
+    /// How requests end. With [`Terminator::None`] the server decides by itself where a request ends,
+    /// for instance by the silence after it; ours does so only where told to, and never for an upload
+    /// (it answers one after its deadline, and stores nothing), but servers exist that take them.
+    pub terminator: Terminator,
+    /// The sender's congestion control.
+    pub congestion: Congestion,
+    /// The receive buffer in bytes, set before connecting; none leaves the kernel's tuning alone.
+    pub receive_buffer: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            operation_timeout: None,
+            idle_timeout: Duration::from_secs(60),
+            terminator: Terminator::Crlf,
+            congestion: Congestion::Auto,
+            receive_buffer: None,
+        }
+    }
+}
+
+/// Watches one operation. Every method may be left as it is.
+pub trait Observer {
+    /// The first byte of the reply has arrived.
+    fn first_byte(&mut self) {}
+    /// So many decoded content bytes have been sent or received in all.
+    fn content(&mut self, _total: u64) {}
+}
+
+impl Observer for () {}
+
+/// A finished listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The names, as the server gave them.
+    pub names: Vec<String>,
+    /// The server cut the list.
+    pub truncated: bool,
+    /// Bytes of the reply's JSON.
+    pub json_len: u64,
+}
+
+/// A finished download.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// Content bytes received.
+    pub size: u64,
+    /// CRC-32 (ISO-HDLC) of what was received.
+    pub crc32: u32,
+    /// The server sent a size or checksum, and it agreed. (If it had not: [`Error::Mismatch`].)
+    pub verified: bool,
+}
+
+/// A finished upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Content bytes sent.
+    pub size: u64,
+    /// CRC-32 (ISO-HDLC) of what was sent.
+    pub crc32: u32,
+    /// The server answered with a checksum of what it stored, and it agreed.
+    pub verified: bool,
+    /// The server's confirmation.
+    pub message: String,
+}
+
+/// A connection to a server. Operations follow one another; after an error that leaves it unclear where
+/// the next reply would begin, every further one returns [`Error::Unusable`].
+#[derive(Debug)]
+pub struct Connection {
+    peer: SocketAddr,
+    terminator: Terminator,
+    operation_timeout: Option<Duration>,
+    state: State,
+    /// An operation has been carried out: the server may have closed since.
+    used: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Box<Exchange>),
+    /// Closed by this side, and why.
+    Closed(&'static str),
+}
+
+impl Connection {
+    /// Connects to the first of the addresses that answers.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::ConnectTimeout`] or [`Error::Congestion`].
+    pub fn connect(server: impl ToSocketAddrs, options: &Options) -> Result<Self, Error> {
+        Self::open(server, options, None)
+    }
+
+    /// Like [`Connection::connect`]; `interrupt` ends this call and every operation on the connection.
+    ///
+    /// # Errors
+    /// As for [`Connection::connect`], and [`Error::Interrupted`].
+    pub fn connect_interruptible(
+        server: impl ToSocketAddrs,
+        options: &Options,
+        interrupt: Interrupt,
+    ) -> Result<Self, Error> {
+        Self::open(server, options, Some(interrupt))
+    }
+
+    fn open(
+        server: impl ToSocketAddrs,
+        options: &Options,
+        interrupt: Option<Interrupt>,
+    ) -> Result<Self, Error> {
+        let addresses = server.to_socket_addrs().map_err(|source| Error::Resolve {
+            host: "the server's address".to_owned(),
+            source,
+        })?;
+        let (stream, peer) = connect::open(addresses, options, interrupt.as_ref())?;
+        let socket = Socket::new(stream, options.idle_timeout, interrupt);
+        Ok(Self {
+            peer,
+            terminator: options.terminator,
+            operation_timeout: options.operation_timeout,
+            state: State::Open(Box::new(Exchange::new(socket))),
+            used: false,
+        })
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether the connection can carry another operation, as far as is known. Waits at most `grace` for
+    /// the server to close: many close after each reply, a moment later, and what is sent in that moment
+    /// is lost.
+    #[must_use]
+    pub fn is_usable(&self, grace: Duration) -> bool {
+        match &self.state {
+            State::Closed(_) => false,
+            State::Open(exchange) if grace.is_zero() => !exchange.has_heard(),
+            State::Open(exchange) => !exchange.hears_within(grace),
+        }
+    }
+
+    /// The names of the files on the server.
+    ///
+    /// # Errors
+    /// Any [`Error`] but those of connecting.
+    pub fn list(&mut self, observer: &mut dyn Observer) -> Result<Listing, Error> {
+        let result = self.request(Verb::List, None, &mut Content::ignored(observer));
+        let result = result.and_then(|reply| match reply.names {
+            Some(names) => Ok(Listing {
+                names,
+                truncated: reply.truncated,
+                json_len: reply.json_len,
+            }),
+            None => Err(unexpected("it has no list of names in 'data'")),
+        });
+        self.settle(result)
+    }
+
+    /// Downloads `name` into `sink`. What `sink` got is worth nothing unless this returns `Ok`.
+    ///
+    /// # Errors
+    /// Any [`Error`] but those of connecting.
+    pub fn get(
+        &mut self,
+        name: &FileName,
+        sink: &mut dyn Write,
+        observer: &mut dyn Observer,
+    ) -> Result<Download, Error> {
+        let mut content = Content::into(sink, observer);
+        let result = self.request(Verb::Get, Some(name), &mut content);
+        let result = result.and_then(|reply| match reply.has_content {
+            true => {
+                let (size, crc32) = content.finish()?;
+                agree("received", size, crc32, &reply)?;
+                let verified = reply.size.is_some() || reply.crc32.is_some();
+                Ok(Download {
+                    size,
+                    crc32,
+                    verified,
+                })
+            }
+            false => Err(unexpected("it says OK, but has no content in 'data_file'")),
+        });
+        self.settle(result)
+    }
+
+    /// Uploads all of `source` as `name`. When the server refuses before all is sent, sending stops, and
+    /// the connection with it.
+    ///
+    /// # Errors
+    /// Any [`Error`] but those of connecting. After [`Error::Timeout`], [`Error::Reset`] and [`Error::Eof`]
+    /// it is not known whether the file was stored ([`Error::leaves_fate_unknown`]).
+    pub fn upload(
+        &mut self,
+        name: &FileName,
+        source: &mut dyn Read,
+        observer: &mut dyn Observer,
+    ) -> Result<Upload, Error> {
+        let mut head = Vec::new();
+        encode_head(&mut head, Verb::Upload, Some(name));
+        let deadline = Deadline::after(self.operation_timeout);
+        let terminator = self.terminator.as_bytes();
+        let (body, reply) = match self.exchange() {
+            Ok(exchange) => exchange.upload(&head, source, terminator, observer, deadline),
+            Err(error) => return Err(error),
+        };
+        let is_complete = body.is_some_and(|body| body.complete);
+        let result = reply.and_then(accept).and_then(|reply| match body {
+            Some(BodySent {
+                size,
+                crc32,
+                complete: true,
+            }) => {
+                agree("sent", size, crc32, &reply)?;
+                let verified = reply.crc32.is_some();
+                Ok(Upload {
+                    size,
+                    crc32,
+                    verified,
+                    message: reply.message.unwrap_or_default(),
+                })
+            }
+            _ => Err(unexpected("it says OK before all of the content was sent")),
+        });
+        if !is_complete {
+            self.abort("an upload ended before all of it was sent");
+        }
+        self.settle(result)
+    }
+
+    /// Deletes `name` and returns the server's confirmation.
+    ///
+    /// # Errors
+    /// Any [`Error`] but those of connecting. As for an upload it may be unknown whether it was done.
+    pub fn delete(&mut self, name: &FileName) -> Result<String, Error> {
+        let result = self.request(Verb::Delete, Some(name), &mut Content::ignored(&mut ()));
+        let result = result.map(|reply| reply.message.unwrap_or_default());
+        self.settle(result)
+    }
+
+    /// A request without a body, and the reply to it if that says OK.
+    fn request(
+        &mut self,
+        verb: Verb,
+        name: Option<&FileName>,
+        content: &mut Content<'_>,
+    ) -> Result<Reply, Error> {
+        let mut line = Vec::new();
+        encode_head(&mut line, verb, name);
+        line.extend_from_slice(self.terminator.as_bytes());
+        let deadline = Deadline::after(self.operation_timeout);
+        self.exchange()?
+            .request(&line, content, deadline)
+            .and_then(accept)
+    }
+
+    /// What carries the next operation. A connection that has been idle is looked at first: as long as
+    /// nothing was sent, the caller can connect anew without harm.
+    fn exchange(&mut self) -> Result<&mut Exchange, Error> {
+        if self.used && !self.is_usable(Duration::ZERO) && matches!(self.state, State::Open(_)) {
+            self.state = State::Closed("the server has closed it, or spoke without being asked");
+        }
+        self.used = true;
+        match &mut self.state {
+            State::Open(exchange) => Ok(exchange),
+            State::Closed(reason) => Err(Error::Unusable(reason)),
+        }
+    }
+
+    /// Closes the connection if nothing can follow on it.
+    fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        let reason = match (&result, &self.state) {
+            (Err(error), State::Open(_)) if !error.keeps_connection() => {
+                Some("an earlier operation on it failed")
+            }
+            (_, State::Open(exchange)) if exchange.is_out_of_step() => {
+                Some("the server sent more than its reply")
+            }
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.state = State::Closed(reason);
+        }
+        result
+    }
+
+    fn abort(&mut self, reason: &'static str) {
+        match std::mem::replace(&mut self.state, State::Closed(reason)) {
+            State::Open(exchange) => exchange.abort(),
+            closed @ State::Closed(_) => self.state = closed,
+        }
+    }
+}
+
+fn accept(reply: Reply) -> Result<Reply, Error> {
+    match reply.ok {
+        true => Ok(reply),
+        false => {
+            let message = reply
+                .message
+                .unwrap_or_else(|| "the server gave no reason".to_owned());
+            Err(Error::Refused {
+                code: reply.code,
+                message,
+            })
+        }
+    }
+}
+
+/// Compares what this side counted with what the server says, as far as it does.
+fn agree(moved: &str, size: u64, crc32: u32, reply: &Reply) -> Result<(), Error> {
+    match (reply.size, reply.crc32) {
+        (Some(theirs), _) if theirs != size => Err(Error::Mismatch(format!(
+            "{size} bytes {moved}, but the server says {theirs}"
+        ))),
+        (_, Some(theirs)) if theirs != crc32 => Err(Error::Mismatch(format!(
+            "CRC-32 {crc32:08x} {moved}, but the server says {theirs:08x}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn unexpected(what: &str) -> Error {
+    Error::Unexpected(what.to_owned())
+}

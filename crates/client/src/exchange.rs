@@ -1,0 +1,283 @@
+//! One request and its reply on a socket: sending a head or a streamed body, reading a streamed reply.
+
+use std::io::{ErrorKind, Read, Write};
+use std::time::Duration;
+
+use proto::base64::Encoder;
+use proto::reply::{Reply, ReplyDecoder};
+
+use crate::socket::{Sent, Socket};
+use crate::wait::Deadline;
+use crate::{Error, Observer};
+
+/// One receive. Pieces over 1 MiB leave the processor's cache and halve the codec's speed.
+const RECEIVE_LEN: usize = 256 << 10;
+
+/// Decoded content gathers here, for fewer and larger writes.
+const CONTENT_LEN: usize = 256 << 10;
+
+/// A receive shorter than this says that the wire is slow: content is then passed on at once.
+const SHORT_RECEIVE_LEN: usize = 32 << 10;
+
+/// One piece of an upload: a whole number of threes, so that only the last piece is padded.
+const RAW_LEN: usize = 96 << 10;
+
+/// Such a piece encoded, with room for a head before it and the last group and a terminator after it:
+/// a small upload leaves in one packet.
+const ENCODED_LEN: usize = proto::limits::HEAD_LEN_MAX + RAW_LEN / 3 * 4 + 8;
+
+/// What was sent of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodySent {
+    pub(crate) size: u64,
+    pub(crate) crc32: u32,
+    /// Up to and including the terminator. If not, the peer has spoken before.
+    pub(crate) complete: bool,
+}
+
+/// Where a reply's content goes, and what has gone there.
+pub(crate) struct Content<'a> {
+    sink: Option<&'a mut dyn Write>,
+    observer: &'a mut dyn Observer,
+    size: u64,
+    crc32: crc32fast::Hasher,
+}
+
+impl<'a> Content<'a> {
+    pub(crate) fn into(sink: &'a mut dyn Write, observer: &'a mut dyn Observer) -> Self {
+        Self {
+            sink: Some(sink),
+            observer,
+            size: 0,
+            crc32: crc32fast::Hasher::new(),
+        }
+    }
+
+    /// For requests whose reply has none.
+    pub(crate) fn ignored(observer: &'a mut dyn Observer) -> Self {
+        Self {
+            sink: None,
+            observer,
+            size: 0,
+            crc32: crc32fast::Hasher::new(),
+        }
+    }
+
+    /// The size and checksum of all content.
+    pub(crate) fn finish(self) -> Result<(u64, u32), Error> {
+        match self.sink {
+            Some(sink) => sink.flush().map_err(Error::Local)?,
+            None => {}
+        }
+        Ok((self.size, self.crc32.finalize()))
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let Some(sink) = &mut self.sink else {
+            return Ok(());
+        };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.crc32.update(bytes);
+        sink.write_all(bytes).map_err(Error::Local)?;
+        self.size += bytes.len() as u64;
+        self.observer.content(self.size);
+        Ok(())
+    }
+}
+
+/// A socket and the buffers of all its exchanges: 736 KiB, of which only what is used becomes resident.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    socket: Socket,
+    incoming: Box<[u8]>,
+    content: Box<[u8]>,
+    raw: Box<[u8]>,
+    encoded: Box<[u8]>,
+    /// The peer has sent more than its reply: what follows cannot be told from the next one.
+    out_of_step: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(socket: Socket) -> Self {
+        let buffer = |len| vec![0; len].into_boxed_slice();
+        Self {
+            socket,
+            incoming: buffer(RECEIVE_LEN),
+            content: buffer(CONTENT_LEN),
+            raw: buffer(RAW_LEN),
+            encoded: buffer(ENCODED_LEN),
+            out_of_step: false,
+        }
+    }
+
+    /// Sends a request without a body and reads its reply. A refusal may come before the request is
+    /// out (a server that is busy answers and closes), so a send that fails is not yet the end.
+    pub(crate) fn request(
+        &mut self,
+        line: &[u8],
+        content: &mut Content<'_>,
+        deadline: Deadline,
+    ) -> Result<Reply, Error> {
+        let sent = self.socket.send(line, deadline)?;
+        let reply = self.read_reply(content, deadline);
+        match sent {
+            Sent::All => reply,
+            Sent::Heard | Sent::Broken(_) => {
+                self.out_of_step = true;
+                reply.map_err(|error| blame(sent, error))
+            }
+        }
+    }
+
+    /// Sends `head`, all of `source` and `terminator`, and reads the reply.
+    pub(crate) fn upload(
+        &mut self,
+        head: &[u8],
+        source: &mut dyn Read,
+        terminator: &[u8],
+        observer: &mut dyn Observer,
+        deadline: Deadline,
+    ) -> (Option<BodySent>, Result<Reply, Error>) {
+        let (body, sent) = match self.send_body(head, source, terminator, observer, deadline) {
+            Ok(sent) => sent,
+            Err(error) => return (None, Err(error)),
+        };
+        let reply = self.read_reply(&mut Content::ignored(observer), deadline);
+        (Some(body), reply.map_err(|error| blame(sent, error)))
+    }
+
+    fn send_body(
+        &mut self,
+        head: &[u8],
+        source: &mut dyn Read,
+        terminator: &[u8],
+        observer: &mut dyn Observer,
+        deadline: Deadline,
+    ) -> Result<(BodySent, Sent), Error> {
+        let mut encoder = Encoder::new();
+        let mut crc32 = crc32fast::Hasher::new();
+        let mut size = 0;
+        self.encoded[..head.len()].copy_from_slice(head);
+        let mut start = head.len();
+        loop {
+            let raw_len = fill(source, &mut self.raw)?;
+            let raw = &self.raw[..raw_len];
+            crc32.update(raw);
+            size += raw_len as u64;
+            let mut end = start + encoder.encode_into(raw, &mut self.encoded[start..]);
+            let is_last = raw_len < RAW_LEN;
+            if is_last {
+                let mut tail = Vec::with_capacity(8);
+                encoder.finish(&mut tail);
+                tail.extend_from_slice(terminator);
+                self.encoded[end..][..tail.len()].copy_from_slice(&tail);
+                end += tail.len();
+            }
+            let sent = match start {
+                0 if self.socket.has_heard() => Sent::Heard,
+                _ => self.socket.send(&self.encoded[..end], deadline)?,
+            };
+            start = 0;
+            let is_all = matches!(sent, Sent::All);
+            if is_all {
+                observer.content(size);
+            }
+            if is_last || !is_all {
+                let complete = is_last && is_all;
+                return Ok((
+                    BodySent {
+                        size,
+                        crc32: crc32.finalize(),
+                        complete,
+                    },
+                    sent,
+                ));
+            }
+        }
+    }
+
+    /// Whether the peer has said anything that was not read, or closed.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.socket.has_heard()
+    }
+
+    /// Waits at most `grace` for that.
+    pub(crate) fn hears_within(&self, grace: Duration) -> bool {
+        self.socket.hears_within(grace)
+    }
+
+    /// Whether the next reply could not be told from what came after the last.
+    pub(crate) fn is_out_of_step(&self) -> bool {
+        self.out_of_step
+    }
+
+    /// Closes in a way that tells the server to forget what it has of a request.
+    pub(crate) fn abort(self) {
+        self.socket.abort();
+    }
+
+    /// Reads one reply to its end. Its content goes on in large pieces.
+    fn read_reply(
+        &mut self,
+        content: &mut Content<'_>,
+        deadline: Deadline,
+    ) -> Result<Reply, Error> {
+        let mut decoder = ReplyDecoder::new();
+        let mut filled = 0;
+        let mut heard_before = false;
+        loop {
+            let len = match self.socket.receive(&mut self.incoming, deadline)? {
+                0 => return Err(Error::Eof),
+                len => len,
+            };
+            if !heard_before {
+                content.observer.first_byte();
+                heard_before = true;
+            }
+            let mut rest = &self.incoming[..len];
+            while !rest.is_empty() {
+                let step = decoder.decode(rest, &mut self.content[filled..])?;
+                rest = &rest[step.consumed..];
+                filled += step.produced;
+                let is_stuck = step.consumed == 0 && step.produced == 0 && filled == 0;
+                if let Some(reply) = step.reply {
+                    content.take(&self.content[..filled])?;
+                    self.out_of_step |= !rest.is_empty();
+                    return Ok(reply);
+                }
+                if is_stuck {
+                    return Err(Error::Unexpected("it cannot be decoded".to_owned()));
+                }
+                // Input is left over when the content no longer fits.
+                if !rest.is_empty() || filled >= CONTENT_LEN / 2 || len < SHORT_RECEIVE_LEN {
+                    content.take(&self.content[..filled])?;
+                    filled = 0;
+                }
+            }
+        }
+    }
+}
+
+/// Where the send failed and no reply explains it, that is the error and not the silence after it.
+fn blame(sent: Sent, error: Error) -> Error {
+    match (sent, error) {
+        (Sent::Broken(broken), Error::Eof | Error::Reset(_)) => Error::Reset(broken),
+        (_, error) => error,
+    }
+}
+
+/// Reads until `buffer` is full or the source has ended.
+fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Error> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match source.read(&mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(read_len) => len += read_len,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Local(error)),
+        }
+    }
+    Ok(len)
+}

@@ -1,0 +1,155 @@
+//! The command line: what can be typed, and the entry that runs it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::config::{Config, PoolKind};
+use crate::exit::Exit;
+use crate::logger::{self, LogFormat};
+use crate::store::Durability;
+use crate::{size, supervisor};
+
+const EXAMPLES: &str = "\
+Examples:
+  prefork-server                                   serve ./files on 127.0.0.1:46666 with 5 worker processes
+  prefork-server --root /srv/files --workers 50    another folder, a larger pool
+  prefork-server --pool thread                     threads instead of processes
+  prefork-server --bind 0.0.0.0:46666              for other machines too (no authentication: mind who can reach it)
+
+Signals:
+  TERM, INT   first: stop gracefully, losing no client that is queued; second: stop at once
+  QUIT        stop at once
+
+Standard output carries two JSON lines: READY (address, process ids, settings in force) and DONE (the ledger).
+
+Exit codes:
+  0 stopped, nothing cut short   1 error   2 usage   3 stopped, but connections were cut   4 gave up on its workers";
+
+/// A multiprocess prefork file server: a parent binds and forks, a fixed pool of workers accepts and serves.
+#[derive(Debug, Parser)]
+#[command(name = "prefork-server", version, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Args {
+    /// The address to listen on, HOST:PORT; port 0 takes any free port.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:46666")]
+    pub bind: String,
+
+    /// The folder to serve [default: ./files, made if missing].
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+
+    /// What the workers are.
+    #[arg(long, value_enum, default_value_t = PoolKind::Process)]
+    pub pool: PoolKind,
+
+    /// How many workers.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub workers: u32,
+
+    /// What "uploaded" promises: none (survives the death of any process), data (the content is on disk), full
+    /// (content and name survive a power loss).
+    #[arg(long, value_enum, default_value_t = Durability::Full)]
+    pub durability: Durability,
+
+    /// Congestion control of the sending side: auto (reno for loopback peers, the system's choice for others),
+    /// system, or a name from net.ipv4.tcp_available_congestion_control.
+    #[arg(
+        long,
+        value_name = "auto|system|NAME",
+        default_value = "auto",
+        help_heading = "Network"
+    )]
+    pub congestion: String,
+
+    /// Receive buffer of every connection, instead of the kernel's own tuning.
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = "Network")]
+    pub receive_buffer: Option<u64>,
+
+    /// Treat a request without a body and without an end of line as ended after so much silence; for clients
+    /// that send no terminator [default: off].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Network")]
+    pub accept_unterminated: Option<Duration>,
+
+    /// From accept to a complete request head.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    pub head_timeout: Duration,
+
+    /// Between two requests of one connection.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    pub idle_timeout: Duration,
+
+    /// Least rate, per second, while a body or reply moves, taken over --rate-window of waiting; 0 for none.
+    #[arg(long, value_name = "SIZE", default_value = "4K", value_parser = size::parse, help_heading = "Limits")]
+    pub min_rate: u64,
+
+    /// How much waiting for the peer makes up one measurement of --min-rate.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    pub rate_window: Duration,
+
+    /// Largest upload, decoded.
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size::parse, help_heading = "Limits")]
+    pub upload_max: u64,
+
+    /// Free space that uploads leave on the file system.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size::parse, help_heading = "Limits")]
+    pub min_free: u64,
+
+    /// How long a graceful stop may take before what is left is cut.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
+    pub drain_timeout: Duration,
+
+    /// Stop at once when standard input ends, for a program that starts the server as its child.
+    #[arg(long, help_heading = "Life cycle")]
+    pub exit_with_stdin: bool,
+
+    /// Log lines of this level and above go to standard error: error, warn, info, debug, trace.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        help_heading = "Logging"
+    )]
+    pub log_level: tracing::Level,
+
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, help_heading = "Logging")]
+    pub log_format: LogFormat,
+}
+
+/// Runs the server as this process's own arguments say.
+#[must_use]
+pub fn main() -> ExitCode {
+    main_with_args(std::env::args_os())
+}
+
+/// Runs the server as `args` say; the first is the program's name. Must be called before any thread starts:
+/// the parent forks, and forks only from a single-threaded process.
+#[must_use]
+pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version come this way too, with their own exit code.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    logger::start(args.log_level, args.log_format);
+    let config = match Config::try_from(args) {
+        Ok(config) => config,
+        Err(message) => {
+            eprintln!("error: {message}\n\nFor all options try 'prefork-server --help'.");
+            return Exit::Usage.into();
+        }
+    };
+    match supervisor::run(&config) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::Error.into()
+        }
+    }
+}

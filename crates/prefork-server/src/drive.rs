@@ -1,0 +1,188 @@
+//! The only code that joins a session to a socket.
+//!
+//! [`Connection::drive`] moves bytes until the socket says "not now", the session wants to close, or it has
+//! moved a megabyte. The sockets are non-blocking under every pool; the pools differ only in how they wait:
+//! a blocking worker polls one connection, an event loop would arm it and go on to the next.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use crate::clock::{Clock, Verdict, Waiting};
+use crate::config::Clocks;
+use crate::session::{Buffers, End, Reading, Session, Want};
+
+/// After so many bytes a connection lets others have their turn.
+const TURN_LEN: usize = 1 << 20;
+
+/// The most that is taken of what a peer still sends after its last reply: enough for a client that writes a
+/// whole refused file of usual size before it reads.
+const LINGER_LEN_MAX: usize = 256 << 20;
+
+/// Why [`Connection::drive`] came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The socket is not ready. Drive again when it is, or at `until`, or when told to stop.
+    NotNow {
+        /// What the socket is to be ready for.
+        interest: Interest,
+        /// Drive again then at the latest.
+        until: Instant,
+        /// Between two requests: it may be closed with [`Connection::close_idle`].
+        idle: bool,
+    },
+    /// The connection has had its turn; there is more to do at once.
+    Turn,
+    /// It is over: call [`Connection::close`].
+    Over,
+}
+
+/// What a socket is to be ready for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Bytes to read, or the end.
+    Readable,
+    /// Room for bytes to write.
+    Writable,
+}
+
+/// A connection: its socket, its session and its clock.
+#[derive(Debug)]
+pub struct Connection<'s> {
+    socket: TcpStream,
+    session: Session<'s>,
+    clock: Clock,
+    lingered_len: usize,
+    is_shut: bool,
+}
+
+impl<'s> Connection<'s> {
+    /// Joins `session` to `socket`, which must be non-blocking.
+    #[must_use]
+    pub fn new(socket: TcpStream, session: Session<'s>, clocks: Clocks) -> Self {
+        Self {
+            socket,
+            session,
+            clock: Clock::new(clocks, Instant::now()),
+            lingered_len: 0,
+            is_shut: false,
+        }
+    }
+
+    /// Serves until there is a reason to pause.
+    pub fn drive(&mut self) -> Pause {
+        let mut moved_len = 0;
+        while moved_len < TURN_LEN {
+            let want = self.session.want();
+            let result = match want {
+                Want::Read(_) => self.socket.read(self.session.space()),
+                Want::Write => self.socket.write(self.session.output()),
+                Want::Linger => self.linger(),
+                Want::Close => return Pause::Over,
+            };
+            match (result, want) {
+                (Ok(0), Want::Read(_)) => self.session.end(End::PeerClosed),
+                (Ok(0), Want::Linger) => return Pause::Over,
+                (Ok(len), _) => {
+                    moved_len += len;
+                    self.clock.moved(len, Instant::now);
+                    match want {
+                        Want::Read(_) => self.session.arrived(len),
+                        Want::Write => self.session.sent(len),
+                        Want::Linger | Want::Close => {}
+                    }
+                }
+                (Err(error), _) if error.kind() == ErrorKind::Interrupted => {}
+                (Err(error), _) if error.kind() == ErrorKind::WouldBlock => {
+                    if let Some(pause) = self.not_now(want) {
+                        return pause;
+                    }
+                }
+                (Err(_), Want::Linger) => return Pause::Over,
+                (Err(error), _) => {
+                    tracing::debug!(%error, "connection lost");
+                    self.session.end(End::PeerGone);
+                }
+            }
+        }
+        Pause::Turn
+    }
+
+    /// Finish what is in hand, then close.
+    pub fn drain(&mut self) {
+        self.session.drain();
+    }
+
+    /// Close a connection that waits between requests.
+    pub fn close_idle(&mut self) {
+        self.session.close_idle();
+    }
+
+    /// Cut it.
+    pub fn abort(&mut self) {
+        self.session.end(End::Stopped);
+    }
+
+    /// Books its end, closes the socket and gives the session's buffers back.
+    #[must_use]
+    pub fn close(self) -> Buffers {
+        self.session.close()
+    }
+
+    fn not_now(&mut self, want: Want) -> Option<Pause> {
+        let (waiting, interest, idle) = match want {
+            Want::Read(reading) => (
+                Waiting::For(reading),
+                Interest::Readable,
+                matches!(reading, Reading::Idle | Reading::First),
+            ),
+            Want::Write => (Waiting::ToWrite, Interest::Writable, false),
+            Want::Linger | Want::Close => (Waiting::ToClose, Interest::Readable, false),
+        };
+        if idle && self.session.is_draining() {
+            self.session.close_idle();
+            return None;
+        }
+        match self.clock.wait(waiting, Instant::now()) {
+            Verdict::Until(until) => {
+                let idle = waiting == Waiting::For(Reading::Idle);
+                Some(Pause::NotNow {
+                    interest,
+                    until,
+                    idle,
+                })
+            }
+            Verdict::Silence => {
+                self.session.silence();
+                None
+            }
+            Verdict::Expired if want == Want::Linger => Some(Pause::Over),
+            Verdict::Expired => {
+                tracing::debug!(?waiting, "the peer was too slow");
+                self.session.end(End::TimedOut);
+                None
+            }
+        }
+    }
+
+    /// Shuts the sending side down once, then takes what still comes.
+    fn linger(&mut self) -> io::Result<usize> {
+        if !self.is_shut {
+            self.is_shut = true;
+            self.socket.shutdown(Shutdown::Write)?;
+        }
+        if self.lingered_len >= LINGER_LEN_MAX {
+            return Ok(0);
+        }
+        let len = self.socket.read(self.session.space())?;
+        self.lingered_len += len;
+        Ok(len)
+    }
+}
+
+impl AsFd for Connection<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

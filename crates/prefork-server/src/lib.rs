@@ -1,0 +1,25 @@
+//! A multiprocess prefork file server.
+//!
+//! A parent process binds the socket and forks a fixed pool of workers, which accept and serve connections.
+//! The repository's `ARCHITECTURE.md` says how the parts fit together.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod drive;
+pub mod exit;
+pub mod ledger;
+pub mod lifeline;
+pub mod listener;
+pub mod logger;
+pub mod memory;
+pub mod pool;
+pub mod scoreboard;
+pub mod session;
+pub mod size;
+pub mod store;
+pub mod supervisor;
+pub mod sys;
+pub mod worker;
+
+pub use cli::main_with_args;

@@ -1,0 +1,7 @@
+//! The `prefork-server` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    prefork_server::cli::main()
+}

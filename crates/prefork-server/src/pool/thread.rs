@@ -1,0 +1,110 @@
+//! The thread pool: all workers are threads of one worker process. A panic costs one connection, a crash all.
+
+use std::os::fd::AsFd;
+use std::sync::mpsc;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
+
+use super::{Inheritance, NUDGE};
+use crate::exit::WORKER_FAILED;
+use crate::scoreboard::Command;
+use crate::sys;
+use crate::worker::Left;
+
+/// A worker thread needs little more than the decoder's and the store's frames; 50 of them must stay small.
+const STACK_LEN: usize = 256 << 10;
+
+/// How often threads that have been told to leave are nudged again: a nudge between a thread's look at its
+/// word and its next wait is lost.
+const NUDGE_AGAIN: Duration = Duration::from_millis(10);
+
+/// How often the process looks at its word while all is well; a signal makes it look at once.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A running worker thread.
+struct Thread<'scope> {
+    handle: ScopedJoinHandle<'scope, Left>,
+    id: Pthread,
+}
+
+/// Starts the threads and waits until all have left.
+#[must_use]
+pub fn run(inheritance: &Inheritance) -> Left {
+    thread::scope(|scope| {
+        let threads: Vec<Thread<'_>> = (0..inheritance.workers)
+            .map(|index| start(scope, inheritance, index))
+            .collect();
+        pass_on_the_stop(inheritance, &threads);
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .handle
+                    .join()
+                    .unwrap_or(Left::Failed(Errno::UnknownErrno))
+            })
+            .find(|left| *left != Left::Asked)
+            .unwrap_or(Left::Asked)
+    })
+}
+
+fn start<'scope, 'env>(
+    scope: &'scope thread::Scope<'scope, 'env>,
+    inheritance: &'env Inheritance,
+    index: u32,
+) -> Thread<'scope> {
+    let worker = inheritance.worker(index);
+    let (id_sender, id_receiver) = mpsc::sync_channel(1);
+    let builder = thread::Builder::new()
+        .name(format!("worker {index}"))
+        .stack_size(STACK_LEN);
+    let handle = builder.spawn_scoped(scope, move || {
+        let _ = id_sender.send(pthread_self());
+        worker.run()
+    });
+    match (handle, id_receiver.recv()) {
+        (Ok(handle), Ok(id)) => Thread { handle, id },
+        (handle, _) => {
+            tracing::error!(error = ?handle.err(), worker = index, "cannot start a thread");
+            // The scope would wait for the other threads for ever, and a pool that is not full is no pool.
+            sys::exit_now(WORKER_FAILED)
+        }
+    }
+}
+
+/// Waits until all threads have left. The kernel delivers the parent's signal to any one thread, and all must
+/// look at their word, so it is passed on to each.
+fn pass_on_the_stop(inheritance: &Inheritance, threads: &[Thread<'_>]) {
+    let slot = inheritance.scoreboard.slot(0);
+    while slot.command() == Command::Run && !inheritance.watch.has_ended() {
+        if threads.iter().any(|thread| thread.handle.is_finished()) {
+            // It failed, and the pool is short of it; the parent starts a full one.
+            sys::exit_now(WORKER_FAILED);
+        }
+        // Interrupted by the parent's signal, or ended by the parent's death.
+        let mut fds = [PollFd::new(inheritance.watch.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(
+            &mut fds,
+            PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::MAX),
+        );
+    }
+    while let Some(running) = running(threads) {
+        for thread in running {
+            // It has not been joined, so its id is valid even if it ends just now.
+            let _ = pthread_kill(thread.id, NUDGE);
+        }
+        thread::sleep(NUDGE_AGAIN);
+    }
+}
+
+fn running<'t, 'scope>(threads: &'t [Thread<'scope>]) -> Option<Vec<&'t Thread<'scope>>> {
+    let running: Vec<_> = threads
+        .iter()
+        .filter(|thread| !thread.handle.is_finished())
+        .collect();
+    (!running.is_empty()).then_some(running)
+}

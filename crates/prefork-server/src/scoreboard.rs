@@ -1,0 +1,262 @@
+//! The scoreboard: one slot of shared counters per worker, and the parent's word to each.
+//!
+//! An anonymous shared mapping, made before the first fork. Every counter has one writer, its worker; the
+//! parent only reads them, and trusts none: a number that makes no sense can only make a sum wrong. The one
+//! word that goes the other way, the [`Command`], has a cache line of its own and one writer, the parent.
+//!
+//! What a slot counted survives its worker's death, so the ledger adds up over all generations of a slot.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use proto::announce::{Connections, Counts, Requests};
+use proto::{Code, Verb};
+
+use crate::sys;
+
+/// Words in one slot: 512 bytes, so that slots never share a cache line.
+const SLOT_WORDS: usize = 64;
+
+/// Where the parent's word to the worker is: at the start of the slot's last 128 bytes.
+const COMMAND_WORD: usize = 48;
+
+const VERBS: usize = Verb::ALL.len();
+const CODES: usize = Code::ALL.len();
+
+/// What the parent tells a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Serve.
+    Run,
+    /// Finish what is in hand and what is queued, then leave.
+    Drain,
+    /// Leave now.
+    Stop,
+}
+
+/// A counter of one slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// Connections taken from the listener.
+    Accepted,
+    /// Connections that ended in some way.
+    Ended(ConnectionEnd),
+    /// Requests whose head was complete or refused.
+    Started,
+    /// Requests carried out.
+    Ok(Verb),
+    /// Content bytes of the requests carried out.
+    OkBytes(Verb),
+    /// Requests answered with an error.
+    Error(Code),
+    /// Requests that ended without an answer.
+    Unanswered(RequestEnd),
+    /// The worker's VmHWM in bytes: the one field that is set rather than added to.
+    PeakRss,
+}
+
+/// How a connection ended, as its worker saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionEnd {
+    /// In good order, by either side.
+    Closed,
+    /// The peer vanished in the middle of a request or reply.
+    ClientGone,
+    /// A deadline or the least rate.
+    TimedOut,
+    /// Broken framing, or over a limit.
+    Refused,
+    /// A stop.
+    AbortedByStop,
+    /// A panic that the worker itself survived, as a thread does. Deaths are booked by the parent.
+    AbortedByCrash,
+}
+
+/// How a request ended that got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestEnd {
+    /// The peer vanished.
+    ClientGone,
+    /// The peer was too slow.
+    TimedOut,
+    /// A stop.
+    AbortedByStop,
+    /// A panic that the worker itself survived.
+    AbortedByCrash,
+}
+
+impl Field {
+    const fn word(self) -> usize {
+        const STARTED: usize = 7;
+        const OK: usize = STARTED + 1;
+        const OK_BYTES: usize = OK + VERBS;
+        const ERROR: usize = OK_BYTES + VERBS;
+        const UNANSWERED: usize = ERROR + CODES;
+        const PEAK_RSS: usize = UNANSWERED + 4;
+        const { assert!(PEAK_RSS < COMMAND_WORD) };
+        match self {
+            Self::Accepted => 0,
+            Self::Ended(end) => 1 + end as usize,
+            Self::Started => STARTED,
+            Self::Ok(verb) => OK + verb as usize,
+            Self::OkBytes(verb) => OK_BYTES + verb as usize,
+            Self::Error(code) => ERROR + code as usize,
+            Self::Unanswered(end) => UNANSWERED + end as usize,
+            Self::PeakRss => PEAK_RSS,
+        }
+    }
+}
+
+/// All slots.
+#[derive(Debug, Clone, Copy)]
+pub struct Scoreboard {
+    words: &'static [AtomicU64],
+}
+
+/// One worker's slot.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    words: &'static [AtomicU64],
+}
+
+impl Scoreboard {
+    /// A zeroed scoreboard with `slots` slots, shared with every process forked from now on.
+    ///
+    /// # Errors
+    /// What mmap(2) says.
+    pub fn new(slots: u32) -> nix::Result<Self> {
+        Ok(Self {
+            words: sys::shared_words(slots as usize * SLOT_WORDS)?,
+        })
+    }
+
+    /// One slot.
+    ///
+    /// # Panics
+    /// If there is no such slot: slots are numbered by the parent, never by a worker.
+    #[must_use]
+    pub fn slot(&self, index: u32) -> Slot {
+        let start = index as usize * SLOT_WORDS;
+        Slot {
+            words: &self.words[start..start + SLOT_WORDS],
+        }
+    }
+
+    /// All slots, in order.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.words
+            .chunks_exact(SLOT_WORDS)
+            .map(|words| Slot { words })
+    }
+}
+
+impl Slot {
+    /// Adds to a counter. Only the slot's worker calls this, so load and store need not be one step.
+    pub fn add(&self, field: Field, amount: u64) {
+        let word = &self.words[field.word()];
+        word.store(word.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    /// Sets a gauge. Only the slot's worker calls this.
+    pub fn set(&self, field: Field, value: u64) {
+        self.words[field.word()].store(value, Relaxed);
+    }
+
+    /// Reads a counter.
+    #[must_use]
+    pub fn get(&self, field: Field) -> u64 {
+        self.words[field.word()].load(Relaxed)
+    }
+
+    /// What the parent wants of this worker.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        match self.words[COMMAND_WORD].load(Relaxed) {
+            0 => Command::Run,
+            1 => Command::Drain,
+            _ => Command::Stop,
+        }
+    }
+
+    /// Tells the worker. Only the parent calls this, and then signals, so that a waiting worker looks.
+    pub fn tell(&self, command: Command) {
+        let word = match command {
+            Command::Run => 0,
+            Command::Drain => 1,
+            Command::Stop => 2,
+        };
+        self.words[COMMAND_WORD].store(word, Relaxed);
+    }
+
+    /// Everything the slot has counted, with what is not yet ended as `in_flight`, deaths included: those
+    /// are booked in [`crate::ledger`].
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let ended = |end| self.get(Field::Ended(end));
+        let connections = Connections {
+            accepted: self.get(Field::Accepted),
+            closed: ended(ConnectionEnd::Closed),
+            client_gone: ended(ConnectionEnd::ClientGone),
+            timed_out: ended(ConnectionEnd::TimedOut),
+            refused: ended(ConnectionEnd::Refused),
+            aborted_by_stop: ended(ConnectionEnd::AbortedByStop),
+            aborted_by_crash: ended(ConnectionEnd::AbortedByCrash),
+            ..Connections::default()
+        };
+        let unanswered = |end| self.get(Field::Unanswered(end));
+        let mut requests = Requests {
+            started: self.get(Field::Started),
+            client_gone: unanswered(RequestEnd::ClientGone),
+            timed_out: unanswered(RequestEnd::TimedOut),
+            aborted_by_stop: unanswered(RequestEnd::AbortedByStop),
+            aborted_by_crash: unanswered(RequestEnd::AbortedByCrash),
+            ..Requests::default()
+        };
+        for verb in Verb::ALL {
+            *requests.ok.get_mut(verb) = self.get(Field::Ok(verb));
+            *requests.ok_bytes.get_mut(verb) = self.get(Field::OkBytes(verb));
+        }
+        for code in Code::ALL {
+            *requests.errors.get_mut(code) = self.get(Field::Error(code));
+        }
+        let mut counts = Counts {
+            connections,
+            requests,
+        };
+        counts.settle();
+        counts
+    }
+}
+
+/// Filling in `in_flight` from the identities.
+trait Settle {
+    fn settle(&mut self);
+}
+
+impl Settle for Counts {
+    fn settle(&mut self) {
+        let c = &mut self.connections;
+        let ended = [
+            c.closed,
+            c.client_gone,
+            c.timed_out,
+            c.refused,
+            c.aborted_by_stop,
+            c.aborted_by_crash,
+        ];
+        c.in_flight = ended
+            .iter()
+            .fold(c.accepted, |left, n| left.saturating_sub(*n));
+        let r = &mut self.requests;
+        let ended = [
+            r.ok.total(),
+            r.errors.total(),
+            r.client_gone,
+            r.timed_out,
+            r.aborted_by_stop,
+            r.aborted_by_crash,
+        ];
+        r.in_flight = ended
+            .iter()
+            .fold(r.started, |left, n| left.saturating_sub(*n));
+    }
+}

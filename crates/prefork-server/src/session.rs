@@ -1,0 +1,528 @@
+//! The connection handler with the socket taken out.
+//!
+//! A [`Session`] is told what arrived (bytes, silence, the end, a stop) and says what it wants next: to read,
+//! to write, to linger, to close. File work happens inside it, through the store. It knows no socket and no
+//! clock; [`crate::drive`] joins it to both.
+
+use std::ops::Range;
+
+use proto::request::{Event, Phase, Refusal, Request, RequestDecoder, Step};
+use proto::{Code, FileName, Limits, Verb, base64, reply};
+
+use crate::scoreboard::{ConnectionEnd, Field, RequestEnd, Slot};
+use crate::store::{Download, PendingUpload, Store, StoreError};
+
+/// Bytes taken from the socket at once.
+const INPUT_LEN: usize = 256 << 10;
+
+/// Upload content goes to the file in pieces of this size.
+const FILE_WRITE_LEN: usize = 256 << 10;
+
+/// File content read at once for a download: a multiple of 3, so that every piece encodes without a rest, and
+/// 128 KiB once encoded. Larger pieces leave the cache and halve the codec's speed.
+const FILE_READ_LEN: usize = 96 << 10;
+
+/// Room for one encoded piece with a reply's start and end around it.
+const OUTPUT_LEN: usize = (128 << 10) + 2048;
+
+/// What all sessions of a server share.
+#[derive(Debug)]
+pub struct Service {
+    /// Where files are.
+    pub store: Store,
+    /// The bounds on requests.
+    pub limits: Limits,
+}
+
+/// The memory of one connection, whatever the file's size: under 650 KiB of address space, of which an upload
+/// touches 512 KiB and a download 224. A worker reuses it for its next connection.
+#[derive(Debug)]
+pub struct Buffers {
+    input: Box<[u8]>,
+    /// Decoded upload content on its way to the file, or file content on its way to the encoder.
+    content: Box<[u8]>,
+    output: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            input: vec![0; INPUT_LEN].into_boxed_slice(),
+            // The decoder writes whole groups of three and stops where fewer fit.
+            content: vec![0; FILE_WRITE_LEN + 3].into_boxed_slice(),
+            output: Vec::with_capacity(OUTPUT_LEN),
+        }
+    }
+}
+
+/// What a session wants next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Bytes from the peer, into [`Session::space`].
+    Read(Reading),
+    /// To have [`Session::output`] sent.
+    Write,
+    /// To stop sending, take a bounded amount of what still comes, and close: closing with input unread would
+    /// reset the connection and destroy the reply.
+    Linger,
+    /// To be closed.
+    Close,
+}
+
+/// What is read; each has a clock of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// The first request's head, of which nothing has come.
+    First,
+    /// The next request's head, of which nothing has come.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// A body.
+    Body,
+}
+
+/// Why a connection cannot go on, seen from outside the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The peer stopped sending.
+    PeerClosed,
+    /// The connection is broken.
+    PeerGone,
+    /// The peer was too slow.
+    TimedOut,
+    /// The server stops at once.
+    Stopped,
+}
+
+/// One connection's conversation.
+#[derive(Debug)]
+pub struct Session<'s> {
+    service: &'s Service,
+    slot: Slot,
+    decoder: RequestDecoder,
+    buffers: Buffers,
+    /// The part of the input that has not been decoded.
+    undecoded: Range<usize>,
+    /// How much of `buffers.content` waits to be written to a file.
+    content_len: usize,
+    /// How much of `buffers.output` has been sent.
+    sent: usize,
+    task: Task,
+    /// A request has started and has not been booked.
+    request_open: bool,
+    /// How to book the open request once the output is sent.
+    answered: Option<Answer>,
+    served_any: bool,
+    closing: Option<Closing>,
+    draining: bool,
+}
+
+#[derive(Debug)]
+enum Task {
+    None,
+    Upload {
+        name: FileName,
+        file: PendingUpload,
+        crc: crc32fast::Hasher,
+    },
+    /// An upload that has failed already; the answer waits for the body's end.
+    Discard(Refusal),
+    Download {
+        file: Download,
+        offset: u64,
+        crc: crc32fast::Hasher,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Ok(Verb, u64),
+    Error(Code),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Closing {
+    end: ConnectionEnd,
+    linger: bool,
+}
+
+impl<'s> Session<'s> {
+    /// A session at the start of a connection, booked as accepted in `slot`.
+    #[must_use]
+    pub fn new(service: &'s Service, slot: Slot, buffers: Buffers) -> Self {
+        slot.add(Field::Accepted, 1);
+        Self {
+            service,
+            slot,
+            decoder: RequestDecoder::new(service.limits),
+            buffers,
+            undecoded: 0..0,
+            content_len: 0,
+            sent: 0,
+            task: Task::None,
+            request_open: false,
+            answered: None,
+            served_any: false,
+            closing: None,
+            draining: false,
+        }
+    }
+
+    /// What the session wants next.
+    #[must_use]
+    pub fn want(&self) -> Want {
+        if !self.output().is_empty() {
+            return Want::Write;
+        }
+        match self.closing {
+            Some(Closing { linger: true, .. }) => Want::Linger,
+            Some(Closing { linger: false, .. }) => Want::Close,
+            None => Want::Read(match self.decoder.phase() {
+                Phase::Idle if self.served_any => Reading::Idle,
+                Phase::Idle => Reading::First,
+                Phase::Head => Reading::Head,
+                Phase::Body | Phase::Broken => Reading::Body,
+            }),
+        }
+    }
+
+    /// Where what arrives next is to be put.
+    pub fn space(&mut self) -> &mut [u8] {
+        debug_assert!(
+            self.undecoded.is_empty(),
+            "all input is decoded before more is wanted"
+        );
+        &mut self.buffers.input
+    }
+
+    /// `len` bytes have been put into [`Session::space`].
+    pub fn arrived(&mut self, len: usize) {
+        self.undecoded = 0..len;
+        self.advance();
+    }
+
+    /// What is to be sent.
+    #[must_use]
+    pub fn output(&self) -> &[u8] {
+        &self.buffers.output[self.sent..]
+    }
+
+    /// `len` bytes of [`Session::output`] have been sent.
+    pub fn sent(&mut self, len: usize) {
+        self.sent += len;
+        if self.output().is_empty() {
+            self.advance();
+        }
+    }
+
+    /// The peer has been silent in the middle of a head (`--accept-unterminated`).
+    pub fn silence(&mut self) {
+        if let Some(event) = self.decoder.silence() {
+            self.happened(event);
+            self.advance();
+        }
+    }
+
+    /// The server is stopping: what is in hand is finished, then the connection closes.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether [`Session::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Closes a connection that waits between requests. What was idle is not aborted.
+    pub fn close_idle(&mut self) {
+        self.closing.get_or_insert(Closing {
+            end: ConnectionEnd::Closed,
+            linger: true,
+        });
+    }
+
+    /// The connection cannot go on.
+    pub fn end(&mut self, end: End) {
+        let between_requests =
+            !self.request_open && self.output().is_empty() && self.decoder.phase() == Phase::Idle;
+        let mid_reply = !self.output().is_empty() || matches!(self.task, Task::Download { .. });
+        match end {
+            End::PeerClosed | End::Stopped if between_requests => {
+                self.cut(None, ConnectionEnd::Closed)
+            }
+            End::PeerClosed | End::PeerGone => {
+                self.cut(Some(RequestEnd::ClientGone), ConnectionEnd::ClientGone)
+            }
+            End::Stopped => self.cut(
+                Some(RequestEnd::AbortedByStop),
+                ConnectionEnd::AbortedByStop,
+            ),
+            End::TimedOut if between_requests && self.served_any => self.close_idle(),
+            End::TimedOut if between_requests || mid_reply => {
+                self.cut(Some(RequestEnd::TimedOut), ConnectionEnd::TimedOut);
+            }
+            End::TimedOut => {
+                // It may still be reading: tell it, as far as that goes without waiting.
+                self.cut(Some(RequestEnd::TimedOut), ConnectionEnd::TimedOut);
+                self.closing = Some(Closing {
+                    end: ConnectionEnd::TimedOut,
+                    linger: true,
+                });
+                reply::encode_error(
+                    &mut self.buffers.output,
+                    Code::Timeout,
+                    "the request came too slowly",
+                );
+            }
+        }
+    }
+
+    /// Books the connection's end and gives the buffers back. To be called once, when it is closed.
+    #[must_use]
+    pub fn close(mut self) -> Buffers {
+        let end = self
+            .closing
+            .map_or(ConnectionEnd::AbortedByStop, |closing| closing.end);
+        if self.request_open {
+            self.cut(Some(RequestEnd::AbortedByStop), end);
+        }
+        self.slot.add(Field::Ended(end), 1);
+        self.buffers.output.clear();
+        self.buffers
+    }
+
+    /// Gives up on the open request and on everything unsent.
+    fn cut(&mut self, request: Option<RequestEnd>, connection: ConnectionEnd) {
+        if let (true, Some(end)) = (self.request_open, request) {
+            self.slot.add(Field::Unanswered(end), 1);
+        }
+        self.request_open = false;
+        self.answered = None;
+        self.task = Task::None;
+        self.buffers.output.clear();
+        self.sent = 0;
+        self.undecoded = 0..0;
+        // A connection that was already closing keeps its reason.
+        let end = self.closing.map_or(connection, |closing| closing.end);
+        self.closing = Some(Closing { end, linger: false });
+    }
+
+    /// Goes on until there is something to send or nothing left to decode.
+    fn advance(&mut self) {
+        loop {
+            if !self.output().is_empty() {
+                return;
+            }
+            self.buffers.output.clear();
+            self.sent = 0;
+            if matches!(self.task, Task::Download { .. }) {
+                self.fill_from_file();
+                continue;
+            }
+            self.book_answer();
+            if self.closing.is_some() || self.undecoded.is_empty() {
+                return;
+            }
+            let input = &self.buffers.input[self.undecoded.clone()];
+            let content = &mut self.buffers.content[self.content_len..];
+            let Step {
+                consumed,
+                produced,
+                event,
+            } = self.decoder.decode(input, content);
+            self.undecoded.start += consumed;
+            self.content_len += produced;
+            if self.content_len >= FILE_WRITE_LEN {
+                self.flush_content(FILE_WRITE_LEN);
+            }
+            if let Some(event) = event {
+                self.happened(event);
+            }
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        if !matches!(event, Event::UploadEnd) && !self.request_open {
+            self.request_open = true;
+            self.served_any = true;
+            self.slot.add(Field::Started, 1);
+        }
+        match event {
+            Event::Request(request) => self.begin(request),
+            Event::UploadEnd => self.end_upload(),
+            Event::Refused(refusal) => self.refuse(&refusal),
+            Event::Broken(refusal) => {
+                self.refuse(&refusal);
+                self.closing = Some(Closing {
+                    end: ConnectionEnd::Refused,
+                    linger: true,
+                });
+            }
+        }
+    }
+
+    fn begin(&mut self, request: Request) {
+        let store = &self.service.store;
+        match request {
+            Request::List => match store.list() {
+                Ok(listing) => {
+                    let out = &mut self.buffers.output;
+                    reply::encode_list_start(out);
+                    for (index, name) in listing.names().enumerate() {
+                        reply::encode_list_item(out, name, index == 0);
+                    }
+                    reply::encode_list_end(out, listing.truncated());
+                    let json_len = out.len() - reply::TERMINATOR.len();
+                    self.answered = Some(Answer::Ok(Verb::List, json_len as u64));
+                }
+                Err(error) => self.fail(&error),
+            },
+            Request::Get(name) => match store.read(&name) {
+                Ok(file) => {
+                    reply::encode_get_start(&mut self.buffers.output, &name);
+                    self.task = Task::Download {
+                        file,
+                        offset: 0,
+                        crc: crc32fast::Hasher::new(),
+                    };
+                    self.fill_from_file();
+                }
+                Err(error) => self.fail(&error),
+            },
+            Request::Delete(name) => match store.delete(&name) {
+                Ok(()) => {
+                    reply::encode_deleted(&mut self.buffers.output, &name);
+                    self.answered = Some(Answer::Ok(Verb::Delete, 0));
+                }
+                Err(error) => self.fail(&error),
+            },
+            Request::Upload(name) => {
+                self.content_len = 0;
+                self.task = match store.create(&name) {
+                    Ok(file) => Task::Upload {
+                        name,
+                        file,
+                        crc: crc32fast::Hasher::new(),
+                    },
+                    Err(error) => Task::Discard(refusal_for(&error, Verb::Upload)),
+                };
+            }
+        }
+    }
+
+    /// Moves the first `len` bytes of decoded content to the file, or drops them if there is none.
+    fn flush_content(&mut self, len: usize) {
+        let content = &self.buffers.content[..len];
+        if let Task::Upload { file, crc, .. } = &mut self.task {
+            crc.update(content);
+            if let Err(error) = file.write(content) {
+                // Dropping the pending upload removes what there is of it.
+                self.task = Task::Discard(refusal_for(&error, Verb::Upload));
+            }
+        }
+        self.buffers.content.copy_within(len..self.content_len, 0);
+        self.content_len -= len;
+    }
+
+    fn end_upload(&mut self) {
+        self.flush_content(self.content_len);
+        match std::mem::replace(&mut self.task, Task::None) {
+            Task::Upload { name, file, crc } => {
+                let size = file.len();
+                match file.commit() {
+                    Ok(()) => {
+                        reply::encode_uploaded(
+                            &mut self.buffers.output,
+                            &name,
+                            size,
+                            crc.finalize(),
+                        );
+                        self.answered = Some(Answer::Ok(Verb::Upload, size));
+                    }
+                    Err(error) => self.fail(&error),
+                }
+            }
+            Task::Discard(refusal) => self.refuse(&refusal),
+            Task::None | Task::Download { .. } => {}
+        }
+    }
+
+    /// Encodes the next piece of the file; the last one with the reply's end.
+    fn fill_from_file(&mut self) {
+        let Task::Download { file, offset, crc } = &mut self.task else {
+            return;
+        };
+        let left = file.len() - *offset;
+        let want = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(FILE_READ_LEN);
+        let piece = &mut self.buffers.content[..want];
+        if let Err(error) = file.read_exact_at(piece, *offset) {
+            // Part of the reply may be out: leaving it without its terminator says that it is none.
+            tracing::warn!(%error, "a download broke off: the file could not be read to its end");
+            self.slot.add(Field::Error(Code::Internal), 1);
+            self.request_open = false;
+            self.cut(None, ConnectionEnd::Closed);
+            return;
+        }
+        crc.update(piece);
+        *offset += want as u64;
+        let out = &mut self.buffers.output;
+        encode_piece(piece, out);
+        if want as u64 == left {
+            let size = *offset;
+            reply::encode_get_end(out, size, crc.clone().finalize());
+            self.task = Task::None;
+            self.answered = Some(Answer::Ok(Verb::Get, size));
+        }
+    }
+
+    fn fail(&mut self, error: &StoreError) {
+        self.refuse(&refusal_for(error, Verb::Get));
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.task = Task::None;
+        self.content_len = 0;
+        reply::encode_error(&mut self.buffers.output, refusal.code, &refusal.message);
+        self.answered = Some(Answer::Error(refusal.code));
+    }
+
+    fn book_answer(&mut self) {
+        match self.answered.take() {
+            Some(Answer::Ok(verb, bytes)) => {
+                self.slot.add(Field::OkBytes(verb), bytes);
+                self.slot.add(Field::Ok(verb), 1);
+                tracing::debug!(verb = verb.as_str(), bytes, "request served");
+            }
+            Some(Answer::Error(code)) => {
+                self.slot.add(Field::Error(code), 1);
+                tracing::debug!(code = code.as_str(), "request refused");
+            }
+            None => return,
+        }
+        self.request_open = false;
+        // A listing may have made it larger than any other reply does.
+        self.buffers.output.shrink_to(OUTPUT_LEN);
+    }
+}
+
+/// Pieces are whole groups of three but for a file's last, so no state goes from one to the next.
+fn encode_piece(piece: &[u8], out: &mut Vec<u8>) {
+    let mut encoder = base64::Encoder::new();
+    encoder.encode(piece, out);
+    encoder.finish(out);
+}
+
+fn refusal_for(error: &StoreError, verb: Verb) -> Refusal {
+    if error.code() == Code::Internal {
+        tracing::error!(%error, verb = verb.as_str(), "the store failed");
+    }
+    Refusal {
+        code: error.code(),
+        message: error.to_string(),
+        verb: Some(verb),
+    }
+}

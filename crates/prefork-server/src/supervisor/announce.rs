@@ -1,0 +1,132 @@
+//! What the parent prints: READY, DONE, and how to reach the server.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+use proto::announce::{Done, Ready, Settings};
+
+use crate::config::Config;
+use crate::ledger::{self, Ledger};
+use crate::listener::{self, BACKLOG};
+use crate::pool::Inheritance;
+
+/// READY: what is in force, asked of the kernel where it has the last word.
+pub(super) fn ready(
+    config: &Config,
+    inheritance: &Inheritance,
+    pids: &[Option<Pid>],
+) -> Result<Ready> {
+    let address = inheritance
+        .listener
+        .local_addr()
+        .context("cannot read the bound address")?;
+    Ok(Ready {
+        address: address.to_string(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pool: config.pool.as_str().to_owned(),
+        workers: config.workers,
+        worker_pids: pids
+            .iter()
+            .flatten()
+            .map(|pid| pid.as_raw().unsigned_abs())
+            .collect(),
+        settings: settings(config, inheritance),
+    })
+}
+
+fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
+    let store = &inheritance.service.store;
+    let (congestion_loopback, congestion_other) =
+        listener::congestion_in_force(&inheritance.listener, &config.congestion);
+    Settings {
+        root: store.root().display().to_string(),
+        root_file_system: store.file_system(),
+        durability: config.durability.to_string(),
+        temporaries: store.temporaries().to_string(),
+        congestion: config.congestion.as_str().to_owned(),
+        congestion_loopback,
+        congestion_other,
+        backlog: BACKLOG.unsigned_abs(),
+        receive_buffer_bytes: config.receive_buffer,
+        head_timeout_ms: millis(config.clocks.head_timeout),
+        idle_timeout_ms: millis(config.clocks.idle_timeout),
+        rate_min_bytes_per_s: config.clocks.rate_min_bytes_per_s,
+        rate_window_ms: millis(config.clocks.rate_window),
+        drain_timeout_ms: millis(config.drain_timeout),
+        upload_len_max: config.limits.upload_len_max,
+        head_len_max: config.limits.head_len_max as u64,
+        min_free_bytes: config.min_free_bytes,
+        accept_unterminated_ms: config.clocks.accept_unterminated.map(millis),
+    }
+}
+
+/// DONE: the ledger.
+pub(super) fn done(ledger: &Ledger, reason: &str, stop: Duration) -> Done {
+    let workers = ledger.workers();
+    let sum = ledger::sum(&workers);
+    let balanced = workers
+        .iter()
+        .all(|w| w.counts.connections.is_balanced() && w.counts.requests.is_balanced());
+    let (cpu_user_us, cpu_system_us) = ledger.cpu_us();
+    Done {
+        reason: reason.to_owned(),
+        stop_ms: millis(stop),
+        workers,
+        sum,
+        cpu_user_us,
+        cpu_system_us,
+        peak_rss_bytes: ledger.peak_rss_bytes(),
+        crashes: ledger.crashes(),
+        balanced,
+    }
+}
+
+/// What to type to reach the server, from this machine and, where it listens for others, from another.
+pub(super) fn how_to_reach(listener: &TcpListener) -> Vec<String> {
+    let Ok(address) = listener.local_addr() else {
+        return Vec::new();
+    };
+    let port = address.port();
+    let local = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => format!("127.0.0.1:{port}"),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => format!("[::1]:{port}"),
+        other => other.to_string(),
+    };
+    let mut lines = vec![format!("try: prefork-client --server {local} list")];
+    if address.ip().is_loopback() {
+        lines.push(format!(
+            "only this machine can connect; for others: --bind 0.0.0.0:{port} (no authentication)"
+        ));
+    } else if address.ip().is_unspecified() {
+        let host = nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok());
+        let host = host.unwrap_or_else(|| "THIS-HOST".to_owned());
+        lines.push(format!(
+            "from another machine: prefork-client --server {host}:{port} list"
+        ));
+    }
+    lines
+}
+
+/// A wait status in words.
+pub(super) fn describe(status: i32) -> String {
+    match WaitStatus::from_raw(Pid::from_raw(0), status) {
+        Ok(WaitStatus::Exited(_, code)) => format!("exit code {code}"),
+        Ok(WaitStatus::Signaled(_, signal, core)) => describe_signal(signal, core),
+        _ => format!("wait status {status}"),
+    }
+}
+
+fn describe_signal(signal: Signal, core: bool) -> String {
+    format!("{signal}{}", if core { ", core dumped" } else { "" })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

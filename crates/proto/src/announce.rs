@@ -1,0 +1,425 @@
+//! READY and DONE: the two JSON lines a server prints on standard output for whoever started it.
+//!
+//! READY says what is in force; DONE is the ledger. A reader must ignore keys it does not know.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Verb};
+
+/// One line of a server's standard output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Announcement {
+    /// The pool is full and the address is being served.
+    Ready(Ready),
+    /// The server has stopped; the last line.
+    Done(Done),
+}
+
+impl Announcement {
+    /// The line, without its end.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        // Plain structs of numbers and strings: serialising them cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// What `serde_json` found wrong with it.
+    pub fn from_line(line: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(line)
+    }
+}
+
+/// The server is ready: its address and the settings in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    /// The address really bound, with the port the kernel gave for port 0.
+    pub address: String,
+    /// The parent's process id.
+    pub pid: u32,
+    /// The program's version.
+    pub version: String,
+    /// `process`, `thread` or `event`.
+    pub pool: String,
+    /// The pool's size.
+    pub workers: u32,
+    /// Process ids of the worker processes, by slot (one for the thread pool).
+    pub worker_pids: Vec<u32>,
+    /// The effective settings.
+    pub settings: Settings,
+}
+
+/// Effective settings, as the server applies them. Durations in milliseconds, sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The directory that is served, absolute.
+    pub root: String,
+    /// The file system of the root, such as `ext4`.
+    pub root_file_system: String,
+    /// How uploads become durable: `none`, `data` or `full`.
+    pub durability: String,
+    /// How stored files come into being: `tmpfile` (`O_TMPFILE`) or `named` (a hidden temporary).
+    pub temporaries: String,
+    /// `auto`, `system` or a name.
+    pub congestion: String,
+    /// The congestion control in force for a loopback peer.
+    pub congestion_loopback: String,
+    /// The congestion control in force for other peers.
+    pub congestion_other: String,
+    /// The length of the listening queue that was asked for.
+    pub backlog: u32,
+    /// The receive buffer in bytes if one was set; none where the kernel tunes it.
+    pub receive_buffer_bytes: Option<u64>,
+    /// Accept to complete head.
+    pub head_timeout_ms: u64,
+    /// Idle between requests.
+    pub idle_timeout_ms: u64,
+    /// The least rate while a body moves, bytes per second.
+    pub rate_min_bytes_per_s: u64,
+    /// The window over which the least rate is taken.
+    pub rate_window_ms: u64,
+    /// How long a graceful stop may take.
+    pub drain_timeout_ms: u64,
+    /// The largest upload, decoded.
+    pub upload_len_max: u64,
+    /// The longest head.
+    pub head_len_max: u64,
+    /// Free space that uploads leave on the file system.
+    pub min_free_bytes: u64,
+    /// Silence after which an unterminated request counts as ended; none when off.
+    pub accept_unterminated_ms: Option<u64>,
+}
+
+/// How the server ended, with its ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// `drained`, `stopped` (second signal, QUIT or `--exit-with-stdin`), or `gave_up`.
+    pub reason: String,
+    /// From the stop signal to the last worker's end.
+    pub stop_ms: u64,
+    /// One entry per slot, in slot order.
+    pub workers: Vec<WorkerLedger>,
+    /// The sum over all slots.
+    pub sum: Counts,
+    /// CPU time of all worker processes that ever lived, user, microseconds.
+    pub cpu_user_us: u64,
+    /// CPU time of all worker processes that ever lived, system, microseconds.
+    pub cpu_system_us: u64,
+    /// The largest VmHWM of any worker process that could be read; none if none could.
+    pub peak_rss_bytes: Option<u64>,
+    /// Worker processes that ended without being asked to.
+    pub crashes: u32,
+    /// The two conservation identities hold for every slot and in sum.
+    pub balanced: bool,
+}
+
+/// What one slot did over all its generations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerLedger {
+    /// The slot, from 0.
+    pub slot: u32,
+    /// The last process id in this slot.
+    pub pid: u32,
+    /// How many processes the slot has had, the first included.
+    pub generations: u32,
+    /// How many of them ended without being asked to (for the thread pool: the shared process's).
+    pub crashes: u32,
+    /// Connections and requests.
+    pub counts: Counts,
+    /// CPU time, user, microseconds; none for a thread, whose process is shared.
+    pub cpu_user_us: Option<u64>,
+    /// CPU time, system, microseconds; none for a thread.
+    pub cpu_system_us: Option<u64>,
+    /// VmHWM of this slot's last process that could be read; none for a thread.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// Connections and requests, apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Connections.
+    pub connections: Connections,
+    /// Requests.
+    pub requests: Requests,
+}
+
+/// `accepted = closed + client_gone + timed_out + refused + aborted_by_stop + aborted_by_crash + in_flight`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Connections {
+    /// Taken from the listener.
+    pub accepted: u64,
+    /// Ended in good order, by either side.
+    pub closed: u64,
+    /// The peer vanished in the middle of a request or reply.
+    pub client_gone: u64,
+    /// Ended by one of the deadlines or the least rate.
+    pub timed_out: u64,
+    /// Ended after broken framing or over a limit.
+    pub refused: u64,
+    /// Cut by a stop.
+    pub aborted_by_stop: u64,
+    /// Cut by the death of the worker; booked by the parent.
+    pub aborted_by_crash: u64,
+    /// Still open.
+    pub in_flight: u64,
+}
+
+/// `started = Σ ok + Σ errors + client_gone + timed_out + aborted_by_stop + aborted_by_crash + in_flight`.
+/// A request starts when its head is complete or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Requests {
+    /// Heads that were complete, or refused.
+    pub started: u64,
+    /// Carried out, by verb.
+    pub ok: ByVerb,
+    /// Decoded content bytes of the requests in `ok` (for `list` the bytes of the reply's JSON).
+    pub ok_bytes: ByVerb,
+    /// Answered with an error, by code.
+    pub errors: ByCode,
+    /// The peer vanished before the request was answered.
+    pub client_gone: u64,
+    /// The peer was too slow.
+    pub timed_out: u64,
+    /// Cut by a stop.
+    pub aborted_by_stop: u64,
+    /// Cut by the death of the worker; booked by the parent.
+    pub aborted_by_crash: u64,
+    /// Not answered yet.
+    pub in_flight: u64,
+}
+
+/// A number for each verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ByVerb {
+    /// LIST
+    pub list: u64,
+    /// GET and DOWNLOAD
+    pub get: u64,
+    /// UPLOAD
+    pub upload: u64,
+    /// DELETE
+    pub delete: u64,
+}
+
+/// A number for each error code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ByCode {
+    /// [`Code::BadRequest`]
+    pub bad_request: u64,
+    /// [`Code::BadName`]
+    pub bad_name: u64,
+    /// [`Code::BadBase64`]
+    pub bad_base64: u64,
+    /// [`Code::UnknownVerb`]
+    pub unknown_verb: u64,
+    /// [`Code::NotFound`]
+    pub not_found: u64,
+    /// [`Code::TooLarge`]
+    pub too_large: u64,
+    /// [`Code::NoSpace`]
+    pub no_space: u64,
+    /// [`Code::Busy`]
+    pub busy: u64,
+    /// [`Code::Timeout`]
+    pub timeout: u64,
+    /// [`Code::ShuttingDown`]
+    pub shutting_down: u64,
+    /// [`Code::Internal`]
+    pub internal: u64,
+}
+
+impl ByVerb {
+    /// The number for `verb`.
+    pub fn get_mut(&mut self, verb: Verb) -> &mut u64 {
+        match verb {
+            Verb::List => &mut self.list,
+            Verb::Get => &mut self.get,
+            Verb::Upload => &mut self.upload,
+            Verb::Delete => &mut self.delete,
+        }
+    }
+
+    /// The sum over all verbs.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.list + self.get + self.upload + self.delete
+    }
+}
+
+impl ByCode {
+    /// The number for `code`.
+    pub fn get_mut(&mut self, code: Code) -> &mut u64 {
+        match code {
+            Code::BadRequest => &mut self.bad_request,
+            Code::BadName => &mut self.bad_name,
+            Code::BadBase64 => &mut self.bad_base64,
+            Code::UnknownVerb => &mut self.unknown_verb,
+            Code::NotFound => &mut self.not_found,
+            Code::TooLarge => &mut self.too_large,
+            Code::NoSpace => &mut self.no_space,
+            Code::Busy => &mut self.busy,
+            Code::Timeout => &mut self.timeout,
+            Code::ShuttingDown => &mut self.shutting_down,
+            Code::Internal => &mut self.internal,
+        }
+    }
+
+    /// The sum over all codes.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.bad_request
+            + self.bad_name
+            + self.bad_base64
+            + self.unknown_verb
+            + self.not_found
+            + self.too_large
+            + self.no_space
+            + self.busy
+            + self.timeout
+            + self.shutting_down
+            + self.internal
+    }
+}
+
+impl Connections {
+    /// Whether the identity in this type's documentation holds.
+    #[must_use]
+    pub const fn is_balanced(&self) -> bool {
+        self.accepted
+            == self.closed
+                + self.client_gone
+                + self.timed_out
+                + self.refused
+                + self.aborted_by_stop
+                + self.aborted_by_crash
+                + self.in_flight
+    }
+}
+
+impl Requests {
+    /// Whether the identity in this type's documentation holds.
+    #[must_use]
+    pub const fn is_balanced(&self) -> bool {
+        self.started
+            == self.ok.total()
+                + self.errors.total()
+                + self.client_gone
+                + self.timed_out
+                + self.aborted_by_stop
+                + self.aborted_by_crash
+                + self.in_flight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready() -> Ready {
+        let settings = Settings {
+            root: "/srv/files".into(),
+            root_file_system: "ext4".into(),
+            durability: "none".into(),
+            temporaries: "tmpfile".into(),
+            congestion: "auto".into(),
+            congestion_loopback: "reno".into(),
+            congestion_other: "cubic".into(),
+            backlog: 1024,
+            receive_buffer_bytes: None,
+            head_timeout_ms: 10_000,
+            idle_timeout_ms: 60_000,
+            rate_min_bytes_per_s: 1024,
+            rate_window_ms: 10_000,
+            drain_timeout_ms: 30_000,
+            upload_len_max: 1 << 32,
+            head_len_max: 1024,
+            min_free_bytes: 0,
+            accept_unterminated_ms: Some(50),
+        };
+        Ready {
+            address: "127.0.0.1:6666".into(),
+            pid: 1,
+            version: "0.1.0".into(),
+            pool: "process".into(),
+            workers: 2,
+            worker_pids: vec![2, 3],
+            settings,
+        }
+    }
+
+    fn done() -> Done {
+        Done {
+            reason: "drained".into(),
+            stop_ms: 1,
+            workers: vec![WorkerLedger {
+                slot: 0,
+                pid: 2,
+                generations: 1,
+                crashes: 0,
+                counts: Counts::default(),
+                cpu_user_us: Some(1),
+                cpu_system_us: None,
+                peak_rss_bytes: None,
+            }],
+            sum: Counts::default(),
+            cpu_user_us: 1,
+            cpu_system_us: 2,
+            peak_rss_bytes: Some(3),
+            crashes: 0,
+            balanced: true,
+        }
+    }
+
+    #[test]
+    fn an_announcement_is_one_line_and_is_read_as_it_was_written() {
+        for announcement in [Announcement::Ready(ready()), Announcement::Done(done())] {
+            let line = announcement.to_line();
+            assert!(!line.contains('\n'));
+            assert_eq!(Announcement::from_line(&line).unwrap(), announcement);
+        }
+    }
+
+    #[test]
+    fn a_reader_ignores_keys_it_does_not_know() {
+        let line = Announcement::Done(done()).to_line();
+        let newer = line.replace("\"event\":\"done\"", "\"event\":\"done\",\"news\":[1]");
+        assert_ne!(newer, line);
+        assert_eq!(
+            Announcement::from_line(&newer).unwrap(),
+            Announcement::Done(done())
+        );
+    }
+
+    #[test]
+    fn one_connection_too_many_breaks_the_balance() {
+        let mut connections = Connections {
+            accepted: 3,
+            closed: 2,
+            in_flight: 1,
+            ..Default::default()
+        };
+        assert!(connections.is_balanced());
+        connections.accepted += 1;
+        assert!(!connections.is_balanced());
+    }
+
+    #[test]
+    fn every_code_and_verb_has_its_own_number() {
+        let mut errors = ByCode::default();
+        for code in Code::ALL {
+            *errors.get_mut(code) += 1;
+            assert_eq!(*errors.get_mut(code), 1);
+        }
+        assert_eq!(errors.total(), Code::ALL.len() as u64);
+        let mut verbs = ByVerb::default();
+        for verb in Verb::ALL {
+            *verbs.get_mut(verb) += 1;
+            assert_eq!(*verbs.get_mut(verb), 1);
+        }
+        assert_eq!(verbs.total(), Verb::ALL.len() as u64);
+    }
+}

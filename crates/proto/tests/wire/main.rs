@@ -1,0 +1,6 @@
+//! The wire format against its grammar: tables of cases, and properties that hold for any bytes.
+
+mod base64;
+mod pieces;
+mod replies;
+mod requests;

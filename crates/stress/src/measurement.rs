@@ -1,0 +1,110 @@
+//! One sample of one cell: all facts of it, as the journal keeps them. Every number in a table or report is
+//! computed from these and nothing else.
+
+use std::time::Duration;
+
+use proto::announce::{Done, Ready};
+use serde::{Deserialize, Serialize};
+
+use crate::matrix::Cell;
+use crate::record::Record;
+
+/// How a sample ended, a closed set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every operation verified, and both sides' ledgers agree.
+    Ok,
+    /// Some operation did not succeed.
+    Failed,
+    /// Some operation ran into `--timeout`, and nothing worse happened.
+    Timeout,
+    /// The server was gone before its ledger: its columns stay empty.
+    ServerLost,
+    /// The records and the server's ledger contradict each other.
+    Inconsistent,
+    /// The cell was not run.
+    NotRun,
+    /// The cell was cut short.
+    Cut,
+}
+
+/// How downloads and uploads are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// As [`Verify::Checksum`], and every uploaded file is read back from the root outside the measured window.
+    Full,
+    /// The default. Length and CRC-32 of every download; the size and CRC-32 in the server's answer to every
+    /// upload, and reading back (outside the measured window) only where a server's answer has none.
+    Checksum,
+    /// Lengths only; nothing is read back.
+    Size,
+    /// Only that the reply is complete.
+    Off,
+}
+
+/// What a measurement needs to know besides its cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Operations of each client in a list cell.
+    pub list_requests: u32,
+    /// Operations of each client in a download or upload cell.
+    pub transfer_requests: u32,
+    /// For one operation, connecting included.
+    pub timeout: Duration,
+    /// How contents are verified.
+    pub verify: Verify,
+    /// Where contents come from.
+    pub seed: u64,
+    /// What the server is asked to promise for uploads: `none`, `data` or `full`.
+    pub durability: String,
+    /// `auto`, `system` or a name, for both sides.
+    pub congestion: String,
+    /// How requests end: `crlf`, `crlfcrlf`, `lf` or `none`.
+    pub terminator: String,
+    /// The clients' receive buffer in bytes; none leaves the kernel's tuning alone.
+    pub client_buffer: Option<u64>,
+    /// The server's receive buffer in bytes; none leaves the kernel's tuning alone.
+    pub server_buffer: Option<u64>,
+    /// Whose server is measured.
+    pub server: ServerChoice,
+}
+
+/// Whose server is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerChoice {
+    /// Ours, by running our own executable again.
+    Own,
+    /// A command of the user's with `{port}`, `{workers}` and `{root}` in it.
+    Command {
+        /// The command line, split as a shell splits words.
+        command: String,
+    },
+}
+
+/// One sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Which cell.
+    pub cell: Cell,
+    /// Which repeat of it, from 0.
+    pub repeat: u32,
+    /// When it began, RFC 3339, UTC.
+    pub started_utc: String,
+    /// How it ended.
+    pub status: Status,
+    /// One for each planned operation, by client and request.
+    pub records: Vec<Record>,
+    /// What our server said it was; none for a foreign server or one that never became ready.
+    pub ready: Option<Ready>,
+    /// Our server's ledger; none for a foreign server or one that was lost.
+    pub done: Option<Done>,
+    /// CPU time of the clients over the measured window, microseconds (user + system).
+    pub client_cpu_us: Option<u64>,
+    /// VmHWM of the largest client process; none for thread clients.
+    pub client_peak_rss_bytes: Option<u64>,
+    /// Identities that do not hold, and other trouble, in words.
+    pub notes: Vec<String>,
+}
