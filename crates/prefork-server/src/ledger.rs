@@ -114,12 +114,13 @@ impl Ledger {
         }
     }
 
-    /// Whether the slots have ever completed a connection beyond `before`; with the new count.
+    /// How many requests the slots have answered, over all their generations: a process that adds to it was
+    /// of use.
     #[must_use]
-    pub fn completed(&self, slots: std::ops::Range<u32>) -> u64 {
+    pub fn answered(&self, slots: std::ops::Range<u32>) -> u64 {
         slots
-            .map(|index| self.scoreboard.slot(index).counts().connections)
-            .map(|c| c.closed)
+            .map(|index| self.scoreboard.slot(index).counts().requests)
+            .map(|requests| requests.ok.total().wrapping_add(requests.errors.total()))
             .fold(0, u64::wrapping_add)
     }
 

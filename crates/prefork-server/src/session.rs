@@ -322,7 +322,11 @@ impl<'s> Session<'s> {
                 continue;
             }
             self.book_answer();
-            if self.closing.is_some() || self.undecoded.is_empty() {
+            if self.closing.is_some() {
+                // Nothing that came after a request of which no end can be trusted is looked at.
+                self.undecoded = 0..0;
+            }
+            if self.undecoded.is_empty() {
                 return;
             }
             let input = &self.buffers.input[self.undecoded.clone()];

@@ -51,8 +51,8 @@ struct Supervisor<'c> {
     /// The process in each seat, and how many there have been.
     pids: Vec<Option<Pid>>,
     generations: Vec<u32>,
-    /// How many connections each seat had completed when its process was forked.
-    completed_before: Vec<u64>,
+    /// How many requests each seat had answered when its process was forked.
+    answered_before: Vec<u64>,
     /// Killed by the parent because they did not leave in time.
     overdue: Vec<bool>,
     stop: Option<(Instant, &'static str)>,
@@ -113,6 +113,7 @@ impl<'c> Supervisor<'c> {
         let seats = inheritance.processes() as usize;
         let policy = Policy {
             drain_timeout: config.drain_timeout,
+            patience: config.workers.saturating_mul(2).max(5),
             seed: u64::from(std::process::id()),
             ..Policy::default()
         };
@@ -126,7 +127,7 @@ impl<'c> Supervisor<'c> {
             started: Instant::now(),
             pids: vec![None; seats],
             generations: vec![0; seats],
-            completed_before: vec![0; seats],
+            answered_before: vec![0; seats],
             overdue: vec![false; seats],
             stop: None,
         })
@@ -203,7 +204,7 @@ impl<'c> Supervisor<'c> {
         let seat = index as usize;
         let slots = self.inheritance.slots(index);
         self.generations[seat] += 1;
-        self.completed_before[seat] = self.ledger.completed(slots.clone());
+        self.answered_before[seat] = self.ledger.answered(slots.clone());
         match pool::spawn(&mut self.inheritance, index, self.generations[seat]) {
             Ok(pid) => {
                 self.pids[seat] = Some(pid);
@@ -291,7 +292,7 @@ impl<'c> Supervisor<'c> {
             {
                 tracing::warn!(%error, "cannot remove a dead worker's temporary files");
             }
-            let was_useful = self.ledger.completed(slots) != self.completed_before[seat];
+            let was_useful = self.ledger.answered(slots) != self.answered_before[seat];
             let flow = self.tell_roster(Event::Exited {
                 index,
                 cleanly,

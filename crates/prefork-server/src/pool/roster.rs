@@ -10,7 +10,9 @@ use std::time::Duration;
 pub struct Policy {
     /// From fork to READY.
     pub boot_timeout: Duration,
-    /// A process that dies younger than this without having completed a connection died early.
+    /// After so many early deaths in a row, in the whole pool, it is given up.
+    pub patience: u32,
+    /// A process that dies younger than this without having answered a request died early.
     pub useful_life: Duration,
     /// The first pause after an early death; it doubles with each further one.
     pub backoff_min: Duration,
@@ -28,6 +30,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             boot_timeout: Duration::from_secs(10),
+            patience: 5,
             useful_life: Duration::from_secs(1),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
@@ -53,7 +56,7 @@ pub enum Event {
         index: u32,
         /// It left in good order, with exit code 0.
         cleanly: bool,
-        /// It had completed a connection.
+        /// It had answered a request.
         was_useful: bool,
     },
     /// Stop gracefully.
@@ -317,8 +320,7 @@ impl Roster {
     }
 
     fn tick_running(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        let patience = (2 * self.seats.len()).max(5);
-        if self.early_deaths_in_a_row as usize >= patience {
+        if self.early_deaths_in_a_row >= self.policy.patience {
             self.gave_up = true;
             self.stop(now, actions);
             return;

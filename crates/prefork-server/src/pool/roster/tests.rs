@@ -66,7 +66,7 @@ fn a_worker_that_was_useful_is_replaced_at_once() {
 
 #[test]
 fn early_deaths_are_followed_by_longer_and_longer_pauses() {
-    let mut roster = roster(8);
+    let mut roster = Roster::new(8, Policy { patience: 16, ..Policy::default() });
     fill(&mut roster, Duration::ZERO);
     let mut now = Duration::ZERO;
     for deaths in 0..8 {
@@ -83,7 +83,7 @@ fn early_deaths_are_followed_by_longer_and_longer_pauses() {
 }
 
 #[test]
-fn a_completed_connection_resets_the_pauses() {
+fn an_answered_request_resets_the_pauses() {
     let mut roster = roster(1);
     let mut now = Duration::ZERO;
     fill(&mut roster, now);

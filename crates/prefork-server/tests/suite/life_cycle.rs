@@ -1,0 +1,179 @@
+//! Starting, stopping, dying.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{self, DEADLINE, Server, content, each_pool, noise, upload};
+
+each_pool! {
+    fn ready_says_what_is_in_force(pool) {
+        let server = Server::start(pool, &["--workers", "3", "--durability", "data", "--head-timeout", "7s"]);
+        let ready = server.ready.clone();
+        assert_eq!((ready.pool.as_str(), ready.workers), (pool, 3));
+        assert_eq!(ready.worker_pids.len(), if pool == "process" { 3 } else { 1 });
+        assert_eq!(ready.settings.durability, "data");
+        assert_eq!(ready.settings.head_timeout_ms, 7000);
+        assert!(!ready.address.ends_with(":0"));
+        server.stop();
+    }
+
+    fn an_idle_server_stops_with_an_empty_ledger(pool) {
+        let server = Server::start(pool, &["--workers", "50"]);
+        let (done, code) = server.stop();
+        assert_eq!((done.reason.as_str(), code), ("drained", 0));
+        assert_eq!(done.workers.len(), 50);
+        assert_eq!(done.sum.connections.accepted, 0);
+        assert!(done.peak_rss_bytes.is_some());
+    }
+
+    fn a_graceful_stop_serves_whoever_is_queued(pool) {
+        let server = Server::start(pool, &["--workers", "2"]);
+        let file = noise(1, 3_000_000);
+        server.put("f", &file);
+        // Two are being served, and block on a peer that does not read; the rest wait in the backlog.
+        let mut peers: Vec<_> = (0..40).map(|_| server.connect()).collect();
+        for peer in &mut peers {
+            peer.send("GET f\r\n");
+        }
+        assert_eq!(peers[0].stream.peek(&mut [0]).unwrap(), 1);
+        server.signal(Signal::SIGTERM);
+        std::thread::scope(|scope| {
+            for peer in &mut peers {
+                scope.spawn(|| {
+                    assert_eq!(content(&peer.reply()), file);
+                    peer.expect_end();
+                });
+            }
+        });
+        let (done, code) = server.done();
+        assert_eq!((done.sum.requests.ok.get, done.sum.connections.accepted, code), (40, 40, 0));
+    }
+
+    fn a_draining_server_refuses_whoever_comes_new(pool) {
+        let server = Server::start(pool, &["--workers", "1"]);
+        server.put("f", &vec![1; 20_000_000]);
+        let mut peer = server.connect();
+        peer.send("GET f\r\n");
+        assert_eq!(peer.stream.peek(&mut [0]).unwrap(), 1);
+        server.signal(Signal::SIGTERM);
+        let deadline = Instant::now() + DEADLINE;
+        // Those that come before the door is closed are queued, and served.
+        while std::net::TcpStream::connect(&server.ready.address).is_ok() {
+            assert!(Instant::now() < deadline, "the door stayed open");
+        }
+        assert_eq!(content(&peer.reply()).len(), 20_000_000);
+        server.done();
+    }
+
+    fn idle_connections_are_closed_by_a_stop_and_not_counted_as_cut(pool) {
+        let server = Server::start(pool, &["--workers", "2"]);
+        let mut peer = server.connect();
+        peer.ask("LIST\r\n");
+        server.signal(Signal::SIGTERM);
+        peer.expect_end();
+        let (done, code) = server.done();
+        assert_eq!((done.sum.connections.closed, code), (1, 0));
+    }
+
+    fn a_second_signal_cuts_what_is_in_hand_and_says_so(pool) {
+        let server = Server::start(pool, &["--workers", "1"]);
+        server.put("f", &vec![1; 50_000_000]);
+        let mut peer = server.connect();
+        peer.send("GET f\r\n");
+        assert_eq!(peer.stream.peek(&mut [0]).unwrap(), 1);
+        server.signal(Signal::SIGTERM);
+        server.signal(Signal::SIGINT);
+        server.signal(Signal::SIGQUIT);
+        let (done, code) = server.done();
+        assert_eq!((done.reason.as_str(), done.sum.connections.aborted_by_stop, code), ("stopped", 1, 3));
+        assert_eq!(done.sum.requests.aborted_by_stop, 1);
+        assert!(peer.try_reply().is_none());
+    }
+
+    fn a_drain_that_takes_too_long_is_cut(pool) {
+        let server = Server::start(pool, &["--workers", "1", "--drain-timeout", "100ms"]);
+        server.put("f", &vec![1; 50_000_000]);
+        let mut peer = server.connect();
+        peer.send("GET f\r\n");
+        assert_eq!(peer.stream.peek(&mut [0]).unwrap(), 1);
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.connections.aborted_by_stop, code), (1, 3));
+    }
+
+    fn a_server_whose_starter_is_gone_stops_at_once(pool) {
+        let mut server = Server::start(pool, &["--workers", "5", "--exit-with-stdin"]);
+        server.close_input();
+        let (done, code) = server.done();
+        assert_eq!((done.reason.as_str(), code), ("stopped", 0));
+    }
+
+    fn workers_leave_when_their_parent_is_killed(pool) {
+        let server = Server::start(pool, &["--workers", "5"]);
+        server.put("f", &vec![1; 50_000_000]);
+        let mut peer = server.connect();
+        peer.send("GET f\r\n");
+        assert_eq!(peer.stream.peek(&mut [0]).unwrap(), 1);
+        server.signal(Signal::SIGKILL);
+        server.wait_until_all_are_gone();
+    }
+
+    fn a_killed_worker_is_replaced_and_its_connection_accounted_for(pool) {
+        let server = Server::start(pool, &["--workers", "1"]);
+        server.put("f", &vec![1; 50_000_000]);
+        let mut peer = server.connect();
+        peer.send("GET f\r\n");
+        assert_eq!(peer.stream.peek(&mut [0]).unwrap(), 1);
+        server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
+        assert!(peer.try_reply().is_none(), "a reply without its terminator is none");
+        assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+        let (done, code) = server.stop();
+        let connections = &done.sum.connections;
+        assert_eq!((connections.accepted, connections.aborted_by_crash, connections.closed), (2, 1, 1));
+        assert_eq!(done.sum.requests.aborted_by_crash, 1);
+        assert_eq!((done.crashes, done.workers[0].generations, code), (1, 2, 0));
+    }
+
+    fn an_upload_whose_worker_is_killed_leaves_nothing(pool) {
+        let server = Server::start(pool, &["--workers", "1"]);
+        server.put("kept", b"old content");
+        let mut peer = server.connect();
+        let request = upload("kept", &vec![1; 30_000_000]);
+        // More than all buffers between hold: the worker has read and written some of it.
+        peer.send(&request[..request.len() - 2]);
+        server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
+        assert!(peer.try_reply().is_none());
+        assert_eq!(server.connect().ask("LIST\r\n")["data"], serde_json::json!(["kept"]));
+        assert_eq!(server.entries(), ["kept"]);
+        assert_eq!(server.stored("kept").unwrap(), b"old content");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_port_in_use_is_an_error_that_names_the_remedy() {
+    let server = Server::start("process", &[]);
+    let root = tempfile::TempDir::new().unwrap();
+    let args = ["--bind", &server.ready.address];
+    let output = support::command(root.path(), "process", &args).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("--bind") && text.contains("in use"), "{text}");
+}
+
+#[test]
+fn wrong_flags_are_usage_errors() {
+    let check = |args: &[&str], want: &str| {
+        let root = tempfile::TempDir::new().unwrap();
+        let output = support::command(root.path(), "process", args).stderr(Stdio::piped()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(want), "{args:?}: {text}");
+    };
+    check(&["--workers", "0"], "--workers 0");
+    check(&["--workers", "many"], "--workers");
+    check(&["--rate-window", "0s"], "--rate-window");
+    check(&["--upload-max", "4X"], "50M = 50MiB");
+    check(&["--nonsense"], "--nonsense");
+}

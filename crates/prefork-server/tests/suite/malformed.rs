@@ -1,0 +1,82 @@
+//! A thousand malformed requests: each gets an error or a close, no worker dies, the root is unchanged.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use crate::support::{Server, each_pool};
+
+/// How many are generated; each is sent over a connection of its own.
+const COUNT: usize = 1000;
+
+/// Requests that are wrong in one way or another. What a strategy makes may by chance be right, as an upload
+/// of good base64 is; those that could change the root are kept from that by their shape.
+fn malformed() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = |range| prop::collection::vec(any::<u8>(), range);
+    let line = |text: String| {
+        let mut line = text.into_bytes();
+        line.extend_from_slice(b"\r\n");
+        line
+    };
+    prop_oneof![
+        // Noise, with and without an end.
+        bytes(1..200),
+        bytes(1..200).prop_map(|mut noise| {
+            noise.push(b'\n');
+            noise
+        }),
+        // A verb that is none, a name that is none, too many words.
+        "[A-Z]{1,12} [a-z]{0,20}".prop_filter("a verb", |t| !is_verb(t)).prop_map(line),
+        "(GET|DELETE|UPLOAD|DOWNLOAD) [./\\\\]{1,9}[a-z]{0,9}".prop_map(line),
+        "(GET|DELETE) [a-z]{1,5} [a-z]{1,5}( [a-z]{1,5})?".prop_map(line),
+        "(GET|DELETE|UPLOAD)".prop_map(line),
+        // Quotes that do not close, or are followed by more.
+        "(GET|UPLOAD) \"[a-z ]{0,9}".prop_map(line),
+        "GET \"[a-z]{1,9}\"[a-z]{1,5}".prop_map(line),
+        // Bodies that are not base64: a wrong character, a wrong length, padding in the middle.
+        "UPLOAD new [A-Za-z0-9+/]{0,40}[-_.:,;!?][A-Za-z0-9+/]{0,40}".prop_map(line),
+        "UPLOAD new ([A-Za-z0-9+/]{4}){0,9}[A-Za-z0-9+/]{1}".prop_map(line),
+        "UPLOAD new ([A-Za-z0-9+/]{4}){0,9}QQ==([A-Za-z0-9+/]{4}){1,3}".prop_map(line),
+        "UPLOAD new b'([A-Za-z0-9+/]{4}){0,9}'".prop_map(line),
+        // Broken framing: a bare CR, a NUL, an endless head.
+        "(LIST|GET f|UPLOAD new QUJD)\r[a-z]{1,5}".prop_map(line),
+        "(LIST|GET f)\0[a-z]{0,5}".prop_map(line),
+        "GET [a-z]{1100,2000}".prop_map(line),
+        // Cut off.
+        "UPLOAD new [A-Za-z0-9+/]{0,80}".prop_map(String::into_bytes),
+        "(LIS|GET|GET f|DELETE f)".prop_map(String::into_bytes),
+    ]
+}
+
+fn is_verb(text: &str) -> bool {
+    ["LIST", "GET", "DOWNLOAD", "UPLOAD", "DELETE", "POST", "PUT"].contains(&text.split(' ').next().unwrap_or(""))
+}
+
+each_pool! {
+    fn a_thousand_malformed_requests_change_nothing(pool) {
+        let server = Server::start(pool, &["--workers", "3"]);
+        server.put("f", b"untouched");
+        // Always the same requests, so that a failure can be looked at.
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        for number in 0..COUNT {
+            let request = malformed().new_tree(&mut runner).unwrap().current();
+            let shown = request.escape_ascii().to_string();
+            let mut peer = server.connect();
+            peer.send(&request).finish_sending();
+            let mut replies = 0;
+            while let Some(reply) = peer.try_reply() {
+                // Noise can hold an end of line, and so several requests; never one that is carried out.
+                assert_eq!(reply["status"], "ERROR", "{number}: {shown}: {reply}");
+                replies += 1;
+            }
+            assert!(replies <= request.len(), "{number}: {shown}");
+        }
+        assert_eq!(server.entries(), ["f"]);
+        assert_eq!(server.stored("f").unwrap(), b"untouched");
+        let (done, code) = server.stop();
+        assert_eq!((done.crashes, code), (0, 0));
+        assert_eq!(done.sum.connections.accepted, COUNT as u64);
+        assert_eq!(done.sum.requests.ok.total(), 0);
+    }
+}

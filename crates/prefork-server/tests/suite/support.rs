@@ -1,0 +1,273 @@
+//! Starting the real server, talking bytes to it, and waiting for facts, each with a deadline.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proto::announce::{Announcement, Done, Ready};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Long enough for a machine that is busy with other tests, and far from what any step takes.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Makes one test for each pool out of a function that takes the pool's name.
+macro_rules! each_pool {
+    ($($(#[$meta:meta])* fn $name:ident($pool:ident) $body:block)+) => {
+        $(fn $name($pool: &str) $body)+
+
+        mod process {
+            $(#[test] fn $name() { super::$name("process"); })+
+        }
+
+        mod thread {
+            $(#[test] fn $name() { super::$name("thread"); })+
+        }
+    };
+}
+pub(crate) use each_pool;
+
+/// A running server with a root of its own; killed if a test ends without stopping it.
+pub(crate) struct Server {
+    child: Child,
+    lines: Mutex<Receiver<String>>,
+    pub(crate) ready: Ready,
+    root: Option<TempDir>,
+}
+
+impl Server {
+    /// A server with a fresh root.
+    pub(crate) fn start(pool: &str, args: &[&str]) -> Self {
+        let root = TempDir::new().unwrap();
+        let mut server = Self::start_on(root.path(), pool, args);
+        server.root = Some(root);
+        server
+    }
+
+    /// A server on a root of the caller's.
+    pub(crate) fn start_on(root: &Path, pool: &str, args: &[&str]) -> Self {
+        let mut child = command(root, pool, args).spawn().unwrap();
+        let lines = lines_of(child.stdout.take().unwrap());
+        let line = lines.recv_timeout(DEADLINE).expect("no READY line: is there an error above?");
+        let Announcement::Ready(ready) = Announcement::from_line(&line).unwrap() else {
+            panic!("the first line is READY, not {line}");
+        };
+        Self { child, lines: Mutex::new(lines), ready, root: None }
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.ready.settings.root.clone().into()
+    }
+
+    pub(crate) fn put(&self, name: &str, content: &[u8]) {
+        fs::write(self.root().join(name), content).unwrap();
+    }
+
+    /// What is stored under a name, if anything.
+    pub(crate) fn stored(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.root().join(name)).ok()
+    }
+
+    /// Every name in the root, hidden ones too, in order.
+    pub(crate) fn entries(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root()).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn connect(&self) -> Peer {
+        let stream = TcpStream::connect(&self.ready.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Peer { stream, unread: Vec::new() }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    pub(crate) fn kill_worker(&self, pid: u32, signal: Signal) {
+        kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+    }
+
+    /// Closes the server's standard input.
+    pub(crate) fn close_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Stops gracefully; the ledger must balance.
+    pub(crate) fn stop(self) -> (Done, i32) {
+        self.signal(Signal::SIGTERM);
+        self.done()
+    }
+
+    /// Waits for the end that something else has brought about; the ledger must balance.
+    pub(crate) fn done(mut self) -> (Done, i32) {
+        let line = self.next_line(DEADLINE).expect("a DONE line");
+        let Announcement::Done(done) = Announcement::from_line(&line).unwrap() else {
+            panic!("the last line is DONE, not {line}");
+        };
+        assert!(done.balanced, "{done:#?}");
+        assert_eq!((done.sum.connections.in_flight, done.sum.requests.in_flight), (0, 0), "{done:#?}");
+        (done, self.exit_status().code().expect("an exit code"))
+    }
+
+    /// Waits until every process that holds the server's standard output is gone.
+    pub(crate) fn wait_until_all_are_gone(&self) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.next_line(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("a process of the server outlived it"),
+            }
+        }
+    }
+
+    fn next_line(&self, timeout: Duration) -> Result<String, mpsc::RecvTimeoutError> {
+        self.lines.lock().unwrap().recv_timeout(timeout)
+    }
+
+    fn exit_status(&mut self) -> ExitStatus {
+        // Standard output has ended or is about to: the wait is short.
+        self.wait_until_all_are_gone();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command that starts a server on port 0.
+pub(crate) fn command(root: &Path, pool: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
+    command.args(["--pool", pool, "--log-level", "error"]);
+    // What a test is not about must not depend on how full this machine's disk is, nor wait for it.
+    for [flag, value] in [["--bind", "127.0.0.1:0"], ["--min-free", "0"], ["--durability", "none"]] {
+        if !args.contains(&flag) {
+            command.args([flag, value]);
+        }
+    }
+    command.arg("--root").arg(root).args(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The client's side of a connection, in bytes.
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Peer {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+        self
+    }
+
+    /// The next reply, whole.
+    pub(crate) fn reply(&mut self) -> Value {
+        self.try_reply().expect("a whole reply")
+    }
+
+    /// The next reply, unless the connection ends before it is whole.
+    pub(crate) fn try_reply(&mut self) -> Option<Value> {
+        let mut searched = 0;
+        loop {
+            let from = searched;
+            if let Some(at) = self.unread[from..].windows(4).position(|w| w == b"\r\n\r\n") {
+                let rest = self.unread.split_off(from + at + 4);
+                let reply = std::mem::replace(&mut self.unread, rest);
+                return Some(serde_json::from_slice(&reply).unwrap());
+            }
+            searched = self.unread.len().saturating_sub(3);
+            let mut chunk = vec![0; 1 << 18];
+            match self.stream.read(&mut chunk) {
+                Ok(0) | Err(_) => return None,
+                Ok(len) => self.unread.extend_from_slice(&chunk[..len]),
+            }
+        }
+    }
+
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Value {
+        self.send(request).reply()
+    }
+
+    /// Waits for the end of what the server sends, which must come without a reset.
+    pub(crate) fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).expect("an orderly end");
+        assert!(self.unread.is_empty() && rest.is_empty(), "nothing but the end");
+    }
+
+    pub(crate) fn finish_sending(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+/// `UPLOAD name content` with its end of line.
+pub(crate) fn upload(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut request = format!("UPLOAD {name} ").into_bytes();
+    request.extend_from_slice(encode(content).as_bytes());
+    request.extend_from_slice(b"\r\n");
+    request
+}
+
+pub(crate) fn encode(content: &[u8]) -> String {
+    let mut out = Vec::new();
+    let mut encoder = proto::base64::Encoder::new();
+    encoder.encode(content, &mut out);
+    encoder.finish(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+/// The content of a download's reply.
+pub(crate) fn content(reply: &Value) -> Vec<u8> {
+    assert_eq!(reply["status"], "OK", "{reply}");
+    let text = reply["data_file"].as_str().unwrap();
+    let mut out = vec![0; text.len() / 4 * 3 + 3];
+    let mut decoder = proto::base64::Decoder::new();
+    let progress = decoder.decode(text.as_bytes(), &mut out).unwrap();
+    decoder.finish().unwrap();
+    out.truncate(progress.produced);
+    out
+}
+
+/// Bytes without a pattern, the same for the same seed.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut out: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).collect();
+    out.truncate(len);
+    out
+}
