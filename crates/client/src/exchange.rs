@@ -65,9 +65,8 @@ impl<'a> Content<'a> {
 
     /// The size and checksum of all content.
     pub(crate) fn finish(self) -> Result<(u64, u32), Error> {
-        match self.sink {
-            Some(sink) => sink.flush().map_err(Error::Local)?,
-            None => {}
+        if let Some(sink) = self.sink {
+            sink.flush().map_err(Error::Local)?;
         }
         Ok((self.size, self.crc32.finalize()))
     }

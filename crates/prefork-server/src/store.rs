@@ -3,6 +3,8 @@
 //! Everything is relative to one directory descriptor and one checked [`FileName`]; no path of a client's
 //! making ever reaches the kernel. A name shows a whole old or a whole new content, never a mix or a part.
 
+mod error;
+mod file_system;
 mod list;
 mod lock;
 mod read;
@@ -11,15 +13,13 @@ mod upload;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::errno::Errno;
-use nix::sys::statfs::fstatfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use proto::{Code, FileName};
+use proto::FileName;
 
+pub use error::{OpenError, StoreError};
 pub use list::Listing;
 pub use read::Download;
 pub use temporary::Temporaries;
@@ -59,90 +59,6 @@ pub struct StoreOptions {
     pub create: bool,
 }
 
-/// Why a root cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It is not there.
-    #[error("the folder {0} does not exist: make it, or name another with --root")]
-    Missing(PathBuf),
-    /// It is something else.
-    #[error("{0} is not a folder: name one with --root")]
-    NotADirectory(PathBuf),
-    /// Another server has it.
-    #[error(
-        "the folder {path} is served by another prefork-server{holder}: stop that one, or name another folder with --root"
-    )]
-    InUse {
-        /// The root.
-        path: PathBuf,
-        /// ` (process N)`, where it can be found out.
-        holder: String,
-    },
-    /// Something else.
-    #[error("cannot serve the folder {path}: {source}")]
-    Io {
-        /// The root.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-}
-
-/// Why a request on a file was not carried out. The texts go to clients and name no path of the server's.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No regular file has this name.
-    #[error("no such file")]
-    NotFound,
-    /// Something that is not a file has this name.
-    #[error("this name is taken by something that is not a file")]
-    NotAFile,
-    /// The disk or a quota is full, or would be fuller than allowed.
-    #[error("no space left on the server")]
-    NoSpace,
-    /// The upload is over the limit.
-    #[error("larger than the {0} bytes this server takes")]
-    TooLarge(u64),
-    /// Something failed that is not the client's fault.
-    #[error("the server could not read or write the file")]
-    Io(#[source] io::Error),
-}
-
-impl StoreError {
-    /// The code a client is told.
-    #[must_use]
-    pub const fn code(&self) -> Code {
-        match self {
-            Self::NotFound => Code::NotFound,
-            Self::NotAFile => Code::BadName,
-            Self::NoSpace => Code::NoSpace,
-            Self::TooLarge(_) => Code::TooLarge,
-            Self::Io(_) => Code::Internal,
-        }
-    }
-}
-
-impl From<Errno> for StoreError {
-    fn from(errno: Errno) -> Self {
-        match errno {
-            // ELOOP and EXDEV: what openat2 says of a symbolic link it was told not to follow.
-            Errno::ENOENT | Errno::ELOOP | Errno::EXDEV | Errno::ENXIO => Self::NotFound,
-            Errno::EISDIR | Errno::ENOTDIR | Errno::ENOTEMPTY => Self::NotAFile,
-            Errno::ENOSPC | Errno::EDQUOT => Self::NoSpace,
-            other => Self::Io(other.into()),
-        }
-    }
-}
-
-impl From<io::Error> for StoreError {
-    fn from(error: io::Error) -> Self {
-        match error.raw_os_error().map(Errno::from_raw) {
-            Some(errno @ (Errno::ENOSPC | Errno::EDQUOT)) => errno.into(),
-            _ => Self::Io(error),
-        }
-    }
-}
-
 /// A directory of files, locked for one server.
 #[derive(Debug)]
 pub struct Store {
@@ -158,6 +74,8 @@ struct Root {
     directory: File,
     options: StoreOptions,
     temporaries: Temporaries,
+    /// Whether uploads reserve blocks ahead.
+    reserves: bool,
 }
 
 impl Store {
@@ -175,12 +93,19 @@ impl Store {
                 clippy::disallowed_methods,
                 reason = "before there is a root, there is only its path"
             )]
-            std::fs::create_dir_all(path).map_err(failed)?;
+            match std::fs::create_dir_all(path) {
+                // It is something else, or a link to nothing: opening it says which.
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed(error));
+                }
+                _ => {}
+            }
         }
         let directory = lock::open_directory(path)?;
         lock::take(&directory, path)?;
         let temporaries = Temporaries::probe(&directory).map_err(|errno| failed(errno.into()))?;
         let root = Arc::new(Root {
+            reserves: file_system::gains_by_reserving(&directory),
             directory,
             options,
             temporaries,
@@ -189,8 +114,8 @@ impl Store {
         Ok(Self { root, path })
     }
 
-    /// Removes every temporary file an earlier server left: no other server lives on this root. Returns how
-    /// many there were.
+    /// Removes every temporary file an earlier server left, and returns how many there were. Only for a start:
+    /// the lock says that no other server lives on this root, so nobody's upload is pending.
     ///
     /// # Errors
     /// What the directory's reading or an unlink says.
@@ -221,10 +146,7 @@ impl Store {
     /// The kind of file system, such as `ext4`.
     #[must_use]
     pub fn file_system(&self) -> String {
-        fstatfs(&self.root.directory).map_or_else(
-            |_| "unknown".to_owned(),
-            |stat| lock::file_system_name(stat.filesystem_type()),
-        )
+        file_system::name(&self.root.directory)
     }
 
     /// The names of the regular files, sorted by bytes.
@@ -246,6 +168,7 @@ impl Store {
     /// Begins an upload that nobody sees until it is committed.
     ///
     /// # Errors
+    /// [`StoreError::NotAFile`] where the name is a folder's, [`StoreError::NameRefused`],
     /// [`StoreError::NoSpace`] or [`StoreError::Io`].
     pub fn create(&self, name: &FileName) -> Result<PendingUpload, StoreError> {
         PendingUpload::create(&self.root, name)
@@ -256,15 +179,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] also for everything that is not a regular file.
     pub fn delete(&self, name: &FileName) -> Result<(), StoreError> {
-        // Whatever the name becomes between this look and the unlink is inside the root and not a directory.
-        read::open(&self.root.directory, name)?;
-        unlinkat(
-            &self.root.directory,
-            name.as_str(),
-            UnlinkatFlags::NoRemoveDir,
-        )?;
+        let directory = &self.root.directory;
+        if !list::is_file(directory, name).map_err(StoreError::of_lookup)? {
+            return Err(StoreError::NotFound);
+        }
+        // Whatever the name becomes between that look and this is in the root; a folder stays.
+        unlinkat(directory, name.as_str(), UnlinkatFlags::NoRemoveDir)
+            .map_err(StoreError::of_lookup)?;
         if self.root.options.durability == Durability::Full {
-            nix::unistd::fsync(self.root.directory.as_fd())?;
+            directory.sync_all()?;
         }
         Ok(())
     }

@@ -1,7 +1,31 @@
 //! The stress harness: plans cells, starts a server for each, drives a pool of clients, verifies every byte,
 //! reconciles both sides' ledgers, and writes a table.
 
+pub mod cli;
+pub mod clock;
+pub mod corpus;
+pub mod environment;
+pub mod exit;
+pub mod fingerprint;
+pub mod guard;
+pub mod journal;
 pub mod matrix;
 pub mod measure;
 pub mod measurement;
+mod operation;
+pub mod output;
+pub mod pool;
+pub mod preflight;
+pub mod progress;
+mod readback;
+pub mod reconcile;
 pub mod record;
+pub mod rig;
+pub mod run;
+pub mod schedule;
+pub mod size;
+pub mod summary;
+pub mod table;
+pub mod workdir;
+#[cfg(test)]
+mod testing;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `stress` program.
+
+fn main() -> std::process::ExitCode {
+    stress::cli::main()
+}

@@ -112,76 +112,68 @@ impl Plan {
     /// The cells that `selection` asks for, with their numbers in the full plan.
     #[must_use]
     pub fn new(selection: &Selection) -> Self {
-        let all_operations = [Operation::Download, Operation::Upload, Operation::List];
-        let operations = Axis::new(&all_operations, &selection.operations);
-        let volumes = Axis::new(&VOLUMES, &selection.volumes);
-        let clients = Axis::new(&CLIENTS, &selection.clients);
-        let servers = Axis::new(&SERVERS, &selection.servers);
-        let client_pools = sorted_or(&selection.client_pools, ClientPool::Thread);
-        let server_pools = sorted_or(&selection.server_pools, ServerPool::Process);
+        let operations = [Operation::Download, Operation::Upload, Operation::List];
+        let operations = axis(&operations, &selection.operations);
+        let volumes = axis(&VOLUMES, &selection.volumes);
+        let clients = axis(&CLIENTS, &selection.clients);
+        let servers = axis(&SERVERS, &selection.servers);
+        let client_pools = pools(&selection.client_pools, ClientPool::Thread);
+        let server_pools = pools(&selection.server_pools, ServerPool::Process);
 
-        let mut cells = Vec::new();
-        let mut number = 0;
-        for &client_pool in &client_pools {
-            for &server_pool in &server_pools {
-                for (operation, operation_wanted) in operations.iter() {
-                    for (volume, volume_wanted) in volumes.iter() {
-                        for (clients, clients_wanted) in clients.iter() {
-                            for (servers, servers_wanted) in servers.iter() {
-                                number += 1;
-                                if operation_wanted
-                                    && volume_wanted
-                                    && clients_wanted
-                                    && servers_wanted
-                                {
-                                    cells.push(Cell {
-                                        number,
-                                        operation,
-                                        volume,
-                                        clients,
-                                        servers,
-                                        client_pool,
-                                        server_pool,
-                                    });
-                                }
-                            }
-                        }
-                    }
-                }
-            }
+        // The slowest axis first; all of these values but the number are replaced.
+        let cells = vec![Cell {
+            number: 0,
+            operation: Operation::Download,
+            volume: 0,
+            clients: 0,
+            servers: 0,
+            client_pool: ClientPool::Thread,
+            server_pool: ServerPool::Process,
+        }];
+        let cells = expand(cells, &client_pools, |cell, value| cell.client_pool = value);
+        let cells = expand(cells, &server_pools, |cell, value| cell.server_pool = value);
+        let cells = expand(cells, &operations, |cell, value| cell.operation = value);
+        let cells = expand(cells, &volumes, |cell, value| cell.volume = value);
+        let cells = expand(cells, &clients, |cell, value| cell.clients = value);
+        let mut cells = expand(cells, &servers, |cell, value| cell.servers = value);
+
+        let mut full_len = 0;
+        for cell in &mut cells {
+            full_len += 1;
+            cell.number = full_len;
         }
-        Self {
-            cells,
-            full_len: number,
-        }
+        cells.retain(|cell| selection.wants(cell));
+        Self { cells, full_len }
     }
 }
 
-/// The values of one axis of the full plan, and which of them are wanted.
-struct Axis<T> {
-    values: Vec<(T, bool)>,
+impl Selection {
+    fn wants(&self, cell: &Cell) -> bool {
+        is_wanted(&self.operations, cell.operation)
+            && is_wanted(&self.volumes, cell.volume)
+            && is_wanted(&self.clients, cell.clients)
+            && is_wanted(&self.servers, cell.servers)
+    }
 }
 
-impl<T: Copy + Ord> Axis<T> {
-    fn new(standard: &[T], asked: &[T]) -> Self {
-        let is_filter = asked.iter().all(|value| standard.contains(value));
-        let values = if is_filter {
-            let is_wanted = |value: &T| asked.is_empty() || asked.contains(value);
-            standard
-                .iter()
-                .map(|value| (*value, is_wanted(value)))
-                .collect()
-        } else {
-            sorted(asked)
-                .into_iter()
-                .map(|value| (value, true))
-                .collect()
-        };
-        Self { values }
-    }
+fn is_wanted<T: PartialEq>(asked: &[T], value: T) -> bool {
+    asked.is_empty() || asked.contains(&value)
+}
 
-    fn iter(&self) -> impl Iterator<Item = (T, bool)> {
-        self.values.iter().copied()
+/// The values of an axis of the full plan: the standard ones, unless others were asked for.
+fn axis<T: Copy + Ord>(standard: &[T], asked: &[T]) -> Vec<T> {
+    if asked.iter().all(|value| standard.contains(value)) {
+        standard.to_vec()
+    } else {
+        sorted(asked)
+    }
+}
+
+fn pools<T: Copy + Ord>(asked: &[T], default: T) -> Vec<T> {
+    if asked.is_empty() {
+        vec![default]
+    } else {
+        sorted(asked)
     }
 }
 
@@ -192,12 +184,17 @@ fn sorted<T: Copy + Ord>(values: &[T]) -> Vec<T> {
     values
 }
 
-fn sorted_or<T: Copy + Ord>(asked: &[T], default: T) -> Vec<T> {
-    if asked.is_empty() {
-        vec![default]
-    } else {
-        sorted(asked)
-    }
+/// Every cell with every value, the values varying faster than the cells.
+fn expand<T: Copy>(cells: Vec<Cell>, values: &[T], set: fn(&mut Cell, T)) -> Vec<Cell> {
+    let with = |cell: &Cell, value: T| {
+        let mut cell = cell.clone();
+        set(&mut cell, value);
+        cell
+    };
+    cells
+        .iter()
+        .flat_map(|cell| values.iter().map(move |value| with(cell, *value)))
+        .collect()
 }
 
 impl Operation {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use proto::announce::{Done, Ready};
 use serde::{Deserialize, Serialize};
 
@@ -29,12 +30,34 @@ pub enum Status {
     Cut,
 }
 
+impl Status {
+    /// The word in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::ServerLost => "server_lost",
+            Self::Inconsistent => "inconsistent",
+            Self::NotRun => "not_run",
+            Self::Cut => "cut",
+        }
+    }
+}
+
 /// How downloads and uploads are verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
+    #[value(
+        help = "As checksum, and every uploaded file is read back, outside the measured window"
+    )]
     /// As [`Verify::Checksum`], and every uploaded file is read back from the root outside the measured window.
     Full,
+    #[value(
+        help = "Downloads by length and CRC-32, uploads by size and CRC-32 in the server's answer"
+    )]
     /// The default. Length and CRC-32 of every download; the size and CRC-32 in the server's answer to every
     /// upload, and reading back (outside the measured window) only where a server's answer has none.
     Checksum,
@@ -52,6 +75,7 @@ pub struct Settings {
     /// Operations of each client in a download or upload cell.
     pub transfer_requests: u32,
     /// For one operation, connecting included.
+    #[serde(rename = "timeout_ms", with = "milliseconds")]
     pub timeout: Duration,
     /// How contents are verified.
     pub verify: Verify,
@@ -107,4 +131,26 @@ pub struct Measurement {
     pub client_peak_rss_bytes: Option<u64>,
     /// Identities that do not hold, and other trouble, in words.
     pub notes: Vec<String>,
+}
+
+/// A duration as a whole number of milliseconds.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        u64::try_from(time.as_millis())
+            .unwrap_or(u64::MAX)
+            .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
 }

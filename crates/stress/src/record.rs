@@ -56,3 +56,22 @@ pub struct Record {
     /// What went wrong, for a person.
     pub detail: Option<String>,
 }
+
+impl Record {
+    /// The record of an operation that has not been tried.
+    #[must_use]
+    pub const fn not_sent(client: u32, request: u32) -> Self {
+        Self {
+            client,
+            request,
+            released_ns: 0,
+            connected_ns: None,
+            first_byte_ns: None,
+            ended_ns: None,
+            bytes: 0,
+            verified_bytes: 0,
+            outcome: Outcome::NotSent,
+            detail: None,
+        }
+    }
+}

@@ -8,7 +8,7 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
-/// Units in the order in which [`format`] tries them: the shortest exact one wins.
+/// Units in the order in which [`format()`] tries them: the shortest exact one wins.
 const UNITS: [(&str, u64); 8] = [
     ("T", TIB),
     ("G", GIB),
@@ -26,7 +26,9 @@ const UNITS: [(&str, u64); 8] = [
 /// A sentence that says what is accepted.
 pub fn parse(text: &str) -> Result<u64, String> {
     let wrong = || {
-        format!("'{text}' is no size: write bytes (52428800), or 50K, 50M, 50G (powers of 1,024, also as 50MiB) or 50KB, 50MB, 50GB (powers of 1,000)")
+        format!(
+            "'{text}' is no size: write bytes (52428800), or 50K, 50M, 50G (powers of 1,024, also as 50MiB) or 50KB, 50MB, 50GB (powers of 1,000)"
+        )
     };
     let digits_len = text.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, unit) = text.split_at(digits_len);
@@ -93,10 +95,12 @@ pub fn approximate(bytes: u64) -> String {
         0..=999 => return format!("{bytes} bytes"),
         1_000..=999_949 => ("kB", 1_000),
         999_950..=999_949_999 => ("MB", 1_000_000),
-        _ => ("GB", 1_000_000_000),
+        999_950_000..=999_949_999_999 => ("GB", 1_000_000_000),
+        _ => ("TB", 1_000_000_000_000),
     };
     let tenths = (u128::from(bytes) * 10 + factor / 2) / factor;
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    let whole = u64::try_from(tenths / 10).map_or_else(|_| String::new(), with_commas);
+    format!("{whole}.{} {unit}", tenths % 10)
 }
 
 #[cfg(test)]
@@ -127,13 +131,24 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused_with_what_is_accepted() {
-        for text in ["", "M", "-5M", "+5M", "1.5M", "5 M", "5X", "5MBit", "five", "5MIB", "5b"] {
+        for text in [
+            "", "M", "-5M", "+5M", "1.5M", "5 M", "5X", "5MBit", "five", "5MIB", "5b",
+        ] {
             let error = parse(text).expect_err(text);
-            assert!(error.contains("50MiB") && error.contains("50MB"), "{text}: {error}");
+            assert!(
+                error.contains("50MiB") && error.contains("50MB"),
+                "{text}: {error}"
+            );
         }
-        assert_eq!(parse("0"), Err("'0' is too small: the least is 1 byte".into()));
+        assert_eq!(
+            parse("0"),
+            Err("'0' is too small: the least is 1 byte".into())
+        );
         for text in ["2T", "99999999999999999999", "18446744073709551615K"] {
-            assert_eq!(parse(text), Err(format!("'{text}' is too large: the most is 1T")));
+            assert_eq!(
+                parse(text),
+                Err(format!("'{text}' is too large: the most is 1T"))
+            );
         }
     }
 
@@ -161,6 +176,7 @@ mod tests {
         assert_eq!(approximate(10_485_760), "10.5 MB");
         assert_eq!(approximate(999_949_999), "999.9 MB");
         assert_eq!(approximate(999_950_000), "1.0 GB");
+        assert_eq!(approximate(1 << 50), "1,125.9 TB");
         assert_eq!(approximate(56_403_951_616), "56.4 GB");
     }
 

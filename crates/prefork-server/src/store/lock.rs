@@ -6,8 +6,9 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::sys::signal::kill;
 use nix::sys::stat::{Mode, major, minor};
-use nix::sys::statfs::{self, FsType};
+use nix::unistd::Pid;
 
 use super::OpenError;
 
@@ -44,8 +45,9 @@ pub(super) fn take(directory: &File, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Who holds the lock, as /proc/locks says: `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`.
-fn holder(directory: &File) -> Option<u32> {
+/// Who took the lock, as /proc/locks says: `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`. Where the file
+/// system's device differs from what stat(2) shows (btrfs, overlay) there is no such line, and no answer.
+fn holder(directory: &File) -> Option<Pid> {
     let metadata = directory.metadata().ok()?;
     let device = metadata.dev();
     let file = format!(
@@ -59,27 +61,12 @@ fn holder(directory: &File) -> Option<u32> {
         reason = "/proc is the kernel, not the root that the store guards"
     )]
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
+    let pid = locks.lines().find_map(|line| {
         let mut words = line.split_whitespace().skip(1);
         let is_flock = words.next() == Some("FLOCK");
-        let pid = words.nth(2)?;
-        (is_flock && words.next() == Some(&file)).then(|| pid.parse().ok())?
-    })
-}
-
-/// The name of a file system by its magic number (statfs(2)).
-pub(super) fn file_system_name(kind: FsType) -> String {
-    const NAMES: &[(FsType, &str)] = &[
-        (statfs::EXT4_SUPER_MAGIC, "ext4"),
-        (statfs::TMPFS_MAGIC, "tmpfs"),
-        (statfs::XFS_SUPER_MAGIC, "xfs"),
-        (statfs::BTRFS_SUPER_MAGIC, "btrfs"),
-        (statfs::OVERLAYFS_SUPER_MAGIC, "overlay"),
-        (statfs::NFS_SUPER_MAGIC, "nfs"),
-        (statfs::FUSE_SUPER_MAGIC, "fuse"),
-    ];
-    NAMES
-        .iter()
-        .find(|(magic, _)| *magic == kind)
-        .map_or_else(|| format!("{:#x}", kind.0), |(_, name)| (*name).to_owned())
+        let pid: i32 = words.nth(2)?.parse().ok()?;
+        (is_flock && words.next() == Some(&file)).then_some(Pid::from_raw(pid))
+    })?;
+    // It may be gone, and the lock be held by what it forked.
+    (pid.as_raw() > 0 && kill(pid, None) != Err(Errno::ESRCH)).then_some(pid)
 }

@@ -1,4 +1,4 @@
-//! Opening and reading one file.
+//! Opening and reading one file, and nothing that is not a file.
 
 use std::fs::File;
 use std::io;
@@ -32,7 +32,8 @@ impl Download {
         self.len == 0
     }
 
-    /// Fills `buffer` from `offset` on.
+    /// Fills `buffer` from `offset` on. Files are not read through a cursor: it would be shared with every
+    /// process that inherited the descriptor.
     ///
     /// # Errors
     /// What the kernel says; `UnexpectedEof` if the file has become shorter.
@@ -41,10 +42,20 @@ impl Download {
     }
 }
 
+/// Opens the regular file of that name.
 pub(super) fn open(directory: &File, name: &FileName) -> Result<Download, StoreError> {
-    let file = File::from(open_beneath(directory, name)?);
+    let opened = match open_beneath(directory, name) {
+        // Linux before 5.6, or a sandbox that does not know the call.
+        Err(Errno::ENOSYS | Errno::EPERM) => open_component(directory, name),
+        result => result,
+    };
+    download(opened.map_err(StoreError::of_lookup)?)
+}
+
+/// Takes what was opened if it is a file: folders, FIFOs and devices open as readily.
+pub(super) fn download(opened: OwnedFd) -> Result<Download, StoreError> {
+    let file = File::from(opened);
     let metadata = file.metadata()?;
-    // openat2 opens folders, FIFOs and devices as readily as files.
     if !metadata.is_file() {
         return Err(StoreError::NotFound);
     }
@@ -54,24 +65,23 @@ pub(super) fn open(directory: &File, name: &FileName) -> Result<Download, StoreE
     })
 }
 
+/// NONBLOCK: opening a FIFO must not wait for a writer.
+const FLAGS: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_NONBLOCK)
+    .union(OFlag::O_NOCTTY)
+    .union(OFlag::O_CLOEXEC);
+
 /// A [`FileName`] cannot leave the directory, and no link under that name can lead out of it.
 fn open_beneath(directory: &File, name: &FileName) -> nix::Result<OwnedFd> {
-    // NONBLOCK: opening a FIFO must not wait for a writer.
-    let flags = OFlag::O_RDONLY
-        | OFlag::O_NOFOLLOW
-        | OFlag::O_NONBLOCK
-        | OFlag::O_NOCTTY
-        | OFlag::O_CLOEXEC;
     let resolve = ResolveFlag::RESOLVE_BENEATH
         | ResolveFlag::RESOLVE_NO_SYMLINKS
         | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    match openat2(
-        directory,
-        name.as_str(),
-        OpenHow::new().flags(flags).resolve(resolve),
-    ) {
-        // Linux before 5.6, or a sandbox that does not know the call. One component and NOFOLLOW say the same.
-        Err(Errno::ENOSYS | Errno::EPERM) => openat(directory, name.as_str(), flags, Mode::empty()),
-        result => result,
-    }
+    let how = OpenHow::new().flags(FLAGS).resolve(resolve);
+    openat2(directory, name.as_str(), how)
+}
+
+/// The same without openat2: for a single component, NOFOLLOW says it all.
+pub(super) fn open_component(directory: &File, name: &FileName) -> nix::Result<OwnedFd> {
+    openat(directory, name.as_str(), FLAGS, Mode::empty())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::dir::Dir;
@@ -18,6 +18,7 @@ const PREFIX: &str = ".prefork-tmp.";
 /// Names tried before giving up: each is taken only by a file of a dead process with the same pid.
 const NAMES_MAX: u32 = 1000;
 
+/// What the umask leaves of it.
 const MODE: Mode = Mode::from_bits_truncate(0o644);
 
 /// How pending uploads are kept out of sight.
@@ -39,31 +40,25 @@ impl fmt::Display for Temporaries {
 }
 
 impl Temporaries {
-    /// Finds out what the file system can do.
+    /// Finds out what the file system can do, by doing it.
     pub(super) fn probe(directory: &File) -> nix::Result<Self> {
-        match open_unnamed(directory) {
-            Ok(_) => Ok(Self::Tmpfile),
-            // EISDIR: a kernel or file system that does not know the flag at all.
-            Err(
-                Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOENT | Errno::ENOSYS,
-            ) => Ok(Self::Named),
-            // A full disk or a root that cannot be written can still be read from.
-            Err(Errno::ENOSPC | Errno::EDQUOT | Errno::EACCES | Errno::EROFS | Errno::EPERM) => {
-                Ok(Self::Tmpfile)
-            }
-            Err(errno) => Err(errno),
+        let hidden = open_unnamed(directory)
+            .and_then(|unnamed| link_unnamed(directory, &File::from(unnamed)));
+        match hidden {
+            Ok(hidden) => unlink(directory, &hidden).map(|()| Self::Tmpfile),
+            // A full disk or a root that cannot be written can still be read from, and says nothing about names.
+            Err(Errno::ENOSPC | Errno::EDQUOT | Errno::EACCES | Errno::EROFS) => Ok(Self::Tmpfile),
+            Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EIO)) => Err(errno),
+            // EOPNOTSUPP, or EISDIR from a kernel that does not know the flag, or a file that cannot be linked.
+            Err(_) => Ok(Self::Named),
         }
     }
 }
 
 /// A file without a name.
 pub(super) fn open_unnamed(directory: &File) -> nix::Result<OwnedFd> {
-    openat(
-        directory,
-        ".",
-        OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC,
-        MODE,
-    )
+    let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    openat(directory, ".", flags, MODE)
 }
 
 /// A file under a fresh hidden name, and that name.
@@ -75,53 +70,58 @@ pub(super) fn open_named(directory: &File) -> nix::Result<(OwnedFd, String)> {
 
 /// Gives an unnamed file a fresh hidden name.
 pub(super) fn link_unnamed(directory: &File, file: &File) -> nix::Result<String> {
-    under_fresh_name(|name| {
-        match linkat(file, "", directory, name, AtFlags::AT_EMPTY_PATH) {
-            // Without CAP_DAC_READ_SEARCH the kernel says ENOENT; the way through /proc is open to all.
-            Err(Errno::ENOENT | Errno::EPERM) => {
-                use std::os::fd::AsRawFd;
-                let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-                linkat(
-                    AT_FDCWD,
-                    path.as_str(),
-                    directory,
-                    name,
-                    AtFlags::AT_SYMLINK_FOLLOW,
-                )
-            }
-            result => result,
-        }
-    })
-    .map(|((), name)| name)
+    let link = |name: &str| match linkat(file, "", directory, name, AtFlags::AT_EMPTY_PATH) {
+        // Before Linux 6.10 this takes CAP_DAC_READ_SEARCH (open(2)).
+        Err(Errno::ENOENT | Errno::EPERM) => link_through_proc(directory, file, name),
+        result => result,
+    };
+    under_fresh_name(link).map(|((), name)| name)
 }
 
-/// Removes the hidden names whose process `is_stale`.
+/// The way that is open to all, where /proc is mounted.
+pub(super) fn link_through_proc(directory: &File, file: &File, name: &str) -> nix::Result<()> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let follow = AtFlags::AT_SYMLINK_FOLLOW;
+    linkat(AT_FDCWD, path.as_str(), directory, name, follow)
+}
+
+/// Removes a hidden name.
+pub(super) fn unlink(directory: &File, hidden: &str) -> nix::Result<()> {
+    unlinkat(directory, hidden, UnlinkatFlags::NoRemoveDir)
+}
+
+/// Removes the files under hidden names whose process `is_stale`. Goes on past what cannot be removed, and
+/// then says so.
 pub(super) fn sweep(directory: &File, is_stale: impl Fn(u32) -> bool) -> io::Result<usize> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut entries = Dir::openat(directory, ".", flags, Mode::empty())?;
     let mut removed = 0;
+    let mut failure = None;
     for entry in entries.iter() {
         let entry = entry?;
-        let Ok(name) = entry.file_name().to_str() else {
+        let hidden = entry.file_name().to_str().ok();
+        let Some(hidden) = hidden.filter(|hidden| owner(hidden).is_some_and(&is_stale)) else {
             continue;
         };
-        let Some(owner) = owner(name) else { continue };
-        if is_stale(owner) {
-            match unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
-                Ok(()) => removed += 1,
-                Err(Errno::ENOENT) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        match unlink(directory, hidden) {
+            Ok(()) => removed += 1,
+            // Gone already, or a folder, which no store made.
+            Err(Errno::ENOENT | Errno::EISDIR) => {}
+            Err(errno) => failure = Some(errno),
         }
     }
-    Ok(removed)
+    failure.map_or(Ok(removed), |errno| Err(errno.into()))
 }
 
-/// The process a hidden name belongs to.
-fn owner(name: &str) -> Option<u32> {
+fn hidden_name(pid: u32, number: u64) -> String {
+    format!("{PREFIX}{pid}.{number}")
+}
+
+/// The process a hidden name belongs to; nothing for a name that [`hidden_name`] would not have made.
+pub(super) fn owner(name: &str) -> Option<u32> {
     let (pid, number) = name.strip_prefix(PREFIX)?.split_once('.')?;
-    number.parse::<u64>().ok()?;
-    pid.parse().ok()
+    let (pid, number) = (pid.parse().ok()?, number.parse().ok()?);
+    (hidden_name(pid, number) == name).then_some(pid)
 }
 
 /// Calls `make` with hidden names until one is free. A name carries the pid, asked for anew each time since a
@@ -129,10 +129,9 @@ fn owner(name: &str) -> Option<u32> {
 fn under_fresh_name<T>(mut make: impl FnMut(&str) -> nix::Result<T>) -> nix::Result<(T, String)> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     for _ in 0..NAMES_MAX {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}.{number}", std::process::id());
-        match make(&name) {
-            Ok(made) => return Ok((made, name)),
+        let hidden = hidden_name(std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        match make(&hidden) {
+            Ok(made) => return Ok((made, hidden)),
             Err(Errno::EEXIST) => {}
             Err(errno) => return Err(errno),
         }

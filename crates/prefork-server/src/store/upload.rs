@@ -5,19 +5,19 @@ use std::io::Write;
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, fallocate, renameat};
-use nix::sys::statvfs::fstatvfs;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::fcntl::{AtFlags, FallocateFlags, fallocate, renameat};
+use nix::sys::stat::{SFlag, fstatat};
 use proto::FileName;
 
-use super::{Durability, Root, StoreError, Temporaries, temporary};
+use super::list::kind_of;
+use super::{Durability, Root, StoreError, Temporaries, file_system, temporary};
 
 /// Blocks are reserved in steps of this size. Without that, a rename over an existing file makes ext4 flush
 /// what it had not yet placed on the disk: five uploads over one name went from 908–1,048 MB/s to 2,203–2,351.
 const RESERVE_LEN: u64 = 8 << 20;
 
-/// Pieces shorter than this are a small file's only one, which needs no reserve.
-const RESERVE_FROM_LEN: usize = 128 << 10;
+/// Pieces shorter than this are a small file's only one, or a large one's last: they need no reserve.
+const RESERVE_FROM_LEN: u64 = 128 << 10;
 
 /// An upload that nobody sees until [`PendingUpload::commit`], and that leaves nothing when dropped.
 #[derive(Debug)]
@@ -28,12 +28,17 @@ pub struct PendingUpload {
     /// The hidden name, if the file has one.
     hidden: Option<String>,
     len: u64,
-    reserved_len: u64,
+    /// The file may grow to this length before anybody needs to look for room again.
+    room_len: u64,
     reserves: bool,
+    /// Blocks beyond the end may have been reserved, which a commit gives back.
+    reserved: bool,
 }
 
 impl PendingUpload {
     pub(super) fn create(root: &Arc<Root>, name: &FileName) -> Result<Self, StoreError> {
+        refuse_unusable(&root.directory, name)?;
+        root.spare_bytes()?;
         let (file, hidden) = match root.temporaries {
             Temporaries::Tmpfile => (temporary::open_unnamed(&root.directory)?, None),
             Temporaries::Named => {
@@ -41,17 +46,16 @@ impl PendingUpload {
                 (file, Some(hidden))
             }
         };
-        let upload = Self {
+        Ok(Self {
             root: Arc::clone(root),
             file: File::from(file),
             name: name.clone(),
             hidden,
             len: 0,
-            reserved_len: 0,
-            reserves: true,
-        };
-        upload.check_free_space()?;
-        Ok(upload)
+            room_len: 0,
+            reserves: root.reserves,
+            reserved: false,
+        })
     }
 
     /// Bytes written so far.
@@ -76,21 +80,23 @@ impl PendingUpload {
         if len > len_max {
             return Err(StoreError::TooLarge(len_max));
         }
-        if len > self.reserved_len && data.len() >= RESERVE_FROM_LEN {
-            self.reserve()?;
+        if len > self.room_len {
+            self.make_room(len)?;
         }
         self.file.write_all(data)?;
         self.len = len;
         Ok(())
     }
 
-    /// Puts the file under its name, as durably as the store promises. The last complete upload wins.
+    /// Puts the file under its name, as durably as the store promises. The last complete upload wins. A link
+    /// or a FIFO that had the name is replaced itself; nothing is ever written through it.
     ///
     /// # Errors
     /// [`StoreError`]; the old content is intact then, and of the new one nothing is left. A failed sync is
-    /// not tried again: the kernel may have dropped the pages it could not write.
+    /// not tried again: the kernel may have dropped the pages it could not write. Only when the very last
+    /// step fails, to sync the folder, the new content is there already, but may not survive a power loss.
     pub fn commit(mut self) -> Result<(), StoreError> {
-        if self.reserved_len > self.len {
+        if self.reserved {
             self.file.set_len(self.len)?;
         }
         match self.root.options.durability {
@@ -98,60 +104,86 @@ impl PendingUpload {
             Durability::Data => self.file.sync_data()?,
             Durability::Full => self.file.sync_all()?,
         }
+        let directory = &self.root.directory;
+        // To link it under its own name at once would save the rename when that name is free; it gained
+        // nothing that could be measured on ext4, and the name may be taken at any time.
         let hidden = match self.hidden.take() {
             Some(hidden) => hidden,
-            None => temporary::link_unnamed(&self.root.directory, &self.file)?,
+            None => temporary::link_unnamed(directory, &self.file)?,
         };
-        let directory = &self.root.directory;
-        // From here on the name has to go if the rename fails.
+        // From here on the hidden name has to go if the rename fails.
         let hidden = self.hidden.insert(hidden);
-        renameat(directory, hidden.as_str(), directory, self.name.as_str())?;
+        renameat(directory, hidden.as_str(), directory, self.name.as_str())
+            .map_err(StoreError::of_naming)?;
         self.hidden = None;
         if self.root.options.durability == Durability::Full {
-            self.root.directory.sync_all()?;
+            directory.sync_all()?;
         }
         Ok(())
     }
 
-    /// Reserves the next blocks, and looks whether that leaves the disk as free as it has to be.
-    fn reserve(&mut self) -> Result<(), StoreError> {
-        self.check_free_space()?;
-        self.reserved_len += RESERVE_LEN;
-        if self.reserves {
-            let start = (self.reserved_len - RESERVE_LEN).cast_signed();
+    /// Finds room for the file to grow to `len`: looks whether that leaves the disk as free as it has to be,
+    /// and reserves some more than is needed now where there is plenty.
+    fn make_room(&mut self, len: u64) -> Result<(), StoreError> {
+        let start = self.room_len.max(self.len);
+        let needed_len = len - start;
+        let spare_bytes = self.root.spare_bytes()?;
+        if needed_len > spare_bytes {
+            return Err(StoreError::NoSpace);
+        }
+        self.room_len = len;
+        let step_len = needed_len.max(RESERVE_LEN);
+        let piece_len = len - self.len;
+        if self.reserves && piece_len >= RESERVE_FROM_LEN && step_len <= spare_bytes {
+            self.reserved = true;
             let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
-            match fallocate(&self.file, flags, start, RESERVE_LEN.cast_signed()) {
-                Ok(()) | Err(Errno::EINTR) => {}
-                // The file may still fit where its reserve does not: from here on only the writes themselves tell.
+            match fallocate(
+                &self.file,
+                flags,
+                start.cast_signed(),
+                step_len.cast_signed(),
+            ) {
+                Ok(()) => self.room_len = start + step_len,
+                Err(Errno::EINTR) => {}
+                // Not supported, or no room for the step. The file may still fit: from here on the writes tell.
                 Err(_) => self.reserves = false,
             }
         }
         Ok(())
-    }
-
-    fn check_free_space(&self) -> Result<(), StoreError> {
-        let min_free_bytes = self.root.options.min_free_bytes;
-        if min_free_bytes == 0 {
-            return Ok(());
-        }
-        let stat = fstatvfs(&self.file)?;
-        let free_bytes = u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size());
-        if free_bytes < min_free_bytes {
-            Err(StoreError::NoSpace)
-        } else {
-            Ok(())
-        }
     }
 }
 
 impl Drop for PendingUpload {
     fn drop(&mut self) {
         if let Some(hidden) = &self.hidden {
-            let _ = unlinkat(
-                &self.root.directory,
-                hidden.as_str(),
-                UnlinkatFlags::NoRemoveDir,
-            );
+            // What cannot be removed now the sweep removes.
+            let _ = temporary::unlink(&self.root.directory, hidden);
         }
+    }
+}
+
+impl Root {
+    /// The bytes that uploads may still fill; an error when there are none.
+    fn spare_bytes(&self) -> Result<u64, StoreError> {
+        let min_free_bytes = self.options.min_free_bytes;
+        if min_free_bytes == 0 {
+            return Ok(u64::MAX);
+        }
+        let free_bytes = file_system::free_bytes(&self.directory)?;
+        free_bytes
+            .checked_sub(min_free_bytes)
+            .ok_or(StoreError::NoSpace)
+    }
+}
+
+/// Refuses a name that the rename would refuse, before gigabytes have been sent in vain. Whatever this look
+/// does not find, the rename does.
+fn refuse_unusable(directory: &File, name: &FileName) -> Result<(), StoreError> {
+    match fstatat(directory, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) if kind_of(stat.st_mode) == SFlag::S_IFDIR => Err(StoreError::NotAFile),
+        Err(errno @ (Errno::ENAMETOOLONG | Errno::EILSEQ | Errno::EINVAL)) => {
+            Err(StoreError::of_naming(errno))
+        }
+        _ => Ok(()),
     }
 }

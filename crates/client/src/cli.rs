@@ -1,0 +1,190 @@
+//! The command line: what can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand};
+use client::{Congestion, FileName, Options, Terminator};
+
+use crate::address::Address;
+
+const EXAMPLES: &str = "\
+Examples:
+  prefork-client list                                    what is on the server
+  prefork-client upload report.pdf                       stored as report.pdf
+  prefork-client upload ~/big.iso --as image.iso         under another name
+  tar c src | prefork-client upload - --as src.tar       from a pipe
+  prefork-client get report.pdf                          into the current folder
+  prefork-client get a.bin b.bin -o downloads/           several, into a folder
+  prefork-client get src.tar -o - | tar t                to standard output
+  prefork-client delete report.pdf
+  prefork-client --server files.example:46666 --json list
+
+A download appears under its name only when it is complete and agrees with the size and CRC-32
+that the server sends; an interrupted one leaves nothing. An upload or a delete that may have been
+carried out already is never sent again: it is reported as unknown.
+
+Exit codes:
+  0    all done
+  1    some file failed: refused, different from what was sent, or not readable or writable here
+  2    usage
+  3    cannot connect to the server
+  4    at least one upload or delete may or may not have been carried out
+  130  interrupted";
+
+const CONNECTION: &str = "Connection";
+const REPORTING: &str = "Reporting";
+
+/// Lists, downloads, uploads and deletes files on a file server.
+#[derive(Debug, Parser)]
+#[command(name = "prefork-client", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// The server; without a port: 46666. An IPv6 address goes in brackets.
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "HOST:PORT", env = "PREFORK_SERVER", default_value = "127.0.0.1:46666")]
+    pub(crate) server: Address,
+
+    /// How requests end. Some other servers of this protocol answer only what ends with crlfcrlf, or with none.
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "END", value_parser = terminator(), default_value = "crlf")]
+    pub(crate) terminator: Terminator,
+
+    /// Give up when no byte has moved for so long, such as 500ms, 30s or 5m. (Not a limit on a whole transfer.)
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+
+    /// Give up when there is no connection after so long.
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) connect_timeout: Duration,
+
+    /// Congestion control for uploads: auto (reno to this machine, else the system's choice), system, or a name.
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "auto|system|NAME", default_value = "auto", value_parser = congestion)]
+    pub(crate) congestion: Congestion,
+
+    /// Report on standard output, one JSON object for each file.
+    #[arg(long, global = true, help_heading = REPORTING)]
+    pub(crate) json: bool,
+
+    /// Say nothing but what went wrong.
+    #[arg(long, short, global = true, help_heading = REPORTING)]
+    pub(crate) quiet: bool,
+}
+
+impl Common {
+    /// The library's view of this.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            connect_timeout: self.connect_timeout,
+            idle_timeout: self.timeout,
+            terminator: self.terminator,
+            congestion: self.congestion.clone(),
+            ..Options::default()
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the names of the files on the server, one a line.
+    List,
+    /// Download files.
+    Get(Get),
+    /// Upload files.
+    Upload(Upload),
+    /// Delete files on the server.
+    Delete(Delete),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    /// The names on the server.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<FileName>,
+
+    /// A folder, or for one NAME a file, or - for standard output [default: the current folder].
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Overwrite files that are there.
+    #[arg(long, short)]
+    pub(crate) force: bool,
+
+    /// Return only when the files would survive a loss of power.
+    #[arg(long)]
+    pub(crate) fsync: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Upload {
+    /// The files; - for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The name on the server, with one PATH only [default: the path's own file name].
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<FileName>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Delete {
+    /// The names on the server.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<FileName>,
+}
+
+fn terminator() -> impl TypedValueParser<Value = Terminator> {
+    let values = [
+        PossibleValue::new("crlf"),
+        PossibleValue::new("crlfcrlf"),
+        PossibleValue::new("lf"),
+        PossibleValue::new("none"),
+    ];
+    PossibleValuesParser::new(values).try_map(|text| text.parse::<Terminator>())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => Err("it must be more than zero".to_owned()),
+        Err(error) => Err(format!("{error}; use for example 500ms, 30s or 5m")),
+    }
+}
+
+fn congestion(text: &str) -> Result<Congestion, String> {
+    match text {
+        "auto" => Ok(Congestion::Auto),
+        "system" => Ok(Congestion::System),
+        "" => Err("use auto, system or a name".to_owned()),
+        name => Ok(Congestion::Named(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn common_options_may_stand_anywhere() {
+        for line in [
+            "prefork-client --server a:1 list",
+            "prefork-client list --server a:1",
+        ] {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(args.common.server.to_string(), "a:1");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What the user reads: a line for each file and a summary on standard error, or JSON on standard output.
+
+use std::io::{self, ErrorKind, Write};
+
+use indicatif::BinaryBytes;
+use serde::Serialize;
+
+use crate::outcome::{Done, Failure, Kind, Operation, Outcome};
+use crate::text::shown;
+
+/// How much is said, and in which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    Lines,
+    /// Only what went wrong.
+    Quiet,
+    Json,
+}
+
+/// One file as JSON.
+#[derive(Serialize)]
+struct FileJson<'a> {
+    name: &'a str,
+    operation: Operation,
+    ok: bool,
+    size: Option<u64>,
+    crc32: Option<String>,
+    verified: Option<bool>,
+    error: Option<ErrorJson<'a>>,
+}
+
+/// A listing as JSON.
+#[derive(Serialize)]
+struct ListingJson<'a> {
+    operation: Operation,
+    ok: bool,
+    names: &'a [String],
+    truncated: bool,
+    error: Option<ErrorJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct ErrorJson<'a> {
+    kind: Kind,
+    code: Option<&'a str>,
+    message: &'a str,
+    fate_unknown: bool,
+}
+
+impl<'a> From<&'a Failure> for ErrorJson<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        Self {
+            kind: failure.kind,
+            code: failure.code.as_deref(),
+            message: &failure.message,
+            fate_unknown: failure.fate_unknown,
+        }
+    }
+}
+
+/// Prints a listing.
+///
+/// # Errors
+/// What writing to standard output gives.
+pub(crate) fn listing(style: Style, names: &[String], truncated: bool) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match style {
+        Style::Json => {
+            let operation = Operation::List;
+            json_line(
+                &mut out,
+                &ListingJson {
+                    operation,
+                    ok: true,
+                    names,
+                    truncated,
+                    error: None,
+                },
+            )?;
+        }
+        Style::Lines | Style::Quiet => {
+            for name in names {
+                writeln!(out, "{}", shown(name))?;
+            }
+        }
+    }
+    out.flush()?;
+    if truncated && style != Style::Json {
+        eprintln!("warning: the server has more files than it lists");
+    }
+    Ok(())
+}
+
+/// Tells that there is no listing.
+///
+/// # Errors
+/// What writing to standard output gives.
+pub(crate) fn no_listing(style: Style, failure: &Failure) -> io::Result<()> {
+    let error = Some(failure.into());
+    let listing = ListingJson {
+        operation: Operation::List,
+        ok: false,
+        names: &[],
+        truncated: false,
+        error,
+    };
+    match style {
+        Style::Json => json_line(&mut io::stdout().lock(), &listing)?,
+        Style::Lines | Style::Quiet => eprintln!("error: {}", explained(failure)),
+    }
+    Ok(())
+}
+
+/// Tells of one file as soon as it is through.
+///
+/// # Errors
+/// What writing to standard output gives.
+pub(crate) fn file(style: Style, outcome: &Outcome) -> io::Result<()> {
+    let name = shown(&outcome.name);
+    match (style, &outcome.result) {
+        (Style::Json, _) => json_line(&mut io::stdout().lock(), &file_json(outcome))?,
+        (Style::Quiet, Ok(_)) => {}
+        (Style::Lines, Ok(done)) => eprintln!("{name}: {}", told(outcome.operation, *done)),
+        (_, Err(failure)) if failure.kind == Kind::OutputClosed => {}
+        // The summary has the names.
+        (_, Err(failure)) if failure.kind == Kind::NotTried => {}
+        (_, Err(failure)) => eprintln!("error: {name}: {}", explained(failure)),
+    }
+    Ok(())
+}
+
+/// After several files: which are done, which are not, and why.
+pub(crate) fn summary(style: Style, outcomes: &[Outcome]) {
+    let failed = outcomes
+        .iter()
+        .filter(|outcome| outcome.result.is_err())
+        .count();
+    let (count, done) = (outcomes.len(), outcomes.len() - failed);
+    match style {
+        Style::Json => {}
+        _ if count < 2 => {}
+        Style::Quiet if failed == 0 => {}
+        Style::Lines | Style::Quiet => {
+            eprintln!("{done} of {count} files done");
+            if failed > 0 {
+                eprint!("{}", groups(outcomes));
+            }
+        }
+    }
+}
+
+/// One line for each way in which files ended.
+fn groups(outcomes: &[Outcome]) -> String {
+    let names = |belongs: &dyn Fn(&Outcome) -> bool| {
+        let names = outcomes.iter().filter(|outcome| belongs(outcome));
+        names
+            .map(|outcome| shown(&outcome.name))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let is = |outcome: &Outcome, wanted: &dyn Fn(&Failure) -> bool| {
+        outcome.result.as_ref().err().is_some_and(wanted)
+    };
+    let mut text = String::new();
+    let mut line = |heading: &str, content: String| {
+        if !content.is_empty() {
+            text += &format!("  {heading:<10} {content}\n");
+        }
+    };
+    line("done:", names(&|outcome| outcome.result.is_ok()));
+    for outcome in outcomes {
+        if let Err(failure) = &outcome.result
+            && !failure.fate_unknown
+            && failure.kind != Kind::NotTried
+        {
+            let reason = match failure.kind {
+                // The whole sentence stands right above.
+                Kind::Connect => "no connection".to_owned(),
+                _ => short(failure),
+            };
+            line("failed:", format!("{}: {reason}", shown(&outcome.name)));
+        }
+    }
+    line(
+        "unknown:",
+        names(&|outcome| is(outcome, &|failure| failure.fate_unknown)),
+    );
+    line(
+        "not tried:",
+        names(&|outcome| is(outcome, &|failure| failure.kind == Kind::NotTried)),
+    );
+    text
+}
+
+fn told(operation: Operation, done: Done) -> String {
+    let what = operation.done();
+    match done {
+        Done::Deleted => what.to_owned(),
+        Done::Moved {
+            size,
+            crc32,
+            verified,
+        } => {
+            let bytes = BinaryBytes(size);
+            let verified = if verified {
+                "verified"
+            } else {
+                "not verified: the server sent no checksum"
+            };
+            format!("{what}, {bytes}, CRC-32 {crc32:08x}, {verified}")
+        }
+    }
+}
+
+fn explained(failure: &Failure) -> String {
+    let reason = short(failure);
+    match failure.fate_unknown {
+        true => format!(
+            "unknown, it may or may not have been carried out: {reason} — see what `prefork-client list` shows \
+             before trying again"
+        ),
+        false => reason,
+    }
+}
+
+/// The reason and, where the server gave one, its code.
+fn short(failure: &Failure) -> String {
+    let message = shown(&failure.message);
+    match (&failure.code, failure.kind) {
+        (Some(code), _) => format!("refused: {message} ({})", shown(code)),
+        (None, Kind::Refused) => format!("refused: {message}"),
+        (None, _) => message,
+    }
+}
+
+fn file_json(outcome: &Outcome) -> FileJson<'_> {
+    let (size, crc32, verified) = match outcome.result {
+        Ok(Done::Moved {
+            size,
+            crc32,
+            verified,
+        }) => (Some(size), Some(format!("{crc32:08x}")), Some(verified)),
+        Ok(Done::Deleted) | Err(_) => (None, None, None),
+    };
+    FileJson {
+        name: &outcome.name,
+        operation: outcome.operation,
+        ok: outcome.result.is_ok(),
+        size,
+        crc32,
+        verified,
+        error: outcome.result.as_ref().err().map(Into::into),
+    }
+}
+
+fn json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    out.write_all(&line)?;
+    out.flush()
+}
+
+/// Whether whoever read standard output has gone: nothing to complain about.
+pub(crate) fn is_closed(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::BrokenPipe
+}

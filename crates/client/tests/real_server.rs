@@ -1,0 +1,284 @@
+//! Library and command line against the real server, which is this program run again.
+
+mod common;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitCode, Output, Stdio};
+use std::time::Duration;
+
+use client::{Connection, Error, FileName, Options, Terminator};
+use libtest_mimic::{Arguments, Failed, Trial};
+use proto::announce::{Announcement, Done};
+use tempfile::TempDir;
+
+use common::{PATIENCE, content};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    if args.nth(1).is_some_and(|first| first == "serve") {
+        // The server forks, so this must come before any thread.
+        let args = std::iter::once(OsString::from("prefork-server")).chain(args);
+        return prefork_server::main_with_args(args);
+    }
+    let trials = vec![
+        trial(
+            "contents_of_every_length_come_back_as_sent",
+            contents_come_back,
+        ),
+        trial("names_of_every_kind_come_back_as_sent", names_come_back),
+        trial(
+            "a_refused_upload_is_heard_and_the_server_goes_on",
+            refused_upload,
+        ),
+        trial("every_terminator_but_none_is_understood", terminators),
+        trial(
+            "the_program_moves_many_files_over_one_connection",
+            many_files,
+        ),
+        trial(
+            "a_killed_worker_is_reported_and_leaves_no_file",
+            killed_worker,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trial(name: &str, test: fn()) -> Trial {
+    Trial::test(name, move || {
+        test();
+        Ok::<(), Failed>(())
+    })
+}
+
+/// A server of its own for each test; it ends with this value, or with this process.
+struct Server {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    address: String,
+    worker_pids: Vec<u32>,
+    root: TempDir,
+}
+
+impl Server {
+    fn start(args: &[&str]) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "serve",
+                "--bind",
+                "127.0.0.1:0",
+                "--workers",
+                "2",
+                "--exit-with-stdin",
+            ])
+            .args(["--durability", "none", "--log-level", "error", "--root"])
+            .arg(root.path())
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        match announcement(&mut lines) {
+            Announcement::Ready(ready) => Self {
+                child,
+                lines,
+                address: ready.address,
+                worker_pids: ready.worker_pids,
+                root,
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn connect(&self) -> Connection {
+        let options = Options {
+            idle_timeout: PATIENCE,
+            ..Options::default()
+        };
+        Connection::connect(self.address.as_str(), &options).unwrap()
+    }
+
+    fn program(&self, folder: &Path, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-client"));
+        command
+            .env("PREFORK_SERVER", &self.address)
+            .current_dir(folder)
+            .args(args);
+        command.output().unwrap()
+    }
+
+    /// Ends the server and returns its ledger.
+    fn done(mut self) -> Done {
+        drop(self.child.stdin.take());
+        match announcement(&mut self.lines) {
+            Announcement::Done(done) => done,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn announcement(lines: &mut Lines<BufReader<ChildStdout>>) -> Announcement {
+    let line = lines
+        .next()
+        .expect("the server says READY and DONE")
+        .unwrap();
+    Announcement::from_line(&line).unwrap()
+}
+
+fn name(text: &str) -> FileName {
+    text.parse().unwrap()
+}
+
+fn contents_come_back() {
+    let server = Server::start(&[]);
+    let mut connection = server.connect();
+    for len in [0, 1, 2, 3, 98_303, 98_304, 98_305, 262_144, 5_000_001] {
+        let file = content(len);
+        let name = name(&format!("{len}.bin"));
+        let upload = connection.upload(&name, &mut &file[..], &mut ()).unwrap();
+        assert!(upload.verified);
+        assert!(fs::read(server.root.path().join(name.as_str())).unwrap() == file);
+        let mut sink = Vec::new();
+        let download = connection.get(&name, &mut sink, &mut ()).unwrap();
+        assert!(download.verified && sink == file, "{len} bytes");
+    }
+    assert_eq!(connection.list(&mut ()).unwrap().names.len(), 9);
+    drop(connection);
+    let done = server.done();
+    assert_eq!((done.sum.connections.accepted, done.balanced), (1, true));
+}
+
+fn names_come_back() {
+    let server = Server::start(&[]);
+    let mut connection = server.connect();
+    let names = [
+        "plain",
+        "two words",
+        "it's \"quoted\"",
+        "#1",
+        "写真.png",
+        "a&b;c|d",
+        "~",
+    ];
+    for text in names {
+        connection
+            .upload(&name(text), &mut text.as_bytes(), &mut ())
+            .unwrap();
+        let mut sink = Vec::new();
+        connection.get(&name(text), &mut sink, &mut ()).unwrap();
+        assert_eq!(sink, text.as_bytes());
+    }
+    let mut sorted = names.map(str::to_owned);
+    sorted.sort();
+    assert_eq!(connection.list(&mut ()).unwrap().names, sorted);
+    for text in names {
+        connection.delete(&name(text)).unwrap();
+    }
+    assert!(connection.list(&mut ()).unwrap().names.is_empty());
+}
+
+fn refused_upload() {
+    let server = Server::start(&["--upload-max", "1M"]);
+    let mut connection = server.connect();
+    let mut endless = std::io::repeat(7).take(100 << 20);
+    match connection.upload(&name("big"), &mut endless, &mut ()) {
+        Err(Error::Refused { code, .. }) => assert_eq!(code.as_deref(), Some("too_large")),
+        other => panic!("{other:?}"),
+    }
+    assert!(!connection.is_usable(Duration::ZERO));
+    assert!(server.connect().list(&mut ()).unwrap().names.is_empty());
+}
+
+fn terminators() {
+    let server = Server::start(&[]);
+    for terminator in [Terminator::Crlf, Terminator::CrlfCrlf, Terminator::Lf] {
+        let options = Options {
+            terminator,
+            idle_timeout: PATIENCE,
+            ..Options::default()
+        };
+        let mut connection = Connection::connect(server.address.as_str(), &options).unwrap();
+        for text in ["one", "two"] {
+            connection
+                .upload(&name(text), &mut text.as_bytes(), &mut ())
+                .unwrap();
+            let download = connection
+                .get(&name(text), &mut std::io::sink(), &mut ())
+                .unwrap();
+            assert!(download.verified);
+        }
+        assert_eq!(connection.list(&mut ()).unwrap().names, ["one", "two"]);
+    }
+}
+
+fn many_files() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<_> = (0..20).map(|index| format!("file {index}.bin")).collect();
+    for (index, name) in names.iter().enumerate() {
+        fs::write(folder.path().join(name), content(index * 10_007)).unwrap();
+    }
+    let back = folder.path().join("back");
+    fs::create_dir(&back).unwrap();
+    let run = |verb, more: &[&str]| {
+        let args = [
+            vec![verb],
+            names.iter().map(String::as_str).collect(),
+            more.to_vec(),
+        ]
+        .concat();
+        let output = server.program(folder.path(), &args);
+        assert!(output.status.success(), "{output:?}");
+    };
+    run("upload", &[]);
+    run("get", &["-o", "back"]);
+    run("delete", &[]);
+    for name in &names {
+        let [sent, got] = [folder.path(), &back].map(|place| fs::read(place.join(name)).unwrap());
+        assert!(sent == got, "{name}");
+    }
+    let done = server.done();
+    assert_eq!((done.sum.connections.accepted, done.balanced), (3, true));
+    assert_eq!(done.sum.requests.ok.upload, 20);
+}
+
+fn killed_worker() {
+    use nix::sys::signal::{Signal, kill};
+    let server = Server::start(&[]);
+    let mut connection = server.connect();
+    /// Kills every worker once some content has been sent.
+    struct Killing<'a>(&'a [u32], u64);
+    impl Read for Killing<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.1 += buffer.len() as u64;
+            if self.1 > 10 << 20 {
+                for &pid in std::mem::take(&mut self.0) {
+                    kill(
+                        nix::unistd::Pid::from_raw(pid.cast_signed()),
+                        Signal::SIGKILL,
+                    )?;
+                }
+            }
+            Ok(buffer.len())
+        }
+    }
+    let mut source = Killing(&server.worker_pids, 0).take(1 << 30);
+    let error = connection
+        .upload(&name("a"), &mut source, &mut ())
+        .unwrap_err();
+    assert!(error.leaves_fate_unknown(), "{error:?}");
+    // A new worker answers.
+    assert!(server.connect().list(&mut ()).unwrap().names.is_empty());
+    assert!(server.done().crashes >= 1);
+}

@@ -1,0 +1,104 @@
+//! The command line: what can be typed. What it means is in [`request`].
+
+mod args;
+mod hidden;
+mod parse;
+pub mod request;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use crate::exit::Exit;
+use crate::run;
+
+pub use args::{AxisArgs, MeasuringArgs, OutputArgs, ServerArgs};
+use request::Request;
+
+const EXAMPLES: &str = "\
+Examples:
+  stress                                      all 81 combinations, then the table
+  stress --op upload --size 50M --clients 5   three of them: 1, 5 and 50 server workers
+  stress --op download,upload --repeat 5      54 rows, five samples of each, with their spread
+  stress --server-pool process,thread         both pools of our server: 162 rows
+  stress --clients 7 --size 3M                other values: a plan of their own, numbered from 1
+  stress --server-cmd 'python3 server.py --port {port} --workers {workers} --root {root}'
+  stress --resume                             go on with the newest run that was stopped
+
+Results, in results/<time>-<label>/, with results/latest pointing at the newest:
+  summary.csv       one row a combination
+  clients.csv       one row an operation
+  run.json          machine, settings, and how it went
+  journal.ndjson    every sample as it was taken: what all of the others are computed from
+
+Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is
+52,428,800 bytes, 50MB is 50,000,000 bytes.
+
+Exit codes:
+  0    every operation of every combination was verified
+  1    the harness could not go on
+  2    usage
+  3    some combination failed or could not be run
+  130  interrupted; the samples taken are kept, and --resume goes on";
+
+/// Measures the file server in every combination of operation, volume, client pool and server pool: starts a
+/// server for each, verifies every byte, and writes a table.
+#[derive(Debug, Parser)]
+#[command(name = "stress", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Args {
+    /// Which combinations.
+    #[command(flatten)]
+    pub axes: AxisArgs,
+    /// How each combination is measured.
+    #[command(flatten)]
+    pub measuring: MeasuringArgs,
+    /// What serves, and how both sides talk.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Where things go and what is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What is shown while measuring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar on a terminal, plain lines elsewhere.
+    Auto,
+    /// One line for every sample.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// Runs the program as this process's arguments say. Must be called before any thread starts, because one of
+/// the hidden subcommands is our server, and servers fork.
+#[must_use]
+pub fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = hidden::run(&argv) {
+        return code;
+    }
+    let request = match Args::try_parse_from(&argv).and_then(|args| Request::new(args, &argv)) {
+        Ok(request) => request,
+        Err(error) => {
+            // Help and version come this way too, with their own exit code.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run::run(&request) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            match error.is::<run::Unusable>() {
+                true => Exit::Usage.into(),
+                false => Exit::Harness.into(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The flags, by what they are about.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Progress, parse};
+use crate::matrix::{ClientPool, Operation, ServerPool};
+use crate::measurement::Verify;
+use crate::schedule::Order;
+use crate::size;
+
+/// The largest pool: 1,000 processes a side is already more than a machine of this kind can tell apart.
+const WORKERS_MAX: i64 = 1_000;
+
+/// Which combinations.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Combinations (comma lists; all by default)")]
+pub struct AxisArgs {
+    /// Operations.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "OP")]
+    pub op: Vec<Operation>,
+
+    /// Volumes, the size of each client's file [default: 10M,50M,100M].
+    #[arg(long, value_delimiter = ',', value_parser = size::parse)]
+    pub size: Vec<u64>,
+
+    /// Client workers [default: 1,5,50].
+    #[arg(long, visible_alias = "client-workers", value_delimiter = ',', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
+    pub clients: Vec<u32>,
+
+    /// Server workers [default: 1,5,50].
+    #[arg(long, visible_alias = "server-workers", value_delimiter = ',', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
+    pub servers: Vec<u32>,
+
+    /// What the clients are [default: thread].
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "POOL")]
+    pub client_pool: Vec<ClientPool>,
+
+    /// What the workers of our server are [default: process].
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "POOL")]
+    pub server_pool: Vec<ServerPool>,
+}
+
+/// How each combination is measured.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Measuring")]
+pub struct MeasuringArgs {
+    /// Samples of each combination; five or more show the spread.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+
+    /// Operations of each client, one after the other [default: 1, and 20 for list].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub requests: Option<u32>,
+
+    /// The longest one operation may take, connecting included.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse::timeout)]
+    pub timeout: Duration,
+
+    /// How contents are verified.
+    #[arg(long, value_enum, default_value_t = Verify::Checksum, value_name = "HOW")]
+    pub verify: Verify,
+
+    /// The order of samples with --repeat; a single round is in the order of the table.
+    #[arg(long, value_enum, default_value_t = Order::Interleaved, value_name = "ORDER")]
+    pub order: Order,
+
+    /// Contents and order come from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// What serves, and how both sides talk.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Server and connections")]
+pub struct ServerArgs {
+    /// What our server promises about uploads: none (as servers that never sync, so that the comparison is
+    /// fair), data or full.
+    #[arg(long, value_name = "WHAT", default_value = "none", value_parser = ["none", "data", "full"])]
+    pub durability: String,
+
+    /// Congestion control of both sides: auto (reno on loopback), system, or a name.
+    #[arg(long, value_name = "auto|system|NAME", default_value = "auto", value_parser = parse::congestion)]
+    pub congestion: String,
+
+    /// How requests end.
+    #[arg(long, value_name = "HOW", default_value = "crlf", value_parser = ["crlf", "crlfcrlf", "lf", "none"])]
+    pub terminator: String,
+
+    /// Measure this server instead of ours. {port} and {root} are filled in, and {workers} where it stands.
+    #[arg(long, value_name = "CMD", conflicts_with = "server_pool", value_parser = parse::server_cmd)]
+    pub server_cmd: Option<String>,
+}
+
+/// Where things go and what is shown.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Where the folder of the run is made.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+
+    /// Where files are served from and stored to while measuring; all of it is removed [default: the --out folder].
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+
+    /// A word in the name of the run's folder.
+    #[arg(long, value_name = "TEXT", default_value = "run", value_parser = parse::label)]
+    pub label: String,
+
+    /// Only list what would be measured.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Go on with a run that was stopped: the newest in --out, or the one named. Needs the flags of its start.
+    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
+
+    /// What is shown on standard error meanwhile: auto is a bar on a terminal and plain lines elsewhere.
+    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
+    pub progress: Progress,
+
+    /// Print the rows (or with --dry-run the cells) as JSON, one a line, instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}

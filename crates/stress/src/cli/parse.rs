@@ -1,0 +1,54 @@
+//! Values of flags, with errors that say what to write instead.
+
+use std::time::Duration;
+
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_hours(24);
+    match humantime::parse_duration(text) {
+        // Below a millisecond it could not be told from none.
+        Ok(time) if time.as_millis() == 0 => Err("the least is 1ms".into()),
+        Ok(time) if time > longest => Err("the most is 24h".into()),
+        Ok(time) => Ok(time),
+        Err(_) => Err(format!("'{text}' is no time: write 500ms, 30s, 5m or 2h")),
+    }
+}
+
+pub(super) fn congestion(text: &str) -> Result<String, String> {
+    // TCP_CA_NAME_MAX of the kernel is 16, with the final zero.
+    let is_name = (1..=15).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("write auto, system, or a name from /proc/sys/net/ipv4/tcp_available_congestion_control".into())
+    }
+}
+
+pub(super) fn server_cmd(text: &str) -> Result<String, String> {
+    let missing: Vec<&str> = ["{port}", "{root}"]
+        .into_iter()
+        .filter(|word| !text.contains(word))
+        .collect();
+    if missing.is_empty() {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{} must stand in it, for the port to listen on and the folder to serve: 'python3 server.py --port {{port}} --workers {{workers}} --root {{root}}'",
+        missing.join(" and ")
+    ))
+}
+
+pub(super) fn label(text: &str) -> Result<String, String> {
+    let is_word = (1..=64).contains(&text.len())
+        && !text.starts_with('.')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if is_word {
+        Ok(text.to_owned())
+    } else {
+        Err("a label is part of a folder's name: up to 64 letters, digits, '.', '_' and '-'".into())
+    }
+}

@@ -1,0 +1,156 @@
+//! What was typed, and what it means: the only place where defaults of a run live.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::{Args, Progress};
+use crate::matrix::{Plan, Selection};
+use crate::measurement::{ServerChoice, Settings};
+use crate::schedule::Order;
+
+/// Requests of each client in a list cell: one listing is too short to measure.
+const LIST_REQUESTS: u32 = 20;
+
+/// Everything a run needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The cells.
+    pub plan: Plan,
+    /// Samples of each cell.
+    pub repeats: u32,
+    /// Their order.
+    pub order: Order,
+    /// How a cell is measured.
+    pub settings: Settings,
+    /// The folder that gets the folder of the run.
+    pub out: PathBuf,
+    /// The folder that gets the work directory; none puts it into `out`.
+    pub work_dir: Option<PathBuf>,
+    /// The word in the folder's name.
+    pub label: String,
+    /// Only list the cells.
+    pub dry_run: bool,
+    /// Whether to go on with an earlier run.
+    pub start: Start,
+    /// What is shown meanwhile.
+    pub progress: Progress,
+    /// JSON instead of a table.
+    pub json: bool,
+    /// The command line, word by word.
+    pub command_line: Vec<String>,
+}
+
+/// Where a run starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// A new folder.
+    Fresh,
+    /// The newest folder whose run is not finished.
+    ResumeNewest,
+    /// This folder.
+    Resume(PathBuf),
+}
+
+impl Request {
+    /// What `args` mean; `argv` is kept as it was typed.
+    ///
+    /// # Errors
+    /// What is wrong with a combination of flags, as clap reports it.
+    pub fn new(args: Args, argv: &[OsString]) -> Result<Self, clap::Error> {
+        let Args {
+            axes,
+            measuring,
+            server: serving,
+            output,
+        } = args;
+        if output.dry_run && output.resume.is_some() {
+            let message =
+                "--dry-run lists a plan and --resume goes on with one: leave one of them out";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        let server = match serving.server_cmd {
+            None => ServerChoice::Own,
+            Some(command) => ServerChoice::Command { command },
+        };
+        let settings = Settings {
+            list_requests: measuring.requests.unwrap_or(LIST_REQUESTS),
+            transfer_requests: measuring.requests.unwrap_or(1),
+            timeout: measuring.timeout,
+            verify: measuring.verify,
+            seed: measuring.seed,
+            durability: serving.durability,
+            congestion: serving.congestion,
+            terminator: serving.terminator,
+            client_buffer: None,
+            server_buffer: None,
+            server,
+        };
+        let plan = Plan::new(&Selection {
+            operations: axes.op,
+            volumes: axes.size,
+            clients: axes.clients,
+            servers: axes.servers,
+            client_pools: axes.client_pool,
+            server_pools: axes.server_pool,
+        });
+        let start = match output.resume {
+            None => Start::Fresh,
+            Some(None) => Start::ResumeNewest,
+            Some(Some(run)) => Start::Resume(run),
+        };
+        Ok(Self {
+            plan,
+            repeats: measuring.repeat,
+            order: measuring.order,
+            settings,
+            out: output.out,
+            work_dir: output.work_dir,
+            label: output.label,
+            dry_run: output.dry_run,
+            start,
+            progress: output.progress,
+            json: output.json,
+            command_line: argv
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+        })
+    }
+
+    /// Where the work directory is made.
+    #[must_use]
+    pub fn work_parent(&self) -> &std::path::Path {
+        self.work_dir.as_deref().unwrap_or(&self.out)
+    }
+
+    /// The command that goes on with the run in the folder `run`: this one, resuming.
+    #[must_use]
+    pub fn resume_command(&self, run: &str) -> String {
+        let mut words = Vec::new();
+        let mut typed = self.command_line.iter().peekable();
+        while let Some(word) = typed.next() {
+            if word == "--resume" {
+                // Its value, if it has one, is the next word that is no flag.
+                typed.next_if(|word| !word.starts_with('-'));
+            } else if !word.starts_with("--resume=") {
+                words.push(quoted(word));
+            }
+        }
+        words.push("--resume".into());
+        words.push(quoted(run));
+        words.join(" ")
+    }
+}
+
+/// `word` as a shell needs it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,=:+@%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

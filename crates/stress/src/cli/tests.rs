@@ -1,0 +1,186 @@
+use std::time::Duration;
+
+use clap::CommandFactory;
+
+use super::request::Start;
+use super::*;
+use crate::measurement::{ServerChoice, Verify};
+
+fn parse(words: &[&str]) -> Result<Request, clap::Error> {
+    let argv: Vec<OsString> = std::iter::once(&"stress")
+        .chain(words)
+        .map(Into::into)
+        .collect();
+    Args::try_parse_from(&argv).and_then(|args| Request::new(args, &argv))
+}
+
+fn numbers(words: &[&str]) -> Vec<u32> {
+    parse(words)
+        .unwrap()
+        .plan
+        .cells
+        .iter()
+        .map(|cell| cell.number)
+        .collect()
+}
+
+fn error(words: &[&str]) -> String {
+    let error = parse(words).expect_err("usage");
+    assert_eq!(error.exit_code(), 2, "{words:?}");
+    error.to_string()
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn without_flags_all_81_cells_are_measured_once() {
+    let request = parse(&[]).unwrap();
+    assert_eq!(request.plan.cells.len(), 81);
+    assert_eq!(request.repeats, 1);
+    assert_eq!(request.settings.list_requests, 20);
+    assert_eq!(request.settings.transfer_requests, 1);
+    assert_eq!(request.settings.timeout, Duration::from_mins(5));
+    assert_eq!(request.settings.verify, Verify::Checksum);
+    assert_eq!(request.settings.durability, "none");
+    assert_eq!(request.settings.congestion, "auto");
+    assert_eq!(request.settings.server, ServerChoice::Own);
+    assert_eq!(request.start, Start::Fresh);
+    assert_eq!(request.work_parent(), std::path::Path::new("results"));
+}
+
+#[test]
+fn axes_take_comma_lists_and_their_other_names() {
+    assert_eq!(
+        numbers(&["--op", "upload", "--size", "50M", "--clients", "5"]),
+        [40, 41, 42]
+    );
+    let pools = ["--client-pool", "process", "--server-pool", "thread"];
+    assert_eq!(
+        numbers(
+            &[
+                &[
+                    "--op",
+                    "upload",
+                    "--size",
+                    "50MiB",
+                    "--clients",
+                    "5",
+                    "--servers",
+                    "5"
+                ],
+                &pools[..]
+            ]
+            .concat()
+        ),
+        [41]
+    );
+    assert_eq!(numbers(&["--op", "download,upload"]).len(), 54);
+    assert_eq!(
+        numbers(&[
+            "--op",
+            "get",
+            "--size",
+            "10M",
+            "--client-workers",
+            "1",
+            "--server-workers",
+            "1,50"
+        ]),
+        [1, 3]
+    );
+    assert_eq!(numbers(&["--op", "list", "--op", "upload"]).len(), 54);
+}
+
+#[test]
+fn requests_count_for_every_operation() {
+    let settings = parse(&["--requests", "3"]).unwrap().settings;
+    assert_eq!((settings.list_requests, settings.transfer_requests), (3, 3));
+}
+
+#[test]
+fn errors_name_the_flag_and_what_to_write_instead() {
+    let check = |words: &[&str], parts: &[&str]| {
+        let error = error(words);
+        for part in parts {
+            assert!(error.contains(part), "{words:?} lacks '{part}': {error}");
+        }
+    };
+    check(&["--size", "5X"], &["--size", "'5X' is no size", "50MiB"]);
+    check(&["--op", "fetch"], &["--op", "download", "upload", "list"]);
+    check(&["--clients", "0"], &["--clients", "1..=1000"]);
+    check(&["--repeat", "0"], &["--repeat", "1..=1000"]);
+    check(&["--timeout", "soon"], &["--timeout", "500ms, 30s, 5m"]);
+    check(&["--timeout", "0s"], &["--timeout", "the least is 1ms"]);
+    check(
+        &["--server-cmd", "run me"],
+        &["--server-cmd", "{port} and {root}"],
+    );
+    check(
+        &["--server-cmd", "run {port}"],
+        &["--server-cmd", "{root} must stand in it"],
+    );
+    check(
+        &[
+            "--server-cmd",
+            "run {port} {root}",
+            "--server-pool",
+            "thread",
+        ],
+        &["--server-cmd", "--server-pool"],
+    );
+    check(&["--label", "../x"], &["--label", "folder's name"]);
+    check(&["--congestion", "a b"], &["--congestion", "auto, system"]);
+    check(
+        &["--durability", "maybe"],
+        &["--durability", "none, data, full"],
+    );
+    check(
+        &["--verify", "maybe"],
+        &["--verify", "full, checksum, size, off"],
+    );
+    check(
+        &["--dry-run", "--resume"],
+        &["--dry-run", "--resume", "leave one of them out"],
+    );
+    check(&["--frobnicate"], &["--frobnicate"]);
+}
+
+#[test]
+fn resume_takes_a_run_or_the_newest() {
+    assert_eq!(parse(&["--resume"]).unwrap().start, Start::ResumeNewest);
+    assert_eq!(
+        parse(&["--resume", "results/x"]).unwrap().start,
+        Start::Resume("results/x".into())
+    );
+    assert_eq!(
+        parse(&["--resume", "--json"]).unwrap().start,
+        Start::ResumeNewest
+    );
+}
+
+#[test]
+fn the_command_to_go_on_is_the_command_of_the_start() {
+    let check = |words: &[&str], want: &str| {
+        assert_eq!(parse(words).unwrap().resume_command("results/x-run"), want);
+    };
+    check(&[], "stress --resume results/x-run");
+    check(
+        &["--op", "upload", "--resume"],
+        "stress --op upload --resume results/x-run",
+    );
+    check(
+        &["--resume", "old one", "--json"],
+        "stress --json --resume results/x-run",
+    );
+    check(
+        &["--resume=old", "--seed", "2"],
+        "stress --seed 2 --resume results/x-run",
+    );
+    check(
+        &["--server-cmd", "it's {port} {root}"],
+        r"stress --server-cmd 'it'\''s {port} {root}' --resume results/x-run",
+    );
+}

@@ -1,0 +1,239 @@
+//! What a run was measured on and under: the machine, how busy it was, the file system, the kernel's defaults.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::statfs::statfs;
+use nix::sys::utsname::uname;
+use serde::{Deserialize, Serialize};
+
+/// The commit the program was built from, with `-dirty` if the sources differed from it, or `unknown`.
+pub const COMMIT: &str = env!("STRESS_COMMIT");
+
+/// The machine; part of what must be the same when a run is resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The processor's name for itself.
+    pub cpu_model: String,
+    /// Logical processors this process may use.
+    pub cores: u32,
+    /// Physical memory in bytes.
+    pub memory_bytes: u64,
+    /// Kernel name, release and architecture.
+    pub kernel: String,
+}
+
+impl Machine {
+    /// This machine. What cannot be read is `unknown` or 0.
+    #[must_use]
+    pub fn read() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let kernel = uname().map_or_else(
+            |_| "unknown".into(),
+            |name| {
+                let parts = [name.sysname(), name.release(), name.machine()];
+                parts
+                    .map(|part| part.to_string_lossy().into_owned())
+                    .join(" ")
+            },
+        );
+        Self {
+            cpu_model: cpu_model(&read("/proc/cpuinfo")).unwrap_or_else(|| "unknown".into()),
+            cores: u32::try_from(cores).unwrap_or(u32::MAX),
+            memory_bytes: meminfo(&read("/proc/meminfo"), "MemTotal").unwrap_or(0),
+            kernel,
+        }
+    }
+}
+
+/// Time of all processors together since boot, in ticks of 10 ms, from `/proc/stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CpuTicks {
+    /// All of it.
+    pub total: u64,
+    /// Doing nothing, or waiting for a disk.
+    pub idle: u64,
+    /// Taken away by the hypervisor.
+    pub steal: u64,
+}
+
+impl CpuTicks {
+    /// The counters now; none if they cannot be read.
+    #[must_use]
+    pub fn read() -> Option<Self> {
+        Self::parse(&read("/proc/stat"))
+    }
+
+    fn parse(stat: &str) -> Option<Self> {
+        let fields = stat
+            .lines()
+            .next()?
+            .strip_prefix("cpu ")?
+            .split_whitespace();
+        let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
+        // user nice system idle iowait irq softirq steal; guest time is inside user time already.
+        let counted = ticks.get(..8)?;
+        Some(Self {
+            total: counted.iter().sum(),
+            idle: counted[3] + counted[4],
+            steal: counted[7],
+        })
+    }
+
+    /// What passed since `earlier`.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            total: self.total.saturating_sub(earlier.total),
+            idle: self.idle.saturating_sub(earlier.idle),
+            steal: self.steal.saturating_sub(earlier.steal),
+        }
+    }
+
+    /// How much of the time was not idle, in thousandths; none if no time passed.
+    #[must_use]
+    pub fn busy_permille(self) -> Option<u64> {
+        ((self.total - self.idle.min(self.total)) * 1000).checked_div(self.total)
+    }
+
+    /// How much of the time was stolen, in thousandths; none if no time passed.
+    #[must_use]
+    pub fn steal_permille(self) -> Option<u64> {
+        (self.steal * 1000).checked_div(self.total)
+    }
+}
+
+/// How busy the machine was before a run started, in thousandths of all its processors, watched for a moment.
+/// The load average beside it lags by a minute, and so remembers the build that came before the run.
+#[must_use]
+pub fn watch_busy_permille() -> Option<u64> {
+    // 300 ms are 60 ticks on two processors: fine enough for a limit of a tenth.
+    let before = CpuTicks::read()?;
+    std::thread::sleep(Duration::from_millis(300));
+    CpuTicks::read()?.since(before).busy_permille()
+}
+
+/// The load averages over 1, 5 and 15 minutes, as the kernel writes them.
+#[must_use]
+pub fn load_averages() -> Option<String> {
+    let text = read("/proc/loadavg");
+    let fields: Vec<&str> = text.split(' ').take(3).collect();
+    (fields.len() == 3).then(|| fields.join(" "))
+}
+
+/// Memory that can be had without swapping, in bytes.
+#[must_use]
+pub fn memory_available() -> Option<u64> {
+    meminfo(&read("/proc/meminfo"), "MemAvailable")
+}
+
+/// The congestion control that the kernel gives to sockets that ask for none.
+#[must_use]
+pub fn congestion_default() -> Option<String> {
+    let name = read("/proc/sys/net/ipv4/tcp_congestion_control")
+        .trim()
+        .to_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+/// The file system `path` lies on: `ext4`, `tmpfs`, …; a number in hexadecimal for one without a name here.
+///
+/// # Errors
+/// What the kernel said.
+pub fn file_system(path: &Path) -> nix::Result<String> {
+    // Magic numbers: linux/magic.h and statfs(2). The type is wider on some platforms than the numbers are.
+    #[allow(clippy::unnecessary_cast)]
+    let magic = statfs(path)?.filesystem_type().0 as u32;
+    Ok(match magic {
+        0xEF53 => "ext4".into(),
+        0x0102_1994 => "tmpfs".into(),
+        0x9123_683E => "btrfs".into(),
+        0x5846_5342 => "xfs".into(),
+        0x794C_7630 => "overlay".into(),
+        0x2FC1_2FC1 => "zfs".into(),
+        0xF2F5_2010 => "f2fs".into(),
+        0x6969 => "nfs".into(),
+        0x8584_58F6 => "ramfs".into(),
+        0x0102_1997 => "9p".into(),
+        0x6573_5546 => "fuse".into(),
+        0xCA45_1A4E => "bcachefs".into(),
+        0x4D44 => "vfat".into(),
+        other => format!("{other:#x}"),
+    })
+}
+
+/// Bytes that can be written in the file system of `path` without being root.
+///
+/// # Errors
+/// What the kernel said.
+pub fn disk_free(path: &Path) -> nix::Result<u64> {
+    let stat = nix::sys::statvfs::statvfs(path)?;
+    Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn cpu_model(cpuinfo: &str) -> Option<String> {
+    // "model name" on x86-64; many aarch64 kernels give none.
+    let line = cpuinfo
+        .lines()
+        .find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn meminfo(text: &str, key: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find(|line| line.split(':').next() == Some(key))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_without_counting_guests_twice() {
+        let ticks = CpuTicks::parse("cpu  100 1 50 800 9 2 3 35 77 5\ncpu0 1 2 3\n").unwrap();
+        assert_eq!(
+            ticks,
+            CpuTicks {
+                total: 1000,
+                idle: 809,
+                steal: 35
+            }
+        );
+        assert_eq!(ticks.busy_permille(), Some(191));
+        assert_eq!(ticks.steal_permille(), Some(35));
+        assert_eq!(CpuTicks::default().busy_permille(), None);
+        assert_eq!(CpuTicks::parse("cpu  1 2 3"), None);
+        assert_eq!(CpuTicks::parse(""), None);
+    }
+
+    #[test]
+    fn machine_facts_are_read_from_their_lines() {
+        let text = "MemTotal:       24 kB\nMemFree: 1 kB\nMemAvailable:   20 kB\n";
+        assert_eq!(meminfo(text, "MemAvailable"), Some(20_480));
+        assert_eq!(meminfo(text, "Mem"), None);
+        assert_eq!(
+            cpu_model("processor : 0\nmodel name\t: A CPU @ 3 GHz\n"),
+            Some("A CPU @ 3 GHz".into())
+        );
+        assert_eq!(cpu_model("processor : 0\n"), None);
+    }
+
+    #[test]
+    fn this_machine_can_be_described() {
+        let machine = Machine::read();
+        assert!(machine.cores >= 1);
+        assert!(machine.memory_bytes > 0);
+        assert!(machine.kernel.starts_with("Linux "));
+        assert!(CpuTicks::read().is_some_and(|ticks| ticks.total > 0));
+        assert!(disk_free(Path::new(".")).is_ok());
+        assert_eq!(file_system(Path::new("/proc")).as_deref(), Ok("0x9fa0"));
+    }
+}

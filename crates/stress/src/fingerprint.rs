@@ -1,0 +1,178 @@
+//! What must stay the same for a resumed run to be one run: plan, settings, binary, machine.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use serde::{Deserialize, Serialize};
+
+use crate::environment::Machine;
+use crate::matrix::Cell;
+use crate::measurement::Settings;
+use crate::schedule::Order;
+
+/// The whole of it, not a hash: so that a difference can be named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The plan.
+    pub cells: Vec<Cell>,
+    /// How many cells the plan has without filters.
+    pub full_len: u32,
+    /// Samples of each cell.
+    pub repeats: u32,
+    /// The order of the samples.
+    pub order: Order,
+    /// How cells are measured.
+    pub settings: Settings,
+    /// The program.
+    pub binary: Binary,
+    /// The machine.
+    pub machine: Machine,
+}
+
+impl Fingerprint {
+    /// What differs from `other`, in words; nothing if a run of one may go on as the other.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut check = |what: &str, ours: String, theirs: String| {
+            if ours != theirs {
+                found.push(format!("{what}: {ours} in the run, {theirs} now"));
+            }
+        };
+        check(
+            "number of cells",
+            self.cells.len().to_string(),
+            other.cells.len().to_string(),
+        );
+        check(
+            "--repeat",
+            self.repeats.to_string(),
+            other.repeats.to_string(),
+        );
+        check("--order", word(self.order), word(other.order));
+        for (name, ours, theirs) in fields(&self.settings, &other.settings) {
+            check(&name, ours, theirs);
+        }
+        for (name, ours, theirs) in fields(&self.machine, &other.machine) {
+            check(&name, ours, theirs);
+        }
+        check("program", self.binary.to_string(), other.binary.to_string());
+        if found.is_empty() && self != other {
+            found.push("cells: other combinations in the run".into());
+        }
+        found
+    }
+}
+
+fn word(order: Order) -> String {
+    format!("{order:?}").to_lowercase()
+}
+
+/// The fields of two values of one type, by name, as their JSON.
+fn fields(ours: &impl Serialize, theirs: &impl Serialize) -> Vec<(String, String, String)> {
+    let object = |value: serde_json::Result<serde_json::Value>| match value {
+        Ok(serde_json::Value::Object(map)) => map,
+        _ => serde_json::Map::new(),
+    };
+    let theirs = object(serde_json::to_value(theirs));
+    object(serde_json::to_value(ours))
+        .into_iter()
+        .map(|(name, value)| {
+            let other = theirs
+                .get(&name)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            (name, value.to_string(), other)
+        })
+        .collect()
+}
+
+/// An executable, told apart by what it contains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binary {
+    /// Its length.
+    pub bytes: u64,
+    /// CRC-32 of its content, eight hexadecimal digits.
+    pub crc32: String,
+}
+
+impl Binary {
+    /// The program that is running.
+    ///
+    /// # Errors
+    /// What the system said on reading it.
+    pub fn current() -> io::Result<Self> {
+        let mut file = File::open("/proc/self/exe")?;
+        let mut hasher = crc32fast::Hasher::new();
+        let mut bytes = 0;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let len = file.read(&mut buffer)?;
+            if len == 0 {
+                break;
+            }
+            hasher.update(&buffer[..len]);
+            bytes += len as u64;
+        }
+        Ok(Self {
+            bytes,
+            crc32: format!("{:08x}", hasher.finalize()),
+        })
+    }
+}
+
+impl std::fmt::Display for Binary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes with CRC-32 {}", self.bytes, self.crc32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Selection;
+    use crate::testing;
+
+    #[test]
+    fn equal_fingerprints_differ_in_nothing() {
+        let ours = testing::header(&Selection::default(), 1).fingerprint;
+        assert_eq!(ours.differences(&ours.clone()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_difference_is_named_with_both_values() {
+        let ours = testing::header(&Selection::default(), 1).fingerprint;
+        let check = |change: fn(&mut Fingerprint), want: &str| {
+            let mut theirs = ours.clone();
+            change(&mut theirs);
+            assert_eq!(ours.differences(&theirs), [want]);
+        };
+        check(|it| it.repeats = 5, "--repeat: 1 in the run, 5 now");
+        check(
+            |it| it.order = Order::Listed,
+            "--order: interleaved in the run, listed now",
+        );
+        check(|it| it.settings.seed = 2, "seed: 1 in the run, 2 now");
+        check(|it| it.machine.cores = 4, "cores: 2 in the run, 4 now");
+        check(
+            |it| it.cells.truncate(3),
+            "number of cells: 81 in the run, 3 now",
+        );
+        check(
+            |it| it.cells[0].volume = 7,
+            "cells: other combinations in the run",
+        );
+        check(
+            |it| it.binary.bytes = 4,
+            "program: 3 bytes with CRC-32 00000001 in the run, 4 bytes with CRC-32 00000001 now",
+        );
+    }
+
+    #[test]
+    fn the_running_program_can_be_told_apart() {
+        let binary = Binary::current().unwrap();
+        assert!(binary.bytes > 1_000);
+        assert_eq!(binary.crc32.len(), 8);
+        assert_eq!(binary, Binary::current().unwrap());
+    }
+}

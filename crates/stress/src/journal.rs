@@ -1,0 +1,231 @@
+//! The source of every number: one line a fact, appended and synced before the next cell starts.
+//!
+//! The first line is the [`Header`]: what is to be measured, with what, on what. A [`Session`] line follows for
+//! the first start and for every resumption, then one [`Sample`] line for each sample taken, then an [`End`]
+//! line. A last line that was cut short (a crash in the middle of a write) is ignored, and removed on resuming.
+
+mod line;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::measurement::Status;
+
+pub use line::{End, Header, Line, Sample, Session};
+
+/// The journal's file in the folder of a run.
+pub const FILE_NAME: &str = "journal.ndjson";
+/// The version of the journal's and the tables' format.
+pub const SCHEMA: u32 = 1;
+
+/// What went wrong with a journal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another harness is writing to it.
+    #[error("{0} is being written by another run")]
+    Locked(PathBuf),
+    /// A line is not what this program writes.
+    #[error("{path}, line {number}: {message}")]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        number: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// All that a journal says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contents {
+    /// What the run is.
+    pub header: Header,
+    /// Its sessions, in order.
+    pub sessions: Vec<Session>,
+    /// Its samples by cell number and repeat; of several lines for one, the last counts.
+    pub samples: BTreeMap<(u32, u32), Sample>,
+    /// The ends of its sessions.
+    pub ends: Vec<End>,
+}
+
+impl Contents {
+    /// The contents of a journal that only has its header yet.
+    #[must_use]
+    pub const fn new(header: Header) -> Self {
+        Self {
+            header,
+            sessions: Vec::new(),
+            samples: BTreeMap::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Reads the journal in the folder `run`, whether or not somebody is writing to it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn read(run: &Path) -> Result<Self, Error> {
+        let path = run.join(FILE_NAME);
+        let bytes = std::fs::read(&path).map_err(|source| Error::Io {
+            path: path.clone(),
+            source,
+        })?;
+        Self::parse(&path, &bytes).map(|(contents, _)| contents)
+    }
+
+    /// Adds what `line` says; a header changes nothing.
+    pub fn add(&mut self, line: Line) {
+        match line {
+            Line::Header(_) => {}
+            Line::Session(session) => self.sessions.push(session),
+            Line::Sample(sample) => {
+                let key = (sample.measurement.cell.number, sample.measurement.repeat);
+                self.samples.insert(key, *sample);
+            }
+            Line::End(end) => self.ends.push(end),
+        }
+    }
+
+    /// Whether the sample was taken. One that was not run or was cut short is taken again on resuming.
+    #[must_use]
+    pub fn is_taken(&self, number: u32, repeat: u32) -> bool {
+        self.samples.get(&(number, repeat)).is_some_and(|sample| {
+            !matches!(sample.measurement.status, Status::NotRun | Status::Cut)
+        })
+    }
+
+    /// Whether every sample of the plan was taken.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let fingerprint = &self.header.fingerprint;
+        let repeats = 0..fingerprint.repeats;
+        let mut cells = fingerprint.cells.iter();
+        cells.all(|cell| {
+            repeats
+                .clone()
+                .all(|repeat| self.is_taken(cell.number, repeat))
+        })
+    }
+
+    /// The contents, and the length of the whole lines they came from.
+    fn parse(path: &Path, bytes: &[u8]) -> Result<(Self, u64), Error> {
+        let whole_len = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
+        let damaged = |number: usize, message: String| Error::Damaged {
+            path: path.into(),
+            number,
+            message,
+        };
+        let mut contents = None;
+        for (index, text) in bytes[..whole_len]
+            .split_inclusive(|byte| *byte == b'\n')
+            .enumerate()
+        {
+            let number = index + 1;
+            let line =
+                serde_json::from_slice(text).map_err(|error| damaged(number, error.to_string()))?;
+            match (&mut contents, line) {
+                (None, Line::Header(header)) if header.schema == SCHEMA => {
+                    contents = Some(Self::new(header));
+                }
+                (None, Line::Header(header)) => {
+                    return Err(damaged(
+                        number,
+                        format!("format {} is not {SCHEMA}", header.schema),
+                    ));
+                }
+                (None, _) => return Err(damaged(number, "the header is missing".into())),
+                (Some(contents), line) => contents.add(line),
+            }
+        }
+        let contents = contents.ok_or_else(|| damaged(1, "the header is missing".into()))?;
+        Ok((contents, whole_len as u64))
+    }
+}
+
+/// A journal that is being written, locked against a second writer until dropped.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Starts the journal of a new run in its folder.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn create(run: &Path, header: &Header) -> Result<Self, Error> {
+        let path = run.join(FILE_NAME);
+        let opened = OpenOptions::new().append(true).create_new(true).open(&path);
+        let file = opened.map_err(|source| Error::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let mut journal = Self::locked(file, path)?;
+        journal.append(&Line::Header(header.clone()))?;
+        Ok(journal)
+    }
+
+    /// Opens the journal in the folder `run` to go on with it, without its last line if that was cut short.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn resume(run: &Path) -> Result<(Self, Contents), Error> {
+        let path = run.join(FILE_NAME);
+        let io = |source| Error::Io {
+            path: path.clone(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(io)?;
+        let mut journal = Self::locked(file, path.clone())?;
+        let mut bytes = Vec::new();
+        journal.file.read_to_end(&mut bytes).map_err(io)?;
+        let (contents, whole_len) = Contents::parse(&path, &bytes)?;
+        journal.file.set_len(whole_len).map_err(io)?;
+        Ok((journal, contents))
+    }
+
+    /// Appends one line with one write, and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn append(&mut self, line: &Line) -> Result<(), Error> {
+        let io = |source| Error::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let mut bytes = serde_json::to_vec(line).map_err(|error| io(error.into()))?;
+        bytes.push(b'\n');
+        self.file.write_all(&bytes).map_err(io)?;
+        self.file.sync_data().map_err(io)
+    }
+
+    fn locked(file: File, path: PathBuf) -> Result<Self, Error> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file, path }),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked(path)),
+            Err(TryLockError::Error(source)) => Err(Error::Io { path, source }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! The lines of a journal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::environment::CpuTicks;
+use crate::fingerprint::Fingerprint;
+use crate::measurement::Measurement;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// The first.
+    Header(Header),
+    /// A start or a resumption.
+    Session(Session),
+    /// A sample, taken or given up.
+    Sample(Box<Sample>),
+    /// The end of a session that was not killed.
+    End(End),
+}
+
+/// What the run is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`super::SCHEMA`] of the program that wrote it.
+    pub schema: u32,
+    /// When the run was first started, RFC 3339, UTC.
+    pub created_utc: String,
+    /// The user's word for it.
+    pub label: String,
+    /// All that must stay the same for the run to be one run.
+    pub fingerprint: Fingerprint,
+}
+
+/// What held when the harness was started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// From 0.
+    pub number: u32,
+    /// RFC 3339, UTC.
+    pub started_utc: String,
+    /// The command line, word by word.
+    pub command_line: Vec<String>,
+    /// The harness's version.
+    pub version: String,
+    /// The commit it was built from, `-dirty` if changed, or `unknown`.
+    pub commit: String,
+    /// The file system of the work directory.
+    pub work_file_system: String,
+    /// Load averages over 1, 5 and 15 minutes before the first cell.
+    pub load_before: Option<String>,
+    /// Processors in use just before the first cell, thousandths of all.
+    pub busy_before_permille: Option<u64>,
+    /// The kernel's default congestion control.
+    pub congestion_default: Option<String>,
+}
+
+/// One sample, and what the machine did meanwhile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// In which session.
+    pub session: u32,
+    /// Processor time of the whole machine over the sample, its preparation included.
+    pub cpu: Option<CpuTicks>,
+    /// What was measured.
+    pub measurement: Measurement,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// Which session.
+    pub session: u32,
+    /// RFC 3339, UTC.
+    pub ended_utc: String,
+    /// How long it took, nanoseconds.
+    pub wall_ns: u64,
+    /// Processor time of the whole machine meanwhile.
+    pub cpu: Option<CpuTicks>,
+    /// It was stopped before all samples were taken.
+    pub interrupted: bool,
+}

@@ -1,0 +1,234 @@
+//! The folder of a run: made once and never overwritten; its tables are written from the journal alone.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::environment::Machine;
+use crate::fingerprint::Binary;
+use crate::journal::{self, Contents, End, Session};
+use crate::measurement::{Settings, Status};
+use crate::schedule::Order;
+use crate::summary::{self, Row};
+
+/// Folders of one second and label before giving up on a new name.
+const SAME_NAME_MAX: u32 = 1_000;
+
+/// Makes `<out>/<utc>-<label>`, with a number behind it if that is taken.
+///
+/// # Errors
+/// The folder cannot be made.
+pub fn create_folder(out: &Path, label: &str, now: Timestamp) -> Result<PathBuf> {
+    let name = format!("{}-{label}", now.strftime("%Y%m%dT%H%M%SZ"));
+    for attempt in 1..=SAME_NAME_MAX {
+        let folder = match attempt {
+            1 => out.join(&name),
+            _ => out.join(format!("{name}-{attempt}")),
+        };
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                let message = || {
+                    format!(
+                        "cannot make {}: name another folder with --out",
+                        folder.display()
+                    )
+                };
+                return Err(error).with_context(message);
+            }
+        }
+    }
+    anyhow::bail!(
+        "{} has too many runs of one name: choose another --label",
+        out.display()
+    )
+}
+
+/// Points `latest` beside the run at it, in one step.
+///
+/// # Errors
+/// What the system said.
+pub fn point_latest(run: &Path) -> io::Result<()> {
+    let (Some(out), Some(name)) = (run.parent(), run.file_name()) else {
+        return Ok(());
+    };
+    let fresh = out.join(format!(".latest-{}", std::process::id()));
+    std::os::unix::fs::symlink(name, &fresh)?;
+    fs::rename(&fresh, out.join("latest")).inspect_err(|_| {
+        let _ = fs::remove_file(&fresh);
+    })
+}
+
+/// The newest run in `out` that is not finished.
+///
+/// # Errors
+/// `out` cannot be read.
+pub fn newest_unfinished(out: &Path) -> io::Result<Option<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(out)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && entry.path().join(journal::FILE_NAME).is_file() {
+            folders.push(entry.path());
+        }
+    }
+    // Names begin with the time of their start.
+    folders.sort_unstable();
+    let is_unfinished =
+        |run: &PathBuf| Contents::read(run).is_ok_and(|contents| !contents.is_finished());
+    Ok(folders.into_iter().rev().find(is_unfinished))
+}
+
+/// Writes `summary.csv`, `clients.csv` and `run.json` into the folder `run`, each whole or not at all.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_all(run: &Path, contents: &Contents, rows: &[Row]) -> Result<()> {
+    replace(run, "summary.csv", |out| {
+        Ok(summary::csv::write(rows, out)?)
+    })?;
+    replace(run, "clients.csv", |out| {
+        Ok(summary::clients::write(contents, out)?)
+    })?;
+    replace(run, "run.json", |out| {
+        serde_json::to_writer_pretty(&mut *out, &RunJson::new(contents, rows))?;
+        Ok(out.write_all(b"\n")?)
+    })
+}
+
+fn replace(
+    run: &Path,
+    name: &str,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
+) -> Result<()> {
+    let temporary = run.join(format!(".{name}.tmp"));
+    let write = || -> Result<()> {
+        let mut out = BufWriter::new(File::create(&temporary)?);
+        fill(&mut out)?;
+        out.flush()?;
+        Ok(fs::rename(&temporary, run.join(name))?)
+    };
+    write().with_context(|| format!("cannot write {}", run.join(name).display()))
+}
+
+/// `run.json`: what was measured with what on what, and how it went.
+#[derive(Debug, Serialize)]
+struct RunJson<'a> {
+    schema: u32,
+    label: &'a str,
+    created_utc: &'a str,
+    totals: Totals,
+    plan: PlanJson,
+    settings: &'a Settings,
+    machine: &'a Machine,
+    binary: &'a Binary,
+    sessions: Vec<SessionJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlanJson {
+    cells: usize,
+    cells_without_filters: u32,
+    repeats: u32,
+    order: Order,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionJson<'a> {
+    #[serde(flatten)]
+    session: &'a Session,
+    ended_utc: Option<&'a str>,
+    wall_ns: Option<u64>,
+    interrupted: Option<bool>,
+    steal_permille: Option<u64>,
+}
+
+impl<'a> RunJson<'a> {
+    fn new(contents: &'a Contents, rows: &[Row]) -> Self {
+        let fingerprint = &contents.header.fingerprint;
+        let session = |session: &'a Session| {
+            let end = contents
+                .ends
+                .iter()
+                .find(|end| end.session == session.number);
+            SessionJson {
+                session,
+                ended_utc: end.map(|end| end.ended_utc.as_str()),
+                wall_ns: end.map(|end| end.wall_ns),
+                interrupted: end.map(|end| end.interrupted),
+                steal_permille: end.and_then(|end: &End| end.cpu?.steal_permille()),
+            }
+        };
+        Self {
+            schema: contents.header.schema,
+            label: &contents.header.label,
+            created_utc: &contents.header.created_utc,
+            totals: Totals::new(contents, rows),
+            plan: PlanJson {
+                cells: fingerprint.cells.len(),
+                cells_without_filters: fingerprint.full_len,
+                repeats: fingerprint.repeats,
+                order: fingerprint.order,
+            },
+            settings: &fingerprint.settings,
+            machine: &fingerprint.machine,
+            binary: &fingerprint.binary,
+            sessions: contents.sessions.iter().map(session).collect(),
+        }
+    }
+}
+
+/// How a run went, in a few numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Rows all of whose samples were taken and verified.
+    pub ok: usize,
+    /// Rows with a sample that was not.
+    pub failed: usize,
+    /// Rows whose samples are missing, all or some.
+    pub not_run: usize,
+    /// Content bytes that were verified.
+    pub verified_bytes: u64,
+    /// Time of all sessions that came to their end, nanoseconds.
+    pub wall_ns: u64,
+}
+
+impl Totals {
+    /// The totals of a run.
+    #[must_use]
+    pub fn new(contents: &Contents, rows: &[Row]) -> Self {
+        let count = |is_counted: fn(Status) -> bool| {
+            rows.iter().filter(|row| is_counted(row.status)).count()
+        };
+        let ok = count(|status| status == Status::Ok);
+        let not_run = count(|status| matches!(status, Status::NotRun | Status::Cut));
+        let records = contents
+            .samples
+            .values()
+            .flat_map(|sample| &sample.measurement.records);
+        Self {
+            rows: rows.len(),
+            ok,
+            failed: rows.len() - ok - not_run,
+            not_run,
+            verified_bytes: records.map(|record| record.verified_bytes).sum(),
+            wall_ns: contents.ends.iter().map(|end| end.wall_ns).sum(),
+        }
+    }
+
+    /// The time of all sessions.
+    #[must_use]
+    pub const fn wall(&self) -> Duration {
+        Duration::from_nanos(self.wall_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! What is shown on standard error while a run goes on: a bar, plain lines, or nothing.
+//!
+//! The bar is drawn between samples only. A ticking bar would need a thread, and would take time from what is
+//! being measured.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::Progress as Kind;
+use crate::matrix::Cell;
+use crate::measurement::Status;
+use crate::size::format;
+use crate::summary::Brief;
+use crate::table::rate_text;
+
+/// Shows how far a run is.
+#[derive(Debug)]
+pub struct Progress {
+    view: View,
+    started: Instant,
+    /// Samples taken and planned, those of earlier sessions included.
+    samples: (usize, usize),
+    /// Work done and to do, of this session.
+    units: (u64, u64),
+    failed: usize,
+}
+
+#[derive(Debug)]
+enum View {
+    Bar(ProgressBar),
+    Lines,
+    Nothing,
+}
+
+impl Progress {
+    /// A run with `samples` (taken already, planned) and `units` of work ahead.
+    #[must_use]
+    pub fn new(kind: Kind, samples: (usize, usize), units: u64) -> Self {
+        let view = match kind {
+            Kind::Auto if std::io::stderr().is_terminal() => View::Bar(bar(samples)),
+            Kind::Auto | Kind::Plain => View::Lines,
+            Kind::None => View::Nothing,
+        };
+        Self {
+            view,
+            started: Instant::now(),
+            samples,
+            units: (0, units),
+            failed: 0,
+        }
+    }
+
+    /// A sample of `cell` begins.
+    pub fn start(&self, cell: &Cell) {
+        if let View::Bar(bar) = &self.view {
+            let left = remaining(self.started.elapsed(), self.units.0, self.units.1);
+            let left = left.map_or_else(String::new, |left| {
+                format!(", {} left", whole_seconds(left))
+            });
+            let failed = match self.failed {
+                0 => String::new(),
+                failed => format!(", {failed} failed"),
+            };
+            bar.set_message(format!("{}{left}{failed}", name(cell)));
+            bar.tick();
+        }
+    }
+
+    /// A sample of `cell`, worth `units` of work, has ended.
+    pub fn finish(&mut self, cell: &Cell, brief: &Brief, units: u64) {
+        self.samples.0 += 1;
+        self.units.0 += units;
+        self.failed += usize::from(brief.status != Status::Ok);
+        match &self.view {
+            View::Bar(bar) => {
+                if brief.status != Status::Ok {
+                    bar.println(self.line(cell, brief));
+                }
+                bar.set_position(self.samples.0 as u64);
+            }
+            View::Lines => eprintln!("{}", self.line(cell, brief)),
+            View::Nothing => {}
+        }
+    }
+
+    /// The end: a bar disappears.
+    pub fn close(self) {
+        if let View::Bar(bar) = self.view {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&self, cell: &Cell, brief: &Brief) -> String {
+        let (done, planned) = self.samples;
+        let width = planned.to_string().len();
+        let mut line = format!(
+            "[{done:>width$}/{planned}] {}: {}",
+            name(cell),
+            brief.status.as_str()
+        );
+        if let Some(time) = brief.time {
+            line += &format!(
+                ", {} s per client",
+                crate::summary::csv::format_seconds(time, 4)
+            );
+        }
+        if let Some(rate) = brief.aggregate_bytes_per_s {
+            line += &format!(", {} MB/s together", rate_text(rate));
+        }
+        if let Some(note) = &brief.note {
+            line += &format!(" ({note})");
+        }
+        line
+    }
+}
+
+fn bar(samples: (usize, usize)) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(samples.1 as u64), ProgressDrawTarget::stderr());
+    // The template is a constant, and the program's tests draw it.
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar.set_position(samples.0 as u64);
+    bar
+}
+
+/// The cell in a few words.
+fn name(cell: &Cell) -> String {
+    let plural = |count: u32| if count == 1 { "" } else { "s" };
+    format!(
+        "no {} {} {}, {} {} client{}, {} server worker{}",
+        cell.number,
+        cell.operation.as_str(),
+        format(cell.volume),
+        cell.clients,
+        cell.client_pool.as_str(),
+        plural(cell.clients),
+        cell.servers,
+        plural(cell.servers),
+    )
+}
+
+/// The time that the rest takes if it goes on as before; none before anything is done.
+fn remaining(elapsed: Duration, done: u64, total: u64) -> Option<Duration> {
+    let left = u128::from(total.saturating_sub(done));
+    let ns = (elapsed.as_nanos() * left).checked_div(u128::from(done))?;
+    u64::try_from(ns).ok().map(Duration::from_nanos)
+}
+
+/// `1 h 5 min`, `3 min 20 s` or `12 s`.
+fn whole_seconds(time: Duration) -> String {
+    // Rounded up: "0 s left" would be a lie.
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::{Plan, Selection};
+
+    #[test]
+    fn what_remains_is_guessed_from_the_work_done() {
+        let second = Duration::from_secs(1);
+        assert_eq!(remaining(second, 0, 10), None);
+        assert_eq!(remaining(second, 2, 10), Some(second * 4));
+        assert_eq!(remaining(second, 10, 10), Some(Duration::ZERO));
+        assert_eq!(remaining(second, 12, 10), Some(Duration::ZERO));
+        assert_eq!(whole_seconds(Duration::from_millis(11_200)), "12 s");
+        assert_eq!(whole_seconds(Duration::from_secs(200)), "3 min 20 s");
+        assert_eq!(whole_seconds(Duration::from_secs(3_900)), "1 h 5 min");
+    }
+
+    #[test]
+    fn a_plain_line_says_which_cell_and_how_it_went() {
+        let cell = &Plan::new(&Selection::default()).cells[2];
+        let mut progress = Progress::new(Kind::None, (2, 81), 10);
+        let brief = Brief {
+            status: Status::Ok,
+            time: Some(Duration::from_micros(12_340)),
+            aggregate_bytes_per_s: Some(1_234_000_000),
+            note: None,
+        };
+        progress.finish(cell, &brief, 10);
+        assert_eq!(
+            progress.line(cell, &brief),
+            "[ 3/81] no 3 download 10M, 1 thread client, 50 server workers: ok, 0.0123 s per client, 1,234 MB/s together"
+        );
+        let brief = Brief {
+            status: Status::NotRun,
+            time: None,
+            aggregate_bytes_per_s: None,
+            note: Some("not enough memory".into()),
+        };
+        assert!(
+            progress
+                .line(cell, &brief)
+                .ends_with("50 server workers: not_run (not enough memory)")
+        );
+    }
+}

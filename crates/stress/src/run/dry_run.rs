@@ -1,0 +1,54 @@
+//! `--dry-run`: the plan, without measuring any of it.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+
+use crate::cli::request::Request;
+use crate::preflight::content_bytes;
+use crate::size;
+
+/// The cells on standard output, what they come to on standard error.
+pub(super) fn print(request: &Request) -> Result<()> {
+    super::print(&listing(request)?)?;
+    let cells = &request.plan.cells;
+    let bytes: u64 = cells
+        .iter()
+        .map(|cell| content_bytes(cell, &request.settings))
+        .sum();
+    eprintln!(
+        "{} cells of {}, {} sample{} each, about {} of content to move",
+        cells.len(),
+        request.plan.full_len,
+        request.repeats,
+        if request.repeats == 1 { "" } else { "s" },
+        size::approximate(bytes.saturating_mul(request.repeats.into())),
+    );
+    Ok(())
+}
+
+fn listing(request: &Request) -> Result<String> {
+    let mut out = String::new();
+    if request.json {
+        for cell in &request.plan.cells {
+            writeln!(out, "{}", serde_json::to_string(cell)?)?;
+        }
+        return Ok(out);
+    }
+    out += "  no  operation  volume        bytes  clients  servers  client pool  server pool\n";
+    for cell in &request.plan.cells {
+        writeln!(
+            out,
+            "{:>4}  {:<9}{:>8}{:>13}{:>9}{:>9}  {:<13}{}",
+            cell.number,
+            cell.operation.as_str(),
+            size::format(cell.volume),
+            cell.volume,
+            cell.clients,
+            cell.servers,
+            cell.client_pool.as_str(),
+            cell.server_pool.as_str(),
+        )?;
+    }
+    Ok(out)
+}

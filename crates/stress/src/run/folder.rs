@@ -1,0 +1,132 @@
+//! The folder and the journal of a run: new ones, or those of a run to go on with.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+
+use super::Unusable;
+use crate::cli::request::{Request, Start};
+use crate::environment::{self, Machine};
+use crate::fingerprint::{Binary, Fingerprint};
+use crate::journal::{self, Contents, Header, Journal, Line, SCHEMA};
+use crate::output;
+
+/// A run's folder with its journal open, and all that is in it.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) contents: Contents,
+    journal: Journal,
+}
+
+impl Folder {
+    /// The folder that `request` asks for.
+    pub(super) fn open(request: &Request) -> Result<Self> {
+        for folder in [&request.out, request.work_parent()] {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        refuse_memory(request)?;
+        let fingerprint = fingerprint(request)?;
+        match &request.start {
+            Start::Fresh => Self::create(request, fingerprint),
+            Start::Resume(run) => Self::resume(run, &fingerprint),
+            Start::ResumeNewest => match output::newest_unfinished(&request.out)? {
+                Some(run) => Self::resume(&run, &fingerprint),
+                None => {
+                    let out = request.out.display();
+                    let message = format!(
+                        "--resume: no run in {out} is unfinished; name one, or leave the flag out"
+                    );
+                    Err(Unusable(message).into())
+                }
+            },
+        }
+    }
+
+    /// Appends `line` to the journal, and to the contents.
+    pub(super) fn append(&mut self, line: Line) -> Result<()> {
+        self.journal
+            .append(&line)
+            .context("the journal cannot be written")?;
+        self.contents.add(line);
+        Ok(())
+    }
+
+    fn create(request: &Request, fingerprint: Fingerprint) -> Result<Self> {
+        let path = output::create_folder(&request.out, &request.label, Timestamp::now())?;
+        let header = Header {
+            schema: SCHEMA,
+            created_utc: super::now(),
+            label: request.label.clone(),
+            fingerprint,
+        };
+        let journal = Journal::create(&path, &header)?;
+        // The link is a convenience: a file system without links does not stop a run.
+        if let Err(error) = output::point_latest(&path) {
+            eprintln!(
+                "warning: cannot point 'latest' at {}: {error}",
+                path.display()
+            );
+        }
+        Ok(Self {
+            path,
+            contents: Contents::new(header),
+            journal,
+        })
+    }
+
+    fn resume(run: &Path, fingerprint: &Fingerprint) -> Result<Self> {
+        // `results/latest` goes on under the name of the run itself.
+        let path = std::fs::read_link(run)
+            .map_or_else(|_| run.into(), |target| run.with_file_name(target));
+        let (journal, contents) = Journal::resume(&path).map_err(|error| match error {
+            journal::Error::Io { ref source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Unusable(format!("--resume: there is no run in {}", path.display())).into()
+            }
+            error => anyhow::Error::from(error).context("--resume"),
+        })?;
+        let differences = contents.header.fingerprint.differences(fingerprint);
+        if differences.is_empty() {
+            return Ok(Self {
+                path,
+                contents,
+                journal,
+            });
+        }
+        let message = format!(
+            "--resume: {} was started otherwise, and its samples would not compare:\n  {}\nGive it the flags of its start, or leave --resume out for a new run.",
+            path.display(),
+            differences.join("\n  "),
+        );
+        Err(Unusable(message).into())
+    }
+}
+
+fn fingerprint(request: &Request) -> Result<Fingerprint> {
+    Ok(Fingerprint {
+        cells: request.plan.cells.clone(),
+        full_len: request.plan.full_len,
+        repeats: request.repeats,
+        order: request.order,
+        settings: request.settings.clone(),
+        binary: Binary::current().context("cannot read this program's own file")?,
+        machine: Machine::read(),
+    })
+}
+
+/// A run whose files are in memory measures something else: only on explicit wish.
+fn refuse_memory(request: &Request) -> Result<()> {
+    let file_system = environment::file_system(&request.out).unwrap_or_default();
+    if request.work_dir.is_some() || !matches!(file_system.as_str(), "tmpfs" | "ramfs") {
+        return Ok(());
+    }
+    let out = request.out.display();
+    Err(Unusable(format!(
+        "{out} is in memory ({file_system}), so the measured files would be too: put them on a disk with --work-dir DIR, or insist with --work-dir {out}"
+    ))
+    .into())
+}

@@ -1,0 +1,128 @@
+//! The order in which samples are taken.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::matrix::Cell;
+
+/// How the samples of a run follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    #[value(help = "One sample of every cell, then the next of every cell, shuffled by --seed")]
+    /// One sample of every cell, then the next of every cell, each round in an order of its own that comes
+    /// from the seed: what drifts on the machine then spreads over all cells. A single round is in the order of
+    /// the table.
+    Interleaved,
+    /// All samples of the first cell, then all of the second.
+    Listed,
+}
+
+/// One sample to take: the cell by its place in the plan, and the repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Index into the plan's cells.
+    pub index: usize,
+    /// From 0.
+    pub repeat: u32,
+}
+
+/// All samples of `cells`, in order.
+#[must_use]
+pub fn turns(cells: &[Cell], repeats: u32, order: Order, seed: u64) -> Vec<Turn> {
+    let all = 0..cells.len();
+    match order {
+        Order::Listed => all
+            .flat_map(|index| (0..repeats).map(move |repeat| Turn { index, repeat }))
+            .collect(),
+        Order::Interleaved => (0..repeats)
+            .flat_map(|repeat| {
+                let mut round: Vec<usize> = all.clone().collect();
+                if repeats > 1 {
+                    shuffle(&mut round, seed ^ u64::from(repeat) << 32);
+                }
+                round.into_iter().map(move |index| Turn { index, repeat })
+            })
+            .collect(),
+    }
+}
+
+/// Fisher and Yates's shuffle. The remainder's bias is below cells ÷ 2^64.
+fn shuffle(values: &mut [usize], seed: u64) {
+    let mut state = seed;
+    for last in (1..values.len()).rev() {
+        let chosen = next(&mut state) % (last as u64 + 1);
+        values.swap(last, usize::try_from(chosen).unwrap_or(last));
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every machine.
+const fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::{Plan, Selection};
+
+    fn order_of(repeats: u32, order: Order, seed: u64) -> Vec<(usize, u32)> {
+        let cells = Plan::new(&Selection::default()).cells;
+        turns(&cells, repeats, order, seed)
+            .iter()
+            .map(|turn| (turn.index, turn.repeat))
+            .collect()
+    }
+
+    #[test]
+    fn a_single_round_is_in_the_order_of_the_table() {
+        let listed: Vec<_> = (0..81).map(|index| (index, 0)).collect();
+        assert_eq!(order_of(1, Order::Interleaved, 1), listed);
+        assert_eq!(order_of(1, Order::Listed, 1), listed);
+    }
+
+    #[test]
+    fn listed_takes_all_samples_of_a_cell_together() {
+        assert_eq!(
+            order_of(2, Order::Listed, 1)[..4],
+            [(0, 0), (0, 1), (1, 0), (1, 1)]
+        );
+    }
+
+    #[test]
+    fn interleaved_rounds_hold_every_cell_once_and_differ_from_each_other() {
+        let turns = order_of(3, Order::Interleaved, 1);
+        let rounds: Vec<Vec<usize>> = turns
+            .chunks(81)
+            .map(|round| round.iter().map(|turn| turn.0).collect())
+            .collect();
+        for (repeat, round) in rounds.iter().enumerate() {
+            assert!(
+                turns[repeat * 81..][..81]
+                    .iter()
+                    .all(|turn| turn.1 as usize == repeat)
+            );
+            let mut sorted = round.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..81).collect::<Vec<_>>());
+        }
+        assert_ne!(rounds[0], rounds[1]);
+        assert_ne!(rounds[1], rounds[2]);
+    }
+
+    #[test]
+    fn the_seed_alone_decides_the_order() {
+        assert_eq!(
+            order_of(5, Order::Interleaved, 7),
+            order_of(5, Order::Interleaved, 7)
+        );
+        assert_ne!(
+            order_of(5, Order::Interleaved, 7),
+            order_of(5, Order::Interleaved, 8)
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! Rows from the journal alone: one a cell, the medians of its samples.
+//!
+//! Figures are medians over the samples that have them. Counts (clients, server workers) are not averaged: they
+//! are those of one sample, the worst, so that within a row they add up to the pools. A figure that nobody
+//! measured is absent, never zero.
+
+pub mod clients;
+pub mod csv;
+mod figures;
+mod flags;
+pub mod statistics;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::journal::{Contents, Sample};
+use crate::matrix::Cell;
+use crate::measurement::{ServerChoice, Settings, Status};
+use crate::record::Outcome;
+
+use figures::Figures;
+pub use figures::{ClientCounts, ServerWorkers};
+pub use flags::Flag;
+use statistics::{Spread, median};
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Which combination.
+    pub cell: Cell,
+    /// Whether the server was ours: of a foreign one the kind of pool is not known.
+    pub is_own_server: bool,
+    /// How it ended: the worst of its samples.
+    pub status: Status,
+    /// Samples planned.
+    pub repeats: u32,
+    /// Samples taken.
+    pub samples: u32,
+    /// From the barrier's release to the last byte of a client's last operation; mean over the clients that
+    /// succeeded. In nanoseconds, over the samples.
+    pub time_ns: Option<Spread>,
+    /// Verified content bytes per second of a client; mean over the clients that succeeded.
+    pub throughput_bytes_per_s: Option<u64>,
+    /// The clients of the worst sample.
+    pub clients: Option<ClientCounts>,
+    /// The server's workers in the worst sample; none without a ledger.
+    pub server_workers: Option<ServerWorkers>,
+    /// Median over verified operations, from the start of the operation to the established connection.
+    pub connect: Option<Duration>,
+    /// Median over verified operations, from the start of the operation to the first byte of the reply.
+    pub first_byte: Option<Duration>,
+    /// When the first client finished.
+    pub first_done: Option<Duration>,
+    /// When the last client finished, or failed.
+    pub makespan: Option<Duration>,
+    /// All verified bytes of the cell over its makespan.
+    pub aggregate_bytes_per_s: Option<u64>,
+    /// CPU time of the server's workers over their lives.
+    pub server_cpu: Option<Duration>,
+    /// The largest VmHWM of a server process in any sample.
+    pub server_peak_rss_bytes: Option<u64>,
+    /// CPU time of the clients over the measured window.
+    pub client_cpu: Option<Duration>,
+    /// The clients' receive buffer, if one was set.
+    pub client_buffer_bytes: Option<u64>,
+    /// The server's receive buffer, if one was set; as the server reports it.
+    pub server_buffer_bytes: Option<u64>,
+    /// What the server promises about uploads, as it reports it.
+    pub durability: Option<String>,
+    /// The most frequent outcome besides `ok`, or `ok` if there is no other.
+    pub top_outcome: Option<Outcome>,
+    /// What a reader should know before believing the row.
+    pub flags: Vec<Flag>,
+    /// What went wrong, in the samples' own words.
+    pub notes: Vec<String>,
+}
+
+/// All rows of a run, in the order of their numbers; cells without a sample are rows too.
+#[must_use]
+pub fn rows(contents: &Contents) -> Vec<Row> {
+    let cells = &contents.header.fingerprint.cells;
+    cells.iter().map(|cell| row(contents, cell)).collect()
+}
+
+/// One sample in a few figures, for showing it as soon as it is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brief {
+    /// How it ended.
+    pub status: Status,
+    /// Mean over the clients that succeeded.
+    pub time: Option<Duration>,
+    /// All verified bytes over the makespan.
+    pub aggregate_bytes_per_s: Option<u64>,
+    /// What went wrong first.
+    pub note: Option<String>,
+}
+
+impl Brief {
+    /// The figures of `sample`.
+    #[must_use]
+    pub fn new(sample: &Sample, settings: &Settings) -> Self {
+        let figures = Figures::new(sample, settings);
+        Self {
+            status: figures.status,
+            time: figures.time_ns.map(Duration::from_nanos),
+            aggregate_bytes_per_s: figures.aggregate_bytes_per_s,
+            note: notes(&[sample]).into_iter().next(),
+        }
+    }
+}
+
+fn row(contents: &Contents, cell: &Cell) -> Row {
+    let fingerprint = &contents.header.fingerprint;
+    let settings = &fingerprint.settings;
+    let known: Vec<&Sample> = contents
+        .samples
+        .range((cell.number, 0)..=(cell.number, u32::MAX))
+        .map(|(_, sample)| sample)
+        .collect();
+    let taken: Vec<Figures<'_>> = known
+        .iter()
+        .filter(|sample| sample.measurement.status != Status::NotRun)
+        .map(|sample| Figures::new(sample, settings))
+        .collect();
+
+    let values = |pick: fn(&Figures<'_>) -> Option<u64>| taken.iter().filter_map(pick);
+    let typical = |pick| median(values(pick));
+    let typical_time = |pick| typical(pick).map(Duration::from_nanos);
+    let worst = taken.iter().max_by_key(|figures| figures.badness());
+    let ready = taken
+        .iter()
+        .find_map(|figures| figures.sample.measurement.ready.as_ref());
+
+    Row {
+        cell: cell.clone(),
+        is_own_server: settings.server == ServerChoice::Own,
+        status: status(worst, taken.len(), fingerprint.repeats),
+        repeats: fingerprint.repeats,
+        samples: u32::try_from(taken.len()).unwrap_or(u32::MAX),
+        time_ns: Spread::of(values(|figures| figures.time_ns)),
+        throughput_bytes_per_s: typical(|figures| figures.throughput_bytes_per_s),
+        clients: worst.map(|figures| figures.clients),
+        server_workers: worst.and_then(|figures| figures.server_workers),
+        connect: typical_time(|figures| figures.connect_ns),
+        first_byte: typical_time(|figures| figures.first_byte_ns),
+        first_done: typical_time(|figures| figures.first_done_ns),
+        makespan: typical_time(|figures| figures.makespan_ns),
+        aggregate_bytes_per_s: typical(|figures| figures.aggregate_bytes_per_s),
+        server_cpu: typical_time(|figures| figures.server_cpu_ns),
+        server_peak_rss_bytes: values(|figures| figures.server_peak_rss_bytes).max(),
+        client_cpu: typical_time(|figures| figures.client_cpu_ns),
+        client_buffer_bytes: settings.client_buffer,
+        server_buffer_bytes: ready.and_then(|ready| ready.settings.receive_buffer_bytes),
+        durability: ready.map(|ready| ready.settings.durability.clone()),
+        top_outcome: top_outcome(&taken),
+        flags: flags::of(contents, &taken),
+        notes: notes(&known),
+    }
+}
+
+/// The worst sample's, except that a cell with fewer samples than planned is cut at best.
+fn status(worst: Option<&Figures<'_>>, samples: usize, repeats: u32) -> Status {
+    match worst.map(|figures| figures.status) {
+        None => Status::NotRun,
+        Some(Status::Ok) if samples < repeats as usize => Status::Cut,
+        Some(status) => status,
+    }
+}
+
+fn top_outcome(taken: &[Figures<'_>]) -> Option<Outcome> {
+    let mut counts = BTreeMap::new();
+    for record in taken
+        .iter()
+        .flat_map(|figures| &figures.sample.measurement.records)
+    {
+        *counts.entry(record.outcome).or_insert(0_u64) += 1;
+    }
+    // Of equally frequent ones the first in the order of the enum.
+    let trouble = counts
+        .iter()
+        .filter(|(outcome, _)| **outcome != Outcome::Ok);
+    let top = trouble.max_by_key(|(outcome, count)| (**count, Reverse(**outcome)));
+    match top {
+        Some((outcome, _)) => Some(*outcome),
+        None => counts.contains_key(&Outcome::Ok).then_some(Outcome::Ok),
+    }
+}
+
+/// The samples' notes, and what the first operation that failed had to say.
+fn notes(known: &[&Sample]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for measurement in known.iter().map(|sample| &sample.measurement) {
+        let detail = measurement
+            .records
+            .iter()
+            .find_map(|record| match record.outcome {
+                Outcome::Ok => None,
+                _ => record.detail.clone(),
+            });
+        for note in measurement.notes.iter().cloned().chain(detail) {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;

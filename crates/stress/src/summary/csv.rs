@@ -1,0 +1,198 @@
+//! `summary.csv`: one row a combination, the assignment's columns first. The same fields as JSON.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::Row;
+use crate::journal::SCHEMA;
+use crate::record::Outcome;
+use crate::size;
+
+/// A column: its name, and its field in a row.
+type Column = (&'static str, fn(&Row) -> Field);
+
+/// All columns, in order; the first eleven are the assignment's.
+const COLUMNS: [Column; 36] = [
+    ("no", |row| number(row.cell.number)),
+    ("operation", |row| text(row.cell.operation.as_str())),
+    ("volume", |row| text(size::format(row.cell.volume))),
+    ("client_workers", |row| number(row.cell.clients)),
+    ("server_workers", |row| number(row.cell.servers)),
+    ("time_per_client_s", |row| {
+        seconds(row.time_ns.map(|time| ns(time.median)))
+    }),
+    ("throughput_per_client_bytes_per_s", |row| {
+        maybe(row.throughput_bytes_per_s)
+    }),
+    ("clients_ok", |row| {
+        maybe(row.clients.map(|clients| clients.ok))
+    }),
+    ("clients_failed", |row| {
+        maybe(row.clients.map(|clients| clients.failed))
+    }),
+    ("server_workers_ok", |row| {
+        maybe(row.server_workers.map(|workers| workers.ok))
+    }),
+    ("server_workers_failed", |row| {
+        maybe(row.server_workers.map(|workers| workers.failed))
+    }),
+    ("server_workers_idle", |row| {
+        maybe(row.server_workers.map(|workers| workers.idle))
+    }),
+    ("client_pool", |row| text(row.cell.client_pool.as_str())),
+    ("server_pool", |row| {
+        text(if row.is_own_server {
+            row.cell.server_pool.as_str()
+        } else {
+            ""
+        })
+    }),
+    ("client_buffer_bytes", |row| maybe(row.client_buffer_bytes)),
+    ("server_buffer_bytes", |row| maybe(row.server_buffer_bytes)),
+    ("volume_bytes", |row| number(row.cell.volume)),
+    ("repeats", |row| number(row.repeats)),
+    ("samples", |row| number(row.samples)),
+    ("status", |row| text(row.status.as_str())),
+    ("time_min_s", |row| {
+        seconds(row.time_ns.map(|time| ns(time.min)))
+    }),
+    ("time_max_s", |row| {
+        seconds(row.time_ns.map(|time| ns(time.max)))
+    }),
+    ("time_mad_s", |row| {
+        seconds(row.time_ns.and_then(|time| time.mad).map(ns))
+    }),
+    ("connect_median_s", |row| seconds(row.connect)),
+    ("first_byte_median_s", |row| seconds(row.first_byte)),
+    ("first_done_s", |row| seconds(row.first_done)),
+    ("makespan_s", |row| seconds(row.makespan)),
+    ("aggregate_bytes_per_s", |row| {
+        maybe(row.aggregate_bytes_per_s)
+    }),
+    ("server_cpu_s", |row| seconds(row.server_cpu)),
+    ("server_peak_rss_bytes", |row| {
+        maybe(row.server_peak_rss_bytes)
+    }),
+    ("client_cpu_s", |row| seconds(row.client_cpu)),
+    ("durability", |row| {
+        text(row.durability.clone().unwrap_or_default())
+    }),
+    ("fault", |_| text("none")),
+    ("top_outcome", |row| {
+        text(row.top_outcome.map_or("", outcome_word))
+    }),
+    ("flags", |row| {
+        text(
+            row.flags
+                .iter()
+                .map(|flag| flag.as_str())
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    }),
+    ("schema", |_| number(SCHEMA)),
+];
+
+/// Writes the table.
+///
+/// # Errors
+/// What writing said.
+pub fn write(rows: &[Row], out: impl Write) -> csv::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(COLUMNS.map(|(name, _)| name))?;
+    for row in rows {
+        writer.write_record(COLUMNS.map(|(_, field)| field(row).into_csv()))?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+/// The row as a JSON object with the table's columns in their order; a missing value is null. Numbers are
+/// written as in the table, which no general writer of floating point numbers would do.
+#[must_use]
+pub fn to_json(row: &Row) -> String {
+    let fields = COLUMNS.map(|(name, field)| format!("\"{name}\":{}", field(row).into_json()));
+    format!("{{{}}}", fields.join(","))
+}
+
+/// A field; empty if there is no value.
+enum Field {
+    Text(String),
+    Number(String),
+}
+
+impl Field {
+    fn into_csv(self) -> String {
+        match self {
+            Self::Text(text) | Self::Number(text) => text,
+        }
+    }
+
+    fn into_json(self) -> String {
+        match self {
+            Self::Text(text) | Self::Number(text) if text.is_empty() => "null".into(),
+            Self::Text(text) => serde_json::Value::String(text).to_string(),
+            Self::Number(text) => text,
+        }
+    }
+}
+
+fn text(value: impl Into<String>) -> Field {
+    Field::Text(value.into())
+}
+
+fn number(value: impl ToString) -> Field {
+    Field::Number(value.to_string())
+}
+
+fn maybe(value: Option<impl ToString>) -> Field {
+    Field::Number(value.map(|value| value.to_string()).unwrap_or_default())
+}
+
+/// Seconds to the microsecond: less than a loopback round trip.
+fn seconds(value: Option<Duration>) -> Field {
+    Field::Number(
+        value
+            .map(|time| format_seconds(time, 6))
+            .unwrap_or_default(),
+    )
+}
+
+const fn ns(ns: u64) -> Duration {
+    Duration::from_nanos(ns)
+}
+
+/// `time` in seconds with `decimals` (at most 9) decimals and a point, rounded to the nearest.
+#[must_use]
+pub fn format_seconds(time: Duration, decimals: u32) -> String {
+    let unit = 10_u128.pow(9 - decimals.min(9));
+    let rounded = (time.as_nanos() + unit / 2) / unit;
+    let per_second = 10_u128.pow(decimals.min(9));
+    let (whole, fraction) = (rounded / per_second, rounded % per_second);
+    match decimals {
+        0 => whole.to_string(),
+        _ => format!(
+            "{whole}.{fraction:0width$}",
+            width = decimals.min(9) as usize
+        ),
+    }
+}
+
+/// The outcome's word in tables, the journal's.
+#[must_use]
+pub const fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::ServerError => "server_error",
+        Outcome::Busy => "busy",
+        Outcome::ConnectRefused => "connect_refused",
+        Outcome::ConnectTimeout => "connect_timeout",
+        Outcome::Timeout => "timeout",
+        Outcome::Reset => "reset",
+        Outcome::Eof => "eof",
+        Outcome::BadReply => "bad_reply",
+        Outcome::Mismatch => "mismatch",
+        Outcome::ClientCrashed => "client_crashed",
+        Outcome::NotSent => "not_sent",
+    }
+}

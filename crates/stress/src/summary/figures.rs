@@ -1,0 +1,220 @@
+//! The figures of one sample, from its records and its server's ledger.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use proto::announce::{Done, WorkerLedger};
+
+use super::statistics::{mean, median, rate};
+use crate::journal::Sample;
+use crate::measure::requests;
+use crate::measurement::{Measurement, Settings, Status};
+use crate::record::{Outcome, Record};
+
+/// How many of a cell's clients did all they had to do. The two add up to the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientCounts {
+    /// Clients all of whose operations were verified.
+    pub ok: u32,
+    /// The rest.
+    pub failed: u32,
+}
+
+/// What a server's workers did, by its own ledger. The three add up to the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerWorkers {
+    /// Served at least one connection, and neither crashed nor answered `internal`.
+    pub ok: u32,
+    /// Crashed, was killed, or failed a request.
+    pub failed: u32,
+    /// Served nothing.
+    pub idle: u32,
+}
+
+/// What is computed from one sample.
+#[derive(Debug)]
+pub(super) struct Figures<'a> {
+    pub(super) sample: &'a Sample,
+    pub(super) status: Status,
+    pub(super) clients: ClientCounts,
+    pub(super) server_workers: Option<ServerWorkers>,
+    pub(super) time_ns: Option<u64>,
+    pub(super) throughput_bytes_per_s: Option<u64>,
+    pub(super) connect_ns: Option<u64>,
+    pub(super) first_byte_ns: Option<u64>,
+    pub(super) first_done_ns: Option<u64>,
+    pub(super) makespan_ns: Option<u64>,
+    pub(super) aggregate_bytes_per_s: Option<u64>,
+    pub(super) server_cpu_ns: Option<u64>,
+    pub(super) server_peak_rss_bytes: Option<u64>,
+    pub(super) client_cpu_ns: Option<u64>,
+}
+
+impl<'a> Figures<'a> {
+    pub(super) fn new(sample: &'a Sample, settings: &Settings) -> Self {
+        let measurement = &sample.measurement;
+        let cell = &measurement.cell;
+        let clients = clients(measurement, requests(cell, settings));
+        let succeeded: Vec<&Client<'_>> = clients.iter().filter(|client| client.is_ok).collect();
+        let ok_len = u32::try_from(succeeded.len())
+            .unwrap_or(u32::MAX)
+            .min(cell.clients);
+        let counts = ClientCounts {
+            ok: ok_len,
+            failed: cell.clients - ok_len,
+        };
+
+        let times = || succeeded.iter().filter_map(|client| client.time_ns());
+        let rates = succeeded
+            .iter()
+            .filter_map(|client| rate(client.verified_bytes(), client.time_ns()?));
+        let verified_bytes: u64 = measurement
+            .records
+            .iter()
+            .map(|record| record.verified_bytes)
+            .sum();
+        let makespan_ns = clients.iter().filter_map(Client::time_ns).max();
+        let steps = || clients.iter().flat_map(Client::steps);
+        let done = measurement.done.as_ref();
+        Self {
+            sample,
+            status: status(measurement.status, counts),
+            clients: counts,
+            server_workers: done.and_then(|done| server_workers(done, cell.servers)),
+            time_ns: mean(times()),
+            throughput_bytes_per_s: mean(rates),
+            connect_ns: median(steps().filter_map(|step| step.connect_ns)),
+            first_byte_ns: median(steps().filter_map(|step| step.first_byte_ns)),
+            first_done_ns: times().min(),
+            makespan_ns,
+            aggregate_bytes_per_s: match verified_bytes {
+                0 => None,
+                bytes => makespan_ns.and_then(|ns| rate(bytes, ns)),
+            },
+            server_cpu_ns: done.map(|done| (done.cpu_user_us + done.cpu_system_us) * 1_000),
+            server_peak_rss_bytes: done.and_then(|done| done.peak_rss_bytes),
+            client_cpu_ns: measurement.client_cpu_us.map(|us| us * 1_000),
+        }
+    }
+
+    /// For finding the worst sample; of equally bad ones the earliest repeat.
+    pub(super) fn badness(&self) -> impl Ord + use<> {
+        let severity = match self.status {
+            Status::Ok => 0,
+            Status::NotRun => 1,
+            Status::Cut => 2,
+            Status::Timeout => 3,
+            Status::Failed => 4,
+            Status::ServerLost => 5,
+            Status::Inconsistent => 6,
+        };
+        (
+            severity,
+            self.clients.failed,
+            Reverse(self.sample.measurement.repeat),
+        )
+    }
+}
+
+/// A sample that says `ok` although a client failed contradicts itself.
+fn status(said: Status, clients: ClientCounts) -> Status {
+    match said {
+        Status::Ok if clients.failed != 0 => Status::Inconsistent,
+        said => said,
+    }
+}
+
+/// The records of one client, in order.
+struct Client<'a> {
+    records: Vec<&'a Record>,
+    is_ok: bool,
+}
+
+/// How long the parts of one verified operation took.
+struct Step {
+    connect_ns: Option<u64>,
+    first_byte_ns: Option<u64>,
+}
+
+fn clients(measurement: &Measurement, requests: u32) -> Vec<Client<'_>> {
+    let mut by_client: BTreeMap<u32, Vec<&Record>> = BTreeMap::new();
+    for record in &measurement.records {
+        by_client.entry(record.client).or_default().push(record);
+    }
+    by_client
+        .into_values()
+        .map(|records| Client::new(records, requests))
+        .collect()
+}
+
+impl<'a> Client<'a> {
+    fn new(mut records: Vec<&'a Record>, requests: u32) -> Self {
+        records.sort_by_key(|record| record.request);
+        let is_complete = records.len() == requests as usize;
+        let is_ok = is_complete && records.iter().all(|record| record.outcome == Outcome::Ok);
+        Self { records, is_ok }
+    }
+
+    /// From the barrier's release to the end of the last operation that ended at all.
+    fn time_ns(&self) -> Option<u64> {
+        let ended = self
+            .records
+            .iter()
+            .filter_map(|record| record.ended_ns)
+            .max()?;
+        ended.checked_sub(self.records.first()?.released_ns)
+    }
+
+    fn verified_bytes(&self) -> u64 {
+        self.records
+            .iter()
+            .map(|record| record.verified_bytes)
+            .sum()
+    }
+
+    /// An operation starts when the one before it ends, the first when the barrier is released.
+    fn steps(&self) -> impl Iterator<Item = Step> {
+        let ends = self.records.iter().map(|record| record.ended_ns);
+        let starts =
+            std::iter::once(self.records.first().map(|record| record.released_ns)).chain(ends);
+        let verified = self
+            .records
+            .iter()
+            .zip(starts)
+            .filter(|(record, _)| record.outcome == Outcome::Ok);
+        verified.map(|(record, start)| Step {
+            connect_ns: record
+                .connected_ns
+                .zip(start)
+                .and_then(|(at, start)| at.checked_sub(start)),
+            first_byte_ns: record
+                .first_byte_ns
+                .zip(start)
+                .and_then(|(at, start)| at.checked_sub(start)),
+        })
+    }
+}
+
+/// None if the ledger is not one of a pool of `servers`: then the counts could not add up to it.
+fn server_workers(done: &Done, servers: u32) -> Option<ServerWorkers> {
+    let mut counts = ServerWorkers {
+        ok: 0,
+        failed: 0,
+        idle: 0,
+    };
+    for worker in &done.workers {
+        *match worker {
+            worker if has_failed(worker) => &mut counts.failed,
+            worker if worker.counts.connections.accepted > 0 => &mut counts.ok,
+            _ => &mut counts.idle,
+        } += 1;
+    }
+    (counts.ok + counts.failed + counts.idle == servers).then_some(counts)
+}
+
+const fn has_failed(worker: &WorkerLedger) -> bool {
+    worker.crashes > 0
+        || worker.counts.connections.aborted_by_crash > 0
+        || worker.counts.requests.aborted_by_crash > 0
+        || worker.counts.requests.errors.internal > 0
+}

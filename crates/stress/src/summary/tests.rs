@@ -1,0 +1,286 @@
+//! Rows of made-up samples with known times.
+
+mod flags;
+mod tables;
+
+use proto::announce::{Connections, Counts, Done, Requests, WorkerLedger};
+
+use super::*;
+use crate::matrix::{Plan, Selection};
+use crate::measurement::Measurement;
+use crate::record::Record;
+use crate::testing;
+
+const MS: u64 = 1_000_000;
+
+/// An operation that ended `ended_ms` after the release.
+fn record(client: u32, ended_ms: u64, outcome: Outcome) -> Record {
+    let bytes = if outcome == Outcome::Ok { 10 << 20 } else { 0 };
+    Record {
+        client,
+        request: 0,
+        released_ns: 1_000 * MS,
+        connected_ns: Some(1_001 * MS),
+        first_byte_ns: Some(1_002 * MS),
+        ended_ns: Some((1_000 + ended_ms) * MS),
+        bytes: 10 << 20,
+        verified_bytes: bytes,
+        outcome,
+        detail: (outcome != Outcome::Ok).then(|| "it broke".into()),
+    }
+}
+
+fn worker(slot: u32, accepted: u64) -> WorkerLedger {
+    let connections = Connections {
+        accepted,
+        closed: accepted,
+        ..Connections::default()
+    };
+    WorkerLedger {
+        slot,
+        pid: 1,
+        generations: 1,
+        crashes: 0,
+        counts: Counts {
+            connections,
+            requests: Requests::default(),
+        },
+        cpu_user_us: None,
+        cpu_system_us: None,
+        peak_rss_bytes: None,
+    }
+}
+
+fn done(workers: Vec<WorkerLedger>) -> Done {
+    Done {
+        reason: "drained".into(),
+        stop_ms: 1,
+        workers,
+        sum: Counts::default(),
+        cpu_user_us: 2_000,
+        cpu_system_us: 1_500,
+        peak_rss_bytes: Some(3 << 20),
+        crashes: 0,
+        balanced: true,
+    }
+}
+
+/// A sample of cell 5: download of 10M with 5 clients and 5 server workers.
+fn sample(repeat: u32, status: Status, records: Vec<Record>) -> Sample {
+    let workers = (0..5)
+        .map(|slot| worker(slot, u64::from(slot < 3)))
+        .collect();
+    let measurement = Measurement {
+        cell: Plan::new(&Selection::default()).cells[4].clone(),
+        repeat,
+        started_utc: "2026-11-24T04:00:00Z".into(),
+        status,
+        records,
+        ready: None,
+        done: Some(done(workers)),
+        client_cpu_us: Some(4_000),
+        client_peak_rss_bytes: None,
+        notes: Vec::new(),
+    };
+    Sample {
+        session: 0,
+        cpu: None,
+        measurement,
+    }
+}
+
+fn all_ok(repeat: u32, first_ms: u64) -> Sample {
+    let records =
+        (0..5).map(|client| record(client, first_ms + 10 * u64::from(client), Outcome::Ok));
+    sample(repeat, Status::Ok, records.collect())
+}
+
+fn row_of(repeats: u32, samples: Vec<Sample>) -> Row {
+    let mut contents = testing::contents(&Selection::default(), repeats);
+    for sample in samples {
+        contents.add(crate::journal::Line::Sample(Box::new(sample)));
+    }
+    rows(&contents).swap_remove(4)
+}
+
+fn ms(ms: u64) -> Option<Duration> {
+    Some(Duration::from_millis(ms))
+}
+
+#[test]
+fn the_figures_of_one_sample_follow_from_its_records() {
+    let row = row_of(1, vec![all_ok(0, 100)]);
+    assert_eq!(row.status, Status::Ok);
+    assert_eq!((row.repeats, row.samples), (1, 1));
+    // Clients end after 100, 110, 120, 130 and 140 ms.
+    let time = Spread {
+        median: 120 * MS,
+        min: 120 * MS,
+        max: 120 * MS,
+        mad: None,
+    };
+    assert_eq!(row.time_ns, Some(time));
+    assert_eq!(row.first_done, ms(100));
+    assert_eq!(row.makespan, ms(140));
+    assert_eq!(row.aggregate_bytes_per_s, Some(374_491_429));
+    // The mean of 10 MiB over each of those times.
+    assert_eq!(row.throughput_bytes_per_s, Some(88_624_400));
+    assert_eq!(row.connect, ms(1));
+    assert_eq!(row.first_byte, ms(2));
+    assert_eq!(row.clients, Some(ClientCounts { ok: 5, failed: 0 }));
+    assert_eq!(
+        row.server_workers,
+        Some(ServerWorkers {
+            ok: 3,
+            failed: 0,
+            idle: 2
+        })
+    );
+    assert_eq!(row.server_cpu, Some(Duration::from_micros(3_500)));
+    assert_eq!(row.client_cpu, Some(Duration::from_micros(4_000)));
+    assert_eq!(row.server_peak_rss_bytes, Some(3 << 20));
+    assert_eq!(row.top_outcome, Some(Outcome::Ok));
+    assert_eq!(row.durability, None);
+}
+
+#[test]
+fn repeats_give_the_median_and_the_spread_of_their_means() {
+    let row = row_of(3, vec![all_ok(0, 100), all_ok(1, 180), all_ok(2, 110)]);
+    // Means of 120, 200 and 130 ms.
+    let time = Spread {
+        median: 130 * MS,
+        min: 120 * MS,
+        max: 200 * MS,
+        mad: Some(10 * MS),
+    };
+    assert_eq!(row.time_ns, Some(time));
+    assert_eq!(row.makespan, ms(150));
+    assert_eq!(row.samples, 3);
+    assert_eq!(row.status, Status::Ok);
+}
+
+#[test]
+fn a_client_counts_only_if_all_its_operations_did() {
+    let mut sample = all_ok(0, 100);
+    sample.measurement.status = Status::Failed;
+    sample.measurement.records[4] = record(4, 5_000, Outcome::Reset);
+    let row = row_of(1, vec![sample]);
+    assert_eq!(row.status, Status::Failed);
+    assert_eq!(row.clients, Some(ClientCounts { ok: 4, failed: 1 }));
+    // The mean is over those that succeeded; what a person waits for is not.
+    assert_eq!(row.time_ns.unwrap().median, 115 * MS);
+    assert_eq!(row.makespan, ms(5_000));
+    assert_eq!(row.aggregate_bytes_per_s, Some(4 * (10 << 20) / 5));
+    assert_eq!(row.top_outcome, Some(Outcome::Reset));
+    assert_eq!(row.notes, ["it broke"]);
+}
+
+#[test]
+fn counts_are_those_of_the_worst_sample_and_add_up_to_the_pools() {
+    let mut lost = all_ok(1, 100);
+    lost.measurement.status = Status::ServerLost;
+    lost.measurement.done = None;
+    lost.measurement.records = vec![record(0, 100, Outcome::Ok), record(1, 50, Outcome::Eof)];
+    let row = row_of(3, vec![all_ok(0, 100), lost, all_ok(2, 100)]);
+    assert_eq!(row.status, Status::ServerLost);
+    assert_eq!(row.clients, Some(ClientCounts { ok: 1, failed: 4 }));
+    assert_eq!(row.server_workers, None);
+}
+
+#[test]
+fn workers_that_crashed_or_answered_internal_have_failed() {
+    let mut crashed = worker(0, 4);
+    crashed.crashes = 1;
+    let mut internal = worker(1, 4);
+    internal.counts.requests.errors.internal = 1;
+    let mut refused = worker(2, 4);
+    refused.counts.requests.errors.not_found = 1;
+    let mut sample = all_ok(0, 100);
+    sample.measurement.done = Some(done(vec![
+        crashed,
+        internal,
+        refused,
+        worker(3, 0),
+        worker(4, 1),
+    ]));
+    let row = row_of(1, vec![sample]);
+    assert_eq!(
+        row.server_workers,
+        Some(ServerWorkers {
+            ok: 2,
+            failed: 2,
+            idle: 1
+        })
+    );
+}
+
+#[test]
+fn a_ledger_of_another_pool_gives_no_counts() {
+    let mut sample = all_ok(0, 100);
+    sample.measurement.done = Some(done(vec![worker(0, 1)]));
+    assert_eq!(row_of(1, vec![sample]).server_workers, None);
+}
+
+#[test]
+fn a_cell_without_a_sample_is_a_row_without_values() {
+    let row = row_of(2, Vec::new());
+    assert_eq!(row.status, Status::NotRun);
+    assert_eq!(
+        (row.samples, row.time_ns, row.clients, row.top_outcome),
+        (0, None, None, None)
+    );
+    let mut not_run = sample(0, Status::NotRun, Vec::new());
+    not_run.measurement.notes = vec!["not enough memory".into()];
+    let row = row_of(1, vec![not_run]);
+    assert_eq!(
+        (row.status, row.samples, row.clients),
+        (Status::NotRun, 0, None)
+    );
+    assert_eq!(row.notes, ["not enough memory"]);
+}
+
+#[test]
+fn a_row_with_fewer_samples_than_planned_is_cut() {
+    assert_eq!(row_of(2, vec![all_ok(0, 100)]).status, Status::Cut);
+    let mut failed = all_ok(0, 100);
+    failed.measurement.status = Status::Failed;
+    assert_eq!(row_of(2, vec![failed]).status, Status::Failed);
+}
+
+#[test]
+fn a_sample_that_calls_itself_ok_with_a_failed_client_is_inconsistent() {
+    let mut sample = all_ok(0, 100);
+    sample.measurement.records.pop();
+    let row = row_of(1, vec![sample]);
+    assert_eq!(row.status, Status::Inconsistent);
+    assert_eq!(row.clients, Some(ClientCounts { ok: 4, failed: 1 }));
+}
+
+#[test]
+fn later_requests_start_where_the_ones_before_them_ended() {
+    let mut contents = testing::contents(&Selection::default(), 1);
+    contents.header.fingerprint.settings.transfer_requests = 2;
+    let mut records = Vec::new();
+    for client in 0..5 {
+        let first = record(client, 100, Outcome::Ok);
+        let second = Record {
+            request: 1,
+            connected_ns: Some(1_103 * MS),
+            first_byte_ns: Some(1_106 * MS),
+            ended_ns: Some(1_200 * MS),
+            ..first.clone()
+        };
+        records.extend([second, first]);
+    }
+    contents.add(crate::journal::Line::Sample(Box::new(sample(
+        0,
+        Status::Ok,
+        records,
+    ))));
+    let row = rows(&contents).swap_remove(4);
+    // Connecting took 1 ms and 3 ms, the first byte 2 ms and 6 ms.
+    assert_eq!((row.connect, row.first_byte), (ms(2), ms(4)));
+    assert_eq!(row.time_ns.unwrap().median, 200 * MS);
+    assert_eq!(row.throughput_bytes_per_s, Some(2 * (10 << 20) * 5));
+    assert_eq!(row.clients, Some(ClientCounts { ok: 5, failed: 0 }));
+}

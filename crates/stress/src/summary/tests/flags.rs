@@ -1,0 +1,73 @@
+//! Rows that need care say so.
+
+use super::*;
+use crate::journal::Session;
+
+#[test]
+fn flags_say_what_disturbed_a_row() {
+    let session = |busy, file_system: &str| Session {
+        busy_before_permille: Some(busy),
+        work_file_system: file_system.into(),
+        ..testing::session()
+    };
+    let flags = |session: Session, sample: Sample| {
+        let mut contents = testing::contents(&Selection::default(), 1);
+        contents.add(crate::journal::Line::Session(session));
+        contents.add(crate::journal::Line::Sample(Box::new(sample)));
+        rows(&contents).swap_remove(4).flags
+    };
+    let ticks = |total, steal| {
+        Some(crate::environment::CpuTicks {
+            total,
+            idle: 0,
+            steal,
+        })
+    };
+    assert_eq!(flags(session(100, "ext4"), all_ok(0, 100)), []);
+    assert_eq!(
+        flags(session(101, "tmpfs"), all_ok(0, 100)),
+        [Flag::BusyMachine, Flag::Tmpfs]
+    );
+    let stolen = |cpu| Sample {
+        cpu,
+        ..all_ok(0, 100)
+    };
+    assert_eq!(
+        flags(session(0, "ext4"), stolen(ticks(100, 3))),
+        [Flag::Steal]
+    );
+    assert_eq!(flags(session(0, "ext4"), stolen(ticks(10, 2))), []);
+    assert_eq!(flags(session(0, "ext4"), stolen(ticks(150, 3))), []);
+    // Two processors for 140 ms are 280 ms; the server used 3.5 ms.
+    let bound = |client_cpu_us| {
+        let mut sample = all_ok(0, 100);
+        sample.measurement.client_cpu_us = Some(client_cpu_us);
+        sample
+    };
+    assert_eq!(
+        flags(session(0, "ext4"), bound(252_000)),
+        [Flag::ClientBound]
+    );
+    assert_eq!(
+        flags(session(0, "ext4"), bound(249_000)),
+        [Flag::ClientBound]
+    );
+    assert_eq!(flags(session(0, "ext4"), bound(248_000)), []);
+}
+
+#[test]
+fn an_outlier_is_flagged_and_still_counted() {
+    let samples = [100, 101, 102, 103, 900]
+        .into_iter()
+        .zip(0..)
+        .map(|(ms, repeat)| all_ok(repeat, ms));
+    let row = row_of(5, samples.collect());
+    assert_eq!(row.flags, [Flag::Outlier]);
+    assert_eq!(row.samples, 5);
+    assert_eq!(row.time_ns.unwrap().max, 920 * MS);
+    let calm = [100, 101, 102, 103, 104]
+        .into_iter()
+        .zip(0..)
+        .map(|(ms, repeat)| all_ok(repeat, ms));
+    assert_eq!(row_of(5, calm.collect()).flags, []);
+}

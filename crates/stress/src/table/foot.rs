@@ -1,0 +1,111 @@
+//! What stands below the table.
+
+use std::fmt::Write;
+
+use super::Paint;
+use crate::journal::Contents;
+use crate::measurement::Status;
+use crate::output::Totals;
+use crate::summary::csv::{format_seconds, outcome_word};
+use crate::summary::{Flag, Row};
+
+/// Rows that failed are explained below the table, up to this many.
+const EXPLAINED_MAX: usize = 10;
+/// An explanation is one line of a terminal or two.
+const EXPLANATION_LEN_MAX: usize = 160;
+
+/// What is below the rows: why some failed, what to be careful about, and the totals.
+pub(super) fn write(
+    out: &mut String,
+    contents: &Contents,
+    rows: &[Row],
+    run: &str,
+    paint: Paint,
+) -> std::fmt::Result {
+    // Rows that the run did not come to explain themselves.
+    let trouble = || {
+        rows.iter()
+            .filter(|row| row.status != Status::Ok && why(row).is_some())
+    };
+    writeln!(out)?;
+    for row in trouble().take(EXPLAINED_MAX) {
+        writeln!(out, "{}", paint.red(&explanation(row)))?;
+    }
+    if let Some(more) = trouble()
+        .count()
+        .checked_sub(EXPLAINED_MAX)
+        .filter(|more| *more > 0)
+    {
+        writeln!(
+            out,
+            "… and {more} more: top_outcome in summary.csv, details in clients.csv"
+        )?;
+    }
+    for flag in [
+        Flag::BusyMachine,
+        Flag::Steal,
+        Flag::ClientBound,
+        Flag::Outlier,
+        Flag::Tmpfs,
+    ] {
+        let count = rows.iter().filter(|row| row.flags.contains(&flag)).count();
+        if count > 0 {
+            let plural = if count == 1 { "" } else { "s" };
+            writeln!(
+                out,
+                "{} ({count} row{plural}): {}",
+                flag.as_str(),
+                flag.meaning()
+            )?;
+        }
+    }
+    writeln!(out, "{}", repeats_line(contents.header.fingerprint.repeats))?;
+    writeln!(
+        out,
+        "{}",
+        paint.bold(&totals_line(&Totals::new(contents, rows), run))
+    )
+}
+
+/// What the first sample in trouble had to say, or how most operations ended that did not succeed.
+fn why(row: &Row) -> Option<&str> {
+    let outcome = row.top_outcome.map(outcome_word);
+    row.notes.first().map(String::as_str).or(outcome)
+}
+
+fn explanation(row: &Row) -> String {
+    let why = why(row).unwrap_or_default();
+    let text = format!("no {}, {}: {why}", row.cell.number, row.status.as_str());
+    if text.chars().count() <= EXPLANATION_LEN_MAX {
+        return text;
+    }
+    let start: String = text.chars().take(EXPLANATION_LEN_MAX - 1).collect();
+    format!("{start}…")
+}
+
+fn repeats_line(repeats: u32) -> String {
+    match repeats {
+        1 => {
+            "One sample per cell: differences under 20 % mean nothing; --repeat 5 shows the spread."
+                .into()
+        }
+        _ => format!(
+            "Medians of {repeats} samples per cell; the spread is the median absolute deviation."
+        ),
+    }
+}
+
+fn totals_line(totals: &Totals, run: &str) -> String {
+    let not_run = match totals.not_run {
+        0 => String::new(),
+        not_run => format!(", {not_run} not run"),
+    };
+    format!(
+        "{} row{}, {} ok, {} failed{not_run}, {} s, {run}",
+        totals.rows,
+        if totals.rows == 1 { "" } else { "s" },
+        totals.ok,
+        totals.failed,
+        format_seconds(totals.wall(), 1),
+    )
+}

@@ -1,0 +1,110 @@
+use super::*;
+use crate::journal::{Line, Sample};
+use crate::matrix::Selection;
+use crate::record::{Outcome, Record};
+use crate::summary;
+use crate::testing;
+
+/// Two cells, the second failed.
+fn contents(repeats: u32) -> Contents {
+    let selection = Selection {
+        operations: vec![Operation::Download],
+        volumes: vec![10 << 20],
+        clients: vec![1],
+        servers: vec![1, 5],
+        ..Selection::default()
+    };
+    let mut contents = testing::contents(&selection, repeats);
+    for (index, status, outcome) in [
+        (0, Status::Ok, Outcome::Ok),
+        (1, Status::Failed, Outcome::Reset),
+    ] {
+        for repeat in 0..repeats {
+            let mut measurement = testing::measurement(&contents, index, repeat, status);
+            measurement.records = vec![Record {
+                client: 0,
+                request: 0,
+                released_ns: 0,
+                connected_ns: None,
+                first_byte_ns: None,
+                ended_ns: Some(5_000_000 + u64::from(repeat) * 1_000_000),
+                bytes: 10 << 20,
+                verified_bytes: if outcome == Outcome::Ok { 10 << 20 } else { 0 },
+                outcome,
+                detail: (outcome != Outcome::Ok).then(|| "connection reset by peer".into()),
+            }];
+            contents.add(Line::Sample(Box::new(Sample {
+                session: 0,
+                cpu: None,
+                measurement,
+            })));
+        }
+    }
+    contents
+}
+
+fn rendered(repeats: u32, is_colourful: bool) -> String {
+    let contents = contents(repeats);
+    render(
+        &contents,
+        &summary::rows(&contents),
+        "results/x",
+        is_colourful,
+    )
+}
+
+#[test]
+fn a_table_groups_rows_and_shows_failures() {
+    let want = [
+        "       client   server   time per  MB/s per      MB/s       clients     server workers",
+        "  no  workers  workers  client, s    client  together    ok  failed    ok failed  idle  status",
+        "download 10M (10,485,760 bytes), thread clients, process server",
+        "   1        1        1     0.0050     2,097     2,097     1       0     -      -     -  ok",
+        "   2        1        5          -         -         -     0       1     -      -     -  failed",
+        "",
+        "no 2, failed: connection reset by peer",
+        "One sample per cell: differences under 20 % mean nothing; --repeat 5 shows the spread.",
+        "2 rows, 1 ok, 1 failed, 0.0 s, results/x",
+        "",
+    ];
+    assert_eq!(rendered(1, false), want.join("\n"));
+}
+
+#[test]
+fn repeats_add_a_column_of_spread() {
+    let text = rendered(3, false);
+    assert!(text.contains("   0.0060   ±16.7 %     "), "{text}");
+    assert!(text.contains("Medians of 3 samples per cell"), "{text}");
+}
+
+#[test]
+fn no_line_is_wider_than_a_hundred_columns() {
+    for repeats in [1, 5] {
+        for line in rendered(repeats, false).lines() {
+            assert!(
+                line.chars().count() <= 100 + 10 * usize::from(repeats > 1),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let mut plain = rendered(1, true);
+    for code in ["\x1b[1m", "\x1b[31m", "\x1b[0m"] {
+        plain = plain.replace(code, "");
+    }
+    assert_eq!(plain, rendered(1, false));
+    assert!(rendered(1, true).contains("\x1b[31m   2 "));
+}
+
+#[test]
+fn rates_have_three_digits_or_more() {
+    let check = |bytes_per_s, want| assert_eq!(rate_text(bytes_per_s), want);
+    check(0, "0.00");
+    check(1_234_567, "1.23");
+    check(99_994_999, "99.99");
+    check(99_995_000, "100");
+    check(1_234_567_890, "1,235");
+}

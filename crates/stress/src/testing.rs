@@ -1,0 +1,124 @@
+//! Made-up journals for the tests of this crate.
+
+use std::time::Duration;
+
+use proto::announce::{Ready, Settings as ServerSettings};
+
+use crate::environment::Machine;
+use crate::fingerprint::{Binary, Fingerprint};
+use crate::journal::{Contents, Header, SCHEMA, Session};
+use crate::matrix::{Plan, Selection};
+use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
+use crate::schedule::Order;
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        list_requests: 20,
+        transfer_requests: 1,
+        timeout: Duration::from_mins(5),
+        verify: Verify::Checksum,
+        seed: 1,
+        durability: "none".into(),
+        congestion: "auto".into(),
+        terminator: "crlf".into(),
+        client_buffer: None,
+        server_buffer: None,
+        server: ServerChoice::Own,
+    }
+}
+
+pub(crate) fn header(selection: &Selection, repeats: u32) -> Header {
+    let plan = Plan::new(selection);
+    Header {
+        schema: SCHEMA,
+        created_utc: "2026-11-24T04:00:00Z".into(),
+        label: "run".into(),
+        fingerprint: Fingerprint {
+            cells: plan.cells,
+            full_len: plan.full_len,
+            repeats,
+            order: Order::Interleaved,
+            settings: settings(),
+            binary: Binary {
+                bytes: 3,
+                crc32: "00000001".into(),
+            },
+            machine: Machine {
+                cpu_model: "A CPU".into(),
+                cores: 2,
+                memory_bytes: 1 << 34,
+                kernel: "Linux 6".into(),
+            },
+        },
+    }
+}
+
+pub(crate) fn contents(selection: &Selection, repeats: u32) -> Contents {
+    Contents::new(header(selection, repeats))
+}
+
+pub(crate) fn session() -> Session {
+    Session {
+        number: 0,
+        started_utc: "2026-11-24T04:00:01Z".into(),
+        command_line: vec!["stress".into()],
+        version: "0.1.0".into(),
+        commit: "unknown".into(),
+        work_file_system: "ext4".into(),
+        load_before: Some("0.10 0.20 0.30".into()),
+        busy_before_permille: Some(10),
+        congestion_default: Some("cubic".into()),
+    }
+}
+
+/// A sample of the cell at `index` of the plan, without records: all that books and orders of samples need.
+pub(crate) fn measurement(
+    contents: &Contents,
+    index: usize,
+    repeat: u32,
+    status: Status,
+) -> Measurement {
+    Measurement {
+        cell: contents.header.fingerprint.cells[index].clone(),
+        repeat,
+        started_utc: "2026-11-24T04:00:02Z".into(),
+        status,
+        records: Vec::new(),
+        ready: None,
+        done: None,
+        client_cpu_us: None,
+        client_peak_rss_bytes: None,
+        notes: Vec::new(),
+    }
+}
+
+pub(crate) fn ready() -> Ready {
+    Ready {
+        address: "127.0.0.1:1".into(),
+        pid: 1,
+        version: "0.1.0".into(),
+        pool: "process".into(),
+        workers: 5,
+        worker_pids: vec![2, 3, 4, 5, 6],
+        settings: ServerSettings {
+            root: "/served".into(),
+            root_file_system: "ext4".into(),
+            durability: "none".into(),
+            temporaries: "tmpfile".into(),
+            congestion: "auto".into(),
+            congestion_loopback: "reno".into(),
+            congestion_other: "cubic".into(),
+            backlog: 4_096,
+            receive_buffer_bytes: None,
+            head_timeout_ms: 10_000,
+            idle_timeout_ms: 30_000,
+            rate_min_bytes_per_s: 4_096,
+            rate_window_ms: 60_000,
+            drain_timeout_ms: 30_000,
+            upload_len_max: 4 << 30,
+            head_len_max: 1_024,
+            min_free_bytes: 64 << 20,
+            accept_unterminated_ms: None,
+        },
+    }
+}

@@ -1,0 +1,230 @@
+//! The real program, measuring the real server with small files.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A run in `out`. Tests may have their folders in memory: `--work-dir` says that this will do.
+fn stress(out: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stress"));
+    command.arg("--out").arg(out).arg("--work-dir").arg(out);
+    command.args(["--timeout", "30s"]).args(args);
+    command
+}
+
+fn run(out: &Path, args: &[&str]) -> Output {
+    stress(out, args).output().expect("stress runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// The rows of the newest run's table, by column.
+fn rows(out: &Path) -> Vec<std::collections::HashMap<String, String>> {
+    let mut reader = csv::Reader::from_path(out.join("latest/summary.csv")).expect("a table");
+    reader
+        .deserialize()
+        .map(|row| row.expect("a row"))
+        .collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn every_operation_is_measured_verified_and_written() {
+    let out = tempfile::tempdir().unwrap();
+    let output = run(
+        out.path(),
+        &["--size", "100K", "--clients", "5", "--servers", "1"],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let rows = rows(out.path());
+    assert_eq!(rows.len(), 3);
+    for (row, operation) in rows.iter().zip(["download", "upload", "list"]) {
+        assert_eq!(row["operation"], operation);
+        assert_eq!(row["status"], "ok");
+        assert_eq!(row["top_outcome"], "ok");
+        assert_eq!(
+            (row["clients_ok"].as_str(), row["clients_failed"].as_str()),
+            ("5", "0")
+        );
+        assert_eq!(row["server_workers_ok"], "1");
+        assert_eq!(row["durability"], "none");
+        for column in [
+            "time_per_client_s",
+            "makespan_s",
+            "server_cpu_s",
+            "client_cpu_s",
+        ] {
+            assert!(
+                row[column].parse::<f64>().is_ok(),
+                "{operation} {column}: {row:?}"
+            );
+        }
+        assert!(row["aggregate_bytes_per_s"].parse::<u64>().unwrap() > 0);
+    }
+    let run = out.path().join("latest");
+    assert_eq!(
+        names(&run),
+        ["clients.csv", "journal.ndjson", "run.json", "summary.csv"]
+    );
+    // 5 downloads, 5 uploads and 5 × 20 lists, with a head.
+    assert_eq!(
+        fs::read_to_string(run.join("clients.csv"))
+            .unwrap()
+            .lines()
+            .count(),
+        111
+    );
+    assert_eq!(
+        names(out.path()).len(),
+        2,
+        "only the run and latest remain: {:?}",
+        names(out.path())
+    );
+    assert!(
+        text(&output.stdout).contains("3 rows, 3 ok, 0 failed"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+#[test]
+fn all_pools_measure_the_same_cells() {
+    let out = tempfile::tempdir().unwrap();
+    let pools = [
+        "--client-pool",
+        "thread,process",
+        "--server-pool",
+        "process,thread",
+    ];
+    let cell = [
+        "--op",
+        "download,upload",
+        "--size",
+        "100K",
+        "--clients",
+        "5",
+        "--servers",
+        "5",
+        "--json",
+    ];
+    let output = run(out.path(), &[&cell[..], &pools].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    assert_eq!(lines.lines().count(), 8);
+    for line in lines.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(row["status"], "ok", "{row}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_start_is_a_row_and_exits_3() {
+    let out = tempfile::tempdir().unwrap();
+    let args = [
+        "--op",
+        "download",
+        "--size",
+        "1K",
+        "--clients",
+        "1",
+        "--servers",
+        "1,5",
+    ];
+    let output = run(
+        out.path(),
+        &[&args[..], &["--server-cmd", "false {port} {root}"]].concat(),
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let rows = rows(out.path());
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert_ne!(row["status"], "ok");
+        assert_eq!(
+            (row["clients_ok"].as_str(), row["clients_failed"].as_str()),
+            ("0", "1")
+        );
+        for column in [
+            "time_per_client_s",
+            "aggregate_bytes_per_s",
+            "server_workers_ok",
+            "server_pool",
+        ] {
+            assert_eq!(row[column], "", "{column}");
+        }
+    }
+}
+
+#[test]
+fn a_stopped_run_keeps_its_samples_and_the_command_it_prints_goes_on() {
+    let out = tempfile::tempdir().unwrap();
+    let args = [
+        "--op",
+        "download",
+        "--size",
+        "1K",
+        "--clients",
+        "1",
+        "--servers",
+        "1",
+        "--repeat",
+        "20",
+        "--progress",
+        "plain",
+    ];
+    let mut child = stress(out.path(), &args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("stress runs");
+    let mut lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    assert!(
+        lines.any(|line| line.starts_with("[ 1/20]")),
+        "no first sample"
+    );
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(
+        rest.iter()
+            .any(|line| line.contains("of 20 samples taken; they are kept")),
+        "{rest:?}"
+    );
+    assert_eq!(rows(out.path())[0]["status"], "cut");
+
+    let command = rest.last().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .output()
+        .expect("a shell");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{command}: {}",
+        text(&output.stderr)
+    );
+    assert_eq!(rows(out.path())[0]["samples"], "20");
+    assert_eq!(names(out.path()).len(), 2, "{:?}", names(out.path()));
+}

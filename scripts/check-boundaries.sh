@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Asserts the absences that ARCHITECTURE.md states: what a crate must not know, and where unsafe code lives.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failed=0
+absent() { # what it would mean, then a command that must find nothing
+    local meaning=$1
+    shift
+    local found
+    found=$("$@" || true)
+    if [ -n "$found" ]; then
+        printf 'not so: %s\n%s\n' "$meaning" "$found" >&2
+        failed=1
+    fi
+}
+
+absent "proto performs no I/O" \
+    grep -rnE 'std::(fs|net|io|process)|nix::' crates/proto/src
+absent "proto has no clock" \
+    grep -rnE 'std::time|Instant|SystemTime' crates/proto/src
+absent "proto does not reach nix" \
+    sh -c "cargo tree -p proto -e normal --prefix none --locked | grep -E '^nix '"
+absent "client does not reach prefork-server" \
+    sh -c "cargo tree -p client -e normal --prefix none --locked | grep -E '^prefork-server '"
+absent "a session knows no socket and no clock" \
+    grep -nE 'std::net|std::time|Instant' crates/prefork-server/src/session.rs
+absent "unsafe code lives in sys.rs only" \
+    sh -c "grep -rnE '\bunsafe( |\$)' crates --include=*.rs | grep -vE 'crates/prefork-server/src/sys.rs|//'"
+absent "no test is ignored" \
+    grep -rnE '#\[ignore' crates --include=*.rs
+
+exit "$failed"
