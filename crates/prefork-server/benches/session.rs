@@ -4,6 +4,11 @@
 //! writes. `plain_copy` moves the same file bytes with the same sizes and nothing else: read the others as
 //! ratios to it.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark stands outside the store"
+)]
+
 use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
@@ -51,17 +56,28 @@ fn upload_request(content: &[u8]) -> Vec<u8> {
 
 fn sessions(criterion: &mut Criterion) {
     let root = tempfile::TempDir::new().expect("a temporary folder");
-    let content: Vec<u8> = (0..FILE_LEN as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let content: Vec<u8> = (0..FILE_LEN as u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     std::fs::write(root.path().join("f.bin"), &content).expect("room for the file");
-    let options =
-        StoreOptions { durability: Durability::None, upload_len_max: 1 << 32, min_free_bytes: 0, create: false };
+    let options = StoreOptions {
+        durability: Durability::None,
+        upload_len_max: 1 << 32,
+        min_free_bytes: 0,
+        create: false,
+    };
     let store = Store::open(root.path(), options).expect("a root");
-    let service = Service { store, limits: Limits::default() };
+    let service = Service {
+        store,
+        limits: Limits::default(),
+    };
     let scoreboard = Scoreboard::new(1).expect("a page of memory");
     let mut session = Session::new(&service, scoreboard.slot(0), Buffers::default());
 
     let mut group = criterion.benchmark_group("session");
-    group.sample_size(20).measurement_time(std::time::Duration::from_secs(2));
+    group
+        .sample_size(20)
+        .measurement_time(std::time::Duration::from_secs(2));
     group.throughput(Throughput::Bytes(FILE_LEN as u64));
     group.bench_function("plain_copy_8MiB", |bencher| {
         let file = File::open(root.path().join("f.bin")).expect("the file");
@@ -84,13 +100,19 @@ fn sessions(criterion: &mut Criterion) {
     group.finish();
 
     let mut group = criterion.benchmark_group("session_small");
-    group.sample_size(20).measurement_time(std::time::Duration::from_secs(2));
-    group.bench_function("not_found", |bencher| bencher.iter(|| converse(&mut session, b"GET missing\r\n")));
+    group
+        .sample_size(20)
+        .measurement_time(std::time::Duration::from_secs(2));
+    group.bench_function("not_found", |bencher| {
+        bencher.iter(|| converse(&mut session, b"GET missing\r\n"))
+    });
     for number in 0..1600 {
         let name = root.path().join(format!("l{number:04}.bin"));
         std::fs::hard_link(root.path().join("f.bin"), name).expect("a link");
     }
-    group.bench_function("list_1600", |bencher| bencher.iter(|| converse(&mut session, b"LIST\r\n")));
+    group.bench_function("list_1600", |bencher| {
+        bencher.iter(|| converse(&mut session, b"LIST\r\n"))
+    });
     group.finish();
 }
 

@@ -250,10 +250,10 @@ impl<'s> Session<'s> {
         let mid_reply = !self.output().is_empty() || matches!(self.task, Task::Download { .. });
         match end {
             End::PeerClosed | End::Stopped if between_requests => {
-                self.cut(None, ConnectionEnd::Closed)
+                self.cut(None, ConnectionEnd::Closed);
             }
             End::PeerClosed | End::PeerGone => {
-                self.cut(Some(RequestEnd::ClientGone), ConnectionEnd::ClientGone)
+                self.cut(Some(RequestEnd::ClientGone), ConnectionEnd::ClientGone);
             }
             End::Stopped => self.cut(
                 Some(RequestEnd::AbortedByStop),
@@ -522,7 +522,8 @@ fn encode_piece(piece: &[u8], out: &mut Vec<u8>) {
 
 fn refusal_for(error: &StoreError, verb: Verb) -> Refusal {
     if error.code() == Code::Internal {
-        tracing::error!(%error, verb = verb.as_str(), "the store failed");
+        let source = std::error::Error::source(error).map(tracing::field::display);
+        tracing::error!(source, verb = verb.as_str(), "the store failed");
     }
     Refusal {
         code: error.code(),

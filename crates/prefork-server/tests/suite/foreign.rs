@@ -9,13 +9,24 @@ use tempfile::TempDir;
 
 use crate::support::{Server, each_pool, noise};
 
-const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/reference_client.py");
+const CLIENT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../scripts/reference_client.py"
+);
 
 /// Runs the client; its output is shown if the test fails.
 fn client(server: &Server, terminator: &str, args: &[&str]) -> Output {
     let (host, port) = server.ready.address.rsplit_once(':').unwrap();
     let output = Command::new("python3")
-        .args([CLIENT, "--host", host, "--port", port, "--terminator", terminator])
+        .args([
+            CLIENT,
+            "--host",
+            host,
+            "--port",
+            port,
+            "--terminator",
+            terminator,
+        ])
         .args(args)
         .output()
         .unwrap();
@@ -25,11 +36,17 @@ fn client(server: &Server, terminator: &str, args: &[&str]) -> Output {
 
 /// Whether there is a Python to run it; says so loudly where there is none.
 fn has_python() -> bool {
-    let found = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
+    let found = Command::new("python3")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !found {
         // Past the test harness's capture, so that a green run cannot hide it.
         use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "SKIPPED, python3 is not installed: clients in Python were NOT tested");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED, python3 is not installed: clients in Python were NOT tested"
+        );
     }
     found
 }

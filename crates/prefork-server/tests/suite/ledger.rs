@@ -75,7 +75,10 @@ each_pool! {
 impl Server {
     fn kill_worker_if_there(&self, pid: u32) {
         // It may just have died of the kill before.
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid.cast_signed()),
+            Signal::SIGKILL,
+        );
     }
 }
 

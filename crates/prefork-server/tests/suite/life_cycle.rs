@@ -156,7 +156,10 @@ fn a_port_in_use_is_an_error_that_names_the_remedy() {
     let server = Server::start("process", &[]);
     let root = tempfile::TempDir::new().unwrap();
     let args = ["--bind", &server.ready.address];
-    let output = support::command(root.path(), "process", &args).stderr(Stdio::piped()).output().unwrap();
+    let output = support::command(root.path(), "process", &args)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("--bind") && text.contains("in use"), "{text}");
@@ -166,7 +169,10 @@ fn a_port_in_use_is_an_error_that_names_the_remedy() {
 fn wrong_flags_are_usage_errors() {
     let check = |args: &[&str], want: &str| {
         let root = tempfile::TempDir::new().unwrap();
-        let output = support::command(root.path(), "process", args).stderr(Stdio::piped()).output().unwrap();
+        let output = support::command(root.path(), "process", args)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
         assert!(text.contains(want), "{args:?}: {text}");

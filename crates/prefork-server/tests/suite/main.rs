@@ -1,5 +1,10 @@
 //! The real server, on port 0, over real sockets: one test program, one module a topic.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests look at the root from outside the store"
+)]
+
 mod support;
 
 mod foreign;

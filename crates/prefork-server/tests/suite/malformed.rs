@@ -26,7 +26,9 @@ fn malformed() -> impl Strategy<Value = Vec<u8>> {
             noise
         }),
         // A verb that is none, a name that is none, too many words.
-        "[A-Z]{1,12} [a-z]{0,20}".prop_filter("a verb", |t| !is_verb(t)).prop_map(line),
+        "[A-Z]{1,12} [a-z]{0,20}"
+            .prop_filter("a verb", |t| !is_verb(t))
+            .prop_map(line),
         "(GET|DELETE|UPLOAD|DOWNLOAD) [./\\\\]{1,9}[a-z]{0,9}".prop_map(line),
         "(GET|DELETE) [a-z]{1,5} [a-z]{1,5}( [a-z]{1,5})?".prop_map(line),
         "(GET|DELETE|UPLOAD)".prop_map(line),
@@ -49,7 +51,8 @@ fn malformed() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn is_verb(text: &str) -> bool {
-    ["LIST", "GET", "DOWNLOAD", "UPLOAD", "DELETE", "POST", "PUT"].contains(&text.split(' ').next().unwrap_or(""))
+    ["LIST", "GET", "DOWNLOAD", "UPLOAD", "DELETE", "POST", "PUT"]
+        .contains(&text.split(' ').next().unwrap_or(""))
 }
 
 each_pool! {

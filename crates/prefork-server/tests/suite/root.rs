@@ -26,11 +26,32 @@ fn nothing_outside_the_root_can_be_read_replaced_or_deleted() {
 
     let mut peer = server.connect();
     for name in ["link", "folder-link", "folder", "fifo"] {
-        assert_eq!(code(&peer.ask(format!("GET {name}\r\n"))), "not_found", "{name}");
-        assert_eq!(code(&peer.ask(format!("DELETE {name}\r\n"))), "not_found", "{name}");
+        assert_eq!(
+            code(&peer.ask(format!("GET {name}\r\n"))),
+            "not_found",
+            "{name}"
+        );
+        assert_eq!(
+            code(&peer.ask(format!("DELETE {name}\r\n"))),
+            "not_found",
+            "{name}"
+        );
     }
-    for name in ["..", ".", "../secret", "/etc/passwd", "folder/x", "a\\b", ".hidden", "folder-link/secret"] {
-        for request in [format!("GET {name}\r\n"), format!("DELETE {name}\r\n"), format!("UPLOAD {name} QUJD\r\n")] {
+    for name in [
+        "..",
+        ".",
+        "../secret",
+        "/etc/passwd",
+        "folder/x",
+        "a\\b",
+        ".hidden",
+        "folder-link/secret",
+    ] {
+        for request in [
+            format!("GET {name}\r\n"),
+            format!("DELETE {name}\r\n"),
+            format!("UPLOAD {name} QUJD\r\n"),
+        ] {
             assert_eq!(code(&peer.ask(&request)), "bad_name", "{request:?}");
         }
     }
@@ -45,10 +66,16 @@ fn nothing_outside_the_root_can_be_read_replaced_or_deleted() {
 #[test]
 fn a_root_in_use_is_refused_until_its_server_is_gone() {
     let server = Server::start("process", &[]);
-    let refused = command(&server.root(), "process", &[]).stderr(Stdio::piped()).output().unwrap();
+    let refused = command(&server.root(), "process", &[])
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let text = String::from_utf8(refused.stderr).unwrap();
-    assert!(text.contains(&format!("(process {})", server.ready.pid)) && text.contains("--root"), "{text}");
+    assert!(
+        text.contains(&format!("(process {})", server.ready.pid)) && text.contains("--root"),
+        "{text}"
+    );
 
     let root = TempDir::new().unwrap();
     Server::start_on(root.path(), "process", &[]).stop();
@@ -67,7 +94,14 @@ fn what_an_earlier_server_left_unfinished_is_removed() {
 #[test]
 fn a_missing_root_is_an_error_unless_it_is_the_default_one() {
     let folder = TempDir::new().unwrap();
-    let missing = command(&folder.path().join("nowhere"), "process", &[]).stderr(Stdio::piped()).output().unwrap();
+    let missing = command(&folder.path().join("nowhere"), "process", &[])
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     assert_eq!(missing.status.code(), Some(1));
-    assert!(String::from_utf8(missing.stderr).unwrap().contains("does not exist"));
+    assert!(
+        String::from_utf8(missing.stderr)
+            .unwrap()
+            .contains("does not exist")
+    );
 }

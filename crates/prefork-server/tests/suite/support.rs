@@ -56,11 +56,18 @@ impl Server {
     pub(crate) fn start_on(root: &Path, pool: &str, args: &[&str]) -> Self {
         let mut child = command(root, pool, args).spawn().unwrap();
         let lines = lines_of(child.stdout.take().unwrap());
-        let line = lines.recv_timeout(DEADLINE).expect("no READY line: is there an error above?");
+        let line = lines
+            .recv_timeout(DEADLINE)
+            .expect("no READY line: is there an error above?");
         let Announcement::Ready(ready) = Announcement::from_line(&line).unwrap() else {
             panic!("the first line is READY, not {line}");
         };
-        Self { child, lines: Mutex::new(lines), ready, root: None }
+        Self {
+            child,
+            lines: Mutex::new(lines),
+            ready,
+            root: None,
+        }
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -79,7 +86,9 @@ impl Server {
     /// Every name in the root, hidden ones too, in order.
     pub(crate) fn entries(&self) -> Vec<String> {
         let entries = fs::read_dir(self.root()).unwrap();
-        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -88,7 +97,10 @@ impl Server {
         let stream = TcpStream::connect(&self.ready.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Peer { stream, unread: Vec::new() }
+        Peer {
+            stream,
+            unread: Vec::new(),
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -117,7 +129,11 @@ impl Server {
             panic!("the last line is DONE, not {line}");
         };
         assert!(done.balanced, "{done:#?}");
-        assert_eq!((done.sum.connections.in_flight, done.sum.requests.in_flight), (0, 0), "{done:#?}");
+        assert_eq!(
+            (done.sum.connections.in_flight, done.sum.requests.in_flight),
+            (0, 0),
+            "{done:#?}"
+        );
         (done, self.exit_status().code().expect("an exit code"))
     }
 
@@ -128,7 +144,9 @@ impl Server {
             match self.next_line(deadline.saturating_duration_since(Instant::now())) {
                 Ok(_) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                Err(mpsc::RecvTimeoutError::Timeout) => panic!("a process of the server outlived it"),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    panic!("a process of the server outlived it")
+                }
             }
         }
     }
@@ -156,7 +174,11 @@ pub(crate) fn command(root: &Path, pool: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
     command.args(["--pool", pool, "--log-level", "error"]);
     // What a test is not about must not depend on how full this machine's disk is, nor wait for it.
-    for [flag, value] in [["--bind", "127.0.0.1:0"], ["--min-free", "0"], ["--durability", "none"]] {
+    for [flag, value] in [
+        ["--bind", "127.0.0.1:0"],
+        ["--min-free", "0"],
+        ["--durability", "none"],
+    ] {
         if !args.contains(&flag) {
             command.args([flag, value]);
         }
@@ -200,7 +222,10 @@ impl Peer {
         let mut searched = 0;
         loop {
             let from = searched;
-            if let Some(at) = self.unread[from..].windows(4).position(|w| w == b"\r\n\r\n") {
+            if let Some(at) = self.unread[from..]
+                .windows(4)
+                .position(|w| w == b"\r\n\r\n")
+            {
                 let rest = self.unread.split_off(from + at + 4);
                 let reply = std::mem::replace(&mut self.unread, rest);
                 return Some(serde_json::from_slice(&reply).unwrap());
@@ -222,7 +247,10 @@ impl Peer {
     pub(crate) fn expect_end(&mut self) {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).expect("an orderly end");
-        assert!(self.unread.is_empty() && rest.is_empty(), "nothing but the end");
+        assert!(
+            self.unread.is_empty() && rest.is_empty(),
+            "nothing but the end"
+        );
     }
 
     pub(crate) fn finish_sending(&mut self) {
@@ -267,7 +295,9 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
         state ^= state << 17;
         state
     };
-    let mut out: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).collect();
+    let mut out: Vec<u8> = (0..len.div_ceil(8))
+        .flat_map(|_| next().to_le_bytes())
+        .collect();
     out.truncate(len);
     out
 }

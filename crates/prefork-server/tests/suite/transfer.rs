@@ -5,8 +5,9 @@ use serde_json::json;
 use crate::support::{Server, content, each_pool, noise, upload};
 
 /// Around every buffer's edge: the codec's groups, the pieces of file and wire.
-const LENGTHS: [usize; 14] =
-    [0, 1, 2, 3, 4, 95, 98_303, 98_304, 98_305, 196_608, 262_143, 262_144, 262_147, 3_000_001];
+const LENGTHS: [usize; 14] = [
+    0, 1, 2, 3, 4, 95, 98_303, 98_304, 98_305, 196_608, 262_143, 262_144, 262_147, 3_000_001,
+];
 
 each_pool! {
     fn what_was_uploaded_comes_back_to_the_byte(pool) {

@@ -66,7 +66,13 @@ fn a_worker_that_was_useful_is_replaced_at_once() {
 
 #[test]
 fn early_deaths_are_followed_by_longer_and_longer_pauses() {
-    let mut roster = Roster::new(8, Policy { patience: 16, ..Policy::default() });
+    let mut roster = Roster::new(
+        8,
+        Policy {
+            patience: 16,
+            ..Policy::default()
+        },
+    );
     fill(&mut roster, Duration::ZERO);
     let mut now = Duration::ZERO;
     for deaths in 0..8 {
