@@ -40,7 +40,7 @@ fn converse(session: &mut Session<'_>, mut request: &[u8]) -> usize {
                 request = &request[len..];
                 session.arrived(len);
             }
-            Want::Linger | Want::Close => unreachable!("nothing here ends the conversation"),
+            Want::Linger(_) | Want::Close => unreachable!("nothing here ends the conversation"),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Instant;
 use crate::clock::{Clock, Verdict, Waiting};
 use crate::config::Clocks;
 use crate::session::{Buffers, End, Reading, Session, Want};
+use crate::sys;
 
 /// After so many bytes a connection lets others have their turn.
 const TURN_LEN: usize = 1 << 20;
@@ -78,19 +79,19 @@ impl<'s> Connection<'s> {
             let result = match want {
                 Want::Read(_) => self.socket.read(self.session.space()),
                 Want::Write => self.socket.write(self.session.output()),
-                Want::Linger => self.linger(),
+                Want::Linger(_) => self.linger(),
                 Want::Close => return Pause::Over,
             };
             match (result, want) {
                 (Ok(0), Want::Read(_)) => self.session.end(End::PeerClosed),
-                (Ok(0), Want::Linger) => return Pause::Over,
+                (Ok(0), Want::Linger(_)) => return Pause::Over,
                 (Ok(len), _) => {
                     moved_len += len;
                     self.clock.moved(len, Instant::now);
                     match want {
                         Want::Read(_) => self.session.arrived(len),
                         Want::Write => self.session.sent(len),
-                        Want::Linger | Want::Close => {}
+                        Want::Linger(_) | Want::Close => {}
                     }
                 }
                 (Err(error), _) if error.kind() == ErrorKind::Interrupted => {}
@@ -99,7 +100,7 @@ impl<'s> Connection<'s> {
                         return pause;
                     }
                 }
-                (Err(_), Want::Linger) => return Pause::Over,
+                (Err(_), Want::Linger(_)) => return Pause::Over,
                 (Err(error), _) => {
                     tracing::debug!(%error, "connection lost");
                     self.session.end(End::PeerGone);
@@ -130,39 +131,61 @@ impl<'s> Connection<'s> {
         self.session.close()
     }
 
+    /// The socket is not ready for what the session wants; none if there is something else to do at once.
     fn not_now(&mut self, want: Want) -> Option<Pause> {
-        let (waiting, interest, idle) = match want {
-            Want::Read(reading) => (
-                Waiting::For(reading),
-                Interest::Readable,
-                matches!(reading, Reading::Idle | Reading::First),
-            ),
-            Want::Write => (Waiting::ToWrite, Interest::Writable, false),
-            Want::Linger | Want::Close => (Waiting::ToClose, Interest::Readable, false),
+        let now = Instant::now();
+        let (waiting, interest) = match want {
+            Want::Read(reading) => (Waiting::For(reading), Interest::Readable),
+            Want::Write => (Waiting::ToWrite, Interest::Writable),
+            Want::Linger(lingering) => (Waiting::ToClose(lingering), Interest::Readable),
+            Want::Close => return Some(Pause::Over),
         };
-        if idle && self.session.is_draining() {
-            self.session.close_idle();
-            return None;
-        }
-        match self.clock.wait(waiting, Instant::now()) {
-            Verdict::Until(until) => {
-                let idle = waiting == Waiting::For(Reading::Idle);
-                Some(Pause::NotNow {
-                    interest,
-                    until,
-                    idle,
-                })
+        let idle = want == Want::Read(Reading::Idle);
+        let verdict = match want {
+            Want::Read(Reading::Idle) if self.session.is_draining() => Verdict::Expired,
+            Want::Read(Reading::First) if self.session.is_draining() => {
+                self.clock.wait_while_draining(now)
             }
-            Verdict::Silence => {
+            _ => self.clock.wait(waiting, now),
+        };
+        match (verdict, want) {
+            (Verdict::Until(until), _) => Some(Pause::NotNow {
+                interest,
+                until,
+                idle,
+            }),
+            (Verdict::Silence, _) => {
                 self.session.silence();
                 None
             }
-            Verdict::Expired if want == Want::Linger => Some(Pause::Over),
-            Verdict::Expired => {
+            (Verdict::Expired, Want::Linger(_)) => Some(self.silent_while_lingering(now)),
+            (Verdict::Expired, Want::Read(Reading::Idle | Reading::First))
+                if self.session.is_draining() =>
+            {
+                self.session.close_idle();
+                None
+            }
+            (Verdict::Expired, _) => {
                 tracing::debug!(?waiting, "the peer was too slow");
                 self.session.end(End::TimedOut);
                 None
             }
+        }
+    }
+
+    /// Nothing more comes. If the peer has not taken all of the reply yet, a late byte of its would destroy the
+    /// rest; so that is waited for too.
+    fn silent_while_lingering(&mut self, now: Instant) -> Pause {
+        if sys::unacknowledged_len(&self.socket) == 0 {
+            return Pause::Over;
+        }
+        match self.clock.linger_on(now) {
+            Verdict::Until(until) => Pause::NotNow {
+                interest: Interest::Readable,
+                until,
+                idle: false,
+            },
+            Verdict::Silence | Verdict::Expired => Pause::Over,
         }
     }
 

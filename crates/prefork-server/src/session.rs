@@ -64,9 +64,18 @@ pub enum Want {
     Write,
     /// To stop sending, take a bounded amount of what still comes, and close: closing with input unread would
     /// reset the connection and destroy the reply.
-    Linger,
+    Linger(Lingering),
     /// To be closed.
     Close,
+}
+
+/// How long a closing connection waits for what may still come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lingering {
+    /// Between requests nothing is due but a request that crosses the close on its way.
+    Briefly,
+    /// After a refusal the peer may still be sending what was refused.
+    Fully,
 }
 
 /// What is read; each has a clock of its own.
@@ -144,7 +153,7 @@ enum Answer {
 #[derive(Debug, Clone, Copy)]
 struct Closing {
     end: ConnectionEnd,
-    linger: bool,
+    linger: Option<Lingering>,
 }
 
 impl<'s> Session<'s> {
@@ -176,8 +185,11 @@ impl<'s> Session<'s> {
             return Want::Write;
         }
         match self.closing {
-            Some(Closing { linger: true, .. }) => Want::Linger,
-            Some(Closing { linger: false, .. }) => Want::Close,
+            Some(Closing {
+                linger: Some(lingering),
+                ..
+            }) => Want::Linger(lingering),
+            Some(Closing { linger: None, .. }) => Want::Close,
             None => Want::Read(match self.decoder.phase() {
                 Phase::Idle if self.served_any => Reading::Idle,
                 Phase::Idle => Reading::First,
@@ -239,7 +251,7 @@ impl<'s> Session<'s> {
     pub fn close_idle(&mut self) {
         self.closing.get_or_insert(Closing {
             end: ConnectionEnd::Closed,
-            linger: true,
+            linger: Some(Lingering::Briefly),
         });
     }
 
@@ -268,7 +280,7 @@ impl<'s> Session<'s> {
                 self.cut(Some(RequestEnd::TimedOut), ConnectionEnd::TimedOut);
                 self.closing = Some(Closing {
                     end: ConnectionEnd::TimedOut,
-                    linger: true,
+                    linger: Some(Lingering::Fully),
                 });
                 reply::encode_error(
                     &mut self.buffers.output,
@@ -306,7 +318,7 @@ impl<'s> Session<'s> {
         self.undecoded = 0..0;
         // A connection that was already closing keeps its reason.
         let end = self.closing.map_or(connection, |closing| closing.end);
-        self.closing = Some(Closing { end, linger: false });
+        self.closing = Some(Closing { end, linger: None });
     }
 
     /// Goes on until there is something to send or nothing left to decode.
@@ -361,7 +373,7 @@ impl<'s> Session<'s> {
                 self.refuse(&refusal);
                 self.closing = Some(Closing {
                     end: ConnectionEnd::Refused,
-                    linger: true,
+                    linger: Some(Lingering::Fully),
                 });
             }
         }

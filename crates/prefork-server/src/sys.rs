@@ -148,6 +148,20 @@ pub fn refuse_new_connections(listener: &TcpListener) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// How many sent bytes the peer's kernel has not acknowledged yet; 0 also if that cannot be asked.
+#[must_use]
+pub fn unacknowledged_len(socket: &TcpStream) -> usize {
+    let mut len: c_int = 0;
+    // SAFETY: SIOCOUTQ (tcp(7), here by its other name TIOCOUTQ) writes one c_int through the pointer, which is
+    // to a live local.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut len) };
+    if result == 0 {
+        usize::try_from(len).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
 extern "C" fn only_interrupt(_: c_int) {}
 
 /// Gives `signal` a handler that does nothing but interrupt whatever system call is waiting.

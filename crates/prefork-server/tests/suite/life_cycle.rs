@@ -51,6 +51,27 @@ each_pool! {
         assert_eq!((done.sum.requests.ok.get, done.sum.connections.accepted, code), (40, 40, 0));
     }
 
+    fn a_queued_client_may_send_its_request_after_the_stop_began(pool) {
+        let server = Server::start(pool, &["--workers", "1"]);
+        server.put("f", &vec![1; 5_000_000]);
+        let mut first = server.connect();
+        first.send("GET f\r\n");
+        assert_eq!(first.stream.peek(&mut [0]).unwrap(), 1);
+        let mut queued = server.connect();
+        server.signal(Signal::SIGTERM);
+        // The only worker blocks on the first one until here: the stop is well under way.
+        let deadline = Instant::now() + DEADLINE;
+        while std::net::TcpStream::connect(&server.ready.address).is_ok() {
+            assert!(Instant::now() < deadline, "the door stayed open");
+        }
+        assert_eq!(content(&first.reply()).len(), 5_000_000);
+        drop(first);
+        assert_eq!(content(&queued.ask("GET f\r\n")).len(), 5_000_000);
+        queued.expect_end();
+        let (done, code) = server.done();
+        assert_eq!((done.sum.requests.ok.get, code), (2, 0));
+    }
+
     fn a_draining_server_refuses_whoever_comes_new(pool) {
         let server = Server::start(pool, &["--workers", "1"]);
         server.put("f", &vec![1; 20_000_000]);
