@@ -64,7 +64,7 @@ fn open_one(
         Ok(()) => {}
         Err(Errno::EINPROGRESS) => {
             wait(stream.as_fd(), PollFlags::POLLOUT, deadline, interrupt)
-                .map_err(connect_timeout)?;
+                .map_err(while_connecting)?;
             match stream.take_error().map_err(Error::Connect)? {
                 None => {}
                 Some(error) => return Err(Error::Connect(error)),
@@ -80,9 +80,10 @@ fn connect_error(errno: Errno) -> Error {
     Error::Connect(io::Error::from(errno))
 }
 
-fn connect_timeout(error: Error) -> Error {
+fn while_connecting(error: Error) -> Error {
     match error {
         Error::Timeout(limit) => Error::ConnectTimeout(limit),
+        Error::Reset(error) => Error::Connect(error),
         other => other,
     }
 }

@@ -1,5 +1,6 @@
 //! One connection for many files, renewed where that can do no harm.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use client::{Connection, Error, Options};
@@ -94,7 +95,11 @@ impl<'a> Link<'a> {
     fn renew(&mut self) -> Result<&mut Connection, Error> {
         let server = (self.server.host.as_str(), self.server.port);
         let interrupt = self.signals.interrupt();
-        let connection = Connection::connect_interruptible(server, &self.options, interrupt)?;
-        Ok(self.connection.insert(connection))
+        match Connection::connect_interruptible(server, &self.options, interrupt) {
+            Ok(connection) => Ok(self.connection.insert(connection)),
+            // Nothing was sent: an upload's fate is then not unknown, as it is after other interrupts.
+            Err(Error::Interrupted) => Err(Error::Connect(ErrorKind::Interrupted.into())),
+            Err(error) => Err(error),
+        }
     }
 }
