@@ -156,6 +156,12 @@ impl Slot {
         word.store(word.load(Relaxed).wrapping_add(amount), Relaxed);
     }
 
+    /// Takes back what was added too early. Only the slot's worker calls this.
+    pub fn take_back(&self, field: Field, amount: u64) {
+        let word = &self.words[field.word()];
+        word.store(word.load(Relaxed).wrapping_sub(amount), Relaxed);
+    }
+
     /// Sets a gauge. Only the slot's worker calls this.
     pub fn set(&self, field: Field, value: u64) {
         self.words[field.word()].store(value, Relaxed);

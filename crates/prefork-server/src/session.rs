@@ -120,7 +120,7 @@ pub struct Session<'s> {
     task: Task,
     /// A request has started and has not been booked.
     request_open: bool,
-    /// How to book the open request once the output is sent.
+    /// How the open request is booked, until the output is sent.
     answered: Option<Answer>,
     served_any: bool,
     closing: Option<Closing>,
@@ -308,6 +308,7 @@ impl<'s> Session<'s> {
     /// Gives up on the open request and on everything unsent.
     fn cut(&mut self, request: Option<RequestEnd>, connection: ConnectionEnd) {
         if let (true, Some(end)) = (self.request_open, request) {
+            self.take_answer_back();
             self.slot.add(Field::Unanswered(end), 1);
         }
         self.request_open = false;
@@ -333,7 +334,7 @@ impl<'s> Session<'s> {
                 self.fill_from_file();
                 continue;
             }
-            self.book_answer();
+            self.answer_is_sent();
             if self.closing.is_some() {
                 // Nothing that came after a request of which no end can be trusted is looked at.
                 self.undecoded = 0..0;
@@ -391,7 +392,7 @@ impl<'s> Session<'s> {
                     }
                     reply::encode_list_end(out, listing.truncated());
                     let json_len = out.len() - reply::TERMINATOR.len();
-                    self.answered = Some(Answer::Ok(Verb::List, json_len as u64));
+                    self.answer(Answer::Ok(Verb::List, json_len as u64));
                 }
                 Err(error) => self.fail(&error),
             },
@@ -410,7 +411,7 @@ impl<'s> Session<'s> {
             Request::Delete(name) => match store.delete(&name) {
                 Ok(()) => {
                     reply::encode_deleted(&mut self.buffers.output, &name);
-                    self.answered = Some(Answer::Ok(Verb::Delete, 0));
+                    self.answer(Answer::Ok(Verb::Delete, 0));
                 }
                 Err(error) => self.fail(&error),
             },
@@ -455,7 +456,7 @@ impl<'s> Session<'s> {
                             size,
                             crc.finalize(),
                         );
-                        self.answered = Some(Answer::Ok(Verb::Upload, size));
+                        self.answer(Answer::Ok(Verb::Upload, size));
                     }
                     Err(error) => self.fail(&error),
                 }
@@ -491,7 +492,7 @@ impl<'s> Session<'s> {
             let size = *offset;
             reply::encode_get_end(out, size, crc.clone().finalize());
             self.task = Task::None;
-            self.answered = Some(Answer::Ok(Verb::Get, size));
+            self.answer(Answer::Ok(Verb::Get, size));
         }
     }
 
@@ -503,20 +504,41 @@ impl<'s> Session<'s> {
         self.task = Task::None;
         self.content_len = 0;
         reply::encode_error(&mut self.buffers.output, refusal.code, &refusal.message);
-        self.answered = Some(Answer::Error(refusal.code));
+        self.answer(Answer::Error(refusal.code));
     }
 
-    fn book_answer(&mut self) {
-        match self.answered.take() {
-            Some(Answer::Ok(verb, bytes)) => {
+    /// Books the open request's answer before its last bytes go out: were it booked after, a worker killed in
+    /// between would leave a client with an answer that the ledger does not know. If they cannot be sent after
+    /// all, [`Session::cut`] takes it back.
+    fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Ok(verb, bytes) => {
                 self.slot.add(Field::OkBytes(verb), bytes);
                 self.slot.add(Field::Ok(verb), 1);
+            }
+            Answer::Error(code) => self.slot.add(Field::Error(code), 1),
+        }
+        self.answered = Some(answer);
+    }
+
+    fn take_answer_back(&mut self) {
+        match self.answered.take() {
+            Some(Answer::Ok(verb, bytes)) => {
+                self.slot.take_back(Field::Ok(verb), 1);
+                self.slot.take_back(Field::OkBytes(verb), bytes);
+            }
+            Some(Answer::Error(code)) => self.slot.take_back(Field::Error(code), 1),
+            None => {}
+        }
+    }
+
+    /// All output is sent: if it ended with an answer, the request is over.
+    fn answer_is_sent(&mut self) {
+        match self.answered.take() {
+            Some(Answer::Ok(verb, bytes)) => {
                 tracing::debug!(verb = verb.as_str(), bytes, "request served");
             }
-            Some(Answer::Error(code)) => {
-                self.slot.add(Field::Error(code), 1);
-                tracing::debug!(code = code.as_str(), "request refused");
-            }
+            Some(Answer::Error(code)) => tracing::debug!(code = code.as_str(), "request refused"),
             None => return,
         }
         self.request_open = false;

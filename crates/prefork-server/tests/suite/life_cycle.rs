@@ -204,3 +204,60 @@ fn wrong_flags_are_usage_errors() {
     check(&["--upload-max", "4X"], "50M = 50MiB");
     check(&["--nonsense"], "--nonsense");
 }
+
+#[test]
+fn plain_it_serves_a_folder_of_its_own_making() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_prefork-server"))
+        .args(["--bind", "127.0.0.1:0", "--exit-with-stdin"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    assert!(
+        line.contains(r#""workers":5"#) && line.contains(r#""pool":"process""#),
+        "{line}"
+    );
+    assert!(folder.path().join("files").is_dir());
+    drop(child.stdin.take());
+    let ended = child.wait_with_output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(
+        told.contains("prefork-client --server 127.0.0.1:"),
+        "{told}"
+    );
+    assert!(ended.status.success(), "{told}");
+}
+
+#[test]
+fn json_log_lines_are_json() {
+    let root = tempfile::TempDir::new().unwrap();
+    let args = [
+        "--log-format",
+        "json",
+        "--log-level",
+        "info",
+        "--exit-with-stdin",
+    ];
+    let mut command = support::command(root.path(), "process", &args);
+    // Without anybody on standard input it stops as soon as it is ready, or before.
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(output.stderr).unwrap();
+    assert!(!lines.is_empty());
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(
+            line["level"].is_string() && line["timestamp"].is_string(),
+            "{line}"
+        );
+    }
+}

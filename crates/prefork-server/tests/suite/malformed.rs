@@ -55,7 +55,88 @@ fn is_verb(text: &str) -> bool {
         .contains(&text.split(' ').next().unwrap_or(""))
 }
 
+/// Malformed requests with the code each must get. Those ended by `Closed` have no end that could be trusted,
+/// so nothing is answered.
+const LISTED: &[(&[u8], Answer)] = &[
+    (b"HELLO\r\n", Code("unknown_verb")),
+    (b"GETS f\r\n", Code("unknown_verb")),
+    (b"GET\tf\r\n", Code("unknown_verb")),
+    (b" LIST\r\n", Code("unknown_verb")),
+    (b"\xff\xfe\r\n", Code("unknown_verb")),
+    (b"GET\r\n", Code("bad_request")),
+    (b"GET \r\n", Code("bad_request")),
+    (b"DELETE\n", Code("bad_request")),
+    (b"UPLOAD\r\n", Code("bad_request")),
+    (b"UPLOAD new\r\nQUJD\r\n", Code("bad_request")),
+    (b"LIST f\r\n", Code("bad_request")),
+    (b"GET f g\r\n", Code("bad_request")),
+    (b"GET \"f\r\n", Code("bad_request")),
+    (b"GET \"f\"g\r\n", Code("bad_request")),
+    (b"GET f\0\r\n", Code("bad_request")),
+    (b"GET f\rg\r\n", Code("bad_request")),
+    (b"\rLIST\r\n", Code("bad_request")),
+    (b"GET ..\r\n", Code("bad_name")),
+    (b"GET /etc/passwd\r\n", Code("bad_name")),
+    (b"GET ../f\r\n", Code("bad_name")),
+    (b"GET a\\b\r\n", Code("bad_name")),
+    (b"GET .f\r\n", Code("bad_name")),
+    (b"GET \" f\"\r\n", Code("bad_name")),
+    (b"GET \"\"\r\n", Code("bad_name")),
+    (b"GET a\x1bb\r\n", Code("bad_name")),
+    (b"GET \xff\r\n", Code("bad_name")),
+    ("GET a\u{202e}b\r\n".as_bytes(), Code("bad_name")),
+    (b"UPLOAD ../new QUJD\r\n", Code("bad_name")),
+    (b"UPLOAD .new QUJD\r\n", Code("bad_name")),
+    (b"UPLOAD new QUJ\r\n", Code("bad_base64")),
+    (b"UPLOAD new QUJDR\r\n", Code("bad_base64")),
+    (b"UPLOAD new QQ==QUJD\r\n", Code("bad_base64")),
+    (b"UPLOAD new QR==\r\n", Code("bad_base64")),
+    (b"UPLOAD new =\r\n", Code("bad_base64")),
+    (b"UPLOAD new QU D\r\n", Code("bad_base64")),
+    (b"UPLOAD new  QUJD\r\n", Code("bad_base64")),
+    (b"UPLOAD new QUJ-\r\n", Code("bad_base64")),
+    (b"UPLOAD new QU\0D\r\n", Code("bad_base64")),
+    (b"UPLOAD new b'QUJD'\r\n", Code("bad_base64")),
+    (b"UPLOAD new QUJD\rQUJD\r\n", Code("bad_request")),
+    (b"LIST", Closed),
+    (b"LIST\r", Closed),
+    (b"GET f", Closed),
+    (b"DELETE f", Closed),
+    (b"UPLOAD new", Closed),
+    (b"UPLOAD new ", Closed),
+    (b"UPLOAD new QUJD", Closed),
+    (b"UPLOAD new QUJD\r", Closed),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Code(&'static str),
+    Closed,
+}
+use Answer::{Closed, Code};
+
 each_pool! {
+    fn every_listed_malformed_request_gets_its_error(pool) {
+        let server = Server::start(pool, &["--workers", "3"]);
+        server.put("f", b"untouched");
+        for (request, want) in LISTED {
+            let shown = request.escape_ascii().to_string();
+            let mut peer = server.connect();
+            peer.send(request).finish_sending();
+            let reply = peer.try_reply();
+            match want {
+                Code(code) => assert_eq!(reply.expect(&shown)["code"], *code, "{shown}"),
+                Closed => assert!(reply.is_none(), "{shown}"),
+            }
+        }
+        let long = [b"GET ".as_slice(), &[b'x'; 2000], b"\r\n"].concat();
+        assert_eq!(server.connect().ask(long)["code"], "bad_request");
+        assert_eq!(server.entries(), ["f"]);
+        assert_eq!(server.stored("f").unwrap(), b"untouched");
+        let (done, code) = server.stop();
+        assert_eq!((done.crashes, done.sum.requests.ok.total(), code), (0, 0, 0));
+    }
+
     fn a_thousand_malformed_requests_change_nothing(pool) {
         let server = Server::start(pool, &["--workers", "3"]);
         server.put("f", b"untouched");

@@ -172,7 +172,7 @@ impl Drop for Server {
 /// The command that starts a server on port 0.
 pub(crate) fn command(root: &Path, pool: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
-    command.args(["--pool", pool, "--log-level", "error"]);
+    command.args(["--pool", pool]);
     // What a test is not about must not depend on how full this machine's disk is, nor wait for it.
     for [flag, value] in [
         ["--bind", "127.0.0.1:0"],
