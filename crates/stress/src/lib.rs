@@ -1,6 +1,7 @@
 //! The stress harness: plans cells, starts a server for each, drives a pool of clients, verifies every byte,
 //! reconciles both sides' ledgers, and writes a table.
 
+mod child;
 pub mod cli;
 pub mod clock;
 pub mod corpus;
@@ -12,7 +13,7 @@ pub mod journal;
 pub mod matrix;
 pub mod measure;
 pub mod measurement;
-mod operation;
+pub mod operation;
 pub mod output;
 pub mod pool;
 pub mod preflight;
@@ -26,6 +27,6 @@ pub mod schedule;
 pub mod size;
 pub mod summary;
 pub mod table;
-pub mod workdir;
 #[cfg(test)]
 mod testing;
+pub mod workdir;

@@ -1,23 +1,29 @@
-//! Measures one cell once: root, server, clients, verification, reconciliation, cleaning up.
+//! Measures one cell once: files, server, clients, verification, reconciliation, cleaning up.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use proto::announce::Done;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::corpus;
-use crate::matrix::{Cell, ClientPool, Operation};
-use crate::measurement::{Measurement, ServerChoice, Settings, Verify};
-use crate::operation::{Job, UNCONFIRMED};
-use crate::pool::{self, Run};
-use crate::readback;
-use crate::reconcile::reconcile;
-use crate::record::{Outcome, Record};
-use crate::rig::{self, Place, Rig};
+use crate::corpus::files;
+use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
+use crate::measurement::{Measurement, Settings, Status};
+use crate::operation::{Attempt, Job};
+use crate::pool::{self, Reports, Scene};
+use crate::readback::{self, ReadBack};
+use crate::reconcile::{Facts, reconcile};
+use crate::record::Record;
+use crate::rig::{self, Rig};
 
 pub use crate::workdir::WorkDir;
+
+/// Disk for a directory entry and an inode, generously.
+const NAME_BYTES: u64 = 4 << 10;
+/// Disk for logs and directories.
+const CELL_BYTES: u64 = 1 << 20;
+/// Descriptors that the harness has open besides those of its clients.
+const DESCRIPTORS_OF_OURS: u64 = 64;
 
 /// Why there is no measurement. Anything that goes wrong *inside* a cell is a row, not one of these.
 #[derive(Debug, thiserror::Error)]
@@ -25,19 +31,15 @@ pub enum Error {
     /// The user asked to stop; what the cell had done so far is thrown away.
     #[error("interrupted")]
     Interrupted,
-    /// The harness itself cannot go on (the work directory is gone, no process can be started).
+    /// The harness itself cannot go on: the work directory cannot be used.
     #[error("{0}")]
     Harness(String),
 }
 
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Harness(format!("the work directory cannot be used: {error}"))
-    }
-}
-
 /// Measures `cell` once. Must be called on the main thread: children ask the kernel to be killed with the
 /// thread that spawned them. `interrupt` becomes true when the user asks to stop.
+///
+/// Servers and client processes are the running executable again, so this works in the `stress` program only.
 ///
 /// # Errors
 /// See [`Error`].
@@ -48,155 +50,180 @@ pub fn measure(
     work: &WorkDir,
     interrupt: &AtomicBool,
 ) -> Result<Measurement, Error> {
-    let folder = Folder::create(work.path().join(format!("cell-{}-{repeat}", cell.number)))?;
-    let place = Place::new(&folder.path)?;
-    let download_crc32 = furnish(cell, settings, work, &place.root)?;
-    let requests = requests(cell, settings);
-    let mut measurement = Measurement {
-        cell: cell.clone(),
-        repeat,
-        started_utc: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-        status: crate::measurement::Status::ServerLost,
-        records: not_sent(cell, requests),
-        ready: None,
-        done: None,
-        client_cpu_us: None,
-        client_peak_rss_bytes: None,
-        notes: Vec::new(),
+    let unusable = |error: io::Error| {
+        Error::Harness(format!(
+            "the work directory {} cannot be used: {error}",
+            work.path().display()
+        ))
     };
-    if interrupt.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
-    }
-    let mut rig = match rig::start(cell, settings, &place) {
+    let mut measurement = untouched(cell, repeat, settings);
+    // Declared before the rig: dropped after it, when nobody uses it any more.
+    let directory = work.cell().map_err(unusable)?;
+    let root = directory.root();
+    let download_crc32 = files::lay_out(cell, settings.seed, work, &root).map_err(unusable)?;
+    raise_descriptor_limit(cell);
+    check(interrupt)?;
+
+    let log = directory.server_log();
+    let mut rig = match rig::start(cell, settings, &root, &log, interrupt) {
         Ok(rig) => rig,
-        Err(what) => {
-            measurement.notes.push(what);
+        Err(rig::Error::Interrupted) => return Err(Error::Interrupted),
+        Err(rig::Error::NotReady(why)) => {
+            measurement.notes.push(why);
+            judge(&mut measurement, settings, true);
             return Ok(measurement);
         }
     };
-    let job = job(cell, settings, requests, rig.as_ref(), download_crc32);
-    let run = drive(cell, &job, interrupt, rig.as_mut())?;
-    if run.interrupted || interrupt.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
-    }
-    measurement.records = run.records;
-    measurement.client_cpu_us = run.cpu_us;
-    measurement.client_peak_rss_bytes = run.peak_rss_bytes;
-    measurement.notes.extend(run.notes);
     measurement.ready = rig.ready().cloned();
-    let done = rig.stop().unwrap_or_else(|what| {
-        measurement.notes.push(what);
-        None
-    });
-    read_back(&job, &place.root, &mut measurement.records);
-    judge(&mut measurement, requests, done, settings);
+    let job = job(cell, settings, rig.as_ref(), download_crc32);
+    let mut scene = Scene {
+        rig: rig.as_mut(),
+        interrupt,
+        log: &directory.client_log(),
+    };
+    match pool::run(cell.client_pool, &job, cell.clients, &mut scene) {
+        Ok(reports) => {
+            let violations = conclude(&mut measurement, reports, &job, rig.as_mut(), &root, interrupt)?;
+            measurement.notes.extend(violations.notes);
+            judge(&mut measurement, settings, violations.is_lost);
+            if violations.is_partial {
+                measurement.status = Status::Inconsistent;
+            }
+        }
+        Err(pool::Error::Interrupted) => return Err(Error::Interrupted),
+        Err(pool::Error::CannotStart(why)) => {
+            measurement.notes.push(why);
+            let ending = rig.stop(interrupt);
+            measurement.done = ending.done;
+            judge(&mut measurement, settings, ending.lost.is_some());
+        }
+    }
     Ok(measurement)
 }
 
 /// Bytes of disk that `cell` needs in the work directory at its worst.
 #[must_use]
 pub fn disk_needed(cell: &Cell, settings: &Settings) -> u64 {
-    // The source of its volume, for downloads and lists, is made once and stays for the run.
-    let source = if cell.operation == Operation::Upload { 0 } else { cell.volume };
-    source.saturating_add(corpus::root_len(cell, requests(cell, settings)))
+    let clients = u64::from(cell.clients);
+    let requests = clients * u64::from(settings.requests(cell));
+    let (content, names) = match cell.operation {
+        // One file, under a name for each client.
+        Operation::Download => (cell.volume, clients),
+        Operation::Upload => (cell.volume.saturating_mul(requests), requests),
+        // Two files, under many names.
+        Operation::List => (2 * LIST_FILE_BYTES, files::list_len(cell.volume)),
+    };
+    content
+        .saturating_add(names.saturating_mul(NAME_BYTES))
+        .saturating_add(CELL_BYTES)
 }
 
-/// How many operations each client of this cell carries out.
-#[must_use]
-pub fn requests(cell: &Cell, settings: &Settings) -> u32 {
-    match cell.operation {
-        Operation::List => settings.list_requests,
-        Operation::Download | Operation::Upload => settings.transfer_requests,
+/// What came out of a cell besides its records.
+struct Findings {
+    notes: Vec<String>,
+    is_lost: bool,
+    is_partial: bool,
+}
+
+/// After the window: reads uploads back, stops the server, and takes down what both sides say.
+fn conclude(
+    measurement: &mut Measurement,
+    reports: Reports,
+    job: &Job,
+    rig: &mut dyn Rig,
+    root: &Path,
+    interrupt: &AtomicBool,
+) -> Result<Findings, Error> {
+    let mut attempts = reports.attempts;
+    let mut reader = ReadBack::new(job, root, interrupt);
+    let is_own = rig.ready().is_some();
+    // Our server's ledger stays that of the clients alone, and what it was still storing when a client left is
+    // settled once it has stopped. A foreign server may have to be asked.
+    if !is_own {
+        reader.check(&mut attempts, readback::Source::FolderOrServer);
+    }
+    let ending = rig.stop(interrupt);
+    if is_own {
+        reader.check(&mut attempts, readback::Source::Folder);
+    }
+    check(interrupt)?;
+    let partial = if is_own { reader.partial() } else { &[] };
+    let findings = Findings {
+        notes: ending.lost.iter().chain(partial).cloned().collect(),
+        is_lost: ending.lost.is_some(),
+        is_partial: !partial.is_empty(),
+    };
+    measurement.done = ending.done;
+    measurement.client_cpu_us = reports.cpu_us;
+    measurement.client_peak_rss_bytes = reports.peak_rss_bytes;
+    measurement.records = attempts.into_iter().map(|attempt: Attempt| attempt.record).collect();
+    Ok(findings)
+}
+
+fn judge(measurement: &mut Measurement, settings: &Settings, is_lost: bool) {
+    let verdict = reconcile(&Facts {
+        cell: &measurement.cell,
+        requests: settings.requests(&measurement.cell),
+        records: &measurement.records,
+        ready: measurement.ready.as_ref(),
+        done: measurement.done.as_ref(),
+        is_lost,
+    });
+    measurement.status = verdict.status;
+    measurement.notes.extend(verdict.violations);
+}
+
+/// A measurement of which nothing has happened yet.
+fn untouched(cell: &Cell, repeat: u32, settings: &Settings) -> Measurement {
+    let requests = settings.requests(cell);
+    let operations =
+        (0..cell.clients).flat_map(|client| (0..requests).map(move |request| (client, request)));
+    Measurement {
+        cell: cell.clone(),
+        repeat,
+        started_utc: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        status: Status::Cut,
+        records: operations
+            .map(|(client, request)| Record::not_sent(client, request))
+            .collect(),
+        ready: None,
+        done: None,
+        client_cpu_us: None,
+        client_peak_rss_bytes: None,
+        notes: Vec::new(),
     }
 }
 
-/// A directory that is gone when this is dropped, however the cell ends.
-struct Folder {
-    path: PathBuf,
-}
-
-impl Folder {
-    fn create(path: PathBuf) -> io::Result<Self> {
-        fs::create_dir(&path)?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-/// Puts into the root what the cell's clients expect there; the CRC-32 of what they download.
-fn furnish(cell: &Cell, settings: &Settings, work: &WorkDir, root: &Path) -> io::Result<u32> {
-    match cell.operation {
-        Operation::Download => {
-            let (source, crc32) = work.source(settings.seed, cell.volume)?;
-            for client in 0..cell.clients {
-                fs::hard_link(&source, root.join(corpus::download_name(client)))?;
-            }
-            Ok(crc32)
-        }
-        Operation::List => {
-            let files = work.list_files(settings.seed, cell.volume)?;
-            for name in corpus::list_names(cell.volume) {
-                fs::hard_link(files.join(&name), root.join(&name))?;
-            }
-            Ok(0)
-        }
-        Operation::Upload => Ok(0),
-    }
-}
-
-fn job(cell: &Cell, settings: &Settings, requests: u32, rig: &dyn Rig, download_crc32: u32) -> Job {
+fn job(cell: &Cell, settings: &Settings, rig: &dyn Rig, download_crc32: Option<u32>) -> Job {
     Job {
+        address: rig.address(),
         operation: cell.operation,
         volume: cell.volume,
+        requests: settings.requests(cell),
         seed: settings.seed,
-        requests,
-        clients: cell.clients,
-        timeout: settings.timeout,
+        download_crc32,
         verify: settings.verify,
+        timeout: settings.timeout,
         terminator: settings.terminator.clone(),
         congestion: settings.congestion.clone(),
         receive_buffer: settings.client_buffer,
-        server: rig.address(),
-        download_crc32,
     }
 }
 
-fn drive(cell: &Cell, job: &Job, interrupt: &AtomicBool, rig: &mut dyn Rig) -> Result<Run, Error> {
-    let mut abort = || rig.abort();
-    match cell.client_pool {
-        ClientPool::Thread => Ok(pool::thread::run(job, interrupt, &mut abort)),
-        ClientPool::Process => pool::process::run(job, interrupt, &mut abort)
-            .map_err(|error| Error::Harness(format!("cannot start the client processes: {error}"))),
+fn check(interrupt: &AtomicBool) -> Result<(), Error> {
+    match interrupt.load(Ordering::Relaxed) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
     }
 }
 
-/// Outside the measured window: every upload with `--verify full`, else those that no answer vouches for.
-fn read_back(job: &Job, root: &Path, records: &mut [Record]) {
-    if job.operation != Operation::Upload || matches!(job.verify, Verify::Size | Verify::Off) {
-        return;
+/// Lets the soft limit on descriptors rise to what the cell's clients need, where the hard one allows it. If it
+/// does not, connections fail, and the row says so.
+fn raise_descriptor_limit(cell: &Cell) {
+    let needed = 2 * u64::from(cell.clients) + DESCRIPTORS_OF_OURS;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < needed
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard);
     }
-    for record in records.iter_mut().filter(|record| record.outcome == Outcome::Ok) {
-        let unconfirmed = record.detail.as_deref() == Some(UNCONFIRMED);
-        if unconfirmed || job.verify == Verify::Full {
-            readback::check(job, root, record);
-        }
-    }
-}
-
-fn judge(measurement: &mut Measurement, requests: u32, done: Option<Done>, settings: &Settings) {
-    let has_ledger = settings.server == ServerChoice::Own;
-    let verdict = reconcile(&measurement.cell, requests, &measurement.records, done.as_ref(), has_ledger);
-    measurement.status = verdict.status;
-    measurement.notes.extend(verdict.violations);
-    measurement.done = done;
-}
-
-fn not_sent(cell: &Cell, requests: u32) -> Vec<Record> {
-    let planned = (0..cell.clients).flat_map(|client| (0..requests).map(move |request| (client, request)));
-    planned.map(|(client, request)| Record::not_sent(client, request)).collect()
 }

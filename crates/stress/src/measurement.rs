@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use proto::announce::{Done, Ready};
 use serde::{Deserialize, Serialize};
 
-use crate::matrix::Cell;
+use crate::matrix::{Cell, Operation};
 use crate::record::Record;
 
 /// How a sample ended, a closed set.
@@ -93,6 +93,17 @@ pub struct Settings {
     pub server_buffer: Option<u64>,
     /// Whose server is measured.
     pub server: ServerChoice,
+}
+
+impl Settings {
+    /// Operations of each client of `cell`.
+    #[must_use]
+    pub const fn requests(&self, cell: &Cell) -> u32 {
+        match cell.operation {
+            Operation::Download | Operation::Upload => self.transfer_requests,
+            Operation::List => self.list_requests,
+        }
+    }
 }
 
 /// Whose server is measured.

@@ -1,185 +1,386 @@
-//! One operation of one client: a connection, a request, a verified reply, a record.
+//! What one client does: its operations one after another, each on a connection of its own, each with its record.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{Congestion, Connection, Error, FileName, Observer, Options, Terminator};
+use client::{Congestion, Connection, Listing, Observer, Options, Terminator, Upload};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::monotonic_ns;
-use crate::corpus::{self, Content};
+use crate::clock::now_ns;
+use crate::corpus::files::list_len;
+use crate::corpus::{Corpus, Salt, download_name, list_names, upload_name};
 use crate::matrix::Operation;
 use crate::measurement::Verify;
 use crate::record::{Outcome, Record};
 
-/// What every client of a cell does; client processes get it as JSON.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Job {
-    pub(crate) operation: Operation,
-    pub(crate) volume: u64,
-    pub(crate) seed: u64,
-    /// Operations of each client.
-    pub(crate) requests: u32,
-    pub(crate) clients: u32,
+/// What all clients of a cell have to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Where the server is.
+    pub address: SocketAddr,
+    /// What to do.
+    pub operation: Operation,
+    /// With how many bytes.
+    pub volume: u64,
+    /// How many times.
+    pub requests: u32,
+    /// Which content.
+    pub seed: u64,
+    /// The CRC-32 of what is downloaded; none in other cells.
+    pub download_crc32: Option<u32>,
+    /// How contents are verified.
+    pub verify: Verify,
     /// For one operation, connecting included.
-    pub(crate) timeout: Duration,
-    pub(crate) verify: Verify,
-    pub(crate) terminator: String,
-    pub(crate) congestion: String,
-    pub(crate) receive_buffer: Option<u64>,
-    pub(crate) server: SocketAddr,
-    /// What a download must be.
-    pub(crate) download_crc32: u32,
+    pub timeout: Duration,
+    /// `crlf`, `crlfcrlf`, `lf` or `none`.
+    pub terminator: String,
+    /// `auto`, `system` or a name.
+    pub congestion: String,
+    /// The receive buffer in bytes; none leaves the kernel's tuning alone.
+    pub receive_buffer: Option<u64>,
 }
 
-/// What an upload's record says until the content has been read back: no answer of the server's vouches for it.
-pub(crate) const UNCONFIRMED: &str = "the server's answer has no checksum; not read back";
+/// What one operation came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its record. `released_ns` is filled in by whoever released the barrier.
+    pub record: Record,
+    /// The server took an upload and said nothing about its content: it counts as verified only once it has
+    /// been read back.
+    pub is_unconfirmed: bool,
+}
 
-impl Job {
-    fn options(&self) -> Options {
-        Options {
-            connect_timeout: self.timeout,
-            operation_timeout: Some(self.timeout),
-            idle_timeout: self.timeout,
-            terminator: self.terminator.parse().unwrap_or(Terminator::Crlf),
-            congestion: match self.congestion.as_str() {
-                "auto" => Congestion::Auto,
-                "system" => Congestion::System,
-                name => Congestion::Named(name.to_owned()),
-            },
-            receive_buffer: self.receive_buffer.and_then(|bytes| usize::try_from(bytes).ok()),
+impl Attempt {
+    /// An operation of which nothing is known but how it ended.
+    #[must_use]
+    pub fn without_times(client: u32, request: u32, outcome: Outcome, detail: &str) -> Self {
+        let record = Record {
+            client,
+            request,
+            released_ns: 0,
+            connected_ns: None,
+            first_byte_ns: None,
+            ended_ns: None,
+            bytes: 0,
+            verified_bytes: 0,
+            outcome,
+            detail: Some(detail.to_owned()),
+        };
+        Self {
+            record,
+            is_unconfirmed: false,
         }
     }
 }
 
-/// Carries out one operation. The record's `released_ns` is filled in by whoever released the clients.
-pub(crate) fn perform(job: &Job, client: u32, request: u32) -> Record {
-    let mut record = Record::not_sent(client, request);
-    let mut watch = Watch::default();
-    let done = Connection::connect(job.server, &job.options()).and_then(|mut connection| {
-        record.connected_ns = Some(monotonic_ns());
-        exchange(job, client, request, &mut connection, &mut watch)
-    });
-    record.ended_ns = Some(monotonic_ns());
-    record.first_byte_ns = watch.first_byte_ns;
-    record.bytes = watch.bytes;
-    match done {
-        Ok(Done { bytes, problem: None }) => {
-            record.bytes = bytes;
-            record.verified_bytes = bytes;
-            record.outcome = Outcome::Ok;
-        }
-        Ok(Done { bytes, problem: Some(Problem::Unconfirmed) }) => {
-            record.bytes = bytes;
-            record.outcome = Outcome::Ok;
-            record.detail = Some(UNCONFIRMED.to_owned());
-        }
-        Ok(Done { bytes, problem: Some(Problem::Wrong(what)) }) => {
-            record.bytes = bytes;
-            record.outcome = Outcome::Mismatch;
-            record.detail = Some(what);
-        }
-        Err(error) => {
-            record.outcome = outcome_of(&error);
-            record.detail = Some(error.to_string());
-        }
-    }
-    record
-}
-
-struct Done {
-    bytes: u64,
-    problem: Option<Problem>,
-}
-
-enum Problem {
-    Unconfirmed,
-    Wrong(String),
-}
-
-fn exchange(
-    job: &Job,
+/// A client worker.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    job: &'a Job,
+    corpus: Corpus,
+    /// What a listing must be; empty in other cells.
+    names: Vec<String>,
+    options: Options,
     client: u32,
-    request: u32,
-    connection: &mut Connection,
-    watch: &mut Watch,
-) -> Result<Done, Error> {
-    match job.operation {
-        Operation::Download => {
-            let name = name(corpus::download_name(client))?;
-            let got = connection.get(&name, &mut io::sink(), watch)?;
-            Ok(Done { bytes: got.size, problem: check_download(job, got.size, got.crc32) })
+}
+
+impl<'a> Worker<'a> {
+    /// Client number `client`, ready to start. All that takes time and is not the operation is done here.
+    ///
+    /// # Errors
+    /// What in `job` cannot be understood.
+    pub fn new(job: &'a Job, corpus: Corpus, client: u32) -> Result<Self, String> {
+        let names = match job.operation {
+            Operation::List => list_names(list_len(job.volume)),
+            Operation::Download | Operation::Upload => Vec::new(),
+        };
+        Ok(Self {
+            job,
+            corpus,
+            names,
+            options: options(job)?,
+            client,
+        })
+    }
+
+    /// Performs all operations. After one that ran into its deadline, or found nobody listening, the rest are
+    /// not tried: they would wait as long again, each.
+    pub fn run(&self) -> Vec<Attempt> {
+        let mut attempts = Vec::with_capacity(self.job.requests as usize);
+        let mut given_up = None;
+        for request in 0..self.job.requests {
+            let attempt = match given_up {
+                None => self.perform(request),
+                Some(outcome) => {
+                    let detail = format!("not tried after {outcome:?} of an earlier operation");
+                    Attempt::without_times(self.client, request, Outcome::NotSent, &detail)
+                }
+            };
+            if let outcome @ (Outcome::Timeout
+            | Outcome::ConnectTimeout
+            | Outcome::ConnectRefused) = attempt.record.outcome
+            {
+                given_up = Some(outcome);
+            }
+            attempts.push(attempt);
         }
-        Operation::Upload => {
-            let name = name(corpus::upload_name(client, request))?;
-            let mut content = Content::new(job.seed, corpus::upload_salt(client, request), job.volume);
-            let sent = connection.upload(&name, &mut content, watch)?;
-            let trusts_answer = sent.verified || matches!(job.verify, Verify::Size | Verify::Off);
-            Ok(Done { bytes: sent.size, problem: (!trusts_answer).then_some(Problem::Unconfirmed) })
+        attempts
+    }
+
+    /// Performs one operation.
+    #[must_use]
+    pub fn perform(&self, request: u32) -> Attempt {
+        let started_ns = now_ns();
+        let mut stamps = Stamps::default();
+        let (connected_ns, result) = match Connection::connect(self.job.address, &self.options) {
+            Err(error) => (None, Err(Failure::of(error))),
+            Ok(mut connection) => {
+                let connected_ns = now_ns();
+                let result = self.exchange(&mut connection, request, &mut stamps);
+                (Some(connected_ns), result)
+            }
+        };
+        // An operation that failed ended when that was noticed.
+        let ended_ns = stamps.ended_ns.unwrap_or_else(now_ns);
+        let took = Duration::from_nanos(ended_ns.saturating_sub(started_ns));
+        let result = match took > self.job.timeout {
+            // Connecting and the exchange have a limit each; together they have the same.
+            true if result.is_ok() => Err(Failure {
+                outcome: Outcome::Timeout,
+                detail: format!("done, but only after {took:?}"),
+            }),
+            _ => result,
+        };
+        let bytes = match &result {
+            Ok(success) => success.bytes,
+            Err(_) => stamps.content_len,
+        };
+        let record = Record {
+            client: self.client,
+            request,
+            released_ns: 0,
+            connected_ns,
+            first_byte_ns: stamps.first_byte_ns,
+            ended_ns: Some(ended_ns),
+            bytes,
+            verified_bytes: if result.is_ok() { bytes } else { 0 },
+            outcome: result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Ok),
+            detail: result.as_ref().err().map(|failure| failure.detail.clone()),
+        };
+        Attempt {
+            record,
+            is_unconfirmed: result.is_ok_and(|success| success.is_unconfirmed),
         }
-        Operation::List => {
-            let listing = connection.list(watch)?;
-            let problem = if job.verify == Verify::Off { None } else { check_listing(job, listing.names) };
-            Ok(Done { bytes: listing.json_len, problem })
+    }
+
+    fn exchange(
+        &self,
+        connection: &mut Connection,
+        request: u32,
+        stamps: &mut Stamps,
+    ) -> Result<Success, Failure> {
+        match self.job.operation {
+            Operation::Download => self.download(connection, stamps),
+            Operation::Upload => self.upload(connection, request, stamps),
+            Operation::List => self.list(connection, stamps),
+        }
+    }
+
+    fn download(
+        &self,
+        connection: &mut Connection,
+        stamps: &mut Stamps,
+    ) -> Result<Success, Failure> {
+        let name = download_name(self.client);
+        // The connection counts and sums up what passes; nobody needs the bytes themselves.
+        let download = connection.get(&name, &mut std::io::sink(), stamps)?;
+        stamps.ended_ns = Some(now_ns());
+        let Job {
+            verify,
+            volume,
+            download_crc32,
+            ..
+        } = self.job;
+        if *verify != Verify::Off && download.size != *volume {
+            return Err(Failure::mismatch(format!(
+                "{} bytes came, not {volume}",
+                download.size
+            )));
+        }
+        let crc32 = download_crc32.unwrap_or(download.crc32);
+        if matches!(verify, Verify::Checksum | Verify::Full) && download.crc32 != crc32 {
+            return Err(Failure::mismatch(format!(
+                "what came has CRC-32 {:08x}, not {crc32:08x}",
+                download.crc32
+            )));
+        }
+        Ok(Success::of(download.size))
+    }
+
+    fn upload(
+        &self,
+        connection: &mut Connection,
+        request: u32,
+        stamps: &mut Stamps,
+    ) -> Result<Success, Failure> {
+        let name = upload_name(self.client, request);
+        let salt = Salt::upload(self.client, request);
+        let mut content = self.corpus.content(salt, self.job.volume);
+        let Upload { size, verified, .. } = connection.upload(&name, &mut content, stamps)?;
+        stamps.ended_ns = Some(now_ns());
+        let needs_checksum = matches!(self.job.verify, Verify::Checksum | Verify::Full);
+        Ok(Success {
+            bytes: size,
+            is_unconfirmed: needs_checksum && !verified,
+        })
+    }
+
+    fn list(&self, connection: &mut Connection, stamps: &mut Stamps) -> Result<Success, Failure> {
+        let listing = connection.list(stamps)?;
+        stamps.ended_ns = Some(now_ns());
+        let json_len = listing.json_len;
+        stamps.content_len = json_len;
+        match self.job.verify {
+            Verify::Off => {}
+            Verify::Size => compare_len(&listing, &self.names)?,
+            Verify::Checksum | Verify::Full => compare_names(listing, &self.names)?,
+        }
+        Ok(Success::of(json_len))
+    }
+}
+
+/// An operation that succeeded.
+struct Success {
+    bytes: u64,
+    is_unconfirmed: bool,
+}
+
+impl Success {
+    const fn of(bytes: u64) -> Self {
+        Self {
+            bytes,
+            is_unconfirmed: false,
         }
     }
 }
 
-fn check_download(job: &Job, size: u64, crc32: u32) -> Option<Problem> {
-    let wants_size = job.verify != Verify::Off;
-    let wants_crc32 = matches!(job.verify, Verify::Full | Verify::Checksum);
-    if wants_size && size != job.volume {
-        return Some(Problem::Wrong(format!("{size} bytes came, {} were due", job.volume)));
+/// An operation that did not.
+struct Failure {
+    outcome: Outcome,
+    detail: String,
+}
+
+impl Failure {
+    fn of(error: client::Error) -> Self {
+        let outcome = outcome_of(&error);
+        let detail = match outcome {
+            Outcome::NotSent => format!("the harness itself: {error}"),
+            _ => error.to_string(),
+        };
+        Self { outcome, detail }
     }
-    (wants_crc32 && crc32 != job.download_crc32).then(|| {
-        Problem::Wrong(format!("CRC-32 {crc32:08x} came, {:08x} was due", job.download_crc32))
-    })
+
+    const fn mismatch(detail: String) -> Self {
+        Self {
+            outcome: Outcome::Mismatch,
+            detail,
+        }
+    }
 }
 
-/// Name by name; servers other than ours may list in any order.
-fn check_listing(job: &Job, mut names: Vec<String>) -> Option<Problem> {
-    names.sort_unstable();
-    let count = names.len();
-    let same = names.into_iter().eq(corpus::list_names(job.volume));
-    (!same).then(|| Problem::Wrong(format!("the {count} names listed are not those that are there")))
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        Self::of(error)
+    }
 }
 
-fn name(name: String) -> Result<FileName, Error> {
-    // The corpus makes only names that a FileName can be.
-    FileName::parse(name.as_bytes()).map_err(|error| Error::Local(io::Error::other(error)))
-}
-
-fn outcome_of(error: &Error) -> Outcome {
+/// The one outcome of an operation that ended with `error`.
+fn outcome_of(error: &client::Error) -> Outcome {
+    use client::Error;
+    use std::io::ErrorKind;
     match error {
-        Error::Resolve { .. } | Error::Connect(_) => Outcome::ConnectRefused,
+        Error::Connect(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => Outcome::ConnectRefused,
+            ErrorKind::ConnectionReset => Outcome::Reset,
+            ErrorKind::TimedOut => Outcome::ConnectTimeout,
+            // No port, no descriptor, no memory left on this side.
+            _ => Outcome::NotSent,
+        },
         Error::ConnectTimeout(_) => Outcome::ConnectTimeout,
         Error::Timeout(_) => Outcome::Timeout,
         Error::Reset(_) => Outcome::Reset,
         Error::Eof => Outcome::Eof,
+        Error::BadReply(_) | Error::Unexpected(_) => Outcome::BadReply,
         Error::Refused { code, .. } => match code.as_deref() {
             Some("busy" | "shutting_down") => Outcome::Busy,
             _ => Outcome::ServerError,
         },
         Error::Mismatch(_) => Outcome::Mismatch,
-        Error::Local(_) => Outcome::NotSent,
-        _ => Outcome::BadReply,
+        // Resolve, Congestion, Local, Interrupted, Unusable: this side's doing, not the server's.
+        _ => Outcome::NotSent,
     }
 }
 
-/// Stamps what the client library reports.
-#[derive(Debug, Default)]
-struct Watch {
-    first_byte_ns: Option<u64>,
-    bytes: u64,
+fn compare_len(listing: &Listing, expected: &[String]) -> Result<(), Failure> {
+    match listing.names.len() {
+        len if len == expected.len() => Ok(()),
+        len => Err(Failure::mismatch(format!(
+            "{len} names came, not {}",
+            expected.len()
+        ))),
+    }
 }
 
-impl Observer for Watch {
+/// Name by name. Servers may list in any order; ours sorts, and is then equal at once.
+fn compare_names(listing: Listing, expected: &[String]) -> Result<(), Failure> {
+    compare_len(&listing, expected)?;
+    let mut names = listing.names;
+    if names == expected {
+        return Ok(());
+    }
+    names.sort_unstable();
+    let different = names.iter().zip(expected).find(|(name, expected)| name != expected);
+    match different {
+        None => Ok(()),
+        Some((name, expected)) => Err(Failure::mismatch(format!(
+            "'{}' is listed where '{expected}' should be",
+            name.escape_debug()
+        ))),
+    }
+}
+
+pub(crate) fn options(job: &Job) -> Result<Options, String> {
+    let terminator: Terminator = job.terminator.parse()?;
+    let receive_buffer = job.receive_buffer.map(usize::try_from).transpose();
+    Ok(Options {
+        connect_timeout: job.timeout,
+        operation_timeout: Some(job.timeout),
+        // A client that waits for its turn hears nothing meanwhile: only the deadline of the whole counts.
+        idle_timeout: job.timeout,
+        terminator,
+        congestion: match job.congestion.as_str() {
+            "auto" => Congestion::Auto,
+            "system" => Congestion::System,
+            name => Congestion::Named(name.to_owned()),
+        },
+        receive_buffer: receive_buffer.map_err(|error| format!("receive buffer: {error}"))?,
+    })
+}
+
+/// When what happened.
+#[derive(Debug, Default)]
+struct Stamps {
+    first_byte_ns: Option<u64>,
+    ended_ns: Option<u64>,
+    content_len: u64,
+}
+
+impl Observer for Stamps {
     fn first_byte(&mut self) {
-        self.first_byte_ns = Some(monotonic_ns());
+        self.first_byte_ns = Some(now_ns());
     }
 
     fn content(&mut self, total: u64) {
-        self.bytes = total;
+        self.content_len = total;
     }
 }

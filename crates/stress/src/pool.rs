@@ -1,38 +1,128 @@
-//! Client pools: N clients that start together.
+//! Client pools: workers that stand at a barrier, are released together, and report what they did.
 
 pub mod process;
-pub mod thread;
+mod thread;
 
-use crate::operation::Job;
-use crate::record::{Outcome, Record};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-/// What a pool did.
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+use crate::clock::now_ns;
+use crate::matrix::ClientPool;
+use crate::operation::{Attempt, Job};
+use crate::record::Outcome;
+use crate::rig::Rig;
+
+/// How long the workers may take to come to the barrier.
+const ASSEMBLE_LIMIT: Duration = Duration::from_secs(60);
+/// How much longer than the sum of its operations a client may take.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// What a pool of clients did.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub struct Reports {
     /// One for each planned operation, by client and request.
-    pub(crate) records: Vec<Record>,
-    /// CPU time of the clients, user and system.
-    pub(crate) cpu_us: Option<u64>,
-    /// VmHWM of the largest client process.
-    pub(crate) peak_rss_bytes: Option<u64>,
-    /// The user asked to stop meanwhile.
-    pub(crate) interrupted: bool,
-    /// Trouble, in words.
-    pub(crate) notes: Vec<String>,
+    pub attempts: Vec<Attempt>,
+    /// CPU time over the window, microseconds; none if a client did not report its own.
+    pub cpu_us: Option<u64>,
+    /// VmHWM of the largest client process; none for threads.
+    pub peak_rss_bytes: Option<u64>,
 }
 
-/// Puts the records in order, stamps the release, and makes one of outcome `missing` for each that is not there.
-fn complete(job: &Job, mut records: Vec<Record>, released_ns: u64, missing: Outcome) -> Vec<Record> {
-    records.sort_by_key(|record| (record.client, record.request));
-    let mut there = records.into_iter().peekable();
-    let planned = (0..job.clients).flat_map(|client| (0..job.requests).map(move |request| (client, request)));
-    planned
-        .map(|(client, request)| {
-            let found = there.next_if(|record| (record.client, record.request) == (client, request));
-            let lost = || Record { outcome: missing, ..Record::not_sent(client, request) };
-            let mut record = found.unwrap_or_else(lost);
-            record.released_ns = released_ns;
-            record
+/// Why a pool did nothing.
+#[derive(Debug)]
+pub enum Error {
+    /// The user asked to stop.
+    Interrupted,
+    /// The workers could not be started, and why.
+    CannotStart(String),
+}
+
+/// Who is to be told, and asked, while clients are at work.
+pub struct Scene<'a> {
+    /// The server they talk to: cut when the user asks to stop, so that they end at once.
+    pub rig: &'a mut dyn Rig,
+    /// True when the user asks to stop.
+    pub interrupt: &'a AtomicBool,
+    /// Where client processes write their errors.
+    pub log: &'a Path,
+}
+
+/// Lets `clients` clients of the given kind do `job`. Must be called on the main thread.
+///
+/// # Errors
+/// See [`Error`]. What goes wrong with single clients is in the reports.
+pub fn run(
+    kind: ClientPool,
+    job: &Job,
+    clients: u32,
+    scene: &mut Scene<'_>,
+) -> Result<Reports, Error> {
+    let mut reports = match kind {
+        ClientPool::Thread => thread::run(job, clients, scene),
+        ClientPool::Process => process::run(job, clients, scene),
+    }?;
+    let attempts = &mut reports.attempts;
+    attempts.sort_by_key(|attempt| (attempt.record.client, attempt.record.request));
+    Ok(reports)
+}
+
+/// Holds clients back until all are there: each reads one byte of a shared pipe, and one write lets all of them
+/// go. The same for threads and processes, so that the two start alike; its end of file means exit.
+#[derive(Debug)]
+struct Barrier {
+    writer: PipeWriter,
+    reader: PipeReader,
+}
+
+impl Barrier {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        Ok(Self { writer, reader })
+    }
+
+    /// Lets `clients` go, and says when that was.
+    fn release(mut self, clients: u32) -> io::Result<u64> {
+        let bytes = vec![b'g'; clients as usize];
+        let released_ns = now_ns();
+        // 1,000 clients at most: fewer bytes than PIPE_BUF (4,096), so that the write is one, and never waits.
+        self.writer.write_all(&bytes)?;
+        Ok(released_ns)
+    }
+}
+
+/// Waits at a barrier; false if there is nothing to do after all.
+fn is_released(barrier: &mut impl Read) -> bool {
+    barrier.read_exact(&mut [0]).is_ok()
+}
+
+/// The longest that a client's operations can take, and some.
+fn limit(job: &Job) -> Duration {
+    // Connecting and the exchange have a deadline each.
+    let operations = job.timeout.saturating_mul(2).saturating_mul(job.requests);
+    operations.saturating_add(MARGIN)
+}
+
+/// Attempts for what `client` did not report.
+fn missing(client: u32, reported: &[Attempt], job: &Job, detail: &str) -> Vec<Attempt> {
+    let is_reported = |request: &u32| {
+        reported.iter().any(|attempt| attempt.record.request == *request)
+    };
+    (0..job.requests)
+        .filter(|request| !is_reported(request))
+        .map(|request| {
+            Attempt::without_times(client, request, Outcome::ClientCrashed, detail)
         })
         .collect()
+}
+
+/// CPU time of this process so far, user and system, microseconds.
+fn cpu_us() -> Option<u64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    u64::try_from(us).ok()
 }

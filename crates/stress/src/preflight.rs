@@ -34,17 +34,12 @@ pub fn shortage(cell: &Cell, settings: &Settings, work: &Path) -> Option<String>
 /// Bytes of content that `cell` moves in one sample.
 #[must_use]
 pub fn content_bytes(cell: &Cell, settings: &Settings) -> u64 {
-    let clients = u64::from(cell.clients);
-    match cell.operation {
-        Operation::Download | Operation::Upload => {
-            let requests = clients * u64::from(settings.transfer_requests);
-            cell.volume.saturating_mul(requests)
-        }
-        Operation::List => {
-            let listing = cell.volume.div_ceil(LIST_FILE_BYTES) * LISTED_NAME_BYTES;
-            listing.saturating_mul(clients * u64::from(settings.list_requests))
-        }
-    }
+    let each = match cell.operation {
+        Operation::Download | Operation::Upload => cell.volume,
+        Operation::List => cell.volume.div_ceil(LIST_FILE_BYTES) * LISTED_NAME_BYTES,
+    };
+    let operations = u64::from(cell.clients) * u64::from(settings.requests(cell));
+    each.saturating_mul(operations)
 }
 
 /// How much work a sample of `cell` is, for guessing what remains: bytes, with those of making its files and of

@@ -1,206 +1,265 @@
 //! Reconciling: what the clients recorded against what the server's ledger says. Pure.
 //!
 //! Without faults both must agree to the byte. With faults the server may have carried out what a client never
-//! heard of: requests ok at the clients ≤ ok at the server ≤ ok + undecided.
+//! heard of: ok at the clients ≤ ok at the server ≤ ok at the clients + undecided.
 
-use proto::announce::Done;
+use std::collections::HashSet;
+
+use proto::announce::{Counts, Done, Ready};
 
 use crate::matrix::{Cell, Operation};
 use crate::measurement::Status;
 use crate::record::{Outcome, Record};
 
-/// What a cell comes to.
+/// What is known about a sample.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Of which cell.
+    pub cell: &'a Cell,
+    /// Operations of each client.
+    pub requests: u32,
+    /// What the clients recorded.
+    pub records: &'a [Record],
+    /// What our server said it was.
+    pub ready: Option<&'a Ready>,
+    /// Our server's ledger.
+    pub done: Option<&'a Done>,
+    /// The server was gone before it was stopped, or left no ledger where it should have.
+    pub is_lost: bool,
+}
+
+/// What a sample comes to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// How the sample ended.
+    /// How it ended.
     pub status: Status,
     /// The identities that do not hold.
     pub violations: Vec<String>,
 }
 
-/// Judges one sample. `has_ledger` is true for a server that should have left one.
+/// Checks every identity and says how the sample ended.
 #[must_use]
-pub fn reconcile(
-    cell: &Cell,
-    requests: u32,
-    records: &[Record],
-    done: Option<&Done>,
-    has_ledger: bool,
-) -> Verdict {
-    let mut violations = Vec::new();
-    let planned = cell.clients as usize * requests as usize;
-    if records.len() != planned {
-        violations.push(format!("{planned} operations were planned, {} have a record", records.len()));
+pub fn reconcile(facts: &Facts<'_>) -> Verdict {
+    let mut violations = Violations::default();
+    violations.check_records(facts);
+    if let Some(ready) = facts.ready {
+        violations.check_pool(facts.cell, ready);
     }
-    for record in records {
-        let want = if record.outcome == Outcome::Ok { record.bytes } else { 0 };
-        if record.verified_bytes != want {
-            violations.push(format!(
-                "client {} request {}: {} of {} bytes count as verified with outcome {:?}",
-                record.client, record.request, record.verified_bytes, record.bytes, record.outcome
-            ));
+    if let Some(done) = facts.done {
+        violations.check_ledger(facts.cell, done);
+        violations.check_both(facts, done);
+    }
+    Verdict {
+        status: status(facts, !violations.0.is_empty()),
+        violations: violations.0,
+    }
+}
+
+/// Whether the server may have carried an operation out although its client has no valid answer.
+#[must_use]
+pub const fn is_undecided(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Timeout
+        | Outcome::Reset
+        | Outcome::Eof
+        | Outcome::BadReply
+        | Outcome::Mismatch
+        | Outcome::ClientCrashed => true,
+        Outcome::Ok
+        | Outcome::ServerError
+        | Outcome::Busy
+        | Outcome::ConnectRefused
+        | Outcome::ConnectTimeout
+        | Outcome::NotSent => false,
+    }
+}
+
+fn status(facts: &Facts<'_>, is_inconsistent: bool) -> Status {
+    use Outcome::{ConnectTimeout, NotSent, Ok, Timeout};
+    let is_all = |wanted: &[Outcome]| {
+        let mut outcomes = facts.records.iter().map(|record| record.outcome);
+        outcomes.all(|outcome| wanted.contains(&outcome))
+    };
+    let has_timeout = !is_all(&[Ok, NotSent]);
+    match () {
+        () if is_inconsistent => Status::Inconsistent,
+        () if facts.is_lost => Status::ServerLost,
+        () if is_all(&[Ok]) => Status::Ok,
+        // What is not sent is not, because an operation before it took too long.
+        () if has_timeout && is_all(&[Ok, Timeout, ConnectTimeout, NotSent]) => Status::Timeout,
+        () => Status::Failed,
+    }
+}
+
+/// One number of a ledger.
+type Entry = (&'static str, fn(&Counts) -> u64);
+
+/// Those that must be the sum of the workers' own.
+const ADDITIVE: [Entry; 14] = [
+    ("connections accepted", |c| c.connections.accepted),
+    ("connections closed", |c| c.connections.closed),
+    ("connections left by clients", |c| c.connections.client_gone),
+    ("requests started", |c| c.requests.started),
+    ("requests left by clients", |c| c.requests.client_gone),
+    ("lists", |c| c.requests.ok.list),
+    ("downloads", |c| c.requests.ok.get),
+    ("uploads", |c| c.requests.ok.upload),
+    ("deletions", |c| c.requests.ok.delete),
+    ("bytes listed", |c| c.requests.ok_bytes.list),
+    ("bytes downloaded", |c| c.requests.ok_bytes.get),
+    ("bytes uploaded", |c| c.requests.ok_bytes.upload),
+    ("requests in flight", |c| c.requests.in_flight),
+    ("errors", |c| c.requests.errors.total()),
+];
+
+#[derive(Default)]
+struct Violations(Vec<String>);
+
+impl Violations {
+    fn expect(&mut self, holds: bool, violation: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(violation());
         }
     }
-    if let Some(done) = done {
-        check_ledger(cell, records, done, &mut violations);
+
+    /// One record for each planned operation, none that says more than it can.
+    fn check_records(&mut self, facts: &Facts<'_>) {
+        let planned = facts.cell.clients as usize * facts.requests as usize;
+        let is_planned = |record: &&Record| {
+            record.client < facts.cell.clients && record.request < facts.requests
+        };
+        let different: HashSet<(u32, u32)> = facts
+            .records
+            .iter()
+            .filter(is_planned)
+            .map(|record| (record.client, record.request))
+            .collect();
+        let len = facts.records.len();
+        self.expect(len == planned && different.len() == planned, || {
+            format!(
+                "{planned} operations were planned, but {len} records speak of {}",
+                different.len()
+            )
+        });
+        for record in facts.records {
+            let is_ok = record.outcome == Outcome::Ok;
+            let verified_bytes = if is_ok { record.bytes } else { 0 };
+            let who = || format!("client {}, request {}:", record.client, record.request);
+            self.expect(record.verified_bytes == verified_bytes, || {
+                let (verified, outcome) = (record.verified_bytes, record.outcome);
+                format!("{} {verified} bytes verified, outcome {outcome:?}", who())
+            });
+            self.expect(!is_ok || has_order(record), || {
+                format!("{} its times are not in order", who())
+            });
+        }
     }
-    Verdict { status: status(records, done, has_ledger, &violations), violations }
+
+    fn check_pool(&mut self, cell: &Cell, ready: &Ready) {
+        let asked = (cell.servers, cell.server_pool.as_str());
+        let found = (ready.workers, ready.pool.as_str());
+        self.expect(asked == found, || {
+            format!("a server pool of {asked:?} was asked for, {found:?} is what the server had")
+        });
+    }
+
+    /// What must hold for any ledger by itself.
+    fn check_ledger(&mut self, cell: &Cell, done: &Done) {
+        let workers_len = done.workers.len();
+        self.expect(workers_len == cell.servers as usize, || {
+            format!("{} server workers, but {workers_len} in the ledger", cell.servers)
+        });
+        let is_balanced = |counts: &Counts| {
+            counts.connections.is_balanced() && counts.requests.is_balanced()
+        };
+        let workers_balance = done.workers.iter().all(|worker| is_balanced(&worker.counts));
+        let balances = done.balanced && workers_balance && is_balanced(&done.sum);
+        self.expect(balances, || "the server's ledger does not balance".to_owned());
+        let left = done.sum.connections.in_flight + done.sum.requests.in_flight;
+        self.expect(left == 0, || {
+            "the server's ledger has something in flight after its end".to_owned()
+        });
+        for (what, entry) in ADDITIVE {
+            let sum: u64 = done.workers.iter().map(|worker| entry(&worker.counts)).sum();
+            let said = entry(&done.sum);
+            self.expect(sum == said, || {
+                format!("{what}: the workers' {sum} are {said} in the server's sum")
+            });
+        }
+    }
+
+    /// What must hold between the clients' records and the ledger.
+    fn check_both(&mut self, facts: &Facts<'_>, done: &Done) {
+        let requests = &done.sum.requests;
+        let (ok, ok_bytes) = match facts.cell.operation {
+            Operation::Download => (requests.ok.get, requests.ok_bytes.get),
+            Operation::Upload => (requests.ok.upload, requests.ok_bytes.upload),
+            Operation::List => (requests.ok.list, requests.ok_bytes.list),
+        };
+        let tally = Tally::of(facts.records);
+        self.expect((tally.ok..=tally.ok + tally.undecided).contains(&ok), || {
+            let Tally { ok: clients, undecided, .. } = tally;
+            format!("{clients} operations ok and {undecided} undecided at the clients, {ok} ok at the server")
+        });
+        // How long a listing would have been that nobody got is not known.
+        let more_bytes = match facts.cell.operation {
+            Operation::List if tally.undecided > 0 => u64::MAX,
+            _ => tally.undecided.saturating_mul(facts.cell.volume),
+        };
+        let most = tally.ok_bytes.saturating_add(more_bytes);
+        self.expect((tally.ok_bytes..=most).contains(&ok_bytes), || {
+            format!("{} bytes ok at the clients, {ok_bytes} at the server", tally.ok_bytes)
+        });
+        let others = requests.ok.total() - ok;
+        self.expect(others == 0, || {
+            format!("the server carried out {others} requests that nobody sent")
+        });
+        let planned = facts.records.len() as u64;
+        let accepted = done.sum.connections.accepted;
+        let least = if tally.ok == planned { planned } else { tally.ok };
+        self.expect((least..=planned).contains(&accepted), || {
+            format!("{planned} connections planned, {accepted} accepted by the server")
+        });
+        let errors = requests.errors.total();
+        // A worker that dies between answering and booking takes the booking with it.
+        let is_booked = done.crashes > 0 || tally.refused <= errors;
+        self.expect(is_booked && errors <= planned - tally.ok, || {
+            format!("{} error replies at the clients, {errors} at the server", tally.refused)
+        });
+    }
 }
 
-fn check_ledger(cell: &Cell, records: &[Record], done: &Done, violations: &mut Vec<String>) {
-    if !done.balanced {
-        violations.push("the server's ledger does not balance".to_owned());
-    }
-    if done.workers.len() != cell.servers as usize {
-        violations.push(format!("{} server workers were asked for, {} have a ledger", cell.servers, done.workers.len()));
-    }
-    let (ok, ok_bytes) = match cell.operation {
-        Operation::Download => (done.sum.requests.ok.get, done.sum.requests.ok_bytes.get),
-        Operation::Upload => (done.sum.requests.ok.upload, done.sum.requests.ok_bytes.upload),
-        Operation::List => (done.sum.requests.ok.list, done.sum.requests.ok_bytes.list),
-    };
-    let count = |is: fn(Outcome) -> bool| records.iter().filter(|record| is(record.outcome)).count() as u64;
-    let client_ok = count(|outcome| outcome == Outcome::Ok);
-    let undecided = count(is_undecided);
-    if ok < client_ok || ok > client_ok + undecided {
-        violations.push(format!(
-            "{client_ok} operations are ok and {undecided} undecided at the clients, {ok} ok at the server"
-        ));
-    }
-    let client_bytes: u64 =
-        records.iter().filter(|record| record.outcome == Outcome::Ok).map(|record| record.bytes).sum();
-    let agree = if undecided == 0 { ok_bytes == client_bytes } else { ok_bytes >= client_bytes };
-    if !agree {
-        violations.push(format!("{client_bytes} bytes are ok at the clients, {ok_bytes} at the server"));
+/// The clients' records, added up.
+struct Tally {
+    ok: u64,
+    ok_bytes: u64,
+    undecided: u64,
+    refused: u64,
+}
+
+impl Tally {
+    fn of(records: &[Record]) -> Self {
+        let count = |is_counted: fn(Outcome) -> bool| {
+            records.iter().filter(|record| is_counted(record.outcome)).count() as u64
+        };
+        Self {
+            ok: count(|outcome| outcome == Outcome::Ok),
+            ok_bytes: records.iter().map(|record| record.verified_bytes).sum(),
+            undecided: count(is_undecided),
+            refused: count(|outcome| outcome == Outcome::ServerError),
+        }
     }
 }
 
-/// Whether the server may have carried the operation out although the client has no valid answer.
-const fn is_undecided(outcome: Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Timeout
-            | Outcome::Reset
-            | Outcome::Eof
-            | Outcome::BadReply
-            | Outcome::Mismatch
-            | Outcome::ClientCrashed
-    )
-}
-
-fn status(records: &[Record], done: Option<&Done>, has_ledger: bool, violations: &[String]) -> Status {
-    let failed = |record: &&Record| record.outcome != Outcome::Ok;
-    if !violations.is_empty() {
-        Status::Inconsistent
-    } else if has_ledger && done.is_none() {
-        Status::ServerLost
-    } else if !records.iter().any(|record| failed(&record)) {
-        Status::Ok
-    } else if records.iter().filter(failed).all(|record| record.outcome == Outcome::Timeout) {
-        Status::Timeout
-    } else {
-        Status::Failed
-    }
+fn has_order(record: &Record) -> bool {
+    let times = [
+        Some(record.released_ns),
+        record.connected_ns,
+        record.first_byte_ns,
+        record.ended_ns,
+    ];
+    times.iter().all(Option::is_some) && times.is_sorted()
 }
 
 #[cfg(test)]
-mod tests {
-    use proto::announce::{Counts, WorkerLedger};
-
-    use super::*;
-    use crate::matrix::{ClientPool, ServerPool};
-
-    const CELL: Cell = Cell {
-        number: 1,
-        operation: Operation::Upload,
-        volume: 100,
-        clients: 3,
-        servers: 1,
-        client_pool: ClientPool::Thread,
-        server_pool: ServerPool::Process,
-    };
-
-    fn record(client: u32, outcome: Outcome) -> Record {
-        let verified_bytes = if outcome == Outcome::Ok { 100 } else { 0 };
-        Record {
-            client,
-            request: 0,
-            released_ns: 1,
-            connected_ns: Some(2),
-            first_byte_ns: Some(3),
-            ended_ns: Some(4),
-            bytes: 100,
-            verified_bytes,
-            outcome,
-            detail: None,
-        }
-    }
-
-    fn done(ok: u64, ok_bytes: u64) -> Done {
-        let mut sum = Counts::default();
-        sum.requests.started = ok;
-        sum.requests.ok.upload = ok;
-        sum.requests.ok_bytes.upload = ok_bytes;
-        let worker = WorkerLedger {
-            slot: 0,
-            pid: 1,
-            generations: 1,
-            crashes: 0,
-            counts: sum.clone(),
-            cpu_user_us: None,
-            cpu_system_us: None,
-            peak_rss_bytes: None,
-        };
-        Done {
-            reason: "drained".into(),
-            stop_ms: 1,
-            workers: vec![worker],
-            sum,
-            cpu_user_us: 0,
-            cpu_system_us: 0,
-            peak_rss_bytes: None,
-            crashes: 0,
-            balanced: true,
-        }
-    }
-
-    #[test]
-    fn each_sample_has_the_status_its_facts_give_it() {
-        use Outcome::{Mismatch, Ok, Reset, ServerError, Timeout};
-        let check = |outcomes: [Outcome; 3], done: Option<Done>, want: Status| {
-            let records: Vec<_> = (0..).zip(outcomes).map(|(client, outcome)| record(client, outcome)).collect();
-            let verdict = reconcile(&CELL, 1, &records, done.as_ref(), true);
-            assert_eq!(verdict.status, want, "{outcomes:?}: {:?}", verdict.violations);
-            assert_eq!(verdict.violations.is_empty(), want != Status::Inconsistent);
-        };
-        check([Ok, Ok, Ok], Some(done(3, 300)), Status::Ok);
-        check([Ok, Ok, Ok], Some(done(2, 200)), Status::Inconsistent);
-        check([Ok, Ok, Ok], Some(done(4, 400)), Status::Inconsistent);
-        check([Ok, Ok, Ok], Some(done(3, 299)), Status::Inconsistent);
-        check([Ok, Ok, Ok], None, Status::ServerLost);
-        // The server may have stored what a reset kept the client from hearing.
-        check([Ok, Ok, Reset], Some(done(2, 200)), Status::Failed);
-        check([Ok, Ok, Reset], Some(done(3, 300)), Status::Failed);
-        check([Ok, Ok, Reset], Some(done(4, 400)), Status::Inconsistent);
-        // A refused upload is decided: the server has not stored it.
-        check([Ok, Ok, ServerError], Some(done(2, 200)), Status::Failed);
-        check([Ok, Ok, ServerError], Some(done(3, 300)), Status::Inconsistent);
-        check([Ok, Timeout, Timeout], Some(done(1, 100)), Status::Timeout);
-        check([Ok, Timeout, Mismatch], Some(done(1, 100)), Status::Failed);
-    }
-
-    #[test]
-    fn a_foreign_server_needs_no_ledger() {
-        let records: Vec<_> = (0..3).map(|client| record(client, Outcome::Ok)).collect();
-        assert_eq!(reconcile(&CELL, 1, &records, None, false).status, Status::Ok);
-    }
-
-    #[test]
-    fn a_missing_record_and_an_unverified_success_are_seen() {
-        let records: Vec<_> = (0..2).map(|client| record(client, Outcome::Ok)).collect();
-        assert_eq!(reconcile(&CELL, 1, &records, None, false).status, Status::Inconsistent);
-        let mut records: Vec<_> = (0..3).map(|client| record(client, Outcome::Ok)).collect();
-        records[1].verified_bytes = 0;
-        assert_eq!(reconcile(&CELL, 1, &records, None, false).status, Status::Inconsistent);
-    }
-}
+mod tests;

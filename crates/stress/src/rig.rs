@@ -1,108 +1,80 @@
-//! Rigs: what starts and stops the server of a cell.
+//! Rigs: what starts the server of a cell, says when it is ready, and stops it again.
 
 pub mod foreign;
 pub mod own;
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use proto::announce::{Done, Ready};
 
+use crate::clock::Exhausted;
 use crate::matrix::Cell;
-use crate::measurement::{Settings, ServerChoice};
+use crate::measurement::{ServerChoice, Settings};
 
-/// A running server.
+/// How long a server may take until it serves.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+
+/// A server that is running. Dropping it ends the server at once.
 pub trait Rig {
-    /// Where it listens.
+    /// Where it serves.
     fn address(&self) -> SocketAddr;
-
-    /// What it said of itself; none for a foreign server.
+    /// What it said it was; none for a foreign server.
     fn ready(&self) -> Option<&Ready>;
-
-    /// Stops it gracefully and takes its ledger, where it keeps one.
-    ///
-    /// # Errors
-    /// Says what became of it instead.
-    fn stop(&mut self) -> Result<Option<Done>, String>;
-
-    /// Ends it at once, so that its clients end too.
-    fn abort(&mut self);
+    /// Ends the server at once, so that its clients end too. [`Rig::stop`] is still due.
+    fn cut(&mut self);
+    /// Stops the server gracefully and says what is left of it. `interrupt` cuts that short.
+    fn stop(&mut self, interrupt: &AtomicBool) -> Ending;
 }
 
-/// Starts the server that `settings` choose on a fresh root.
+/// How a server ended.
+#[derive(Debug, Default)]
+pub struct Ending {
+    /// Its ledger; none for a foreign server, or one that was lost.
+    pub done: Option<Done>,
+    /// Why it counts as lost, if it does: it was gone before it was stopped, or left no ledger.
+    pub lost: Option<String>,
+}
+
+/// Why there is no server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The user asked to stop.
+    Interrupted,
+    /// It did not become ready, and why.
+    NotReady(String),
+}
+
+/// Starts the server that `settings` choose for `cell`. Must be called on the main thread.
 ///
 /// # Errors
-/// Says what went wrong, with the server's own last words.
-pub fn start(cell: &Cell, settings: &Settings, place: &Place) -> Result<Box<dyn Rig>, String> {
-    match &settings.server {
-        ServerChoice::Own => own::start(cell, settings, place).map(|rig| Box::new(rig) as Box<dyn Rig>),
-        ServerChoice::Command { command } => {
-            foreign::start(cell, command, place).map(|rig| Box::new(rig) as Box<dyn Rig>)
-        }
-    }
+/// See [`Error`].
+pub fn start(
+    cell: &Cell,
+    settings: &Settings,
+    root: &Path,
+    log: &Path,
+    interrupt: &AtomicBool,
+) -> Result<Box<dyn Rig>, Error> {
+    Ok(match &settings.server {
+        ServerChoice::Own => Box::new(own::Own::start(cell, settings, root, log, interrupt)?),
+        ServerChoice::Command { command } => Box::new(foreign::Foreign::start(
+            command,
+            cell.servers,
+            root,
+            log,
+            interrupt,
+        )?),
+    })
 }
 
-/// Where a cell's server lives.
-#[derive(Debug)]
-pub struct Place {
-    /// What it serves.
-    pub root: PathBuf,
-    /// Where its standard error goes.
-    log: PathBuf,
-}
-
-impl Place {
-    /// A fresh place inside `folder`.
-    ///
-    /// # Errors
-    /// What making the root says.
-    pub fn new(folder: &Path) -> io::Result<Self> {
-        let root = folder.join("root");
-        fs::create_dir(&root)?;
-        Ok(Self { root, log: folder.join("server.log") })
-    }
-
-    /// A new file for the server's standard error.
-    fn open_log(&self) -> Result<File, String> {
-        File::create(&self.log).map_err(|error| format!("cannot make the server's log: {error}"))
-    }
-
-    /// What the server said last, for an error message: a colon and the words, or nothing.
-    fn last_words(&self) -> String {
-        match self.read_end_of_log() {
-            Ok(words) if !words.trim().is_empty() => format!(": {}", words.trim().escape_debug()),
-            _ => String::new(),
-        }
-    }
-
-    fn read_end_of_log(&self) -> io::Result<String> {
-        const END_LEN: u64 = 600;
-        let mut log = File::open(&self.log)?;
-        let len = log.metadata()?.len();
-        log.seek(SeekFrom::Start(len.saturating_sub(END_LEN)))?;
-        let mut end = Vec::new();
-        log.read_to_end(&mut end)?;
-        Ok(String::from_utf8_lossy(&end).into_owned())
-    }
-}
-
-/// Waits for a child's end, kills it if that takes too long, and says how it ended.
-fn wait_within(child: &mut Child, timeout: Duration) -> String {
-    let deadline = Instant::now() + timeout;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.to_string(),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
-            Ok(None) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return "killed, because it did not end".to_owned();
-            }
-            Err(error) => return error.to_string(),
+impl From<Exhausted> for Error {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::Interrupted => Self::Interrupted,
+            Exhausted::Late => Self::NotReady(format!("not ready within {READY_LIMIT:?}")),
         }
     }
 }

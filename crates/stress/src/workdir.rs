@@ -1,27 +1,29 @@
-//! The directory that holds corpora and roots during a run: locked, beside the results, gone afterwards.
+//! The directory that holds corpora and roots during a run. It is locked while its run lives, so that the next
+//! run can tell what a killed one left behind from what is in use.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::corpus::{self, Content, DOWNLOAD_SALT, LIST_FILE_LEN};
+use crate::corpus::files::Source;
 use crate::measure::Error;
 
-/// What work directories are called, so that the next start can tell which ones a killed run left.
-const PREFIX: &str = ".stress-work-";
+/// How the names of work directories begin.
+const PREFIX: &str = "stress-work-";
+/// How often a directory may be lost to another run that is just cleaning up.
+const ATTEMPTS: u32 = 16;
 
-/// Held as long as the run lives, however it ends.
-const LOCK: &str = "lock";
-
-/// A locked directory; removed when dropped.
+/// The directory that holds corpora and roots during a run: locked, beside the results, gone afterwards.
 #[derive(Debug)]
 pub struct WorkDir {
     path: PathBuf,
+    /// Holds the lock. Children do not inherit it: it ends with this process, however that ends.
     _lock: File,
-    /// CRC-32 of the source file of each volume that has been made.
-    sources: RefCell<HashMap<u64, u32>>,
+    /// The files that download cells serve, by seed and volume.
+    sources: RefCell<HashMap<(u64, u64), Source>>,
 }
 
 impl WorkDir {
@@ -30,20 +32,23 @@ impl WorkDir {
     /// # Errors
     /// [`Error::Harness`] if that cannot be done.
     pub fn create(parent: &Path) -> Result<Self, Error> {
-        let failed = |error: io::Error| {
-            Error::Harness(format!(
-                "cannot make a work directory in {}: {error} (--work-dir names another place)",
-                parent.display()
-            ))
-        };
-        fs::create_dir_all(parent).map_err(failed)?;
-        remove_stale(parent).map_err(failed)?;
-        let path = parent.join(format!("{PREFIX}{}", std::process::id()));
-        fs::create_dir(&path).map_err(failed)?;
-        let lock = File::create(path.join(LOCK)).map_err(failed)?;
-        lock.try_lock().map_err(|error| failed(error.into()))?;
-        let path = path.canonicalize().map_err(failed)?;
-        Ok(Self { path, _lock: lock, sources: RefCell::default() })
+        let trouble = |error: io::Error| Error::Harness(format!("{}: {error}", parent.display()));
+        // Servers are told where their root is, and have a working directory of their own.
+        let parent = fs::canonicalize(parent).map_err(trouble)?;
+        remove_stale(&parent).map_err(trouble)?;
+        for _ in 0..ATTEMPTS {
+            let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent);
+            let path = made.map_err(trouble)?.keep();
+            if let Some(lock) = lock(&path).map_err(trouble)? {
+                return Ok(Self {
+                    path,
+                    _lock: lock,
+                    sources: RefCell::default(),
+                });
+            }
+        }
+        let message = "other runs keep removing the work directory".to_owned();
+        Err(Error::Harness(message))
     }
 
     /// Where it is.
@@ -52,90 +57,142 @@ impl WorkDir {
         &self.path
     }
 
-    /// The file that downloads of this volume are served from, and its CRC-32. Made once a run: later cells
-    /// find it in the page cache as the first one does, because making it puts it there.
-    pub(crate) fn source(&self, seed: u64, volume: u64) -> io::Result<(PathBuf, u32)> {
-        let path = self.path.join(format!("source-{volume}.bin"));
-        if let Some(crc32) = self.sources.borrow().get(&volume) {
-            return Ok((path, *crc32));
+    /// The file of `volume` bytes that download cells serve, made when it is first asked for.
+    pub(crate) fn source(&self, seed: u64, volume: u64) -> io::Result<Source> {
+        if let Some(source) = self.sources.borrow().get(&(seed, volume)) {
+            return Ok(source.clone());
         }
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
-        io::copy(&mut Content::new(seed, DOWNLOAD_SALT, volume), &mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let crc32 = corpus::crc32(seed, DOWNLOAD_SALT, volume);
-        self.sources.borrow_mut().insert(volume, crc32);
-        Ok((path, crc32))
+        let path = self.path.join(format!("source-{volume}"));
+        let source = Source::make(&path, seed, volume)?;
+        let mut sources = self.sources.borrow_mut();
+        sources.insert((seed, volume), source.clone());
+        Ok(source)
     }
 
-    /// A folder with the files that fill the root of a list cell, made once a run.
-    pub(crate) fn list_files(&self, seed: u64, volume: u64) -> io::Result<PathBuf> {
-        let folder = self.path.join(format!("list-{volume}"));
-        if folder.exists() {
-            return Ok(folder);
-        }
-        fs::create_dir(&folder)?;
-        let mut left = volume;
-        for (salt, name) in (0..).zip(corpus::list_names(volume)) {
-            let len = left.min(LIST_FILE_LEN);
-            left -= len;
-            io::copy(&mut Content::new(seed, salt, len), &mut File::create(folder.join(name))?)?;
-        }
-        Ok(folder)
+    /// A fresh directory for one cell.
+    pub(crate) fn cell(&self) -> io::Result<CellDir> {
+        let made = tempfile::Builder::new().prefix("cell-").tempdir_in(&self.path)?;
+        let cell = CellDir { path: made.keep() };
+        fs::create_dir(cell.root())?;
+        Ok(cell)
     }
 }
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
+        // Should it fail, the next run removes it: its lock is gone by then.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
+/// What one cell has on disk; gone when dropped.
+#[derive(Debug)]
+pub(crate) struct CellDir {
+    path: PathBuf,
+}
+
+impl CellDir {
+    /// The folder that is served.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path.join("root")
+    }
+
+    /// Where the server's standard error goes.
+    pub(crate) fn server_log(&self) -> PathBuf {
+        self.path.join("server.log")
+    }
+
+    /// Where the client processes' standard error goes.
+    pub(crate) fn client_log(&self) -> PathBuf {
+        self.path.join("clients.log")
+    }
+}
+
+impl Drop for CellDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Locks `path`; none if another run got hold of it between its making and its locking, and is removing it.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let directory = match File::open(path) {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match directory.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // The lock is on the directory, not on its name: the name may lead nowhere by now.
+    let still_there = fs::metadata(path).is_ok_and(|found| {
+        directory
+            .metadata()
+            .is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()))
+    });
+    Ok(still_there.then_some(directory))
+}
+
+/// Removes the work directories in `parent` that nobody holds the lock of.
 fn remove_stale(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        if is_ours && entry.file_type()?.is_dir() && is_unlocked(&entry.path()) {
-            fs::remove_dir_all(entry.path())?;
+        if !is_ours || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        let path = entry.path();
+        // Held until it is gone. What cannot be removed (a killed run's server may be ending just now) is left
+        // to the next start.
+        if let Ok(Some(_lock)) = lock(&path) {
+            let _ = fs::remove_dir_all(&path);
         }
     }
     Ok(())
-}
-
-/// Whether nobody holds the lock. A directory without one is being made or removed by somebody.
-fn is_unlocked(path: &Path) -> bool {
-    File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_work_directory_is_gone_afterwards_and_what_a_killed_run_left_too() {
-        let parent = tempfile::TempDir::new().unwrap();
-        let stale = parent.path().join(format!("{PREFIX}1"));
-        fs::create_dir(&stale).unwrap();
-        fs::write(stale.join(LOCK), b"").unwrap();
-        let held = parent.path().join(format!("{PREFIX}2"));
-        fs::create_dir(&held).unwrap();
-        let lock = File::create(held.join(LOCK)).unwrap();
-        lock.lock().unwrap();
-
-        let work = WorkDir::create(parent.path()).unwrap();
-        let path = work.path().to_owned();
-        assert!(path.exists() && !stale.exists() && held.exists());
-        drop(work);
-        assert!(!path.exists());
+    fn names(parent: &Path) -> Vec<PathBuf> {
+        fs::read_dir(parent)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect()
     }
 
     #[test]
-    fn a_source_is_what_its_checksum_says() {
-        let parent = tempfile::TempDir::new().unwrap();
+    fn a_work_directory_is_gone_afterwards() {
+        let parent = tempfile::tempdir().unwrap();
         let work = WorkDir::create(parent.path()).unwrap();
-        for _ in 0..2 {
-            let (path, crc32) = work.source(1, 100_000).unwrap();
-            let read = corpus::crc32_of(&mut File::open(path).unwrap()).unwrap();
-            assert_eq!(read, (100_000, crc32));
-        }
+        fs::write(work.path().join("file"), "content").unwrap();
+        assert!(work.cell().unwrap().root().parent().is_some());
+        assert_eq!(names(work.path()).len(), 1, "a cell's directory goes with it");
+        drop(work);
+        assert_eq!(names(parent.path()), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_what_is_in_use_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let stale = parent.path().join(format!("{PREFIX}killed"));
+        fs::create_dir_all(stale.join("cell-1/root")).unwrap();
+        fs::write(stale.join("source-10"), "x").unwrap();
+        let other = parent.path().join("2026-run");
+        fs::create_dir(&other).unwrap();
+
+        let first = WorkDir::create(parent.path()).unwrap();
+        assert!(!stale.exists());
+        let second = WorkDir::create(parent.path()).unwrap();
+        assert!(first.path().exists() && second.path().exists() && other.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let error = WorkDir::create(Path::new("/nonexistent/folder")).unwrap_err();
+        assert!(error.to_string().starts_with("/nonexistent/folder: "), "{error}");
     }
 }

@@ -6,16 +6,17 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::child;
+use crate::guard;
 use crate::pool::process;
-use crate::{guard, rig};
 
 /// Runs a hidden subcommand if `argv` names one; it gets its own name as the first argument.
 pub(super) fn run(argv: &[OsString]) -> Option<ExitCode> {
     let args = || argv[1..].iter().cloned();
     match argv.get(1)?.to_str()? {
-        rig::own::SUBCOMMAND => Some(prefork_server::cli::main_with_args(args())),
-        process::SUBCOMMAND => Some(process::client_main(args())),
-        guard::SUBCOMMAND => Some(guard::main(args())),
+        child::SERVER => Some(prefork_server::cli::main_with_args(args())),
+        child::CLIENT => Some(process::client_main(args())),
+        child::GUARD => Some(guard::main(args())),
         _ => None,
     }
 }

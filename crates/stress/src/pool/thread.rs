@@ -1,72 +1,136 @@
-//! Clients that are threads of this process.
+//! Clients as threads of the harness.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Barrier, mpsc};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
+use super::{
+    ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, cpu_us, is_released, limit, missing,
+};
+use crate::clock::{Exhausted, Patience};
+use crate::corpus::Corpus;
+use crate::operation::{Attempt, Job, Worker};
 
-use super::{Run, complete};
-use crate::clock::monotonic_ns;
-use crate::operation::{Job, perform};
-use crate::record::Outcome;
-
-/// How often the main thread looks whether the user asked to stop.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// Clients keep their buffers on the heap; fifty stacks of the usual 2 MiB would only be address space, but a
-/// small one is all they need.
+/// A client's buffers are on the heap; this is several times what it needs in a debug build.
 const STACK_LEN: usize = 512 << 10;
 
-/// Runs the clients to their end. `abort` ends the server when the user asks to stop, so that they end soon.
-pub(crate) fn run(job: &Job, interrupt: &AtomicBool, abort: &mut dyn FnMut()) -> Run {
-    let at_the_line = Barrier::new(job.clients as usize + 1);
-    let go = Barrier::new(job.clients as usize + 1);
-    let (sender, receiver) = mpsc::channel();
+/// What a thread says: that it stands at the barrier, then what it did.
+enum Message {
+    Ready,
+    Done(u32, Vec<Attempt>),
+}
+
+pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Reports, Error> {
+    let cannot_start = |error: std::io::Error| Error::CannotStart(format!("client threads: {error}"));
+    let barrier = Barrier::new().map_err(cannot_start)?;
+    let corpus = Corpus::new(job.seed);
+    let workers: Vec<Worker<'_>> = (0..clients)
+        .map(|client| Worker::new(job, corpus.clone(), client))
+        .collect::<Result<_, _>>()
+        .map_err(Error::CannotStart)?;
+    let (sender, messages) = mpsc::channel();
     thread::scope(|scope| {
-        for client in 0..job.clients {
-            let (sender, at_the_line, go) = (sender.clone(), &at_the_line, &go);
-            let body = move || {
-                at_the_line.wait();
-                go.wait();
-                for request in 0..job.requests {
-                    let _ = sender.send(perform(job, client, request));
-                }
-            };
-            let thread = thread::Builder::new().stack_size(STACK_LEN);
-            // Without this thread the barriers would hold the others for ever: no harness without threads.
-            thread.spawn_scoped(scope, body).expect("the machine can start a client thread");
+        for (client, worker) in (0..).zip(&workers) {
+            let mut gate = barrier.reader.try_clone().map_err(cannot_start)?;
+            let sender = sender.clone();
+            // On an error the barrier is dropped, and those that wait at it leave.
+            thread::Builder::new()
+                .stack_size(STACK_LEN)
+                .spawn_scoped(scope, move || {
+                    // Only a lost receiver can fail: then nobody wants to know.
+                    let _ = sender.send(Message::Ready);
+                    if is_released(&mut gate) {
+                        work(worker, client, &sender);
+                    }
+                })
+                .map_err(cannot_start)?;
         }
         drop(sender);
-        at_the_line.wait();
-        let cpu_before_us = cpu_us();
-        let released_ns = monotonic_ns();
-        go.wait();
-
-        let mut records = Vec::new();
-        let mut interrupted = false;
-        loop {
-            match receiver.recv_timeout(LOOK) {
-                Ok(record) => records.push(record),
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-            }
-            if !interrupted && interrupt.load(Ordering::Relaxed) {
-                interrupted = true;
-                abort();
-            }
-        }
-        let cpu_us = cpu_us().zip(cpu_before_us).map(|(after, before)| after.saturating_sub(before));
-        let records = complete(job, records, released_ns, Outcome::ClientCrashed);
-        Run { records, cpu_us, peak_rss_bytes: None, interrupted, notes: Vec::new() }
+        assemble(&messages, clients, scene)?;
+        let cpu_before = cpu_us();
+        let released_ns = barrier.release(clients).map_err(cannot_start)?;
+        let by_client = collect(&messages, job, clients, scene);
+        let cpu_us = cpu_us().zip(cpu_before).map(|(after, before)| after - before);
+        let by_client = by_client?;
+        Ok(reports(by_client, job, released_ns, cpu_us))
     })
 }
 
-/// CPU time of this process, user and system.
-pub(super) fn cpu_us() -> Option<u64> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    u64::try_from(micros).ok()
+/// A panic is one client's failure, not the harness's.
+fn work(worker: &Worker<'_>, client: u32, sender: &Sender<Message>) {
+    let attempts = catch_unwind(AssertUnwindSafe(|| worker.run())).unwrap_or_default();
+    let _ = sender.send(Message::Done(client, attempts));
+}
+
+fn assemble(
+    messages: &Receiver<Message>,
+    clients: u32,
+    scene: &Scene<'_>,
+) -> Result<(), Error> {
+    let patience = Patience::of(ASSEMBLE_LIMIT).or_until(scene.interrupt);
+    let mut ready_len = 0;
+    while ready_len < clients {
+        match messages.recv_timeout(patience.slice()) {
+            Ok(_) => ready_len += 1,
+            Err(_) => patience.check().map_err(|exhausted| match exhausted {
+                Exhausted::Interrupted => Error::Interrupted,
+                Exhausted::Late => Error::CannotStart("client threads do not come up".into()),
+            })?,
+        }
+    }
+    Ok(())
+}
+
+/// Waits for every client. None of them can be killed, but each has its deadlines; and a server that is gone
+/// ends them all.
+fn collect(
+    messages: &Receiver<Message>,
+    job: &Job,
+    clients: u32,
+    scene: &mut Scene<'_>,
+) -> Result<Vec<Vec<Attempt>>, Error> {
+    let mut by_client = vec![Vec::new(); clients as usize];
+    let mut patience = Patience::of(limit(job)).or_until(scene.interrupt);
+    let mut exhausted = None;
+    loop {
+        match messages.recv_timeout(patience.slice()) {
+            Ok(Message::Done(client, attempts)) => by_client[client as usize] = attempts,
+            Ok(Message::Ready) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => match patience.check() {
+                Err(reason) if exhausted.is_none() => {
+                    exhausted = Some(reason);
+                    scene.rig.cut();
+                    patience = Patience::of(limit(job));
+                }
+                _ => {}
+            },
+        }
+    }
+    match exhausted {
+        Some(Exhausted::Interrupted) => Err(Error::Interrupted),
+        _ => Ok(by_client),
+    }
+}
+
+fn reports(
+    by_client: Vec<Vec<Attempt>>,
+    job: &Job,
+    released_ns: u64,
+    cpu_us: Option<u64>,
+) -> Reports {
+    let mut attempts = Vec::new();
+    for (client, mut reported) in (0..).zip(by_client) {
+        let missing = missing(client, &reported, job, "the client thread panicked");
+        reported.extend(missing);
+        attempts.extend(reported);
+    }
+    for attempt in &mut attempts {
+        attempt.record.released_ns = released_ns;
+    }
+    Reports {
+        attempts,
+        cpu_us,
+        peak_rss_bytes: None,
+    }
 }

@@ -1,99 +1,138 @@
-//! Somebody else's server: a command of the user's, under a guard that ends it when the harness is gone.
+//! A server of the user's choice: a command, run under a guard, ready when it accepts a connection.
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use proto::announce::{Done, Ready};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use proto::announce::Ready;
 
-use super::{Place, Rig, wait_within};
-use crate::guard;
-use crate::matrix::Cell;
+use super::{Ending, Error, READY_LIMIT, Rig};
+use crate::child::{self, Lines, NoLine};
+use crate::clock::{Exhausted, Patience};
+use crate::guard::{self, Report};
 
-/// From the start to the first connection it takes.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Between two attempts to connect.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
+/// How much longer than its own deadline the guard may take.
+const GUARD_MARGIN: Duration = Duration::from_secs(5);
 
-/// Between two tries to connect.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
-
-/// For one try to connect.
-const TRY_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The guard's own patience with the server, and a little.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A foreign server, through its guard.
+/// A foreign server, running.
 #[derive(Debug)]
-pub struct ForeignRig {
+pub struct Foreign {
     guard: Child,
+    /// Its end tells the guard to end the server.
+    stdin: Option<ChildStdin>,
+    lines: Lines,
+    /// The guard's own errors.
+    log: PathBuf,
+    /// The server's process group.
+    group: Option<Pid>,
+    /// How the server ended, once it has.
+    ended: Option<Report>,
     address: SocketAddr,
 }
 
-/// Starts `command`, with `{port}`, `{workers}` and `{root}` filled in, and waits until it takes a connection.
-///
-/// # Errors
-/// Says what went wrong, with the server's own last words.
-pub fn start(cell: &Cell, command: &str, place: &Place) -> Result<ForeignRig, String> {
-    let port = free_port().map_err(|error| format!("cannot find a free port: {error}"))?;
-    let words = words(command, port, cell.servers, place)?;
-    let executable = std::env::current_exe().map_err(|error| format!("cannot find this executable: {error}"))?;
-    let log = place.open_log()?;
-    let log_again = log.try_clone().map_err(|error| format!("cannot share the server's log: {error}"))?;
-    let guard = Command::new(executable)
-        .arg(guard::SUBCOMMAND)
-        .args(words)
-        .stdin(Stdio::piped())
-        .stdout(log)
-        .stderr(log_again)
-        .process_group(0)
-        .spawn()
-        .map_err(|error| format!("cannot start the server's guard: {error}"))?;
-    let mut rig = ForeignRig { guard, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) };
-    rig.wait_until_ready().map_err(|what| format!("{what}{}", place.last_words()))?;
-    Ok(rig)
-}
+impl Foreign {
+    /// Starts `command` for `workers` workers on `root` and waits until it accepts a connection.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn start(
+        command: &str,
+        workers: u32,
+        root: &Path,
+        log: &Path,
+        interrupt: &AtomicBool,
+    ) -> Result<Self, Error> {
+        let not_ready = |error: io::Error| Error::NotReady(format!("cannot start: {error}"));
+        let port = free_port().map_err(not_ready)?;
+        let words = fill_in(command, port, workers, root).map_err(Error::NotReady)?;
+        let mut guard = child::ourselves(child::GUARD)
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(log).map_err(not_ready)?)
+            .spawn()
+            .map_err(not_ready)?;
+        let stdin = guard.stdin.take();
+        let lines = Lines::new(guard.stdout.take().expect("it was asked for"));
+        // From here on dropping it ends the server.
+        let mut foreign = Self {
+            guard,
+            stdin,
+            lines,
+            log: log.to_owned(),
+            group: None,
+            ended: None,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        };
+        foreign.wait_until_ready(&Patience::of(READY_LIMIT).or_until(interrupt))?;
+        Ok(foreign)
+    }
 
-/// A port that was free a moment ago: the server is told it, and cannot be handed a socket.
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// The command's words, split as a shell splits them and only then filled in, so that no path is split.
-fn words(command: &str, port: u16, workers: u32, place: &Place) -> Result<Vec<String>, String> {
-    let words = shlex::split(command)
-        .filter(|words| !words.is_empty())
-        .ok_or_else(|| format!("--server-cmd '{command}': a quote is not closed, or there is no command"))?;
-    let root = place.root.to_string_lossy();
-    Ok(words
-        .into_iter()
-        .map(|word| {
-            word.replace("{port}", &port.to_string())
-                .replace("{workers}", &workers.to_string())
-                .replace("{root}", &root)
-        })
-        .collect())
-}
-
-impl ForeignRig {
-    fn wait_until_ready(&mut self) -> Result<(), String> {
-        let deadline = Instant::now() + READY_TIMEOUT;
+    fn wait_until_ready(&mut self, patience: &Patience<'_>) -> Result<(), Error> {
+        match self.report(patience) {
+            Ok(Report::Started { group }) => self.group = Some(Pid::from_raw(group)),
+            Ok(other) => return Err(Error::NotReady(other.to_string())),
+            Err(NoLine::Exhausted(exhausted)) => return Err(exhausted.into()),
+            Err(NoLine::Ended) => {
+                let message = format!("the guard ended: {}", child::tail(&self.log));
+                return Err(Error::NotReady(message));
+            }
+        }
         loop {
-            if TcpStream::connect_timeout(&self.address, TRY_TIMEOUT).is_ok() {
+            patience.check()?;
+            if accepts(self.address) {
                 return Ok(());
             }
-            if let Ok(Some(status)) = self.guard.try_wait() {
-                return Err(format!("the server ended before it took a connection ({status})"));
+            // Waiting for the server's early end is the pause until the next attempt.
+            match self.report(&Patience::of(ATTEMPT_PAUSE)) {
+                Err(NoLine::Exhausted(_)) => {}
+                Err(NoLine::Ended) => return Err(Error::NotReady("the guard ended".into())),
+                Ok(report) => return Err(Error::NotReady(report.to_string())),
             }
-            if Instant::now() >= deadline {
-                return Err(format!("the server took no connection on {} within {READY_TIMEOUT:?}", self.address));
-            }
-            std::thread::sleep(TRY_AGAIN);
         }
+    }
+
+    fn report(&mut self, patience: &Patience<'_>) -> Result<Report, NoLine> {
+        let line = self.lines.next(patience)?;
+        let report = serde_json::from_str(&line).unwrap_or(Report::Failed { why: line });
+        if !matches!(report, Report::Started { .. }) {
+            self.ended = Some(report.clone());
+        }
+        Ok(report)
+    }
+
+    /// Whether the server has ended although nobody asked it to.
+    fn early_end(&mut self) -> Option<String> {
+        if self.ended.is_none() {
+            let _ = self.report(&Patience::of(Duration::ZERO));
+        }
+        self.ended.as_ref().map(ToString::to_string)
+    }
+
+    /// Lets the guard end the server, which is what it is for.
+    fn end(&mut self) {
+        self.stdin = None;
+        let limit = guard::STOP_LIMIT + GUARD_MARGIN;
+        let _ = child::reap(&mut self.guard, limit);
+        let was_seen_to_end = self.ended.is_some() || self.report(&Patience::of(GUARD_MARGIN)).is_ok();
+        if let (Some(group), false) = (self.group, was_seen_to_end) {
+            // The guard itself was killed: nobody else ends its charge now.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        self.group = None;
     }
 }
 
-impl Rig for ForeignRig {
+impl Rig for Foreign {
     fn address(&self) -> SocketAddr {
         self.address
     }
@@ -102,35 +141,57 @@ impl Rig for ForeignRig {
         None
     }
 
-    fn stop(&mut self) -> Result<Option<Done>, String> {
-        let had_ended = matches!(self.guard.try_wait(), Ok(Some(_)));
-        self.abort();
-        let exit = wait_within(&mut self.guard, EXIT_TIMEOUT);
-        if had_ended { Err(format!("the server ended by itself ({exit})")) } else { Ok(None) }
+    fn cut(&mut self) {
+        self.end();
     }
 
-    fn abort(&mut self) {
-        drop(self.guard.stdin.take());
+    fn stop(&mut self, _interrupt: &AtomicBool) -> Ending {
+        let lost = self.early_end();
+        self.end();
+        Ending { done: None, lost }
     }
 }
 
-impl Drop for ForeignRig {
+impl Drop for Foreign {
     fn drop(&mut self) {
-        self.abort();
-        wait_within(&mut self.guard, EXIT_TIMEOUT);
+        self.end();
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A port that nobody has just now. Somebody may take it before the server does; the server then ends, and the
+/// row says so.
+fn free_port() -> io::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
 
-    #[test]
-    fn a_command_is_split_before_it_is_filled_in() {
-        let folder = tempfile::TempDir::with_prefix("with space").unwrap();
-        let place = Place::new(folder.path()).unwrap();
-        let words = words("python3 'my server.py' --port={port} -w {workers} {root}", 7, 5, &place).unwrap();
-        let root = place.root.to_str().unwrap();
-        assert_eq!(words, ["python3", "my server.py", "--port=7", "-w", "5", root]);
+fn fill_in(
+    command: &str,
+    port: u16,
+    workers: u32,
+    root: &Path,
+) -> Result<Vec<OsString>, String> {
+    let root = root.to_str().ok_or("the root's path is not UTF-8")?;
+    // Split first: what is filled in stays one word.
+    let words = shlex::split(command).ok_or("--server-cmd: a quote is left open")?;
+    let words = words.into_iter().map(|word| {
+        word.replace("{port}", &port.to_string())
+            .replace("{workers}", &workers.to_string())
+            .replace("{root}", root)
+            .into()
+    });
+    Ok(words.collect())
+}
+
+/// Whether somebody accepts connections there. While nobody listens, a connection to a port that the kernel
+/// also gives to connecting sockets can by chance meet itself.
+fn accepts(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, READY_LIMIT)
+        .is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own != address))
+}
+
+impl From<Exhausted> for NoLine {
+    fn from(exhausted: Exhausted) -> Self {
+        Self::Exhausted(exhausted)
     }
 }

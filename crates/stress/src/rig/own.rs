@@ -1,115 +1,107 @@
-//! Our own server: this executable, run again, on a port of the kernel's choice.
+//! Our own server: our executable again, with its READY and DONE lines.
 
-use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use proto::announce::{Announcement, Done, Ready};
 
-use super::{Place, Rig};
-use crate::matrix::{Cell, ServerPool};
+use super::{Ending, Error, READY_LIMIT, Rig};
+use crate::child::{self, Lines, NoLine};
+use crate::clock::{Exhausted, Patience};
+use crate::matrix::Cell;
 use crate::measurement::Settings;
 
-/// The hidden subcommand.
-pub const SUBCOMMAND: &str = "__server";
+/// How much longer than its own deadline for draining a stop may take.
+const DRAIN_MARGIN: Duration = Duration::from_secs(10);
+/// How long a server that was told to stop at once may take, and one that has said its last.
+const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+/// The largest upload that the server takes unless told otherwise.
+const UPLOAD_MAX_DEFAULT: u64 = 4 << 30;
 
-/// From the start to READY.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The server's own drain timeout is 30 s, and 2 s more until it kills.
-const DONE_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// From DONE to the process's end.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Our server as a child process. Standard input is its leash: it stops at once when that ends.
+/// Our server, running.
 #[derive(Debug)]
-pub struct OwnRig {
+pub struct Own {
     child: Child,
-    lines: Receiver<String>,
+    /// Its end tells the server that the harness is gone, or wants it to be.
+    stdin: Option<ChildStdin>,
+    lines: Lines,
+    log: PathBuf,
     ready: Ready,
     address: SocketAddr,
 }
 
-/// Starts it and waits for READY.
-///
-/// # Errors
-/// Says what went wrong, with the server's own last words.
-pub fn start(cell: &Cell, settings: &Settings, place: &Place) -> Result<OwnRig, String> {
-    let executable = std::env::current_exe().map_err(|error| format!("cannot find this executable: {error}"))?;
-    let mut child = Command::new(executable)
-        .args(arguments(cell, settings, place))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(place.open_log()?)
-        // A terminal's Ctrl-C is for the harness, which stops its server in order.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| format!("cannot start the server: {error}"))?;
-    let lines = lines_of(child.stdout.take());
-    match wait_until_ready(&lines) {
-        Ok((ready, address)) => Ok(OwnRig { child, lines, ready, address }),
-        Err(what) => {
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(format!("{what}{}", place.last_words()))
-        }
-    }
-}
-
-fn arguments(cell: &Cell, settings: &Settings, place: &Place) -> Vec<OsString> {
-    let pool = match cell.server_pool {
-        ServerPool::Process => "process",
-        ServerPool::Thread => "thread",
-    };
-    let mut arguments: Vec<OsString> = vec![SUBCOMMAND.into(), "--root".into(), place.root.clone().into()];
-    let workers = cell.servers.to_string();
-    let words = [
-        ["--bind", "127.0.0.1:0"],
-        ["--pool", pool],
-        ["--workers", &workers],
-        ["--durability", &settings.durability],
-        ["--congestion", &settings.congestion],
-        ["--log-level", "warn"],
-    ];
-    arguments.extend(words.into_iter().flatten().map(OsString::from));
-    if let Some(bytes) = settings.server_buffer {
-        arguments.extend([OsString::from("--receive-buffer"), bytes.to_string().into()]);
-    }
-    arguments.push("--exit-with-stdin".into());
-    arguments
-}
-
-fn wait_until_ready(lines: &Receiver<String>) -> Result<(Ready, SocketAddr), String> {
-    let line = lines.recv_timeout(READY_TIMEOUT).map_err(|_| "the server did not become ready".to_owned())?;
-    match Announcement::from_line(&line) {
-        Ok(Announcement::Ready(ready)) => match ready.address.parse() {
-            Ok(address) => Ok((ready, address)),
-            Err(error) => Err(format!("the server's address makes no sense: {error}")),
-        },
-        _ => Err("the server's first line is not READY".to_owned()),
-    }
-}
-
-fn lines_of(output: Option<impl Read + Send + 'static>) -> Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in output.into_iter().flat_map(|output| BufReader::new(output).lines().map_while(Result::ok)) {
-            if sender.send(line).is_err() {
-                return;
+impl Own {
+    /// Starts our server for `cell` on `root` and waits until it is ready.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn start(
+        cell: &Cell,
+        settings: &Settings,
+        root: &Path,
+        log: &Path,
+        interrupt: &AtomicBool,
+    ) -> Result<Self, Error> {
+        let not_ready = |error: io::Error| Error::NotReady(format!("cannot start: {error}"));
+        let mut child = child::ourselves(child::SERVER)
+            .args(arguments(cell, settings))
+            .arg("--root")
+            .arg(root)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(log).map_err(not_ready)?)
+            .spawn()
+            .map_err(not_ready)?;
+        let stdin = child.stdin.take();
+        let mut lines = Lines::new(child.stdout.take().expect("it was asked for"));
+        let patience = Patience::of(READY_LIMIT).or_until(interrupt);
+        match ready(&mut lines, &patience) {
+            Ok((ready, address)) => Ok(Self {
+                child,
+                stdin,
+                lines,
+                log: log.to_owned(),
+                ready,
+                address,
+            }),
+            Err(error) => {
+                let _ = child::end(&mut child);
+                Err(match error {
+                    Error::NotReady(why) => {
+                        Error::NotReady(format!("{why} {}", child::tail(log)).trim().to_owned())
+                    }
+                    Error::Interrupted => Error::Interrupted,
+                })
             }
         }
-    });
-    receiver
+    }
+
+    fn done(&mut self, patience: &Patience<'_>) -> Result<Done, NoLine> {
+        loop {
+            // Anything else it might say is not for us.
+            let line = self.lines.next(patience)?;
+            if let Ok(Announcement::Done(done)) = Announcement::from_line(&line) {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn lost(&self, why: &str) -> Ending {
+        let log = child::tail(&self.log);
+        Ending {
+            done: None,
+            lost: Some(format!("the server is lost: {why} {log}").trim().to_owned()),
+        }
+    }
 }
 
-impl Rig for OwnRig {
+impl Rig for Own {
     fn address(&self) -> SocketAddr {
         self.address
     }
@@ -118,26 +110,80 @@ impl Rig for OwnRig {
         Some(&self.ready)
     }
 
-    fn stop(&mut self) -> Result<Option<Done>, String> {
-        // It has not been waited for, so the pid is still its own.
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
-        let line = self.lines.recv_timeout(DONE_TIMEOUT);
-        let exit = super::wait_within(&mut self.child, EXIT_TIMEOUT);
-        match line.as_deref().map(Announcement::from_line) {
-            Ok(Ok(Announcement::Done(done))) => Ok(Some(done)),
-            _ => Err(format!("the server left no ledger ({exit})")),
+    fn cut(&mut self) {
+        self.stdin = None;
+        // One that is stopped or hung notices no end of input.
+        if child::reap(&mut self.child, LEAVE_LIMIT).is_err() {
+            let _ = child::end(&mut self.child);
         }
     }
 
-    fn abort(&mut self) {
-        drop(self.child.stdin.take());
+    fn stop(&mut self, interrupt: &AtomicBool) -> Ending {
+        child::tell(&self.child, Signal::SIGTERM);
+        let drain = Duration::from_millis(self.ready.settings.drain_timeout_ms);
+        let patience = Patience::of(drain + DRAIN_MARGIN).or_until(interrupt);
+        let done = self.done(&patience);
+        // Only now: before, it would have cut the drain short.
+        self.stdin = None;
+        let status = match &done {
+            Ok(_) | Err(NoLine::Ended) => child::reap(&mut self.child, LEAVE_LIMIT),
+            Err(NoLine::Exhausted(_)) => child::end(&mut self.child),
+        };
+        let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        match done {
+            Ok(done) => Ending {
+                done: Some(done),
+                lost: None,
+            },
+            Err(NoLine::Ended) => self.lost(&format!("it left no ledger ({how}).")),
+            Err(NoLine::Exhausted(Exhausted::Late)) => {
+                self.lost("it did not stop in time, and was killed.")
+            }
+            Err(NoLine::Exhausted(Exhausted::Interrupted)) => self.lost("interrupted."),
+        }
     }
 }
 
-impl Drop for OwnRig {
+impl Drop for Own {
     fn drop(&mut self) {
-        self.abort();
-        let deadline = Instant::now() + EXIT_TIMEOUT;
-        super::wait_within(&mut self.child, deadline.saturating_duration_since(Instant::now()));
+        self.stdin = None;
+        let _ = child::end(&mut self.child);
     }
+}
+
+fn ready(lines: &mut Lines, patience: &Patience<'_>) -> Result<(Ready, SocketAddr), Error> {
+    let strange = |line: &str| Error::NotReady(format!("it said '{line}' instead of READY"));
+    let line = lines.next(patience).map_err(|reason| match reason {
+        NoLine::Ended => Error::NotReady("it ended before it was ready:".into()),
+        NoLine::Exhausted(exhausted) => exhausted.into(),
+    })?;
+    match Announcement::from_line(&line) {
+        Ok(Announcement::Ready(ready)) => {
+            let address = ready.address.parse().map_err(|_| strange(&line))?;
+            Ok((ready, address))
+        }
+        _ => Err(strange(&line)),
+    }
+}
+
+fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
+    let workers = cell.servers.to_string();
+    let fixed = [
+        ("--bind", "127.0.0.1:0"),
+        ("--workers", &workers),
+        ("--pool", cell.server_pool.as_str()),
+        ("--durability", &settings.durability),
+        ("--congestion", &settings.congestion),
+        ("--log-level", "warn"),
+    ];
+    let pairs = fixed.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
+    let mut arguments: Vec<String> = pairs.collect();
+    arguments.push("--exit-with-stdin".into());
+    if let Some(bytes) = settings.server_buffer {
+        arguments.extend(["--receive-buffer".into(), bytes.to_string()]);
+    }
+    if cell.volume > UPLOAD_MAX_DEFAULT {
+        arguments.extend(["--upload-max".into(), cell.volume.to_string()]);
+    }
+    arguments
 }

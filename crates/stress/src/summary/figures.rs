@@ -7,7 +7,6 @@ use proto::announce::{Done, WorkerLedger};
 
 use super::statistics::{mean, median, rate};
 use crate::journal::Sample;
-use crate::measure::requests;
 use crate::measurement::{Measurement, Settings, Status};
 use crate::record::{Outcome, Record};
 
@@ -54,7 +53,7 @@ impl<'a> Figures<'a> {
     pub(super) fn new(sample: &'a Sample, settings: &Settings) -> Self {
         let measurement = &sample.measurement;
         let cell = &measurement.cell;
-        let clients = clients(measurement, requests(cell, settings));
+        let clients = clients(measurement, settings.requests(cell));
         let succeeded: Vec<&Client<'_>> = clients.iter().filter(|client| client.is_ok).collect();
         let ok_len = u32::try_from(succeeded.len())
             .unwrap_or(u32::MAX)
