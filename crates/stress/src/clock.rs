@@ -100,10 +100,7 @@ mod tests {
         assert_eq!(patience.slice(), SLICE);
         interrupt.store(true, Ordering::Relaxed);
         assert_eq!(patience.check(), Err(Exhausted::Interrupted));
-        assert_eq!(
-            Patience::of(Duration::ZERO).check(),
-            Err(Exhausted::Late)
-        );
+        assert_eq!(Patience::of(Duration::ZERO).check(), Err(Exhausted::Late));
         assert_eq!(Patience::of(Duration::ZERO).slice(), Duration::ZERO);
         assert_eq!(Patience::of(Duration::MAX).check(), Ok(()));
     }

@@ -103,9 +103,7 @@ fn start(command: &[OsString]) -> io::Result<(Child, PipeReader)> {
         .stdout(writer.try_clone()?)
         .stderr(writer)
         .spawn()
-        .map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", program.display()))
-        })?;
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.display())))?;
     Ok((child, reader))
 }
 
@@ -116,8 +114,7 @@ fn watch(child: &mut Child, output: &mut Output) -> io::Result<Option<ExitStatus
     let stdin = io::stdin();
     loop {
         let harness = PollFd::new(stdin.as_fd(), PollFlags::POLLIN);
-        let [is_told, has_output] =
-            child::wait_readable([Some(harness), output.pipe()], &patience);
+        let [is_told, has_output] = child::wait_readable([Some(harness), output.pipe()], &patience);
         if has_output {
             output.receive();
         }
@@ -149,9 +146,9 @@ fn end(
             return Ok(status);
         }
         let brief = Patience::of(Duration::from_millis(5));
-        match child::wait_readable([output.pipe()], &brief) {
-            [true] => output.receive(),
-            [false] => {}
+        let [has_words] = child::wait_readable([output.pipe()], &brief);
+        if has_words {
+            output.receive();
         }
     }
     let _ = killpg(group, Signal::SIGKILL);
@@ -165,10 +162,7 @@ fn end(
 /// for before.
 fn is_gone(group: Pid) -> bool {
     loop {
-        match waitpid(
-            Pid::from_raw(-group.as_raw()),
-            Some(WaitPidFlag::WNOHANG),
-        ) {
+        match waitpid(Pid::from_raw(-group.as_raw()), Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => return false,
             Ok(_) => {}
             Err(_) => return true,
@@ -198,7 +192,10 @@ impl Output {
     /// Takes what is there and forgets all but its end.
     fn receive(&mut self) {
         let mut piece = [0; 64 << 10];
-        let len = self.pipe.as_mut().map_or(0, |pipe| pipe.read(&mut piece).unwrap_or(0));
+        let len = self
+            .pipe
+            .as_mut()
+            .map_or(0, |pipe| pipe.read(&mut piece).unwrap_or(0));
         if len == 0 {
             self.pipe = None;
         }

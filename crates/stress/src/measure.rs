@@ -83,7 +83,14 @@ pub fn measure(
     };
     match pool::run(cell.client_pool, &job, cell.clients, &mut scene) {
         Ok(reports) => {
-            let violations = conclude(&mut measurement, reports, &job, rig.as_mut(), &root, interrupt)?;
+            let violations = conclude(
+                &mut measurement,
+                reports,
+                &job,
+                rig.as_mut(),
+                &root,
+                interrupt,
+            )?;
             measurement.notes.extend(violations.notes);
             judge(&mut measurement, settings, violations.is_lost);
             if violations.is_partial {
@@ -156,7 +163,10 @@ fn conclude(
     measurement.done = ending.done;
     measurement.client_cpu_us = reports.cpu_us;
     measurement.client_peak_rss_bytes = reports.peak_rss_bytes;
-    measurement.records = attempts.into_iter().map(|attempt: Attempt| attempt.record).collect();
+    measurement.records = attempts
+        .into_iter()
+        .map(|attempt: Attempt| attempt.record)
+        .collect();
     Ok(findings)
 }
 
@@ -181,7 +191,9 @@ fn untouched(cell: &Cell, repeat: u32, settings: &Settings) -> Measurement {
     Measurement {
         cell: cell.clone(),
         repeat,
-        started_utc: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        started_utc: jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+            .to_string(),
         status: Status::Cut,
         records: operations
             .map(|(client, request)| Record::not_sent(client, request))

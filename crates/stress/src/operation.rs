@@ -116,9 +116,9 @@ impl<'a> Worker<'a> {
                     Attempt::without_times(self.client, request, Outcome::NotSent, &detail)
                 }
             };
-            if let outcome @ (Outcome::Timeout
-            | Outcome::ConnectTimeout
-            | Outcome::ConnectRefused) = attempt.record.outcome
+            if let outcome
+            @ (Outcome::Timeout | Outcome::ConnectTimeout | Outcome::ConnectRefused) =
+                attempt.record.outcome
             {
                 given_up = Some(outcome);
             }
@@ -164,7 +164,9 @@ impl<'a> Worker<'a> {
             ended_ns: Some(ended_ns),
             bytes,
             verified_bytes: if result.is_ok() { bytes } else { 0 },
-            outcome: result.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Ok),
+            outcome: result
+                .as_ref()
+                .map_or_else(|failure| failure.outcome, |_| Outcome::Ok),
             detail: result.as_ref().err().map(|failure| failure.detail.clone()),
         };
         Attempt {
@@ -339,7 +341,10 @@ fn compare_names(listing: Listing, expected: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     names.sort_unstable();
-    let different = names.iter().zip(expected).find(|(name, expected)| name != expected);
+    let different = names
+        .iter()
+        .zip(expected)
+        .find(|(name, expected)| name != expected);
     match different {
         None => Ok(()),
         Some((name, expected)) => Err(Failure::mismatch(format!(

@@ -110,13 +110,13 @@ fn limit(job: &Job) -> Duration {
 /// Attempts for what `client` did not report.
 fn missing(client: u32, reported: &[Attempt], job: &Job, detail: &str) -> Vec<Attempt> {
     let is_reported = |request: &u32| {
-        reported.iter().any(|attempt| attempt.record.request == *request)
+        reported
+            .iter()
+            .any(|attempt| attempt.record.request == *request)
     };
     (0..job.requests)
         .filter(|request| !is_reported(request))
-        .map(|request| {
-            Attempt::without_times(client, request, Outcome::ClientCrashed, detail)
-        })
+        .map(|request| Attempt::without_times(client, request, Outcome::ClientCrashed, detail))
         .collect()
 }
 

@@ -12,8 +12,8 @@ use crate::corpus::{Comparison, Content, Corpus, Salt, upload_name};
 use crate::matrix::Operation;
 use crate::measurement::Verify;
 use crate::operation::{self, Attempt, Job};
-use crate::record::Outcome;
 use crate::reconcile::is_undecided;
+use crate::record::Outcome;
 
 /// Where a stored content is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,8 @@ impl<'a> ReadBack<'a> {
             Found::SomethingElse => {
                 let record = &attempt.record;
                 let name = upload_name(record.client, record.request);
-                self.partial.push(format!("{name} is stored, but not as it was sent"));
+                self.partial
+                    .push(format!("{name} is stored, but not as it was sent"));
                 "it is stored, but not as it was sent".to_owned()
             }
             Found::Trouble(trouble) => format!("what is stored cannot be read: {trouble}"),

@@ -167,20 +167,31 @@ impl Violations {
     fn check_ledger(&mut self, cell: &Cell, done: &Done) {
         let workers_len = done.workers.len();
         self.expect(workers_len == cell.servers as usize, || {
-            format!("{} server workers, but {workers_len} in the ledger", cell.servers)
+            format!(
+                "{} server workers, but {workers_len} in the ledger",
+                cell.servers
+            )
         });
-        let is_balanced = |counts: &Counts| {
-            counts.connections.is_balanced() && counts.requests.is_balanced()
-        };
-        let workers_balance = done.workers.iter().all(|worker| is_balanced(&worker.counts));
+        let is_balanced =
+            |counts: &Counts| counts.connections.is_balanced() && counts.requests.is_balanced();
+        let workers_balance = done
+            .workers
+            .iter()
+            .all(|worker| is_balanced(&worker.counts));
         let balances = done.balanced && workers_balance && is_balanced(&done.sum);
-        self.expect(balances, || "the server's ledger does not balance".to_owned());
+        self.expect(balances, || {
+            "the server's ledger does not balance".to_owned()
+        });
         let left = done.sum.connections.in_flight + done.sum.requests.in_flight;
         self.expect(left == 0, || {
             "the server's ledger has something in flight after its end".to_owned()
         });
         for (what, entry) in ADDITIVE {
-            let sum: u64 = done.workers.iter().map(|worker| entry(&worker.counts)).sum();
+            let sum: u64 = done
+                .workers
+                .iter()
+                .map(|worker| entry(&worker.counts))
+                .sum();
             let said = entry(&done.sum);
             self.expect(sum == said, || {
                 format!("{what}: the workers' {sum} are {said} in the server's sum")
@@ -208,7 +219,10 @@ impl Violations {
         };
         let most = tally.ok_bytes.saturating_add(more_bytes);
         self.expect((tally.ok_bytes..=most).contains(&ok_bytes), || {
-            format!("{} bytes ok at the clients, {ok_bytes} at the server", tally.ok_bytes)
+            format!(
+                "{} bytes ok at the clients, {ok_bytes} at the server",
+                tally.ok_bytes
+            )
         });
         let others = requests.ok.total() - ok;
         self.expect(others == 0, || {
@@ -216,7 +230,11 @@ impl Violations {
         });
         let planned = facts.records.len() as u64;
         let accepted = done.sum.connections.accepted;
-        let least = if tally.ok == planned { planned } else { tally.ok };
+        let least = if tally.ok == planned {
+            planned
+        } else {
+            tally.ok
+        };
         self.expect((least..=planned).contains(&accepted), || {
             format!("{planned} connections planned, {accepted} accepted by the server")
         });
@@ -224,7 +242,10 @@ impl Violations {
         // A worker that dies between answering and booking takes the booking with it.
         let is_booked = done.crashes > 0 || tally.refused <= errors;
         self.expect(is_booked && errors <= planned - tally.ok, || {
-            format!("{} error replies at the clients, {errors} at the server", tally.refused)
+            format!(
+                "{} error replies at the clients, {errors} at the server",
+                tally.refused
+            )
         });
     }
 }
@@ -240,7 +261,10 @@ struct Tally {
 impl Tally {
     fn of(records: &[Record]) -> Self {
         let count = |is_counted: fn(Outcome) -> bool| {
-            records.iter().filter(|record| is_counted(record.outcome)).count() as u64
+            records
+                .iter()
+                .filter(|record| is_counted(record.outcome))
+                .count() as u64
         };
         Self {
             ok: count(|outcome| outcome == Outcome::Ok),

@@ -71,7 +71,9 @@ impl WorkDir {
 
     /// A fresh directory for one cell.
     pub(crate) fn cell(&self) -> io::Result<CellDir> {
-        let made = tempfile::Builder::new().prefix("cell-").tempdir_in(&self.path)?;
+        let made = tempfile::Builder::new()
+            .prefix("cell-")
+            .tempdir_in(&self.path)?;
         let cell = CellDir { path: made.keep() };
         fs::create_dir(cell.root())?;
         Ok(cell)
@@ -139,7 +141,10 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
 fn remove_stale(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
-        let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let is_ours = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(PREFIX));
         if !is_ours || !entry.file_type()?.is_dir() {
             continue;
         }
@@ -170,7 +175,11 @@ mod tests {
         let work = WorkDir::create(parent.path()).unwrap();
         fs::write(work.path().join("file"), "content").unwrap();
         assert!(work.cell().unwrap().root().parent().is_some());
-        assert_eq!(names(work.path()).len(), 1, "a cell's directory goes with it");
+        assert_eq!(
+            names(work.path()).len(),
+            1,
+            "a cell's directory goes with it"
+        );
         drop(work);
         assert_eq!(names(parent.path()), Vec::<PathBuf>::new());
     }
@@ -193,6 +202,9 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_named() {
         let error = WorkDir::create(Path::new("/nonexistent/folder")).unwrap_err();
-        assert!(error.to_string().starts_with("/nonexistent/folder: "), "{error}");
+        assert!(
+            error.to_string().starts_with("/nonexistent/folder: "),
+            "{error}"
+        );
     }
 }

@@ -71,12 +71,7 @@ struct Member {
 }
 
 impl Crew {
-    fn start(
-        job: &Job,
-        clients: u32,
-        barrier: &Barrier,
-        scene: &Scene<'_>,
-    ) -> Result<Self, Error> {
+    fn start(job: &Job, clients: u32, barrier: &Barrier, scene: &Scene<'_>) -> Result<Self, Error> {
         let log = File::create(scene.log).map_err(cannot_start)?;
         // Dropped with those already started if one cannot be.
         let mut crew = Self(Vec::with_capacity(clients as usize));
@@ -145,7 +140,11 @@ impl Crew {
                 }
             }
             child::poll_readable(&mut pipes, &patience);
-            let mut readable = pipes.iter().map(child::is_readable).collect::<Vec<_>>().into_iter();
+            let mut readable = pipes
+                .iter()
+                .map(child::is_readable)
+                .collect::<Vec<_>>()
+                .into_iter();
             for member in &mut self.0 {
                 if member.lines.pipe().is_some() && readable.next() == Some(true) {
                     member.hear();
@@ -268,7 +267,9 @@ fn obey(orders: Option<OsString>) -> Result<(), String> {
     }
     let cpu_before = cpu_us();
     let attempts = worker.run();
-    let cpu_us = cpu_us().zip(cpu_before).map(|(after, before)| after - before);
+    let cpu_us = cpu_us()
+        .zip(cpu_before)
+        .map(|(after, before)| after - before);
     let mut reports: Vec<Report> = attempts.into_iter().map(Report::Attempt).collect();
     reports.push(Report::End {
         cpu_us,

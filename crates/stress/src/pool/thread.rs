@@ -4,9 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 
-use super::{
-    ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, cpu_us, is_released, limit, missing,
-};
+use super::{ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, cpu_us, is_released, limit, missing};
 use crate::clock::{Exhausted, Patience};
 use crate::corpus::Corpus;
 use crate::operation::{Attempt, Job, Worker};
@@ -21,7 +19,8 @@ enum Message {
 }
 
 pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Reports, Error> {
-    let cannot_start = |error: std::io::Error| Error::CannotStart(format!("client threads: {error}"));
+    let cannot_start =
+        |error: std::io::Error| Error::CannotStart(format!("client threads: {error}"));
     let barrier = Barrier::new().map_err(cannot_start)?;
     let corpus = Corpus::new(job.seed);
     let workers: Vec<Worker<'_>> = (0..clients)
@@ -50,7 +49,9 @@ pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Repo
         let cpu_before = cpu_us();
         let released_ns = barrier.release(clients).map_err(cannot_start)?;
         let by_client = collect(&messages, job, clients, scene);
-        let cpu_us = cpu_us().zip(cpu_before).map(|(after, before)| after - before);
+        let cpu_us = cpu_us()
+            .zip(cpu_before)
+            .map(|(after, before)| after - before);
         let by_client = by_client?;
         Ok(reports(by_client, job, released_ns, cpu_us))
     })
@@ -62,11 +63,7 @@ fn work(worker: &Worker<'_>, client: u32, sender: &Sender<Message>) {
     let _ = sender.send(Message::Done(client, attempts));
 }
 
-fn assemble(
-    messages: &Receiver<Message>,
-    clients: u32,
-    scene: &Scene<'_>,
-) -> Result<(), Error> {
+fn assemble(messages: &Receiver<Message>, clients: u32, scene: &Scene<'_>) -> Result<(), Error> {
     let patience = Patience::of(ASSEMBLE_LIMIT).or_until(scene.interrupt);
     let mut ready_len = 0;
     while ready_len < clients {

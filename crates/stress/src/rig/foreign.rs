@@ -123,7 +123,8 @@ impl Foreign {
         self.stdin = None;
         let limit = guard::STOP_LIMIT + GUARD_MARGIN;
         let _ = child::reap(&mut self.guard, limit);
-        let was_seen_to_end = self.ended.is_some() || self.report(&Patience::of(GUARD_MARGIN)).is_ok();
+        let was_seen_to_end =
+            self.ended.is_some() || self.report(&Patience::of(GUARD_MARGIN)).is_ok();
         if let (Some(group), false) = (self.group, was_seen_to_end) {
             // The guard itself was killed: nobody else ends its charge now.
             let _ = killpg(group, Signal::SIGKILL);
@@ -165,12 +166,7 @@ fn free_port() -> io::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-fn fill_in(
-    command: &str,
-    port: u16,
-    workers: u32,
-    root: &Path,
-) -> Result<Vec<OsString>, String> {
+fn fill_in(command: &str, port: u16, workers: u32, root: &Path) -> Result<Vec<OsString>, String> {
     let root = root.to_str().ok_or("the root's path is not UTF-8")?;
     // Split first: what is filled in stays one word.
     let words = shlex::split(command).ok_or("--server-cmd: a quote is left open")?;

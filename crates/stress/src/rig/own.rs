@@ -176,7 +176,9 @@ fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
         ("--congestion", &settings.congestion),
         ("--log-level", "warn"),
     ];
-    let pairs = fixed.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
+    let pairs = fixed
+        .into_iter()
+        .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
     let mut arguments: Vec<String> = pairs.collect();
     arguments.push("--exit-with-stdin".into());
     if let Some(bytes) = settings.server_buffer {

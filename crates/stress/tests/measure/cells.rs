@@ -1,0 +1,129 @@
+//! Small cells of every kind, measured for real.
+
+use stress::matrix::{ClientPool, Operation};
+use stress::measurement::{Measurement, Status};
+use stress::record::Outcome;
+
+use super::support::{Ended, run};
+
+const MIB: u64 = 1 << 20;
+
+fn check_fine(measurement: &Measurement, requests: usize) {
+    let cell = &measurement.cell;
+    let context = format!("{measurement:#?}");
+    assert_eq!(measurement.status, Status::Ok, "{context}");
+    assert_eq!(measurement.notes, Vec::<String>::new());
+    assert_eq!(measurement.records.len(), cell.clients as usize * requests);
+    let released_ns = measurement.records[0].released_ns;
+    for record in &measurement.records {
+        assert_eq!(record.outcome, Outcome::Ok, "{context}");
+        assert_eq!(record.released_ns, released_ns);
+        assert_eq!(record.verified_bytes, record.bytes);
+        match cell.operation {
+            Operation::Download | Operation::Upload => assert_eq!(record.bytes, cell.volume),
+            // Sixteen names of nine bytes, each with its quotes and a comma, but no comma after the last.
+            Operation::List => {
+                let around = r#"{"status":"OK","data":[]}"#;
+                assert_eq!(record.bytes, 16 * 12 - 1 + around.len() as u64);
+            }
+        }
+    }
+    let ready = measurement.ready.as_ref().unwrap();
+    assert_eq!(ready.pool, cell.server_pool.as_str());
+    let done = measurement.done.as_ref().unwrap();
+    assert!(done.balanced && done.crashes == 0 && done.reason == "drained");
+    let planned = measurement.records.len() as u64;
+    assert_eq!(
+        done.sum.connections.accepted, planned,
+        "one connection each"
+    );
+    assert_eq!(done.sum.requests.ok.total(), planned);
+    assert!(measurement.client_cpu_us.is_some_and(|us| us > 0));
+    let has_peak = measurement
+        .client_peak_rss_bytes
+        .is_some_and(|peak| peak > MIB);
+    assert_eq!(has_peak, cell.client_pool == ClientPool::Process);
+}
+
+fn check_run(ended: &Ended, cells: usize, requests: [usize; 3]) {
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
+    let measurements = ended.measurements();
+    assert_eq!(measurements.len(), cells);
+    for measurement in &measurements {
+        let requests = match measurement.cell.operation {
+            Operation::Download => requests[0],
+            Operation::Upload => requests[1],
+            Operation::List => requests[2],
+        };
+        check_fine(measurement, requests);
+    }
+    ended.assert_clean();
+}
+
+#[test]
+fn every_operation_is_measured_with_every_kind_of_pool() {
+    let axes = ["--size", "1M", "--clients", "2", "--servers", "2"];
+    let pools = [
+        "--client-pool",
+        "thread,process",
+        "--server-pool",
+        "process,thread",
+    ];
+    check_run(&run(&[&axes[..], &pools[..]].concat()), 12, [1, 1, 20]);
+}
+
+#[test]
+fn several_operations_of_each_client_are_read_back_on_demand() {
+    let axes = ["--size", "1M", "--clients", "3", "--servers", "1"];
+    let more = ["--requests", "4", "--verify", "full"];
+    check_run(&run(&[&axes[..], &more[..]].concat()), 3, [4, 4, 4]);
+}
+
+#[test]
+fn many_clients_wait_for_one_worker() {
+    let axes = ["--size", "1M", "--clients", "50", "--servers", "1"];
+    let pools = ["--client-pool", "thread,process"];
+    check_run(&run(&[&axes[..], &pools[..]].concat()), 6, [1, 1, 20]);
+}
+
+#[test]
+fn a_soft_limit_on_descriptors_does_not_keep_clients_from_connecting() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    // The harness inherits it; other tests of this binary need fewer descriptors than this leaves them.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 256, hard).unwrap();
+    let axes = [
+        "--size",
+        "64K",
+        "--clients",
+        "300",
+        "--servers",
+        "2",
+        "--op",
+        "download",
+    ];
+    let ended = run(&axes);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
+    assert_eq!(ended.measurement().records.len(), 300);
+}
+
+#[test]
+fn content_that_only_a_seed_tells_apart_is_told_apart() {
+    let axes = [
+        "--size",
+        "100K",
+        "--clients",
+        "1",
+        "--servers",
+        "1",
+        "--op",
+        "download",
+    ];
+    let crc32 = |seed: &str| {
+        let ended = run(&[&axes[..], &["--seed", seed]].concat());
+        assert_eq!(ended.measurement().status, Status::Ok);
+        stress::corpus::Corpus::new(seed.parse().unwrap())
+            .crc32(stress::corpus::Salt::DOWNLOAD, 100 << 10)
+    };
+    assert_ne!(crc32("1"), crc32("2"));
+}

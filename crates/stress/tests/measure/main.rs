@@ -1,0 +1,8 @@
+//! Cells measured by the real program, and single operations against servers that misbehave by script.
+
+mod cells;
+mod faults;
+mod foreign;
+mod script;
+mod support;
+mod violence;

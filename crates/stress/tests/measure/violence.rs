@@ -1,0 +1,211 @@
+//! What is killed in the middle: who notices, what the row says, and that nothing is left.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use nix::sys::signal::Signal;
+use stress::measurement::{Measurement, Status};
+use stress::record::Outcome;
+
+use super::support::{Harness, assert_gone, until, work_dirs};
+
+/// A transfer long enough to be met in its middle.
+const LARGE: [&str; 6] = ["--size", "512M", "--clients", "2", "--servers", "2"];
+
+fn start_large(more: &[&str]) -> Harness {
+    Harness::start(&[&LARGE[..], more].concat())
+}
+
+fn outcomes(measurement: &Measurement) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = measurement
+        .records
+        .iter()
+        .map(|record| record.outcome)
+        .collect();
+    outcomes.sort_unstable();
+    outcomes
+}
+
+#[test]
+fn the_harness_takes_its_server_and_its_clients_with_it() {
+    for pool in ["thread", "process"] {
+        let harness = start_large(&["--op", "upload", "--client-pool", pool]);
+        harness.busy_worker();
+        let processes = harness.descendants();
+        // A parent, two workers, and two clients if those are processes.
+        let least = if pool == "process" { 5 } else { 3 };
+        assert!(processes.len() >= least, "{processes:?}");
+        harness.signal(Signal::SIGKILL);
+        let ended = harness.wait();
+        assert_gone(&processes);
+
+        let folder = ended.into_folder();
+        assert_eq!(
+            work_dirs(folder.path()).len(),
+            1,
+            "a killed harness cleans nothing up"
+        );
+        let small = [
+            "--size",
+            "64K",
+            "--clients",
+            "1",
+            "--servers",
+            "1",
+            "--op",
+            "list",
+        ];
+        let next = Harness::start_in(folder, &small).wait();
+        assert_eq!(next.status.code(), Some(0), "{}", next.errors);
+        next.assert_clean();
+    }
+}
+
+#[test]
+fn the_harness_takes_a_foreign_server_with_it() {
+    // Two processes, neither of which knows of the harness or listens to a polite request.
+    let command = "sh -c 'trap \"\" TERM; sleep 1000 & sleep 1000' {port} {root}";
+    let harness = start_large(&["--op", "download", "--server-cmd", command]);
+    let processes = until("the server runs", || {
+        let processes = harness.descendants();
+        (processes.len() == 4).then_some(processes)
+    });
+    harness.signal(Signal::SIGKILL);
+    harness.wait();
+    assert_gone(&processes);
+}
+
+#[test]
+fn an_interrupt_ends_the_run_with_all_that_belongs_to_it() {
+    for pool in ["thread", "process"] {
+        let harness = start_large(&["--op", "upload", "--client-pool", pool]);
+        harness.busy_worker();
+        let processes = harness.descendants();
+        harness.signal(Signal::SIGINT);
+        let ended = harness.wait();
+        assert_eq!(ended.status.code(), Some(130), "{}", ended.errors);
+        assert_eq!(
+            ended.measurements().len(),
+            0,
+            "what was cut short is no sample"
+        );
+        ended.assert_clean();
+        assert_gone(&processes);
+    }
+}
+
+#[test]
+fn a_killed_worker_costs_its_client_and_the_server_goes_on() {
+    for operation in ["upload", "download"] {
+        let harness = start_large(&["--op", operation]);
+        harness.busy_worker().kill();
+        let ended = harness.wait();
+        assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
+        let measurement = ended.measurement();
+        assert_eq!(measurement.status, Status::Failed, "{measurement:#?}");
+        assert_eq!(measurement.notes, Vec::<String>::new());
+        let outcomes = outcomes(&measurement);
+        assert_eq!(outcomes[0], Outcome::Ok, "the other client");
+        assert!(
+            matches!(outcomes[1], Outcome::Reset | Outcome::Eof),
+            "{outcomes:?}"
+        );
+        let done = measurement.done.as_ref().unwrap();
+        assert!(done.balanced);
+        assert_eq!((done.crashes, done.workers.len()), (1, 2));
+        let generations: u32 = done.workers.iter().map(|worker| worker.generations).sum();
+        assert_eq!(generations, 3, "the dead worker was replaced");
+        let lost = measurement
+            .records
+            .iter()
+            .find(|record| record.outcome != Outcome::Ok)
+            .unwrap();
+        if operation == "upload" {
+            let detail = lost.detail.as_deref().unwrap();
+            assert!(detail.ends_with("it is not stored"), "{detail}");
+        }
+        ended.assert_clean();
+    }
+}
+
+#[test]
+fn a_killed_server_is_a_lost_one_and_leaves_its_columns_empty() {
+    let harness = start_large(&["--op", "upload"]);
+    harness.busy_worker();
+    harness.child("__server").kill();
+    let ended = harness.wait();
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
+    let measurement = ended.measurement();
+    assert_eq!(measurement.status, Status::ServerLost, "{measurement:#?}");
+    assert_eq!(measurement.done, None);
+    assert!(
+        measurement
+            .notes
+            .iter()
+            .any(|note| note.contains("left no ledger"))
+    );
+    assert!(
+        measurement
+            .records
+            .iter()
+            .all(|record| record.verified_bytes == 0)
+    );
+    ended.assert_clean();
+}
+
+#[test]
+fn a_killed_client_process_is_a_crashed_client() {
+    let harness = start_large(&["--op", "upload", "--client-pool", "process"]);
+    harness.busy_worker();
+    harness.child("__client").kill();
+    let ended = harness.wait();
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
+    let measurement = ended.measurement();
+    assert_eq!(measurement.status, Status::Failed, "{measurement:#?}");
+    assert_eq!(
+        outcomes(&measurement),
+        [Outcome::Ok, Outcome::ClientCrashed]
+    );
+    let crashed = measurement
+        .records
+        .iter()
+        .find(|record| record.outcome != Outcome::Ok)
+        .unwrap();
+    let detail = crashed.detail.as_deref().unwrap();
+    assert!(detail.contains("signal: 9"), "{detail}");
+    assert!(detail.ends_with("it is not stored"), "{detail}");
+    ended.assert_clean();
+}
+
+#[test]
+fn a_server_that_never_answers_is_a_row_of_timeouts() {
+    let command = "sh -c 'exec sleep 1000' port-{port} {root}";
+    let axes = [
+        "--size",
+        "1M",
+        "--clients",
+        "2",
+        "--servers",
+        "2",
+        "--op",
+        "list",
+    ];
+    let more = ["--timeout", "500ms", "--server-cmd", command];
+    let harness = Harness::start(&[&axes[..], &more].concat());
+    let guard = harness.child("__guard");
+    let port = guard
+        .arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("port-"));
+    // In the server's place: the kernel accepts connections for it, and nobody else does anything.
+    let address = (Ipv4Addr::LOCALHOST, port.unwrap().parse().unwrap());
+    let _listener = TcpListener::bind(address).unwrap();
+    let ended = harness.wait();
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
+    let measurement = ended.measurement();
+    assert_eq!(measurement.status, Status::Timeout, "{measurement:#?}");
+    // Each client gives up after its first operation: 19 more would take 19 times as long.
+    let outcomes = outcomes(&measurement);
+    assert_eq!(outcomes[..2], [Outcome::Timeout; 2]);
+    assert_eq!(outcomes[2..], [Outcome::NotSent; 38]);
+    ended.assert_clean();
+}
