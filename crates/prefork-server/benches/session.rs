@@ -104,14 +104,14 @@ fn sessions(criterion: &mut Criterion) {
         .sample_size(20)
         .measurement_time(std::time::Duration::from_secs(2));
     group.bench_function("not_found", |bencher| {
-        bencher.iter(|| converse(&mut session, b"GET missing\r\n"))
+        bencher.iter(|| converse(&mut session, b"GET missing\r\n"));
     });
     for number in 0..1600 {
         let name = root.path().join(format!("l{number:04}.bin"));
         std::fs::hard_link(root.path().join("f.bin"), name).expect("a link");
     }
     group.bench_function("list_1600", |bencher| {
-        bencher.iter(|| converse(&mut session, b"LIST\r\n"))
+        bencher.iter(|| converse(&mut session, b"LIST\r\n"));
     });
     group.finish();
 }
