@@ -270,7 +270,7 @@ fn an_upload_that_ends_early_says_how_it_ended() {
         peer.stall();
     });
     check_upload("closed at the end", Outcome::Eof, normal, |mut peer| {
-        peer.hear_line()
+        peer.hear_line();
     });
     check_upload("reset at the end", Outcome::Reset, normal, |mut peer| {
         peer.hear_line();
