@@ -49,7 +49,12 @@ fn encode(content: &[u8]) -> String {
 
 fn check(case: &str, attempt: &Attempt, outcome: Outcome) {
     let record = &attempt.record;
-    assert_eq!(record.outcome, outcome, "{case}: {record:?}");
+    // The kernel tells a reset once: where the send that met it was told, the read after it sees an end.
+    let is_told_as_end = outcome == Outcome::Reset && record.outcome == Outcome::Eof;
+    assert!(
+        record.outcome == outcome || is_told_as_end,
+        "{case}: {record:?}"
+    );
     assert!(record.ended_ns.is_some(), "{case}");
     if outcome == Outcome::Ok {
         assert_eq!(record.verified_bytes, record.bytes, "{case}");
