@@ -11,7 +11,7 @@ use crate::config::{Config, PoolKind};
 use crate::exit::Exit;
 use crate::logger::{self, LogFormat};
 use crate::store::Durability;
-use crate::{size, supervisor};
+use crate::{config_file, size, supervisor};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,19 +19,30 @@ Examples:
   prefork-server --root /srv/files --workers 50    another folder, a larger pool
   prefork-server --pool thread                     threads instead of processes
   prefork-server --bind 0.0.0.0:46666              for other machines too (no authentication: mind who can reach it)
+  prefork-server --config server.toml              settings from a file; flags override it
+  prefork-server --config server.toml --check-config     is the file right? (starts nothing)
 
-Signals:
+Signals, to the parent:
   TERM, INT   first: stop gracefully, losing no client that is queued; second: stop at once
   QUIT        stop at once
+  HUP         read the configuration file again and replace the workers one by one
+  USR2        start this program's file anew on the same socket; leave when the new server is ready
+  TTIN, TTOU  one worker more, one less
 
-Standard output carries two JSON lines: READY (address, process ids, settings in force) and DONE (the ledger).
+Standard output carries JSON lines: READY (address, process ids, settings in force) and DONE (the ledger).
 
 Exit codes:
   0 stopped, nothing cut short   1 error   2 usage   3 stopped, but connections were cut   4 gave up on its workers";
 
 /// A multiprocess prefork file server: a parent binds and forks, a fixed pool of workers accepts and serves.
 #[derive(Debug, Parser)]
-#[command(name = "prefork-server", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(
+    name = "prefork-server",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 110,
+    args_override_self = true
+)]
 pub struct Args {
     /// The address to listen on, HOST:PORT; port 0 takes any free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:46666")]
@@ -48,6 +59,14 @@ pub struct Args {
     /// How many workers.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub workers: u32,
+
+    /// Settings from a TOML file: its keys are these flags without their dashes. What is typed overrides it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Say whether the settings make sense, and start nothing.
+    #[arg(long)]
+    pub check_config: bool,
 
     /// What "uploaded" promises: none (survives the death of any process), data (the content is on disk), full
     /// (content and name survive a power loss).
@@ -101,6 +120,28 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
     pub drain_timeout: Duration,
 
+    /// How long a worker that was replaced may take to finish what it has in hand before that is cut.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
+    pub retire_timeout: Duration,
+
+    /// How long a worker may take to become ready before it is killed and started again.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
+    pub boot_timeout: Duration,
+
+    /// A worker that gives no sign of life for so long is aborted and replaced; 0s for never. Waiting for a slow
+    /// client is no reason; a disk that hangs is.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
+    pub worker_timeout: Duration,
+
+    /// Replace a worker after about so many requests (up to a fifth less, so that not all are replaced at once);
+    /// the old one leaves when the new one is ready [default: never].
+    #[arg(long, value_name = "N", help_heading = "Life cycle")]
+    pub max_requests: Option<u64>,
+
+    /// Write the parent's process id to this file while the server runs.
+    #[arg(long, value_name = "FILE", help_heading = "Life cycle")]
+    pub pidfile: Option<PathBuf>,
+
     /// Stop at once when standard input ends, for a program that starts the server as its child.
     #[arg(long, help_heading = "Life cycle")]
     pub exit_with_stdin: bool,
@@ -125,31 +166,118 @@ pub fn main() -> ExitCode {
     main_with_args(std::env::args_os())
 }
 
-/// Runs the server as `args` say; the first is the program's name. Must be called before any thread starts:
+/// Runs the server as `argv` says; its first is the program's name. Must be called before any thread starts:
 /// the parent forks, and forks only from a single-threaded process.
 #[must_use]
-pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(args) {
+pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let source = Source::new(argv);
+    let args = match source.args() {
         Ok(args) => args,
-        Err(error) => {
-            // Help and version come this way too, with their own exit code.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return error.print(),
     };
     logger::start(args.log_level, args.log_format);
+    let is_check = args.check_config;
     let config = match Config::try_from(args) {
         Ok(config) => config,
-        Err(message) => {
-            eprintln!("error: {message}\n\nFor all options try 'prefork-server --help'.");
-            return Exit::Usage.into();
-        }
+        Err(message) => return Wrong::Settings(message).print(),
     };
-    match supervisor::run(&config) {
+    if is_check {
+        println!(
+            "the settings make sense: {} {} workers",
+            config.workers,
+            config.pool.as_str()
+        );
+        return Exit::Done.into();
+    }
+    match supervisor::run(config, source) {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("error: {error:#}");
             Exit::Error.into()
+        }
+    }
+}
+
+/// Where the settings come from: what was typed, and the file it names. Read again at each reload.
+#[derive(Debug, Clone)]
+pub struct Source {
+    argv: Vec<OsString>,
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub enum Wrong {
+    /// What was typed; help and version come this way too.
+    Typed(clap::Error),
+    /// The file.
+    File(String),
+    /// Both are well-formed, and make no sense together.
+    Settings(String),
+}
+
+impl Source {
+    /// The settings that `argv` gives; its first is the program's name.
+    #[must_use]
+    pub fn new(argv: impl IntoIterator<Item = OsString>) -> Self {
+        Self {
+            argv: argv.into_iter().collect(),
+        }
+    }
+
+    /// What is typed and what the file says, now.
+    ///
+    /// # Errors
+    /// See [`Wrong`].
+    pub fn args(&self) -> Result<Args, Wrong> {
+        let typed = Args::try_parse_from(&self.argv).map_err(Wrong::Typed)?;
+        let Some(path) = &typed.config else {
+            return Ok(typed);
+        };
+        let wrong = |what: &dyn std::fmt::Display| {
+            Wrong::File(format!("--config {}: {what}", path.display()))
+        };
+        let from_file = config_file::arguments(path).map_err(|error| wrong(&error))?;
+        let (name, flags) = self.argv.split_at(self.argv.len().min(1));
+        let all = name.iter().chain(&from_file).chain(flags);
+        // What was typed is right by itself, so what is wrong now is in the file.
+        Args::try_parse_from(all).map_err(|error| wrong(&error.render()))
+    }
+
+    /// The settings, now.
+    ///
+    /// # Errors
+    /// In words for a person.
+    pub fn config(&self) -> Result<Config, String> {
+        let args = self.args().map_err(|wrong| wrong.to_string())?;
+        Config::try_from(args)
+    }
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Typed(error) => write!(f, "{}", error.render()),
+            Self::File(message) | Self::Settings(message) => f.write_str(message),
+        }
+    }
+}
+
+impl Wrong {
+    fn print(&self) -> ExitCode {
+        match self {
+            Self::Typed(error) => {
+                // Help and version have their own exit code.
+                let _ = error.print();
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            }
+            Self::File(message) => {
+                eprintln!("error: {}", message.trim_end());
+                Exit::Usage.into()
+            }
+            Self::Settings(message) => {
+                eprintln!("error: {message}\n\nFor all options try 'prefork-server --help'.");
+                Exit::Usage.into()
+            }
         }
     }
 }

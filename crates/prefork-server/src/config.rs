@@ -8,10 +8,14 @@ use std::time::Duration;
 use proto::Limits;
 
 use crate::cli::Args;
+use crate::logger::LogFormat;
 use crate::store::Durability;
 
 /// The most workers a pool may have: a guard against a typing mistake, not a promise.
 pub const WORKERS_MAX: u32 = 4096;
+
+/// Workers give a sign of life at least once in [`crate::pool::watchdog::LOOK_MAX`].
+const WORKER_TIMEOUT_MIN: Duration = Duration::from_secs(4);
 
 /// What the workers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -98,8 +102,49 @@ pub struct Config {
     pub clocks: Clocks,
     /// How long a graceful stop may take.
     pub drain_timeout: Duration,
+    /// How long a worker that was replaced may take to finish what it has in hand.
+    pub retire_timeout: Duration,
+    /// How long a worker may take to become ready.
+    pub boot_timeout: Duration,
+    /// How long a worker may go without a sign of life; zero for ever.
+    pub worker_timeout: Duration,
+    /// After so many requests a worker is replaced.
+    pub max_requests: Option<u64>,
+    /// Where the parent's process id is written.
+    pub pidfile: Option<PathBuf>,
     /// Stop when standard input ends.
     pub exit_with_stdin: bool,
+    /// Which log lines are written.
+    pub log_level: tracing::Level,
+    /// How they look.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// The flags whose values differ between `self` and `other` and that a running server cannot change.
+    #[must_use]
+    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("--bind", self.bind != other.bind),
+            ("--root", self.root != other.root),
+            ("--pool", self.pool != other.pool),
+            ("--congestion", self.congestion != other.congestion),
+            (
+                "--receive-buffer",
+                self.receive_buffer != other.receive_buffer,
+            ),
+            ("--pidfile", self.pidfile != other.pidfile),
+            (
+                "--exit-with-stdin",
+                self.exit_with_stdin != other.exit_with_stdin,
+            ),
+            ("--log-level", self.log_level != other.log_level),
+            ("--log-format", self.log_format != other.log_format),
+        ]
+        .into_iter()
+        .filter_map(|(flag, differs)| differs.then_some(flag))
+        .collect()
+    }
 }
 
 impl TryFrom<Args> for Config {
@@ -116,6 +161,17 @@ impl TryFrom<Args> for Config {
         }
         if args.rate_window.is_zero() {
             return Err("--rate-window 0s: a rate needs a time to be measured over; --min-rate 0 turns it off".into());
+        }
+        if !args.worker_timeout.is_zero() && args.worker_timeout < WORKER_TIMEOUT_MIN {
+            return Err(format!(
+                "--worker-timeout {}: workers give a sign of life once a second; use 4s or more, or 0s for never",
+                humantime::format_duration(args.worker_timeout)
+            ));
+        }
+        if args.max_requests == Some(0) {
+            return Err(
+                "--max-requests 0: a worker serves at least one; leave it away for no limit".into(),
+            );
         }
         let create_root = args.root.is_none();
         Ok(Self {
@@ -144,7 +200,14 @@ impl TryFrom<Args> for Config {
                 accept_unterminated: args.accept_unterminated,
             },
             drain_timeout: args.drain_timeout,
+            retire_timeout: args.retire_timeout,
+            boot_timeout: args.boot_timeout,
+            worker_timeout: args.worker_timeout,
+            max_requests: args.max_requests,
+            pidfile: args.pidfile,
             exit_with_stdin: args.exit_with_stdin,
+            log_level: args.log_level,
+            log_format: args.log_format,
         })
     }
 }

@@ -1,13 +1,13 @@
 //! The ledger: what all workers did, dead ones included, added up so that every connection is accounted for.
 //!
-//! The workers count in the [`crate::scoreboard`]. What a worker had in hand when it died it can no longer
-//! count; the parent books that here when it reaps.
+//! The workers count in the [`crate::scoreboard`]. When the parent reaps, it books what the dead process had
+//! counted, and what it had in hand and could no longer count, in its worker's account.
 
 use std::time::Duration;
 
 use proto::announce::{Connections, Counts, Requests, WorkerLedger};
 
-use crate::scoreboard::{Field, Scoreboard, Slot};
+use crate::scoreboard::{Assignment, Field, Scoreboard, Slot};
 
 /// Why a worker is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Departure {
     Crash,
 }
 
-/// The accounts of all slots.
+/// The accounts of all workers.
 #[derive(Debug)]
 pub struct Ledger {
     scoreboard: Scoreboard,
@@ -38,28 +38,20 @@ struct Account {
     pid: u32,
     generations: u32,
     crashes: u32,
-    by_crash: Booked,
-    by_stop: Booked,
+    /// What the worker's dead processes did.
+    booked: Counts,
     cpu_user: Duration,
     cpu_system: Duration,
     peak_rss_bytes: Option<u64>,
 }
 
-/// What a dead worker had in hand.
-#[derive(Debug, Clone, Copy, Default)]
-struct Booked {
-    connections: u64,
-    requests: u64,
-}
-
 impl Ledger {
-    /// A ledger over all slots. `per_worker_usage` is false when the workers share one process.
+    /// A ledger without accounts. `per_worker_usage` is false when the workers share one process.
     #[must_use]
-    pub fn new(scoreboard: Scoreboard, per_worker_usage: bool) -> Self {
-        let accounts = scoreboard.slots().map(|_| Account::default()).collect();
+    pub const fn new(scoreboard: Scoreboard, per_worker_usage: bool) -> Self {
         Self {
             scoreboard,
-            accounts,
+            accounts: Vec::new(),
             per_worker_usage,
             cpu_user: Duration::ZERO,
             cpu_system: Duration::ZERO,
@@ -68,18 +60,27 @@ impl Ledger {
         }
     }
 
-    /// A new process has taken over `slots`.
-    pub fn spawned(&mut self, slots: std::ops::Range<u32>, pid: u32) {
-        for account in self.accounts_of(slots) {
+    /// A process is about to take over: clears its slots, and opens accounts for workers that are new.
+    pub fn open(&mut self, assignment: &Assignment) {
+        let accounts = self.accounts.len().max(assignment.workers.end as usize);
+        self.accounts.resize_with(accounts, Account::default);
+        for (_, slot) in assignment.slots(&self.scoreboard) {
+            slot.clear();
+        }
+    }
+
+    /// A new process has taken over.
+    pub fn spawned(&mut self, assignment: &Assignment, pid: u32) {
+        for account in self.accounts_of(assignment) {
             account.pid = pid;
             account.generations += 1;
         }
     }
 
-    /// The process that had `slots` is dead; books what it had in hand.
+    /// A process is dead: books what it did, and as cut what it had in hand.
     pub fn reaped(
         &mut self,
-        slots: std::ops::Range<u32>,
+        assignment: &Assignment,
         departure: Departure,
         cpu_user: Duration,
         cpu_system: Duration,
@@ -87,60 +88,64 @@ impl Ledger {
         self.cpu_user += cpu_user;
         self.cpu_system += cpu_system;
         self.crashes += u32::from(departure == Departure::Crash);
-        for index in slots.clone() {
-            let left = self.in_flight(index);
-            let peak = published_peak(self.scoreboard.slot(index));
-            let account = &mut self.accounts[index as usize];
+        for (worker, slot) in assignment.slots(&self.scoreboard) {
+            let account = &mut self.accounts[worker as usize];
             account.crashes += u32::from(departure == Departure::Crash);
-            let booked = match departure {
-                Departure::Crash => &mut account.by_crash,
-                Departure::Asked | Departure::Overdue => &mut account.by_stop,
-            };
-            booked.connections += left.connections;
-            booked.requests += left.requests;
             account.cpu_user += cpu_user;
             account.cpu_system += cpu_system;
-            if peak.is_some() {
-                self.observe_peak(index..index + 1, peak);
-            }
+            add(&mut account.booked, &settled(slot.counts(), departure));
+            let peak = published_peak(slot);
+            account.peak_rss_bytes = account.peak_rss_bytes.max(peak);
+            self.peak_rss_bytes = self.peak_rss_bytes.max(peak);
+            // It must not be counted again with the living.
+            slot.clear();
         }
     }
 
-    /// The process that has `slots` was seen with this VmHWM.
-    pub fn observe_peak(&mut self, slots: std::ops::Range<u32>, peak_rss_bytes: Option<u64>) {
+    /// A process was seen with this VmHWM.
+    pub fn observe_peak(&mut self, assignment: &Assignment, peak_rss_bytes: Option<u64>) {
         self.peak_rss_bytes = self.peak_rss_bytes.max(peak_rss_bytes);
-        for account in self.accounts_of(slots) {
+        for account in self.accounts_of(assignment) {
             account.peak_rss_bytes = account.peak_rss_bytes.max(peak_rss_bytes);
         }
     }
 
-    /// How many requests the slots have answered, over all their generations: a process that adds to it was
-    /// of use.
+    /// How many requests a process has answered: one that has answered any was of use.
     #[must_use]
-    pub fn answered(&self, slots: std::ops::Range<u32>) -> u64 {
-        slots
-            .map(|index| self.scoreboard.slot(index).counts().requests)
+    pub fn answered(&self, assignment: &Assignment) -> u64 {
+        assignment
+            .slots(&self.scoreboard)
+            .map(|(_, slot)| slot.counts().requests)
             .map(|requests| requests.ok.total().wrapping_add(requests.errors.total()))
             .fold(0, u64::wrapping_add)
     }
 
-    /// One entry per slot.
+    /// One entry per worker: what its dead processes did, and what those in `living` have done so far.
     #[must_use]
-    pub fn workers(&self) -> Vec<WorkerLedger> {
+    pub fn workers<'a>(
+        &self,
+        living: impl IntoIterator<Item = &'a Assignment>,
+    ) -> Vec<WorkerLedger> {
         let own = self.per_worker_usage;
-        (0u32..)
+        let mut workers: Vec<_> = (0u32..)
             .zip(&self.accounts)
             .map(|(slot, account)| WorkerLedger {
                 slot,
                 pid: account.pid,
                 generations: account.generations,
                 crashes: account.crashes,
-                counts: self.counts(slot),
+                counts: account.booked.clone(),
                 cpu_user_us: own.then(|| micros(account.cpu_user)),
                 cpu_system_us: own.then(|| micros(account.cpu_system)),
                 peak_rss_bytes: account.peak_rss_bytes.filter(|_| own),
             })
-            .collect()
+            .collect();
+        for assignment in living {
+            for (worker, slot) in assignment.slots(&self.scoreboard) {
+                add(&mut workers[worker as usize].counts, &slot.counts());
+            }
+        }
+        workers
     }
 
     /// CPU time of every worker process that has been reaped, microseconds: user and system.
@@ -161,58 +166,36 @@ impl Ledger {
         self.crashes
     }
 
-    fn counts(&self, slot: u32) -> Counts {
-        let account = &self.accounts[slot as usize];
-        let mut counts = self.scoreboard.slot(slot).counts();
-        let c = &mut counts.connections;
-        c.aborted_by_crash = c
-            .aborted_by_crash
-            .saturating_add(account.by_crash.connections);
-        c.aborted_by_stop = c
-            .aborted_by_stop
-            .saturating_add(account.by_stop.connections);
-        c.in_flight = self.in_flight(slot).connections;
-        let r = &mut counts.requests;
-        r.aborted_by_crash = r.aborted_by_crash.saturating_add(account.by_crash.requests);
-        r.aborted_by_stop = r.aborted_by_stop.saturating_add(account.by_stop.requests);
-        r.in_flight = self.in_flight(slot).requests;
-        counts
+    fn accounts_of(&mut self, assignment: &Assignment) -> &mut [Account] {
+        let std::ops::Range { start, end } = assignment.workers;
+        &mut self.accounts[start as usize..end as usize]
     }
+}
 
-    /// What a slot has begun, not ended, and what was not booked for an earlier worker of the slot.
-    fn in_flight(&self, slot: u32) -> Booked {
-        let counts = self.scoreboard.slot(slot).counts();
-        let account = &self.accounts[slot as usize];
-        let without =
-            |left: u64, crash: u64, stop: u64| left.saturating_sub(crash).saturating_sub(stop);
-        Booked {
-            connections: without(
-                counts.connections.in_flight,
-                account.by_crash.connections,
-                account.by_stop.connections,
-            ),
-            requests: without(
-                counts.requests.in_flight,
-                account.by_crash.requests,
-                account.by_stop.requests,
-            ),
-        }
-    }
-
-    fn accounts_of(&mut self, slots: std::ops::Range<u32>) -> &mut [Account] {
-        &mut self.accounts[slots.start as usize..slots.end as usize]
-    }
+/// The counts of a dead process: nothing is in flight any more.
+fn settled(mut counts: Counts, departure: Departure) -> Counts {
+    let (c, r) = (&mut counts.connections, &mut counts.requests);
+    let (connections, requests) = match departure {
+        Departure::Crash => (&mut c.aborted_by_crash, &mut r.aborted_by_crash),
+        Departure::Asked | Departure::Overdue => (&mut c.aborted_by_stop, &mut r.aborted_by_stop),
+    };
+    *connections = connections.saturating_add(std::mem::take(&mut c.in_flight));
+    *requests = requests.saturating_add(std::mem::take(&mut r.in_flight));
+    counts
 }
 
 /// The sum over all slots.
 #[must_use]
 pub fn sum(workers: &[WorkerLedger]) -> Counts {
-    workers
-        .iter()
-        .fold(Counts::default(), |sum, worker| add(sum, &worker.counts))
+    let mut sum = Counts::default();
+    for worker in workers {
+        add(&mut sum, &worker.counts);
+    }
+    sum
 }
 
-fn add(mut sum: Counts, one: &Counts) -> Counts {
+/// Adds up without overflow: what a worker counted is only as good as the worker.
+fn add(sum: &mut Counts, one: &Counts) {
     let Connections {
         accepted,
         closed,
@@ -224,14 +207,14 @@ fn add(mut sum: Counts, one: &Counts) -> Counts {
         in_flight,
     } = &mut sum.connections;
     let c = &one.connections;
-    *accepted += c.accepted;
-    *closed += c.closed;
-    *client_gone += c.client_gone;
-    *timed_out += c.timed_out;
-    *refused += c.refused;
-    *aborted_by_stop += c.aborted_by_stop;
-    *aborted_by_crash += c.aborted_by_crash;
-    *in_flight += c.in_flight;
+    plus(accepted, c.accepted);
+    plus(closed, c.closed);
+    plus(client_gone, c.client_gone);
+    plus(timed_out, c.timed_out);
+    plus(refused, c.refused);
+    plus(aborted_by_stop, c.aborted_by_stop);
+    plus(aborted_by_crash, c.aborted_by_crash);
+    plus(in_flight, c.in_flight);
 
     let mut other = one.requests.clone();
     let Requests {
@@ -245,20 +228,23 @@ fn add(mut sum: Counts, one: &Counts) -> Counts {
         aborted_by_crash,
         in_flight,
     } = &mut sum.requests;
-    *started += other.started;
+    plus(started, other.started);
     for verb in proto::Verb::ALL {
-        *ok.get_mut(verb) += *other.ok.get_mut(verb);
-        *ok_bytes.get_mut(verb) += *other.ok_bytes.get_mut(verb);
+        plus(ok.get_mut(verb), *other.ok.get_mut(verb));
+        plus(ok_bytes.get_mut(verb), *other.ok_bytes.get_mut(verb));
     }
     for code in proto::Code::ALL {
-        *errors.get_mut(code) += *other.errors.get_mut(code);
+        plus(errors.get_mut(code), *other.errors.get_mut(code));
     }
-    *client_gone += other.client_gone;
-    *timed_out += other.timed_out;
-    *aborted_by_stop += other.aborted_by_stop;
-    *aborted_by_crash += other.aborted_by_crash;
-    *in_flight += other.in_flight;
-    sum
+    plus(client_gone, other.client_gone);
+    plus(timed_out, other.timed_out);
+    plus(aborted_by_stop, other.aborted_by_stop);
+    plus(aborted_by_crash, other.aborted_by_crash);
+    plus(in_flight, other.in_flight);
+}
+
+fn plus(sum: &mut u64, one: u64) {
+    *sum = sum.wrapping_add(one);
 }
 
 fn published_peak(slot: Slot) -> Option<u64> {
@@ -272,11 +258,20 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scoreboard::ConnectionEnd;
+    use crate::scoreboard::{Bank, ConnectionEnd};
     use proto::Verb;
 
-    fn worker(scoreboard: &Scoreboard, accepted: u64, closed: u64) {
-        let slot = scoreboard.slot(0);
+    const BANKS: [Bank; 2] = [Bank::A, Bank::B];
+
+    fn assignment(bank: Bank) -> Assignment {
+        Assignment {
+            bank,
+            workers: 0..1,
+        }
+    }
+
+    fn work(scoreboard: &Scoreboard, bank: Bank, accepted: u64, closed: u64) {
+        let slot = scoreboard.slot(bank, 0);
         slot.add(Field::Accepted, accepted);
         slot.add(Field::Started, accepted);
         slot.add(Field::Ended(ConnectionEnd::Closed), closed);
@@ -289,14 +284,18 @@ mod tests {
         let mut ledger = Ledger::new(scoreboard, true);
         let second = Duration::from_secs(1);
         for generation in 1..=3 {
-            ledger.spawned(0..1, 100 + generation);
-            worker(&scoreboard, 5, 4);
-            ledger.reaped(0..1, Departure::Crash, second, second);
+            let assignment = assignment(BANKS[generation % 2]);
+            ledger.open(&assignment);
+            ledger.spawned(&assignment, 100 + generation as u32);
+            work(&scoreboard, assignment.bank, 5, 4);
+            ledger.reaped(&assignment, Departure::Crash, second, second);
         }
-        ledger.spawned(0..1, 200);
-        worker(&scoreboard, 2, 1);
+        let living = assignment(Bank::A);
+        ledger.open(&living);
+        ledger.spawned(&living, 200);
+        work(&scoreboard, Bank::A, 2, 1);
 
-        let one = &ledger.workers()[0];
+        let one = &ledger.workers([&living])[0];
         let c = &one.counts.connections;
         assert_eq!(
             (c.accepted, c.closed, c.aborted_by_crash, c.in_flight),
@@ -311,13 +310,43 @@ mod tests {
     }
 
     #[test]
+    fn a_predecessor_and_its_successor_count_apart_and_are_added_up() {
+        let scoreboard = Scoreboard::new(1).unwrap();
+        let mut ledger = Ledger::new(scoreboard, true);
+        let (old, new) = (assignment(Bank::A), assignment(Bank::B));
+        for (pid, assignment) in [(1, &old), (2, &new)] {
+            ledger.open(assignment);
+            ledger.spawned(assignment, pid);
+        }
+        work(&scoreboard, Bank::A, 3, 2);
+        work(&scoreboard, Bank::B, 5, 5);
+        let both = sum(&ledger.workers([&old, &new])).connections;
+        assert_eq!((both.accepted, both.in_flight), (8, 1));
+        scoreboard
+            .slot(Bank::A, 0)
+            .add(Field::Ended(ConnectionEnd::Closed), 1);
+        ledger.reaped(&old, Departure::Asked, Duration::ZERO, Duration::ZERO);
+        let one = &ledger.workers([&new])[0];
+        let c = &one.counts.connections;
+        assert_eq!((c.accepted, c.closed, c.in_flight), (8, 8, 0));
+        assert_eq!((one.pid, one.generations, one.crashes), (2, 2, 0));
+    }
+
+    #[test]
     fn what_an_overdue_worker_had_in_hand_counts_as_cut_by_the_stop() {
         let scoreboard = Scoreboard::new(1).unwrap();
         let mut ledger = Ledger::new(scoreboard, true);
-        ledger.spawned(0..1, 7);
-        worker(&scoreboard, 1, 0);
-        ledger.reaped(0..1, Departure::Overdue, Duration::ZERO, Duration::ZERO);
-        let sum = sum(&ledger.workers());
+        let assignment = assignment(Bank::A);
+        ledger.open(&assignment);
+        ledger.spawned(&assignment, 7);
+        work(&scoreboard, Bank::A, 1, 0);
+        ledger.reaped(
+            &assignment,
+            Departure::Overdue,
+            Duration::ZERO,
+            Duration::ZERO,
+        );
+        let sum = sum(&ledger.workers([]));
         assert_eq!(sum.connections.aborted_by_stop, 1);
         assert_eq!(sum.connections.in_flight, 0);
         assert_eq!(ledger.crashes(), 0);

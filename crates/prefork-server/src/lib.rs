@@ -6,13 +6,16 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod config_file;
 pub mod drive;
 pub mod exit;
+pub mod inherited;
 pub mod ledger;
 pub mod lifeline;
 pub mod listener;
 pub mod logger;
 pub mod memory;
+pub mod pidfile;
 pub mod pool;
 pub mod scoreboard;
 pub mod session;

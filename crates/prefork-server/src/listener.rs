@@ -23,37 +23,46 @@ const ACCEPT_TICK: Duration = Duration::from_millis(250);
 /// loopback (1,214 MB/s against 2,270 with reno, one run); cubic needs CAP_NET_ADMIN on some, reno never.
 const LOOPBACK_CONGESTION: &str = "reno";
 
-/// Binds and listens. `receive_buffer` is inherited by every accepted connection.
+/// Binds and listens.
 ///
 /// # Errors
-/// What socket(2), bind(2), listen(2) and setsockopt(2) say.
-pub fn bind(
-    address: SocketAddr,
+/// What socket(2), bind(2) and listen(2) say.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+}
+
+/// Sets up a listening socket, bound or inherited. `receive_buffer` and the congestion control are inherited
+/// by every accepted connection.
+///
+/// # Errors
+/// What listen(2) and setsockopt(2) say.
+pub fn configure(
+    listener: &TcpListener,
     congestion: &Congestion,
     receive_buffer: Option<u64>,
-) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
+) -> io::Result<()> {
     if let Some(bytes) = receive_buffer {
         setsockopt(
-            &listener,
+            listener,
             sockopt::RcvBuf,
             &usize::try_from(bytes).unwrap_or(usize::MAX),
         )?;
     }
     if let Congestion::Named(name) = congestion {
-        // Accepted sockets inherit it.
-        setsockopt(&listener, sockopt::TcpCongestion, &OsString::from(name)).map_err(|e| {
+        setsockopt(listener, sockopt::TcpCongestion, &OsString::from(name)).map_err(|e| {
             io::Error::new(
                 io::Error::from(e).kind(),
                 format!("cannot use congestion control '{name}': {}", e.desc()),
             )
         })?;
     }
+    // A service manager may have made it non-blocking; workers wait in accept.
+    listener.set_nonblocking(false)?;
     // std listens with a queue of 128; listening again only changes its length.
-    listen(&listener, Backlog::new(BACKLOG)?)?;
+    listen(listener, Backlog::new(BACKLOG)?)?;
     let tick = TimeVal::milliseconds(i64::try_from(ACCEPT_TICK.as_millis()).unwrap_or(250));
-    setsockopt(&listener, sockopt::ReceiveTimeout, &tick)?;
-    Ok(listener)
+    setsockopt(listener, sockopt::ReceiveTimeout, &tick)?;
+    Ok(())
 }
 
 /// Stops new connections from being queued; what is queued can still be accepted, without waiting.

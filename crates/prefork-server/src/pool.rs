@@ -1,11 +1,13 @@
 //! Pools: how workers come to be. What a worker does is the same under each.
 
 pub mod process;
+pub mod report;
 pub mod roster;
 pub mod thread;
+pub mod watchdog;
 
 use std::net::TcpListener;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid};
@@ -13,10 +15,13 @@ use nix::unistd::{ForkResult, Pid};
 use crate::config::{Clocks, Congestion, PoolKind};
 use crate::exit::{WORKER_DONE, WORKER_FAILED};
 use crate::lifeline::{Hold, Watch};
-use crate::scoreboard::Scoreboard;
+use crate::scoreboard::{Assignment, Scoreboard, Slot};
 use crate::session::Service;
 use crate::worker::{Left, Worker};
 use crate::{memory, sys};
+
+use report::Reporter;
+use roster::ProcessId;
 
 /// Signals that the parent takes from its signalfd, and that a worker must not die of: a terminal's Ctrl-C and
 /// a service manager's signals go to the whole group.
@@ -44,8 +49,8 @@ pub struct Inheritance {
     pub watch: Watch,
     /// The parent's end; a child closes its copy at once.
     pub hold: Option<Hold>,
-    /// The writing end of the pipe over which workers report READY.
-    pub ready_writer: OwnedFd,
+    /// The writing end of the pipe over which workers report to the parent.
+    pub reports: OwnedFd,
     /// The counters.
     pub scoreboard: Scoreboard,
     /// The store and the limits.
@@ -58,6 +63,8 @@ pub struct Inheritance {
     pub kind: PoolKind,
     /// How many.
     pub workers: u32,
+    /// After so many requests a worker asks for its successor.
+    pub max_requests: Option<u64>,
 }
 
 impl Inheritance {
@@ -70,79 +77,83 @@ impl Inheritance {
         }
     }
 
-    /// Which scoreboard slots process `index` has.
+    /// Which workers the process of a seat is.
     #[must_use]
-    pub const fn slots(&self, index: u32) -> std::ops::Range<u32> {
+    pub const fn workers_of(&self, seat: u32) -> std::ops::Range<u32> {
         match self.kind {
-            PoolKind::Process => index..index + 1,
+            PoolKind::Process => seat..seat + 1,
             PoolKind::Thread => 0..self.workers,
         }
     }
 
     /// One worker of this process.
     #[must_use]
-    pub fn worker(&self, index: u32) -> Worker<'_> {
+    pub fn worker<'a>(&'a self, slot: Slot, index: u32, reporter: &'a Reporter<'a>) -> Worker<'a> {
         Worker {
             index,
-            slot: self.scoreboard.slot(index),
+            slot,
             listener: &self.listener,
             watch: &self.watch,
             service: &self.service,
             clocks: self.clocks,
             congestion: &self.congestion,
+            reporter,
         }
     }
 }
 
-/// Forks the process `index` of the pool. Returns in the parent only.
+/// Forks a process of the pool. Returns in the parent only.
 ///
 /// # Errors
 /// What fork(2) says.
-pub fn spawn(inheritance: &mut Inheritance, index: u32, generation: u32) -> nix::Result<Pid> {
+pub fn spawn(
+    inheritance: &mut Inheritance,
+    id: ProcessId,
+    assignment: &Assignment,
+) -> nix::Result<Pid> {
     let parent = Pid::this();
     match sys::fork()? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
             // A panic must not unwind into the parent's code, of which this is still the stack.
             let run =
-                std::panic::AssertUnwindSafe(|| child_main(inheritance, parent, index, generation));
+                std::panic::AssertUnwindSafe(|| child_main(inheritance, parent, id, assignment));
             let code = std::panic::catch_unwind(run).unwrap_or(WORKER_FAILED);
             sys::exit_now(code)
         }
     }
 }
 
-fn child_main(inheritance: &mut Inheritance, parent: Pid, index: u32, generation: u32) -> i32 {
+fn child_main(
+    inheritance: &mut Inheritance,
+    parent: Pid,
+    id: ProcessId,
+    assignment: &Assignment,
+) -> i32 {
     inheritance.hold = None;
+    let seat = id.seat;
     if let Err(error) = settle_in(parent) {
-        tracing::error!(worker = index, error = error.desc(), "worker cannot start");
+        tracing::error!(worker = seat, error = error.desc(), "worker cannot start");
         return WORKER_FAILED;
     }
     // The parent has died before the kernel was asked to watch it.
     if inheritance.watch.has_ended() {
         return WORKER_DONE;
     }
-    if let Err(error) = report_ready(&inheritance.ready_writer, index, generation) {
-        tracing::error!(
-            worker = index,
-            error = error.desc(),
-            "worker cannot report that it is ready"
-        );
-        return WORKER_FAILED;
-    }
+    let reporter = Reporter::new(&inheritance.reports, id, inheritance.max_requests);
     let left = match inheritance.kind {
-        PoolKind::Process => process::run(inheritance, index),
-        PoolKind::Thread => thread::run(inheritance),
+        PoolKind::Process => process::run(inheritance, assignment, &reporter),
+        PoolKind::Thread => thread::run(inheritance, assignment, &reporter),
     };
     memory::publish_peak(
-        inheritance
-            .slots(index)
-            .map(|slot| inheritance.scoreboard.slot(slot)),
+        assignment
+            .slots(&inheritance.scoreboard)
+            .map(|(_, slot)| slot),
     );
     match left {
         Left::Asked => WORKER_DONE,
         Left::Failed(error) => {
-            tracing::error!(worker = index, error = error.desc(), "worker cannot accept");
+            tracing::error!(worker = seat, error = error.desc(), "worker cannot go on");
             WORKER_FAILED
         }
     }
@@ -162,15 +173,4 @@ fn settle_in(parent: Pid) -> nix::Result<()> {
         sys::exit_now(WORKER_DONE);
     }
     Ok(())
-}
-
-/// What a worker process writes when it is ready: process index and generation, little-endian.
-pub const READY_REPORT_LEN: usize = 8;
-
-fn report_ready(writer: &OwnedFd, index: u32, generation: u32) -> nix::Result<()> {
-    let mut report = [0; READY_REPORT_LEN];
-    report[..4].copy_from_slice(&index.to_le_bytes());
-    report[4..].copy_from_slice(&generation.to_le_bytes());
-    // Shorter than PIPE_BUF: written whole or not at all.
-    nix::unistd::write(writer.as_fd(), &report).map(drop)
 }

@@ -4,7 +4,9 @@
 //! parent only reads them, and trusts none: a number that makes no sense can only make a sum wrong. The one
 //! word that goes the other way, the [`Command`], has a cache line of its own and one writer, the parent.
 //!
-//! What a slot counted survives its worker's death, so the ledger adds up over all generations of a slot.
+//! Every worker has two slots, in two banks: while a predecessor finishes what it has in hand, its successor
+//! already counts in the other one. What a slot counted survives its process's death; the parent books it in
+//! [`crate::ledger`] and clears the slot for the next.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -22,13 +24,15 @@ const COMMAND_WORD: usize = 48;
 const VERBS: usize = Verb::ALL.len();
 const CODES: usize = Code::ALL.len();
 
-/// What the parent tells a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the parent tells a worker. What comes later in this list overrides what comes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Command {
     /// Serve.
     Run,
     /// Finish what is in hand and what is queued, then leave.
     Drain,
+    /// Accept nothing more, finish what is in hand, then leave: somebody else serves whoever is queued.
+    Retire,
     /// Leave now.
     Stop,
 }
@@ -52,6 +56,8 @@ pub enum Field {
     Unanswered(RequestEnd),
     /// The worker's VmHWM in bytes: the one field that is set rather than added to.
     PeakRss,
+    /// Goes up whenever the worker comes round its loop: one that stands still for long is hung.
+    SignsOfLife,
 }
 
 /// How a connection ended, as its worker saw it.
@@ -92,7 +98,8 @@ impl Field {
         const ERROR: usize = OK_BYTES + VERBS;
         const UNANSWERED: usize = ERROR + CODES;
         const PEAK_RSS: usize = UNANSWERED + 4;
-        const { assert!(PEAK_RSS < COMMAND_WORD) };
+        const SIGNS_OF_LIFE: usize = PEAK_RSS + 1;
+        const { assert!(SIGNS_OF_LIFE < COMMAND_WORD) };
         match self {
             Self::Accepted => 0,
             Self::Ended(end) => 1 + end as usize,
@@ -102,14 +109,25 @@ impl Field {
             Self::Error(code) => ERROR + code as usize,
             Self::Unanswered(end) => UNANSWERED + end as usize,
             Self::PeakRss => PEAK_RSS,
+            Self::SignsOfLife => SIGNS_OF_LIFE,
         }
     }
+}
+
+/// One half of the slots: a worker's process has its slot in one bank, its successor's is in the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bank {
+    /// The first.
+    A,
+    /// The second.
+    B,
 }
 
 /// All slots.
 #[derive(Debug, Clone, Copy)]
 pub struct Scoreboard {
     words: &'static [AtomicU64],
+    workers_max: u32,
 }
 
 /// One worker's slot.
@@ -119,33 +137,51 @@ pub struct Slot {
 }
 
 impl Scoreboard {
-    /// A zeroed scoreboard with `slots` slots, shared with every process forked from now on.
+    /// A zeroed scoreboard for up to `workers_max` workers, shared with every process forked from now on. Only
+    /// the pages of slots that are used cost memory.
     ///
     /// # Errors
     /// What mmap(2) says.
-    pub fn new(slots: u32) -> nix::Result<Self> {
+    pub fn new(workers_max: u32) -> nix::Result<Self> {
         Ok(Self {
-            words: sys::shared_words(slots as usize * SLOT_WORDS)?,
+            words: sys::shared_words(2 * workers_max as usize * SLOT_WORDS)?,
+            workers_max,
         })
     }
 
     /// One slot.
     ///
     /// # Panics
-    /// If there is no such slot: slots are numbered by the parent, never by a worker.
+    /// If there is no such slot: workers are numbered by the parent, never by a worker.
     #[must_use]
-    pub fn slot(&self, index: u32) -> Slot {
+    pub fn slot(&self, bank: Bank, worker: u32) -> Slot {
+        assert!(worker < self.workers_max, "there is no worker {worker}");
+        let index = match bank {
+            Bank::A => worker,
+            Bank::B => self.workers_max + worker,
+        };
         let start = index as usize * SLOT_WORDS;
         Slot {
             words: &self.words[start..start + SLOT_WORDS],
         }
     }
+}
 
-    /// All slots, in order.
-    pub fn slots(&self) -> impl Iterator<Item = Slot> {
-        self.words
-            .chunks_exact(SLOT_WORDS)
-            .map(|words| Slot { words })
+/// The slots of one process: those of its workers, in one bank.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// In which bank.
+    pub bank: Bank,
+    /// Which workers the process is: one, or for the thread pool all.
+    pub workers: std::ops::Range<u32>,
+}
+
+impl Assignment {
+    /// The workers with their slots.
+    pub fn slots(&self, scoreboard: &Scoreboard) -> impl Iterator<Item = (u32, Slot)> {
+        self.workers
+            .clone()
+            .map(|worker| (worker, scoreboard.slot(self.bank, worker)))
     }
 }
 
@@ -167,6 +203,13 @@ impl Slot {
         self.words[field.word()].store(value, Relaxed);
     }
 
+    /// Makes the slot ready for a new process. Only the parent calls this, when no process has it.
+    pub fn clear(&self) {
+        for word in self.words {
+            word.store(0, Relaxed);
+        }
+    }
+
     /// Reads a counter.
     #[must_use]
     pub fn get(&self, field: Field) -> u64 {
@@ -179,6 +222,7 @@ impl Slot {
         match self.words[COMMAND_WORD].load(Relaxed) {
             0 => Command::Run,
             1 => Command::Drain,
+            2 => Command::Retire,
             _ => Command::Stop,
         }
     }
@@ -188,7 +232,8 @@ impl Slot {
         let word = match command {
             Command::Run => 0,
             Command::Drain => 1,
-            Command::Stop => 2,
+            Command::Retire => 2,
+            Command::Stop => 3,
         };
         self.words[COMMAND_WORD].store(word, Relaxed);
     }

@@ -13,6 +13,8 @@ mod upload;
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,7 +73,7 @@ pub struct Store {
 struct Root {
     /// Holds the lock, which every worker inherits. Nobody unlocks it: that would free it for all. It ends when
     /// the last process with this descriptor is gone.
-    directory: File,
+    directory: Arc<File>,
     options: StoreOptions,
     temporaries: Temporaries,
     /// Whether uploads reserve blocks ahead.
@@ -103,15 +105,62 @@ impl Store {
         }
         let directory = lock::open_directory(path)?;
         lock::take(&directory, path)?;
-        let temporaries = Temporaries::probe(&directory).map_err(|errno| failed(errno.into()))?;
+        Self::with_directory(directory, path, options).map_err(failed)
+    }
+
+    /// Takes over the locked directory of another server, which `path` must lead to.
+    ///
+    /// # Errors
+    /// [`OpenError`], with what to do about it.
+    pub fn adopt(
+        directory: OwnedFd,
+        path: &Path,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let failed = |source: io::Error| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let directory = File::from(directory);
+        let identity = |file: &File| file.metadata().map(|it| (it.dev(), it.ino()));
+        let asked_for = lock::open_directory(path)?;
+        if identity(&directory).map_err(failed)? != identity(&asked_for).map_err(failed)? {
+            return Err(OpenError::Another(path.to_owned()));
+        }
+        Self::with_directory(directory, path, options).map_err(failed)
+    }
+
+    fn with_directory(directory: File, path: &Path, options: StoreOptions) -> io::Result<Self> {
+        let temporaries = Temporaries::probe(&directory)?;
         let root = Arc::new(Root {
             reserves: file_system::gains_by_reserving(&directory),
-            directory,
+            directory: Arc::new(directory),
             options,
             temporaries,
         });
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Ok(Self { root, path })
+    }
+
+    /// The same directory under other options.
+    #[must_use]
+    pub fn with_options(&self, options: StoreOptions) -> Self {
+        let root = Root {
+            directory: Arc::clone(&self.root.directory),
+            options,
+            temporaries: self.root.temporaries,
+            reserves: self.root.reserves,
+        };
+        Self {
+            root: Arc::new(root),
+            path: self.path.clone(),
+        }
+    }
+
+    /// The directory, to be handed to another server together with its lock.
+    #[must_use]
+    pub fn directory(&self) -> BorrowedFd<'_> {
+        self.root.directory.as_fd()
     }
 
     /// Removes every temporary file an earlier server left, and returns how many there were. Only for a start:
@@ -121,6 +170,18 @@ impl Store {
     /// What the directory's reading or an unlink says.
     pub fn sweep(&self) -> io::Result<usize> {
         temporary::sweep(&self.root.directory, |_| true)
+    }
+
+    /// Removes the temporary files of every process that is dead. For a start beside a server that still lives.
+    ///
+    /// # Errors
+    /// What the directory's reading or an unlink says.
+    pub fn sweep_dead(&self) -> io::Result<usize> {
+        let is_dead = |pid: u32| {
+            let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+            nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH)
+        };
+        temporary::sweep(&self.root.directory, is_dead)
     }
 
     /// Removes the temporary files of one dead process.

@@ -5,57 +5,75 @@
 
 mod announce;
 mod events;
+mod members;
+mod reload;
+mod start;
+mod upgrade;
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::config::{Config, PoolKind};
+use crate::cli::Source;
+use crate::config::Config;
 use crate::exit::Exit;
+use crate::inherited::Origin;
 use crate::ledger::{Departure, Ledger};
-use crate::lifeline::lifeline;
-use crate::pool::roster::{Action, Event, Policy, Roster};
-use crate::pool::{self, Inheritance, NUDGE};
-use crate::scoreboard::{Command, Scoreboard};
-use crate::session::Service;
-use crate::store::{Store, StoreOptions};
+use crate::pidfile::Pidfile;
+use crate::pool::report::{Kind, Report};
+use crate::pool::roster::{Action, Event, Policy, ProcessId, Roster};
+use crate::pool::watchdog::Watchdog;
+use crate::pool::{self, Inheritance};
+use crate::scoreboard::{Assignment, Command, Field};
 use crate::{listener, memory, sys};
 
 use events::{Events, News};
+use members::Members;
+use upgrade::Successor;
 
 /// How often workers that have been told to leave are nudged again: a nudge that falls between a worker's look
 /// at its word and its next wait is lost.
 const NUDGE_AGAIN: Duration = Duration::from_millis(50);
 
-/// Runs a server from its start to its end.
+/// For how long they are. After that a worker looks when it comes round its loop, once a second.
+const NUDGE_FOR: Duration = Duration::from_secs(5);
+
+/// Runs a server from its start to its end. `source` says where the settings can be read again.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
-pub fn run(config: &Config) -> Result<Exit> {
-    Supervisor::start(config)?.supervise()
+pub fn run(config: Config, source: Source) -> Result<Exit> {
+    Supervisor::start(config, source)?.supervise()
 }
 
-struct Supervisor<'c> {
-    config: &'c Config,
+struct Supervisor {
+    config: Config,
+    source: Source,
+    /// The file to start in an upgrade.
+    program: PathBuf,
     inheritance: Inheritance,
+    origin: Origin,
     events: Events,
     roster: Roster,
+    watchdog: Watchdog,
     ledger: Ledger,
+    members: Members,
     started: Instant,
-    /// The process in each seat, and how many there have been.
-    pids: Vec<Option<Pid>>,
-    generations: Vec<u32>,
-    /// How many requests each seat had answered when its process was forked.
-    answered_before: Vec<u64>,
-    /// Killed by the parent because they did not leave in time.
-    overdue: Vec<bool>,
+    /// The settings before a reload that is under way.
+    replaced_config: Option<Config>,
+    /// The server that this one takes over from, and where to tell it that it may leave.
+    predecessor: Option<(Pid, Option<OwnedFd>)>,
+    /// The server that takes over from this one.
+    successor: Option<Successor>,
+    pidfile: Option<Pidfile>,
     stop: Option<(Instant, &'static str)>,
+    nudge_until: Instant,
 }
 
 /// What the loop does after an action.
@@ -64,75 +82,7 @@ enum Flow {
     Leave(Exit),
 }
 
-impl<'c> Supervisor<'c> {
-    fn start(config: &'c Config) -> Result<Self> {
-        let options = StoreOptions {
-            durability: config.durability,
-            upload_len_max: config.limits.upload_len_max,
-            min_free_bytes: config.min_free_bytes,
-            create: config.create_root,
-        };
-        let store = Store::open(&config.root, options)?;
-        let swept = store
-            .sweep()
-            .context("cannot remove stale temporary files from the root")?;
-        if swept > 0 {
-            tracing::info!(
-                files = swept,
-                "removed what an earlier server left unfinished"
-            );
-        }
-        let listener = listener::bind(config.bind, &config.congestion, config.receive_buffer)
-            .with_context(|| bind_hint(config))?;
-        let (hold, watch) = lifeline().context("cannot make a pipe")?;
-        let (ready_reader, ready_writer) =
-            nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let inheritance = Inheritance {
-            listener,
-            watch,
-            hold: Some(hold),
-            ready_writer,
-            scoreboard: Scoreboard::new(config.workers).context("cannot map the scoreboard")?,
-            service: Service {
-                store,
-                limits: config.limits,
-            },
-            clocks: config.clocks,
-            congestion: config.congestion.clone(),
-            kind: config.pool,
-            workers: config.workers,
-        };
-        Self::assemble(config, inheritance, ready_reader)
-    }
-
-    fn assemble(
-        config: &'c Config,
-        inheritance: Inheritance,
-        ready_reader: OwnedFd,
-    ) -> Result<Self> {
-        let seats = inheritance.processes() as usize;
-        let policy = Policy {
-            drain_timeout: config.drain_timeout,
-            patience: config.workers.saturating_mul(2).max(5),
-            seed: u64::from(std::process::id()),
-            ..Policy::default()
-        };
-        Ok(Self {
-            config,
-            events: Events::new(ready_reader, config.exit_with_stdin)
-                .context("cannot take signals")?,
-            roster: Roster::new(inheritance.processes(), policy),
-            ledger: Ledger::new(inheritance.scoreboard, config.pool == PoolKind::Process),
-            inheritance,
-            started: Instant::now(),
-            pids: vec![None; seats],
-            generations: vec![0; seats],
-            answered_before: vec![0; seats],
-            overdue: vec![false; seats],
-            stop: None,
-        })
-    }
-
+impl Supervisor {
     fn supervise(mut self) -> Result<Exit> {
         let mut news = vec![News::Tick];
         loop {
@@ -142,12 +92,13 @@ impl<'c> Supervisor<'c> {
                 }
             }
             let timeout = self.timeout();
+            let watched = self.successor.as_ref().and_then(Successor::watched);
             news = self
                 .events
-                .wait(timeout)
+                .wait(timeout, watched)
                 .context("cannot wait for signals")?;
-            if self.roster.is_stopping() {
-                self.nudge();
+            if Instant::now() < self.nudge_until {
+                self.members.nudge();
             }
             news.push(News::Tick);
         }
@@ -155,31 +106,114 @@ impl<'c> Supervisor<'c> {
 
     fn take_in(&mut self, news: News) -> Result<Flow> {
         match news {
-            News::Tick => self.tell_roster(Event::Tick),
-            News::ChildDied => self.reap(),
-            News::Ready { index, generation } => {
-                // A report is believed only if it names a process that exists.
-                if self.generations.get(index as usize) == Some(&generation) {
-                    self.tell_roster(Event::Ready(index))
-                } else {
-                    Ok(Flow::GoOn)
+            News::Tick => {
+                self.check_successor();
+                if let Flow::Leave(exit) = self.look_for_hung_workers()? {
+                    return Ok(Flow::Leave(exit));
                 }
+                self.tell_roster(Event::Tick)
             }
-            News::Signal(Signal::SIGTERM | Signal::SIGINT) if !self.roster.is_stopping() => {
-                tracing::info!("stopping gracefully; a second signal stops at once");
-                self.stop = Some((Instant::now(), "drained"));
-                self.tell_roster(Event::Drain)
+            News::ChildDied => self.reap(),
+            News::Report(report) => self.take_in_report(report),
+            News::Successor => self.hear_successor(),
+            News::Signal(signal) => self.take_in_signal(signal),
+            News::InputEnded => self.stop_at_once(),
+        }
+    }
+
+    fn take_in_signal(&mut self, signal: Signal) -> Result<Flow> {
+        match signal {
+            Signal::SIGTERM | Signal::SIGINT if self.is_asked_for_the_first_time() => {
+                self.stop_gracefully()
             }
-            News::Signal(Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT) | News::InputEnded => {
-                let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
-                self.stop = Some((since, "stopped"));
-                self.tell_roster(Event::Stop)
+            Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => self.stop_at_once(),
+            Signal::SIGHUP => self.reload(),
+            Signal::SIGUSR2 => {
+                self.upgrade();
+                Ok(Flow::GoOn)
             }
-            News::Signal(signal) => {
+            Signal::SIGTTIN => self.resize_by(1),
+            Signal::SIGTTOU => self.resize_by(-1),
+            signal => {
                 tracing::warn!(%signal, "this signal has no meaning yet; ignored");
                 Ok(Flow::GoOn)
             }
         }
+    }
+
+    /// Whether nobody has asked for a stop yet. A hand-over is none: it may take an hour, and whoever asks then
+    /// wants it sooner, but still nothing cut.
+    fn is_asked_for_the_first_time(&self) -> bool {
+        self.stop
+            .is_none_or(|(_, reason)| reason == upgrade::HANDED_OVER)
+    }
+
+    fn stop_gracefully(&mut self) -> Result<Flow> {
+        tracing::info!("stopping gracefully; a second signal stops at once");
+        self.give_up_successor("this server was told to stop");
+        let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
+        let is_mine = self.has_listener_to_itself();
+        self.stop = Some((since, "drained"));
+        if !is_mine && !self.roster.is_stopping() {
+            // Whoever is queued is served by those who have the socket too; to close the door would close
+            // theirs.
+            if let Flow::Leave(exit) = self.tell_roster(Event::HandOver)? {
+                return Ok(Flow::Leave(exit));
+            }
+        }
+        self.tell_roster(Event::Drain)
+    }
+
+    fn stop_at_once(&mut self) -> Result<Flow> {
+        self.give_up_successor("this server was told to stop");
+        let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
+        self.stop = Some((since, "stopped"));
+        self.tell_roster(Event::Stop)
+    }
+
+    /// Whether no other server, and no service manager, has the listening socket.
+    fn has_listener_to_itself(&self) -> bool {
+        self.origin == Origin::Bound && self.successor.is_none() && !self.predecessor_lives()
+    }
+
+    /// A report is believed only if it names a process that exists.
+    fn take_in_report(&mut self, Report { process, kind }: Report) -> Result<Flow> {
+        if self.members.get(process).is_none() {
+            return Ok(Flow::GoOn);
+        }
+        match kind {
+            Kind::Ready => self.tell_roster(Event::Ready(process)),
+            Kind::WornOut => self.tell_roster(Event::WornOut(process)),
+        }
+    }
+
+    fn look_for_hung_workers(&mut self) -> Result<Flow> {
+        if self.roster.is_cutting() {
+            return Ok(Flow::GoOn);
+        }
+        let scoreboard = self.inheritance.scoreboard;
+        let starting: Vec<ProcessId> = self
+            .roster
+            .processes()
+            .filter(|(_, word)| *word == "starting")
+            .map(|(id, _)| id)
+            .collect();
+        let signs = self
+            .members
+            .iter()
+            .filter(|member| !starting.contains(&member.id))
+            .flat_map(|member| {
+                member
+                    .assignment
+                    .slots(&scoreboard)
+                    .map(|(worker, slot)| (member.id, worker, slot.get(Field::SignsOfLife)))
+            });
+        for id in self.watchdog.look(self.started.elapsed(), signs) {
+            if let Flow::Leave(exit) = self.tell_roster(Event::Hung(id))? {
+                return Ok(Flow::Leave(exit));
+            }
+        }
+        Ok(Flow::GoOn)
     }
 
     fn tell_roster(&mut self, event: Event) -> Result<Flow> {
@@ -187,11 +221,20 @@ impl<'c> Supervisor<'c> {
         while let Some(event) = events.pop() {
             for action in self.roster.handle(self.started.elapsed(), event) {
                 match action {
-                    Action::Spawn(index) => events.push(self.spawn(index)),
-                    Action::Kill(index) => self.kill(index),
-                    Action::TellDrain => self.tell(Command::Drain),
-                    Action::TellStop => self.tell(Command::Stop),
+                    Action::Spawn(id) => events.push(self.spawn(id)),
+                    Action::Retire(id) => self.tell(id, Command::Retire),
+                    Action::Cut(id) => self.tell(id, Command::Stop),
+                    Action::Abort(id) => self.abort(id),
+                    Action::Kill(id) => self.kill(id),
+                    Action::TellDrain => self.drain_all(),
+                    Action::TellStop => self.tell_all(Command::Stop),
                     Action::Announce => self.announce_ready()?,
+                    Action::Rolled => self.reloaded(),
+                    Action::RollFailed => {
+                        if let Flow::Leave(exit) = self.reload_failed()? {
+                            return Ok(Flow::Leave(exit));
+                        }
+                    }
                     Action::Finish => return self.finish(false).map(Flow::Leave),
                     Action::GiveUp => return self.finish(true).map(Flow::Leave),
                 }
@@ -200,62 +243,79 @@ impl<'c> Supervisor<'c> {
         Ok(Flow::GoOn)
     }
 
-    fn spawn(&mut self, index: u32) -> Event {
-        let seat = index as usize;
-        let slots = self.inheritance.slots(index);
-        self.generations[seat] += 1;
-        self.answered_before[seat] = self.ledger.answered(slots.clone());
-        match pool::spawn(&mut self.inheritance, index, self.generations[seat]) {
+    fn spawn(&mut self, id: ProcessId) -> Event {
+        let assignment = Assignment {
+            bank: self.members.free_bank(id.seat),
+            workers: self.inheritance.workers_of(id.seat),
+        };
+        self.ledger.open(&assignment);
+        match pool::spawn(&mut self.inheritance, id, &assignment) {
             Ok(pid) => {
-                self.pids[seat] = Some(pid);
-                self.ledger.spawned(slots, pid.as_raw().unsigned_abs());
-                Event::Spawned(index)
+                self.ledger
+                    .spawned(&assignment, pid.as_raw().unsigned_abs());
+                self.members.add(id, pid, assignment);
+                Event::Spawned(id)
             }
             Err(error) => {
-                tracing::error!(worker = index, error = error.desc(), "cannot fork");
-                Event::SpawnFailed(index)
+                tracing::error!(worker = id.seat, error = error.desc(), "cannot fork");
+                Event::SpawnFailed(id)
             }
+        }
+    }
+
+    /// Ends a process that hangs, in a way that can be looked at later.
+    fn abort(&mut self, id: ProcessId) {
+        if let Some(member) = self.members.get(id) {
+            tracing::error!(
+                worker = id.seat,
+                pid = %member.pid,
+                "aborting a worker that has given no sign of life for --worker-timeout"
+            );
+            self.members.signal(id, Signal::SIGABRT);
         }
     }
 
     /// Kills a process that did not become ready, or did not leave, in time.
-    fn kill(&mut self, index: u32) {
-        if let Some(pid) = self.pids[index as usize] {
-            tracing::warn!(worker = index, %pid, "killing a worker that did not answer in time");
-            self.overdue[index as usize] = self.roster.is_stopping();
-            let _ = kill(pid, Signal::SIGKILL);
-        }
-    }
-
-    fn tell(&mut self, command: Command) {
-        if command == Command::Drain {
-            if let Err(error) = listener::close_the_door(&self.inheritance.listener) {
-                tracing::warn!(
-                    error = error.desc(),
-                    "cannot refuse new connections while draining"
-                );
+    fn kill(&mut self, id: ProcessId) {
+        if let Some(member) = self.members.get(id) {
+            tracing::warn!(
+                worker = id.seat,
+                pid = %member.pid,
+                "killing a worker that did not answer in time"
+            );
+            if member.was_told_to_leave() {
+                self.members.mark_overdue(id);
             }
-            self.observe_memory();
+            self.members.signal(id, Signal::SIGKILL);
         }
-        for slot in self.inheritance.scoreboard.slots() {
-            slot.tell(command);
-        }
-        self.nudge();
     }
 
-    fn nudge(&self) {
-        for pid in self.pids.iter().flatten() {
-            let _ = kill(*pid, NUDGE);
+    fn drain_all(&mut self) {
+        if let Err(error) = listener::close_the_door(&self.inheritance.listener) {
+            tracing::warn!(
+                error = error.desc(),
+                "cannot refuse new connections while draining"
+            );
         }
+        self.observe_memory();
+        self.tell_all(Command::Drain);
+    }
+
+    fn tell_all(&mut self, command: Command) {
+        self.members.tell_all(&self.inheritance.scoreboard, command);
+        self.nudge_until = Instant::now() + NUDGE_FOR;
+    }
+
+    fn tell(&mut self, id: ProcessId, command: Command) {
+        self.members.tell(&self.inheritance.scoreboard, id, command);
+        self.nudge_until = Instant::now() + NUDGE_FOR;
     }
 
     /// A worker publishes its own peak as it leaves; this is for those that will not come to that.
     fn observe_memory(&mut self) {
-        for index in 0..self.inheritance.processes() {
-            let peak = self.pids[index as usize]
-                .and_then(|pid| memory::peak_rss_bytes(pid.as_raw().unsigned_abs()));
-            self.ledger
-                .observe_peak(self.inheritance.slots(index), peak);
+        for member in self.members.iter() {
+            let peak = memory::peak_rss_bytes(member.pid.as_raw().unsigned_abs());
+            self.ledger.observe_peak(&member.assignment, peak);
         }
     }
 
@@ -267,54 +327,81 @@ impl<'c> Supervisor<'c> {
                 Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error).context("cannot reap"),
             };
-            let Some(seat) = self.pids.iter().position(|pid| *pid == Some(dead.pid)) else {
+            if self.successor_died(dead.pid) {
                 continue;
-            };
-            self.pids[seat] = None;
-            let index = u32::try_from(seat).unwrap_or(u32::MAX);
-            let cleanly = dead.status == 0;
-            let departure = match (self.roster.is_stopping() && cleanly, self.overdue[seat]) {
-                (true, _) => Departure::Asked,
-                (false, true) => Departure::Overdue,
-                (false, false) => Departure::Crash,
-            };
-            let slots = self.inheritance.slots(index);
-            self.ledger
-                .reaped(slots.clone(), departure, dead.cpu_user, dead.cpu_system);
-            if departure == Departure::Crash {
-                tracing::warn!(worker = index, pid = %dead.pid, how = %announce::describe(dead.status), "worker died");
             }
-            if let Err(error) = self
-                .inheritance
-                .service
-                .store
-                .sweep_pid(dead.pid.as_raw().unsigned_abs())
-            {
-                tracing::warn!(%error, "cannot remove a dead worker's temporary files");
-            }
-            let was_useful = self.ledger.answered(slots) != self.answered_before[seat];
-            let flow = self.tell_roster(Event::Exited {
-                index,
-                cleanly,
-                was_useful,
-            })?;
-            if matches!(flow, Flow::Leave(_)) {
-                return Ok(flow);
+            if let Flow::Leave(exit) = self.book(&dead)? {
+                return Ok(Flow::Leave(exit));
             }
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
-        let deadline = self
-            .roster
-            .next_deadline()
-            .map(|at| at.saturating_sub(self.started.elapsed()));
-        let again = self.roster.is_stopping().then_some(NUDGE_AGAIN);
-        [deadline, again].into_iter().flatten().min()
+    /// Books a dead worker process, and has the roster fill its place.
+    fn book(&mut self, dead: &sys::Reaped) -> Result<Flow> {
+        let Some(member) = self.members.remove(dead.pid) else {
+            return Ok(Flow::GoOn);
+        };
+        let cleanly = dead.status == 0;
+        let departure = match (member.was_told_to_leave() && cleanly, member.is_overdue) {
+            (true, _) => Departure::Asked,
+            (false, true) => Departure::Overdue,
+            (false, false) => Departure::Crash,
+        };
+        if departure == Departure::Crash {
+            tracing::warn!(
+                worker = member.id.seat,
+                pid = %dead.pid,
+                how = %announce::describe(dead.status),
+                "worker died"
+            );
+        }
+        let was_useful = self.ledger.answered(&member.assignment) > 0;
+        self.ledger.reaped(
+            &member.assignment,
+            departure,
+            dead.cpu_user,
+            dead.cpu_system,
+        );
+        let store = &self.inheritance.service.store;
+        if let Err(error) = store.sweep_pid(dead.pid.as_raw().unsigned_abs()) {
+            tracing::warn!(%error, "cannot remove a dead worker's temporary files");
+        }
+        self.tell_roster(Event::Exited {
+            process: member.id,
+            cleanly,
+            was_useful,
+        })
     }
 
-    fn announce_ready(&self) -> Result<()> {
-        let ready = announce::ready(self.config, &self.inheritance, &self.pids)?;
+    fn timeout(&self) -> Option<Duration> {
+        let (now, elapsed) = (Instant::now(), self.started.elapsed());
+        let roster = self.roster.next_deadline();
+        let watchdog = self
+            .watchdog
+            .next_look()
+            .filter(|_| !self.roster.is_cutting());
+        let successor = self
+            .successor
+            .as_ref()
+            .and_then(Successor::deadline)
+            .map(|at| at.saturating_duration_since(now));
+        let again = (now < self.nudge_until).then_some(NUDGE_AGAIN);
+        [roster, watchdog]
+            .into_iter()
+            .flatten()
+            .map(|at| at.saturating_sub(elapsed))
+            .chain(successor)
+            .chain(again)
+            .min()
+    }
+
+    fn announce_ready(&mut self) -> Result<()> {
+        if let Some(path) = &self.config.pidfile {
+            let pidfile = Pidfile::write(path)
+                .with_context(|| format!("cannot write --pidfile {}", path.display()))?;
+            self.pidfile = Some(pidfile);
+        }
+        let ready = announce::ready(&self.config, &self.inheritance, self.members.pids())?;
         tracing::info!(
             address = ready.address,
             root = ready.settings.root,
@@ -325,6 +412,8 @@ impl<'c> Supervisor<'c> {
         for line in announce::how_to_reach(&self.inheritance.listener) {
             tracing::info!("{line}");
         }
+        announce::notify_ready();
+        self.tell_predecessor();
         print_line(&proto::announce::Announcement::Ready(ready).to_line())
     }
 
@@ -340,6 +429,9 @@ impl<'c> Supervisor<'c> {
         } else {
             tracing::info!("stopped; no connection was cut");
         }
+        if let Some(pidfile) = self.pidfile.take() {
+            pidfile.remove();
+        }
         let line = print_line(&proto::announce::Announcement::Done(done).to_line());
         // Whoever reads standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.
         if let Err(error) = line {
@@ -353,12 +445,15 @@ impl<'c> Supervisor<'c> {
     }
 }
 
-fn bind_hint(config: &Config) -> String {
-    let port = config.bind.port();
-    format!(
-        "cannot listen on {} (is another server using port {port}? choose another address with --bind, port 0 for any)",
-        config.bind
-    )
+/// The roster's rules as the settings have them.
+fn policy(config: &Config) -> Policy {
+    Policy {
+        boot_timeout: config.boot_timeout,
+        drain_timeout: config.drain_timeout,
+        retire_timeout: config.retire_timeout,
+        seed: u64::from(std::process::id()),
+        ..Policy::default()
+    }
 }
 
 fn print_line(line: &str) -> Result<()> {

@@ -8,11 +8,12 @@ use std::fs;
 use std::mem::size_of;
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -160,6 +161,22 @@ pub fn unacknowledged_len(socket: &TcpStream) -> usize {
     } else {
         0
     }
+}
+
+/// Takes ownership of a descriptor that this process was started with, and makes it close-on-exec.
+///
+/// # Errors
+/// `EBADF` if it is not open.
+pub fn adopt(number: RawFd) -> nix::Result<OwnedFd> {
+    if number < 0 {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: it is not -1, and it is borrowed for one call only, which fails with EBADF if it is not open.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: it is open (just asked), it was handed to this process for good, and it is adopted at the start,
+    // once, before anything else in this process could have come by the same number.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 extern "C" fn only_interrupt(_: c_int) {}

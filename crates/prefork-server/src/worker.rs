@@ -14,6 +14,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::config::{Clocks, Congestion};
 use crate::drive::{Connection, Interest, Pause};
 use crate::lifeline::Watch;
+use crate::pool::report::Reporter;
+use crate::pool::watchdog::LOOK_MAX;
 use crate::scoreboard::{Command, ConnectionEnd, Field, RequestEnd, Slot};
 use crate::session::{Buffers, Service, Session};
 use crate::{listener, sys};
@@ -47,6 +49,8 @@ pub struct Worker<'a> {
     pub clocks: Clocks,
     /// How replies are sent.
     pub congestion: &'a Congestion,
+    /// Its process's line to the parent.
+    pub reporter: &'a Reporter<'a>,
 }
 
 /// Why a worker left its accept loop.
@@ -64,8 +68,9 @@ impl Worker<'_> {
     pub fn run(&self) -> Left {
         let mut buffers = Buffers::default();
         loop {
+            self.reporter.count_round(self.slot);
             let command = self.slot.command();
-            if command == Command::Stop {
+            if matches!(command, Command::Retire | Command::Stop) {
                 return Left::Asked;
             }
             match sys::accept(self.listener) {
@@ -131,9 +136,10 @@ impl Worker<'_> {
         let session = Session::new(self.service, self.slot, buffers);
         let mut connection = Connection::new(socket, session, self.clocks);
         loop {
+            self.reporter.count_round(self.slot);
             match self.slot.command() {
                 Command::Run => {}
-                Command::Drain => connection.drain(),
+                Command::Drain | Command::Retire => connection.drain(),
                 Command::Stop => {
                     connection.abort();
                     return connection.close();
@@ -177,6 +183,8 @@ impl Worker<'_> {
             PollFd::new(self.watch.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
         ];
+        // However long the peer may take, the parent wants a sign of life.
+        let until = until.min(now + LOOK_MAX);
         let until = if idle { until.min(yield_at) } else { until };
         if !matches!(poll(&mut fds[..2], timeout(until, now)), Ok(0)) {
             // Ready, or interrupted: the caller looks at the parent's word.

@@ -83,6 +83,18 @@ pub struct Settings {
     pub rate_window_ms: u64,
     /// How long a graceful stop may take.
     pub drain_timeout_ms: u64,
+    /// How long a replaced worker may take to finish what it has in hand.
+    #[serde(default)]
+    pub retire_timeout_ms: u64,
+    /// How long a worker may take to become ready.
+    #[serde(default)]
+    pub boot_timeout_ms: u64,
+    /// How long a worker may go without a sign of life; 0 for ever.
+    #[serde(default)]
+    pub worker_timeout_ms: u64,
+    /// After so many requests a worker is replaced; none for never.
+    #[serde(default)]
+    pub max_requests: Option<u64>,
     /// The largest upload, decoded.
     pub upload_len_max: u64,
     /// The longest head.
@@ -96,7 +108,8 @@ pub struct Settings {
 /// How the server ended, with its ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Done {
-    /// `drained`, `stopped` (second signal, QUIT or `--exit-with-stdin`), or `gave_up`.
+    /// `drained`, `stopped` (second signal, QUIT or `--exit-with-stdin`), `handed_over` (after an upgrade), or
+    /// `gave_up`.
     pub reason: String,
     /// From the stop signal to the last worker's end.
     pub stop_ms: u64,
@@ -335,6 +348,10 @@ mod tests {
             rate_min_bytes_per_s: 1024,
             rate_window_ms: 10_000,
             drain_timeout_ms: 30_000,
+            retire_timeout_ms: 3_600_000,
+            boot_timeout_ms: 10_000,
+            worker_timeout_ms: 60_000,
+            max_requests: None,
             upload_len_max: 1 << 32,
             head_len_max: 1024,
             min_free_bytes: 0,

@@ -9,11 +9,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 
+use super::report::Reporter;
 use super::{Inheritance, NUDGE};
 use crate::exit::WORKER_FAILED;
-use crate::scoreboard::Command;
+use crate::scoreboard::{Assignment, Command, Slot};
 use crate::sys;
-use crate::worker::Left;
+use crate::worker::{Left, Worker};
 
 /// A worker thread needs little more than the decoder's and the store's frames; 50 of them must stay small.
 const STACK_LEN: usize = 256 << 10;
@@ -33,12 +34,24 @@ struct Thread<'scope> {
 
 /// Starts the threads and waits until all have left.
 #[must_use]
-pub fn run(inheritance: &Inheritance) -> Left {
+pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Reporter<'_>) -> Left {
     thread::scope(|scope| {
-        let threads: Vec<Thread<'_>> = (0..inheritance.workers)
-            .map(|index| start(scope, inheritance, index))
+        let threads: Vec<Thread<'_>> = assignment
+            .slots(&inheritance.scoreboard)
+            .map(|(index, slot)| start(scope, inheritance.worker(slot, index, reporter)))
             .collect();
-        pass_on_the_stop(inheritance, &threads);
+        if let Err(error) = reporter.ready() {
+            tracing::error!(
+                error = error.desc(),
+                "cannot report that the threads are ready"
+            );
+            sys::exit_now(WORKER_FAILED);
+        }
+        // The parent tells all of its workers the same.
+        let slot = inheritance
+            .scoreboard
+            .slot(assignment.bank, assignment.workers.start);
+        pass_on_the_stop(inheritance, slot, &threads);
         threads
             .into_iter()
             .map(|thread| {
@@ -54,10 +67,9 @@ pub fn run(inheritance: &Inheritance) -> Left {
 
 fn start<'scope, 'env>(
     scope: &'scope thread::Scope<'scope, 'env>,
-    inheritance: &'env Inheritance,
-    index: u32,
+    worker: Worker<'env>,
 ) -> Thread<'scope> {
-    let worker = inheritance.worker(index);
+    let index = worker.index;
     let (id_sender, id_receiver) = mpsc::sync_channel(1);
     let builder = thread::Builder::new()
         .name(format!("worker {index}"))
@@ -78,8 +90,7 @@ fn start<'scope, 'env>(
 
 /// Waits until all threads have left. The kernel delivers the parent's signal to any one thread, and all must
 /// look at their word, so it is passed on to each.
-fn pass_on_the_stop(inheritance: &Inheritance, threads: &[Thread<'_>]) {
-    let slot = inheritance.scoreboard.slot(0);
+fn pass_on_the_stop(inheritance: &Inheritance, slot: Slot, threads: &[Thread<'_>]) {
     while slot.command() == Command::Run && !inheritance.watch.has_ended() {
         if threads.iter().any(|thread| thread.handle.is_finished()) {
             // It failed, and the pool is short of it; the parent starts a full one.

@@ -25,6 +25,9 @@ pub enum OpenError {
         /// ` (process N)`, where it can be found out.
         holder: String,
     },
+    /// It is not the folder that the running server serves.
+    #[error("{0} is not the folder that the running server serves, which an upgrade cannot change")]
+    Another(PathBuf),
     /// Something else.
     #[error("cannot serve the folder {path}: {source}")]
     Io {

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use proto::announce::{Done, Ready, Settings};
+use sd_notify::NotifyState;
 
 use crate::config::Config;
 use crate::ledger::{self, Ledger};
@@ -18,7 +19,7 @@ use crate::pool::Inheritance;
 pub(super) fn ready(
     config: &Config,
     inheritance: &Inheritance,
-    pids: &[Option<Pid>],
+    worker_pids: Vec<u32>,
 ) -> Result<Ready> {
     let address = inheritance
         .listener
@@ -30,11 +31,7 @@ pub(super) fn ready(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pool: config.pool.as_str().to_owned(),
         workers: config.workers,
-        worker_pids: pids
-            .iter()
-            .flatten()
-            .map(|pid| pid.as_raw().unsigned_abs())
-            .collect(),
+        worker_pids,
         settings: settings(config, inheritance),
     })
 }
@@ -58,6 +55,10 @@ fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         rate_min_bytes_per_s: config.clocks.rate_min_bytes_per_s,
         rate_window_ms: millis(config.clocks.rate_window),
         drain_timeout_ms: millis(config.drain_timeout),
+        retire_timeout_ms: millis(config.retire_timeout),
+        boot_timeout_ms: millis(config.boot_timeout),
+        worker_timeout_ms: millis(config.worker_timeout),
+        max_requests: config.max_requests,
         upload_len_max: config.limits.upload_len_max,
         head_len_max: config.limits.head_len_max as u64,
         min_free_bytes: config.min_free_bytes,
@@ -65,9 +66,22 @@ fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
     }
 }
 
+/// Tells the service manager, if there is one (`NOTIFY_SOCKET`), that this process serves now: after an upgrade
+/// it is another than the one that the manager started.
+pub(super) fn notify_ready() {
+    notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
+}
+
+/// Tells the service manager something. A manager that cannot be told is no reason not to serve.
+pub(super) fn notify(what: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(what) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
+}
+
 /// DONE: the ledger.
 pub(super) fn done(ledger: &Ledger, reason: &str, stop: Duration) -> Done {
-    let workers = ledger.workers();
+    let workers = ledger.workers([]);
     let sum = ledger::sum(&workers);
     let balanced = workers
         .iter()

@@ -8,7 +8,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::pool::{PARENT_SIGNALS, READY_REPORT_LEN};
+use crate::pool::PARENT_SIGNALS;
+use crate::pool::report::{self, Report};
 use crate::sys;
 
 /// Something the parent has to know.
@@ -20,8 +21,10 @@ pub(super) enum News {
     ChildDied,
     /// A signal other than that.
     Signal(Signal),
-    /// A worker process says that it is ready. Not to be believed as it is.
-    Ready { index: u32, generation: u32 },
+    /// A worker process says something. Not to be believed as it is.
+    Report(Report),
+    /// The server that is to take over says something, or never will.
+    Successor,
     /// Whoever started the server is gone.
     InputEnded,
 }
@@ -30,44 +33,52 @@ pub(super) enum News {
 #[derive(Debug)]
 pub(super) struct Events {
     signals: SignalFd,
-    ready: OwnedFd,
+    reports: OwnedFd,
     watch_input: bool,
 }
 
 impl Events {
-    pub(super) fn new(ready: OwnedFd, watch_input: bool) -> nix::Result<Self> {
+    pub(super) fn new(reports: OwnedFd, watch_input: bool) -> nix::Result<Self> {
         let mask: SigSet = PARENT_SIGNALS.into_iter().collect();
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Self {
             signals,
-            ready,
+            reports,
             watch_input,
         })
     }
 
     /// Waits for news, at most so long.
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> nix::Result<Vec<News>> {
+    pub(super) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        successor: Option<&OwnedFd>,
+    ) -> nix::Result<Vec<News>> {
         let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
             let millis = timeout.as_nanos().div_ceil(1_000_000);
             PollTimeout::try_from(u64::try_from(millis).unwrap_or(u64::MAX))
                 .unwrap_or(PollTimeout::MAX)
         });
         let input = sys::standard_input();
-        let mut fds = [
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.ready.as_fd(), PollFlags::POLLIN),
-            PollFd::new(input.as_fd(), PollFlags::POLLIN),
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds = vec![
+            readable(self.signals.as_fd()),
+            readable(self.reports.as_fd()),
         ];
-        let watched = if self.watch_input { 3 } else { 2 };
-        match poll(&mut fds[..watched], timeout) {
+        fds.extend(self.watch_input.then(|| readable(input.as_fd())));
+        fds.extend(successor.map(|fd| readable(fd.as_fd())));
+        match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
         }
-        let input_is_ready = self.watch_input && fds[2].any().unwrap_or(true);
+        let is_ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| fd.any().unwrap_or(true));
+        let input_is_ready = self.watch_input && is_ready(fds.get(2));
+        let successor_is_ready = successor.is_some() && is_ready(fds.last());
         let mut news = Vec::new();
         self.read_signals(&mut news)?;
-        self.read_reports(&mut news);
+        news.extend(report::read(&self.reports).into_iter().map(News::Report));
+        news.extend(successor_is_ready.then_some(News::Successor));
         if input_is_ready && input_has_ended() {
             self.watch_input = false;
             news.push(News::InputEnded);
@@ -84,17 +95,6 @@ impl Events {
             }
         }
         Ok(())
-    }
-
-    fn read_reports(&self, news: &mut Vec<News>) {
-        let mut report = [0; READY_REPORT_LEN];
-        while let Ok(READY_REPORT_LEN) = nix::unistd::read(&self.ready, &mut report) {
-            let [i0, i1, i2, i3, g0, g1, g2, g3] = report;
-            news.push(News::Ready {
-                index: u32::from_le_bytes([i0, i1, i2, i3]),
-                generation: u32::from_le_bytes([g0, g1, g2, g3]),
-            });
-        }
     }
 }
 

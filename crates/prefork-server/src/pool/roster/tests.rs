@@ -1,6 +1,6 @@
 //! The rules of the roster, with made-up time.
 
-use proptest::prelude::*;
+mod model;
 
 use super::*;
 
@@ -10,15 +10,20 @@ fn roster(size: u32) -> Roster {
     Roster::new(size, Policy::default())
 }
 
-/// Obeys every spawn at once, each process becoming ready at once.
-fn fill(roster: &mut Roster, now: Duration) -> Vec<Action> {
+fn id(seat: u32, generation: u32) -> ProcessId {
+    ProcessId { seat, generation }
+}
+
+/// Obeys every spawn at once, each process becoming ready at once; says what else was to be done.
+fn settle(roster: &mut Roster, now: Duration, event: Event) -> Vec<Action> {
     let mut others = Vec::new();
-    let mut actions = roster.handle(now, Event::Tick);
-    while let Some(action) = actions.pop() {
+    let mut actions = roster.handle(now, event);
+    while !actions.is_empty() {
+        let action = actions.remove(0);
         match action {
-            Action::Spawn(index) => {
-                others.extend(roster.handle(now, Event::Spawned(index)));
-                actions.extend(roster.handle(now, Event::Ready(index)));
+            Action::Spawn(process) => {
+                actions.extend(roster.handle(now, Event::Spawned(process)));
+                actions.extend(roster.handle(now, Event::Ready(process)));
             }
             other => others.push(other),
         }
@@ -26,22 +31,26 @@ fn fill(roster: &mut Roster, now: Duration) -> Vec<Action> {
     others
 }
 
-fn crash(roster: &mut Roster, now: Duration, index: u32, was_useful: bool) -> Vec<Action> {
+fn fill(roster: &mut Roster, now: Duration) -> Vec<Action> {
+    settle(roster, now, Event::Tick)
+}
+
+fn crash(roster: &mut Roster, now: Duration, process: ProcessId, was_useful: bool) -> Vec<Action> {
     roster.handle(
         now,
         Event::Exited {
-            index,
+            process,
             cleanly: false,
             was_useful,
         },
     )
 }
 
-fn leave(roster: &mut Roster, now: Duration, index: u32) -> Vec<Action> {
+fn leave(roster: &mut Roster, now: Duration, process: ProcessId) -> Vec<Action> {
     roster.handle(
         now,
         Event::Exited {
-            index,
+            process,
             cleanly: true,
             was_useful: false,
         },
@@ -53,7 +62,7 @@ fn a_full_pool_is_announced_once() {
     let mut roster = roster(3);
     assert_eq!(fill(&mut roster, Duration::ZERO), [Action::Announce]);
     assert_eq!(roster.living(), 3);
-    crash(&mut roster, SECOND, 1, true);
+    crash(&mut roster, SECOND, id(1, 1), true);
     assert_eq!(fill(&mut roster, SECOND), []);
 }
 
@@ -61,7 +70,10 @@ fn a_full_pool_is_announced_once() {
 fn a_worker_that_was_useful_is_replaced_at_once() {
     let mut roster = roster(2);
     fill(&mut roster, Duration::ZERO);
-    assert_eq!(crash(&mut roster, SECOND / 10, 1, true), [Action::Spawn(1)]);
+    assert_eq!(
+        crash(&mut roster, SECOND / 10, id(1, 1), true),
+        [Action::Spawn(id(1, 2))]
+    );
 }
 
 #[test]
@@ -69,14 +81,14 @@ fn early_deaths_are_followed_by_longer_and_longer_pauses() {
     let mut roster = Roster::new(
         8,
         Policy {
-            patience: 16,
+            patience_min: 16,
             ..Policy::default()
         },
     );
     fill(&mut roster, Duration::ZERO);
     let mut now = Duration::ZERO;
     for deaths in 0..8 {
-        assert_eq!(crash(&mut roster, now, 0, false), []);
+        assert_eq!(crash(&mut roster, now, id(0, deaths + 1), false), []);
         let pause = roster.next_deadline().unwrap() - now;
         let nominal = (Duration::from_millis(100) * (1 << deaths)).min(Duration::from_secs(10));
         assert!(
@@ -93,25 +105,28 @@ fn an_answered_request_resets_the_pauses() {
     let mut roster = roster(1);
     let mut now = Duration::ZERO;
     fill(&mut roster, now);
-    for _ in 0..3 {
-        crash(&mut roster, now, 0, false);
+    for generation in 1..=3 {
+        crash(&mut roster, now, id(0, generation), false);
         now = roster.next_deadline().unwrap();
         fill(&mut roster, now);
     }
-    assert_eq!(crash(&mut roster, now, 0, true), [Action::Spawn(0)]);
+    assert_eq!(
+        crash(&mut roster, now, id(0, 4), true),
+        [Action::Spawn(id(0, 5))]
+    );
 }
 
 #[test]
 fn a_pool_that_never_serves_is_given_up() {
     let mut roster = roster(1);
     let mut now = Duration::ZERO;
-    for _ in 0..4 {
+    for generation in 1..=4 {
         fill(&mut roster, now);
-        crash(&mut roster, now, 0, false);
+        crash(&mut roster, now, id(0, generation), false);
         now = roster.next_deadline().unwrap();
     }
     fill(&mut roster, now);
-    let actions = crash(&mut roster, now, 0, false);
+    let actions = crash(&mut roster, now, id(0, 5), false);
     assert_eq!(actions, [Action::TellStop, Action::GiveUp]);
 }
 
@@ -121,27 +136,177 @@ fn a_storm_of_kills_under_load_is_survived() {
     fill(&mut roster, Duration::ZERO);
     for kill in 0..1000u32 {
         let now = Duration::from_millis(u64::from(kill));
-        assert_eq!(
-            crash(&mut roster, now, kill % 2, true),
-            [Action::Spawn(kill % 2)]
-        );
-        fill(&mut roster, now);
-        roster.handle(now, Event::Spawned(kill % 2));
-        roster.handle(now, Event::Ready(kill % 2));
+        let (seat, generation) = (kill % 2, kill / 2 + 1);
+        let spawn = Action::Spawn(id(seat, generation + 1));
+        assert_eq!(crash(&mut roster, now, id(seat, generation), true), [spawn]);
+        roster.handle(now, Event::Spawned(id(seat, generation + 1)));
+        roster.handle(now, Event::Ready(id(seat, generation + 1)));
     }
 }
 
 #[test]
 fn a_worker_that_does_not_become_ready_is_killed() {
     let mut roster = roster(1);
+    let first = id(0, 1);
     assert_eq!(
         roster.handle(Duration::ZERO, Event::Tick),
-        [Action::Spawn(0)]
+        [Action::Spawn(first)]
     );
-    roster.handle(Duration::ZERO, Event::Spawned(0));
+    roster.handle(Duration::ZERO, Event::Spawned(first));
     assert_eq!(roster.next_deadline(), Some(SECOND * 10));
-    assert_eq!(roster.handle(SECOND * 10, Event::Tick), [Action::Kill(0)]);
+    assert_eq!(
+        roster.handle(SECOND * 10, Event::Tick),
+        [Action::Kill(first)]
+    );
     assert_eq!(roster.handle(SECOND * 11, Event::Tick), []);
+}
+
+#[test]
+fn a_hung_worker_is_aborted_once_and_killed_if_that_is_not_enough() {
+    let mut roster = roster(2);
+    fill(&mut roster, Duration::ZERO);
+    let hung = id(1, 1);
+    assert_eq!(
+        roster.handle(SECOND, Event::Hung(hung)),
+        [Action::Abort(hung)]
+    );
+    assert_eq!(roster.handle(SECOND, Event::Hung(hung)), []);
+    assert_eq!(roster.next_deadline(), Some(SECOND * 3));
+    assert_eq!(roster.handle(SECOND * 3, Event::Tick), [Action::Kill(hung)]);
+    assert_eq!(roster.next_deadline(), None);
+    assert_eq!(
+        crash(&mut roster, SECOND * 4, hung, false),
+        [Action::Spawn(id(1, 2))]
+    );
+}
+
+#[test]
+fn a_roll_replaces_one_seat_after_the_other_each_when_its_successor_is_ready() {
+    let mut roster = roster(3);
+    fill(&mut roster, Duration::ZERO);
+    let mut actions = roster.handle(SECOND, Event::Roll);
+    for seat in 0..3 {
+        assert_eq!(actions, [Action::Spawn(id(seat, 2))], "one at a time");
+        assert_eq!(roster.handle(SECOND, Event::Spawned(id(seat, 2))), []);
+        actions = roster.handle(SECOND, Event::Ready(id(seat, 2)));
+        assert_eq!(actions.remove(0), Action::Retire(id(seat, 1)));
+    }
+    assert_eq!(actions, [Action::Rolled]);
+    for seat in 0..3 {
+        assert_eq!(leave(&mut roster, SECOND, id(seat, 1)), []);
+    }
+    assert_eq!(roster.living(), 3);
+}
+
+#[test]
+fn a_second_roll_waits_for_those_who_still_finish_what_they_have_in_hand() {
+    let mut roster = roster(1);
+    fill(&mut roster, Duration::ZERO);
+    assert_eq!(
+        settle(&mut roster, SECOND, Event::Roll),
+        [Action::Retire(id(0, 1)), Action::Rolled]
+    );
+    assert_eq!(settle(&mut roster, SECOND, Event::Roll), []);
+    assert_eq!(
+        leave(&mut roster, SECOND, id(0, 1)),
+        [Action::Spawn(id(0, 3))]
+    );
+}
+
+#[test]
+fn a_roll_whose_successor_dies_is_taken_back() {
+    let mut roster = roster(3);
+    fill(&mut roster, Duration::ZERO);
+    roster.handle(SECOND, Event::Roll);
+    roster.handle(SECOND, Event::Spawned(id(0, 2)));
+    roster.handle(SECOND, Event::Ready(id(0, 2)));
+    roster.handle(SECOND, Event::Spawned(id(1, 2)));
+    assert_eq!(
+        crash(&mut roster, SECOND, id(1, 2), false),
+        [Action::RollFailed]
+    );
+    assert!(!roster.is_rolling());
+    // The first seat had been replaced: it goes back as soon as there is room beside its process.
+    assert_eq!(
+        leave(&mut roster, SECOND, id(0, 1)),
+        [Action::Spawn(id(0, 3))]
+    );
+    roster.handle(SECOND, Event::Spawned(id(0, 3)));
+    assert_eq!(
+        roster.handle(SECOND, Event::Ready(id(0, 3))),
+        [Action::Retire(id(0, 2))]
+    );
+    leave(&mut roster, SECOND, id(0, 2));
+    assert_eq!(roster.handle(SECOND * 100, Event::Tick), []);
+    assert_eq!(roster.next_deadline(), None);
+}
+
+#[test]
+fn a_worn_out_worker_serves_until_its_successor_is_ready() {
+    let mut roster = roster(2);
+    fill(&mut roster, Duration::ZERO);
+    let worn_out = Event::WornOut(id(1, 1));
+    assert_eq!(roster.handle(SECOND, worn_out), [Action::Spawn(id(1, 2))]);
+    assert_eq!(roster.handle(SECOND, worn_out), []);
+    roster.handle(SECOND, Event::Spawned(id(1, 2)));
+    // The first successor dies: the next comes after a pause, and nobody is given up for it.
+    assert_eq!(crash(&mut roster, SECOND, id(1, 2), false), []);
+    let again = roster.next_deadline().unwrap();
+    assert!(again > SECOND && again < SECOND * 2);
+    assert_eq!(
+        settle(&mut roster, again, Event::Tick),
+        [Action::Retire(id(1, 1))]
+    );
+}
+
+#[test]
+fn a_worker_that_retires_for_too_long_is_cut_and_then_killed() {
+    let mut roster = roster(1);
+    fill(&mut roster, Duration::ZERO);
+    settle(&mut roster, Duration::ZERO, Event::Roll);
+    let retiring = id(0, 1);
+    assert_eq!(roster.next_deadline(), Some(SECOND * 3600));
+    assert_eq!(
+        roster.handle(SECOND * 3600, Event::Tick),
+        [Action::Cut(retiring)]
+    );
+    assert_eq!(
+        roster.handle(SECOND * 3602, Event::Tick),
+        [Action::Kill(retiring)]
+    );
+    assert_eq!(crash(&mut roster, SECOND * 3603, retiring, true), []);
+    assert_eq!(roster.living(), 1);
+}
+
+#[test]
+fn a_pool_grows_and_shrinks() {
+    let mut roster = roster(1);
+    fill(&mut roster, Duration::ZERO);
+    assert_eq!(settle(&mut roster, SECOND, Event::Resize(3)), []);
+    assert_eq!(roster.living(), 3);
+    assert_eq!(
+        settle(&mut roster, SECOND, Event::Resize(1)),
+        [Action::Retire(id(1, 1)), Action::Retire(id(2, 1))]
+    );
+    assert_eq!(leave(&mut roster, SECOND, id(2, 1)), []);
+    // Grown again while one is still finishing: it is not needed back, a new one comes beside it.
+    assert_eq!(settle(&mut roster, SECOND, Event::Resize(3)), []);
+    assert_eq!(leave(&mut roster, SECOND, id(1, 1)), []);
+    assert_eq!(roster.living(), 3);
+    assert_eq!(settle(&mut roster, SECOND, Event::Resize(0)).len(), 2);
+    assert_eq!(roster.wanted(), 1);
+}
+
+#[test]
+fn a_hand_over_lets_everyone_finish_and_fills_no_seat_again() {
+    let mut roster = roster(2);
+    fill(&mut roster, Duration::ZERO);
+    assert_eq!(
+        roster.handle(SECOND, Event::HandOver),
+        [Action::Retire(id(0, 1)), Action::Retire(id(1, 1))]
+    );
+    assert_eq!(crash(&mut roster, SECOND, id(0, 1), true), []);
+    assert_eq!(leave(&mut roster, SECOND, id(1, 1)), [Action::Finish]);
 }
 
 #[test]
@@ -149,8 +314,8 @@ fn a_graceful_stop_ends_when_the_last_worker_has_left() {
     let mut roster = roster(2);
     fill(&mut roster, Duration::ZERO);
     assert_eq!(roster.handle(SECOND, Event::Drain), [Action::TellDrain]);
-    assert_eq!(leave(&mut roster, SECOND, 0), []);
-    assert_eq!(leave(&mut roster, SECOND, 1), [Action::Finish]);
+    assert_eq!(leave(&mut roster, SECOND, id(0, 1)), []);
+    assert_eq!(leave(&mut roster, SECOND, id(1, 1)), [Action::Finish]);
 }
 
 #[test]
@@ -161,8 +326,15 @@ fn a_graceful_stop_that_takes_too_long_is_cut_and_then_killed() {
     assert_eq!(roster.next_deadline(), Some(SECOND * 31));
     assert_eq!(roster.handle(SECOND * 31, Event::Tick), [Action::TellStop]);
     assert_eq!(roster.next_deadline(), Some(SECOND * 33));
-    assert_eq!(roster.handle(SECOND * 33, Event::Tick), [Action::Kill(0)]);
-    assert_eq!(crash(&mut roster, SECOND * 34, 0, false), [Action::Finish]);
+    let first = id(0, 1);
+    assert_eq!(
+        roster.handle(SECOND * 33, Event::Tick),
+        [Action::Kill(first)]
+    );
+    assert_eq!(
+        crash(&mut roster, SECOND * 34, first, false),
+        [Action::Finish]
+    );
 }
 
 #[test]
@@ -172,89 +344,4 @@ fn a_second_signal_cuts_at_once() {
     roster.handle(SECOND, Event::Drain);
     assert_eq!(roster.handle(SECOND, Event::Stop), [Action::TellStop]);
     assert_eq!(roster.handle(SECOND, Event::Stop), []);
-}
-
-/// What the kernel and the world may do next to a model of the pool.
-#[derive(Debug, Clone)]
-enum Step {
-    Wait(u16),
-    Ready(u32),
-    Exit {
-        index: u32,
-        cleanly: bool,
-        was_useful: bool,
-    },
-    SpawnFails(bool),
-    Drain,
-    Stop,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (0u16..5000).prop_map(Step::Wait),
-        4 => (0u32..6).prop_map(Step::Ready),
-        4 => (0u32..6, any::<bool>(), any::<bool>())
-            .prop_map(|(index, cleanly, was_useful)| Step::Exit { index, cleanly, was_useful }),
-        1 => any::<bool>().prop_map(Step::SpawnFails),
-        1 => Just(Step::Drain),
-        1 => Just(Step::Stop),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn no_more_than_the_pool_lives_and_a_stopping_roster_never_spawns(
-        size in 1u32..6,
-        steps in prop::collection::vec(step(), 0..200),
-    ) {
-        let mut roster = roster(size);
-        let mut now = Duration::ZERO;
-        let mut alive = vec![false; size as usize];
-        let mut spawn_fails = false;
-        let mut over = false;
-        let mut steps = steps.into_iter();
-        let mut events = vec![Event::Tick];
-        loop {
-            while let Some(event) = events.pop() {
-                let was_stopping = roster.is_stopping();
-                for action in roster.handle(now, event) {
-                    prop_assert!(!over, "{action:?} after the end");
-                    match action {
-                        Action::Spawn(index) => {
-                            prop_assert!(!was_stopping, "a stopping roster spawned");
-                            prop_assert!(!alive[index as usize], "a seat was filled twice");
-                            alive[index as usize] = !spawn_fails;
-                            let event = if spawn_fails { Event::SpawnFailed(index) } else { Event::Spawned(index) };
-                            events.push(event);
-                        }
-                        Action::Kill(index) => prop_assert!(alive[index as usize], "killed nobody"),
-                        Action::Finish | Action::GiveUp => {
-                            prop_assert!(alive.iter().all(|alive| !alive), "ended before its workers");
-                            over = true;
-                        }
-                        Action::Announce => prop_assert_eq!(roster.living(), size as usize),
-                        Action::TellDrain | Action::TellStop => {}
-                    }
-                }
-            }
-            prop_assert_eq!(roster.living(), alive.iter().filter(|alive| **alive).count());
-            let Some(step) = steps.next() else { break };
-            let there = |index: u32| alive.get(index as usize) == Some(&true);
-            match step {
-                Step::Wait(millis) => {
-                    now += Duration::from_millis(u64::from(millis));
-                    events.push(Event::Tick);
-                }
-                Step::Ready(index) if there(index) => events.push(Event::Ready(index)),
-                Step::Exit { index, cleanly, was_useful } if there(index) => {
-                    alive[index as usize] = false;
-                    events.push(Event::Exited { index, cleanly, was_useful });
-                }
-                Step::Ready(_) | Step::Exit { .. } => {}
-                Step::SpawnFails(fails) => spawn_fails = fails,
-                Step::Drain => events.push(Event::Drain),
-                Step::Stop => events.push(Event::Stop),
-            }
-        }
-    }
 }

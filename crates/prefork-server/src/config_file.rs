@@ -1,0 +1,114 @@
+//! The configuration file: the command line by another name. Each key of the TOML file is a flag without its
+//! dashes, so that every setting has one name, one meaning and one default.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::{ArgAction, CommandFactory};
+use toml::Value;
+
+use crate::cli::Args;
+
+/// Flags that say what to do rather than how to serve.
+const NOT_SETTINGS: [&str; 4] = ["config", "check-config", "help", "version"];
+
+/// The file as arguments, to stand before those that were typed, which override them.
+///
+/// # Errors
+/// In words for a person: the file cannot be read, is no TOML, or has a key that is no setting.
+pub fn arguments(path: &Path) -> Result<Vec<OsString>, String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the configuration file is the operator's, not in the root that the store guards"
+    )]
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    parse(&text)
+}
+
+fn parse(text: &str) -> Result<Vec<OsString>, String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        // It shows the line, with a mark under what is wrong.
+        error.to_string()
+    })?;
+    let command = Args::command();
+    let mut arguments = Vec::new();
+    for (key, value) in table {
+        let argument = command
+            .get_arguments()
+            .filter(|argument| !NOT_SETTINGS.contains(&argument.get_long().unwrap_or("help")))
+            .find(|argument| argument.get_long() == Some(&key))
+            .ok_or_else(|| unknown(&key, &command))?;
+        let takes_value = !matches!(argument.get_action(), ArgAction::SetTrue);
+        arguments.extend(argument_of(&key, &value, takes_value)?);
+    }
+    Ok(arguments)
+}
+
+fn argument_of(key: &str, value: &Value, takes_value: bool) -> Result<Option<OsString>, String> {
+    let text = match (value, takes_value) {
+        (Value::Boolean(is_on), false) => {
+            return Ok(is_on.then(|| format!("--{key}").into()));
+        }
+        (_, false) => return Err(format!("{key}: this is on or off, true or false")),
+        (Value::String(text), true) => text.clone(),
+        (Value::Integer(number), true) => number.to_string(),
+        (_, true) => {
+            return Err(format!(
+                "{key}: write a number, or in quotes what you would type after --{key}"
+            ));
+        }
+    };
+    Ok(Some(format!("--{key}={text}").into()))
+}
+
+fn unknown(key: &str, command: &clap::Command) -> String {
+    let near = command
+        .get_arguments()
+        .filter_map(clap::Arg::get_long)
+        .filter(|long| !NOT_SETTINGS.contains(long))
+        .find(|long| {
+            long.replace('-', "_") == key || long.starts_with(key) || key.starts_with(long)
+        });
+    let hint = near.map_or_else(
+        || "a key is a flag of --help without its dashes".to_owned(),
+        |near| format!("did you mean '{near}'?"),
+    );
+    format!("'{key}' is no setting: {hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_file_is_read_as_the_arguments_it_stands_for() {
+        let check = |text: &str, want: &[&str]| {
+            let mut got = parse(text).unwrap();
+            got.sort();
+            assert_eq!(got, want, "{text}");
+        };
+        check("", &[]);
+        check("# all defaults\n", &[]);
+        check(
+            "workers = 8\nbind = '0.0.0.0:46666'\nhead-timeout = \"5s\"\n",
+            &["--bind=0.0.0.0:46666", "--head-timeout=5s", "--workers=8"],
+        );
+        check("exit-with-stdin = true\n", &["--exit-with-stdin"]);
+        check("exit-with-stdin = false\n", &[]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said() {
+        let check = |text: &str, want: &str| {
+            let said = parse(text).unwrap_err();
+            assert!(said.contains(want), "{text}: {said}");
+        };
+        check("workers = \n", "line 1");
+        check("wrokers = 8\n", "'wrokers' is no setting");
+        check("head_timeout = '5s'\n", "did you mean 'head-timeout'?");
+        check("config = 'another.toml'\n", "'config' is no setting");
+        check("workers = true\n", "workers: write a number");
+        check("workers = 1.5\n", "workers: write a number");
+        check("exit-with-stdin = 'yes'\n", "true or false");
+    }
+}

@@ -1,0 +1,145 @@
+//! What a new server is handed at its start: by its predecessor in an upgrade, or by a service manager that
+//! holds the socket (`LISTEN_FDS`, sd_listen_fds(3)).
+
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::Pid;
+
+use crate::sys;
+
+/// The variable in which a predecessor says which descriptors are what. Nobody else is meant to set it.
+pub const UPGRADE_VARIABLE: &str = "PREFORK_SERVER_UPGRADE";
+
+/// The first descriptor that a service manager passes.
+const LISTEN_FDS_START: RawFd = 3;
+
+/// Who made the listening socket, and so may say that nobody shall connect to it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This server, or a predecessor of it.
+    Bound,
+    /// A service manager, which may go on with it when this server has stopped.
+    Activated,
+}
+
+/// What is handed over, if anything.
+#[derive(Debug)]
+pub enum Inherited {
+    /// Nothing.
+    Nothing,
+    /// A service manager's socket.
+    Socket(TcpListener),
+    /// What a predecessor serves with.
+    Upgrade(Upgrade),
+}
+
+/// What a predecessor hands over.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// The listening socket.
+    pub listener: TcpListener,
+    /// Who made it.
+    pub origin: Origin,
+    /// The root's directory, locked.
+    pub root: OwnedFd,
+    /// Where to say that the new server is ready; closed without a word, it is not.
+    pub report: OwnedFd,
+    /// Who waits for that.
+    pub predecessor: Pid,
+}
+
+/// Takes what is handed over. To be called once, before anything else is opened.
+///
+/// # Errors
+/// When what is handed over is not what it should be.
+pub fn take() -> Result<Inherited> {
+    if let Ok(text) = std::env::var(UPGRADE_VARIABLE) {
+        return parse_upgrade(&text)
+            .with_context(|| {
+                format!("the variable {UPGRADE_VARIABLE} is not for people to set: unset it")
+            })
+            .map(Inherited::Upgrade);
+    }
+    let variable = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<i32>().ok())
+    };
+    match (variable("LISTEN_PID"), variable("LISTEN_FDS")) {
+        (Some(pid), Some(count)) if pid == Pid::this().as_raw() && count > 0 => {
+            if count > 1 {
+                bail!("{count} sockets were passed by LISTEN_FDS: this server listens on one");
+            }
+            let socket = sys::adopt(LISTEN_FDS_START).context("LISTEN_FDS names no descriptor")?;
+            listening(socket).map(Inherited::Socket)
+        }
+        _ => Ok(Inherited::Nothing),
+    }
+}
+
+impl Upgrade {
+    /// What [`take`] reads on the other side.
+    #[must_use]
+    pub fn describe(
+        listener: &impl AsRawFd,
+        origin: Origin,
+        root: &impl AsRawFd,
+        report: &impl AsRawFd,
+    ) -> String {
+        let origin = match origin {
+            Origin::Bound => "bound",
+            Origin::Activated => "activated",
+        };
+        let (listener, root, report) = (listener.as_raw_fd(), root.as_raw_fd(), report.as_raw_fd());
+        format!("{}:{origin}:{listener}:{root}:{report}", Pid::this())
+    }
+}
+
+fn parse_upgrade(text: &str) -> Result<Upgrade> {
+    let parts: Vec<_> = text.split(':').collect();
+    let [pid, origin, listener, root, report] = parts[..] else {
+        bail!("'{text}' does not have five parts");
+    };
+    let predecessor = Pid::from_raw(pid.parse().context("no process id")?);
+    if Pid::parent() != predecessor {
+        bail!("process {predecessor}, which was to hand over, is not this one's parent");
+    }
+    let origin = match origin {
+        "bound" => Origin::Bound,
+        "activated" => Origin::Activated,
+        _ => bail!("'{origin}' is no origin"),
+    };
+    let adopt = |number: &str| -> Result<OwnedFd> {
+        let number: RawFd = number.parse().context("no descriptor")?;
+        if number < LISTEN_FDS_START {
+            bail!("descriptor {number} is a standard stream");
+        }
+        sys::adopt(number).context("a descriptor is not open")
+    };
+    if listener == root || root == report || report == listener {
+        bail!("a descriptor is named twice");
+    }
+    Ok(Upgrade {
+        listener: listening(adopt(listener)?)?,
+        origin,
+        root: adopt(root)?,
+        report: adopt(report)?,
+        predecessor,
+    })
+}
+
+fn listening(socket: OwnedFd) -> Result<TcpListener> {
+    use nix::sys::socket::{SockType, getsockopt, sockopt};
+    let is_stream =
+        getsockopt(&socket, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream);
+    let is_listening = getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false);
+    let listener = TcpListener::from(socket);
+    if !is_stream || !is_listening || listener.local_addr().is_err() {
+        bail!(
+            "what was passed is not a listening TCP socket (a unit needs ListenStream= and Accept=no)"
+        );
+    }
+    Ok(listener)
+}

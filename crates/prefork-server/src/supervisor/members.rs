@@ -1,0 +1,126 @@
+//! The processes that exist, with what the parent knows of each. The roster decides, this remembers.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::pool::NUDGE;
+use crate::pool::roster::ProcessId;
+use crate::scoreboard::{Assignment, Bank, Command, Scoreboard};
+
+/// A worker process.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: ProcessId,
+    pub(super) pid: Pid,
+    pub(super) assignment: Assignment,
+    /// What it was told last.
+    told: Command,
+    /// It was killed by the parent because it did not leave in time.
+    pub(super) is_overdue: bool,
+}
+
+/// All worker processes.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    all: Vec<Member>,
+}
+
+impl Members {
+    pub(super) fn add(&mut self, id: ProcessId, pid: Pid, assignment: Assignment) {
+        self.all.push(Member {
+            id,
+            pid,
+            assignment,
+            told: Command::Run,
+            is_overdue: false,
+        });
+    }
+
+    pub(super) fn remove(&mut self, pid: Pid) -> Option<Member> {
+        let at = self.all.iter().position(|member| member.pid == pid)?;
+        Some(self.all.swap_remove(at))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.all.iter()
+    }
+
+    pub(super) fn get(&self, id: ProcessId) -> Option<&Member> {
+        self.all.iter().find(|member| member.id == id)
+    }
+
+    /// Process ids in the order of the seats, of those that were not told to leave.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let mut serving: Vec<_> = self
+            .all
+            .iter()
+            .filter(|member| member.told == Command::Run)
+            .map(|member| (member.id, member.pid.as_raw().unsigned_abs()))
+            .collect();
+        serving.sort_unstable();
+        serving.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    /// The bank that no process of the seat has. There is one: a seat has two processes at the most.
+    pub(super) fn free_bank(&self, seat: u32) -> Bank {
+        let is_taken = |bank| {
+            self.all
+                .iter()
+                .any(|member| member.id.seat == seat && member.assignment.bank == bank)
+        };
+        if is_taken(Bank::A) { Bank::B } else { Bank::A }
+    }
+
+    /// Tells one process, unless it was told something stronger before.
+    pub(super) fn tell(&mut self, scoreboard: &Scoreboard, id: ProcessId, command: Command) {
+        for member in self.all.iter_mut().filter(|member| member.id == id) {
+            member.tell(scoreboard, command);
+        }
+    }
+
+    /// Tells every process, unless it was told something stronger before.
+    pub(super) fn tell_all(&mut self, scoreboard: &Scoreboard, command: Command) {
+        for member in &mut self.all {
+            member.tell(scoreboard, command);
+        }
+    }
+
+    /// Makes those that were told something look again.
+    pub(super) fn nudge(&self) {
+        for member in &self.all {
+            if member.told != Command::Run {
+                let _ = kill(member.pid, NUDGE);
+            }
+        }
+    }
+
+    pub(super) fn signal(&self, id: ProcessId, signal: Signal) {
+        if let Some(member) = self.get(id) {
+            let _ = kill(member.pid, signal);
+        }
+    }
+
+    pub(super) fn mark_overdue(&mut self, id: ProcessId) {
+        for member in self.all.iter_mut().filter(|member| member.id == id) {
+            member.is_overdue = true;
+        }
+    }
+}
+
+impl Member {
+    fn tell(&mut self, scoreboard: &Scoreboard, command: Command) {
+        if command <= self.told {
+            return;
+        }
+        self.told = command;
+        for (_, slot) in self.assignment.slots(scoreboard) {
+            slot.tell(command);
+        }
+        let _ = kill(self.pid, NUDGE);
+    }
+
+    /// Whether it was asked to leave.
+    pub(super) fn was_told_to_leave(&self) -> bool {
+        self.told != Command::Run
+    }
+}

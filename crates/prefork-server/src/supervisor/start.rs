@@ -1,0 +1,158 @@
+//! The start: what is taken over or made anew before the first fork.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::OFlag;
+use nix::unistd::Pid;
+
+use super::events::Events;
+use super::members::Members;
+use super::{Supervisor, policy};
+use crate::cli::Source;
+use crate::config::{Config, PoolKind, WORKERS_MAX};
+use crate::inherited::{self, Inherited, Origin};
+use crate::ledger::Ledger;
+use crate::lifeline::lifeline;
+use crate::listener;
+use crate::pool::Inheritance;
+use crate::pool::roster::Roster;
+use crate::pool::watchdog::Watchdog;
+use crate::scoreboard::Scoreboard;
+use crate::session::Service;
+use crate::store::{Store, StoreOptions};
+
+/// What the server stands on.
+struct Foundation {
+    listener: TcpListener,
+    origin: Origin,
+    store: Store,
+    /// Who is waiting for this server to be ready, and where to tell it.
+    predecessor: Option<(Pid, OwnedFd)>,
+}
+
+impl Supervisor {
+    pub(super) fn start(config: Config, source: Source) -> Result<Self> {
+        let foundation = match inherited::take()? {
+            Inherited::Upgrade(upgrade) => take_over(&config, upgrade)?,
+            Inherited::Socket(listener) => Foundation {
+                store: open_store(&config)?,
+                listener,
+                origin: Origin::Activated,
+                predecessor: None,
+            },
+            Inherited::Nothing => Foundation {
+                store: open_store(&config)?,
+                listener: listener::bind(config.bind).with_context(|| bind_hint(&config))?,
+                origin: Origin::Bound,
+                predecessor: None,
+            },
+        };
+        listener::configure(
+            &foundation.listener,
+            &config.congestion,
+            config.receive_buffer,
+        )
+        .context("cannot set up the listening socket")?;
+        Self::assemble(config, source, foundation)
+    }
+
+    fn assemble(config: Config, source: Source, foundation: Foundation) -> Result<Self> {
+        let (hold, watch) = lifeline().context("cannot make a pipe")?;
+        let (reports_reader, reports) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let scoreboard = Scoreboard::new(WORKERS_MAX).context("cannot map the scoreboard")?;
+        let inheritance = Inheritance {
+            listener: foundation.listener,
+            watch,
+            hold: Some(hold),
+            reports,
+            scoreboard,
+            service: Service {
+                store: foundation.store,
+                limits: config.limits,
+            },
+            clocks: config.clocks,
+            congestion: config.congestion.clone(),
+            kind: config.pool,
+            workers: config.workers,
+            max_requests: config.max_requests,
+        };
+        let started = Instant::now();
+        Ok(Self {
+            events: Events::new(reports_reader, config.exit_with_stdin)
+                .context("cannot take signals")?,
+            roster: Roster::new(inheritance.processes(), policy(&config)),
+            watchdog: Watchdog::new(config.worker_timeout, started.elapsed()),
+            ledger: Ledger::new(scoreboard, config.pool == PoolKind::Process),
+            members: Members::default(),
+            origin: foundation.origin,
+            predecessor: foundation
+                .predecessor
+                .map(|(pid, report)| (pid, Some(report))),
+            successor: None,
+            replaced_config: None,
+            pidfile: None,
+            stop: None,
+            nudge_until: started,
+            program: super::upgrade::program()?,
+            inheritance,
+            started,
+            config,
+            source,
+        })
+    }
+}
+
+pub(super) fn options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        durability: config.durability,
+        upload_len_max: config.limits.upload_len_max,
+        min_free_bytes: config.min_free_bytes,
+        create: config.create_root,
+    }
+}
+
+fn open_store(config: &Config) -> Result<Store> {
+    let store = Store::open(&config.root, options(config))?;
+    report_swept(store.sweep())?;
+    Ok(store)
+}
+
+fn report_swept(swept: std::io::Result<usize>) -> Result<()> {
+    let files = swept.context("cannot remove stale temporary files from the root")?;
+    if files > 0 {
+        tracing::info!(files, "removed what an earlier server left unfinished");
+    }
+    Ok(())
+}
+
+/// What a predecessor serves with, if it is what the settings ask for.
+fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation> {
+    let bound = upgrade.listener.local_addr()?;
+    let is_same_port = config.bind.port() == 0 || config.bind.port() == bound.port();
+    if upgrade.origin == Origin::Bound && (config.bind.ip() != bound.ip() || !is_same_port) {
+        bail!(
+            "--bind {} is not the address of the running server, {bound}, which an upgrade cannot change",
+            config.bind
+        );
+    }
+    let store = Store::adopt(upgrade.root, &config.root, options(config))?;
+    // The predecessor's uploads are under way.
+    report_swept(store.sweep_dead())?;
+    Ok(Foundation {
+        listener: upgrade.listener,
+        origin: upgrade.origin,
+        store,
+        predecessor: Some((upgrade.predecessor, upgrade.report)),
+    })
+}
+
+fn bind_hint(config: &Config) -> String {
+    let port = config.bind.port();
+    format!(
+        "cannot listen on {} (is another server using port {port}? choose another address with --bind, port 0 for any)",
+        config.bind
+    )
+}

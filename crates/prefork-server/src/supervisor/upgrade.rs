@@ -1,0 +1,176 @@
+//! USR2: this program's file, started anew on the same socket. The old server leaves when the new one is
+//! ready; if it never is, the old one goes on as if nothing had happened.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Flow, Supervisor};
+use crate::inherited::{UPGRADE_VARIABLE, Upgrade};
+use crate::pool::roster::Event;
+
+/// How much longer than a worker a whole new server may take to become ready.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// Why a server ended that another has taken over from.
+pub(super) const HANDED_OVER: &str = "handed_over";
+
+/// What a new server says when it is ready.
+const READY: &[u8] = b"ready\n";
+
+/// A server that is to take over.
+#[derive(Debug)]
+pub(super) struct Successor {
+    pid: Pid,
+    report: OwnedFd,
+    kill_at: Instant,
+    is_ready: bool,
+}
+
+impl Successor {
+    /// What to watch for its report; nothing more once it is ready.
+    pub(super) fn watched(&self) -> Option<&OwnedFd> {
+        (!self.is_ready).then_some(&self.report)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (!self.is_ready).then_some(self.kill_at)
+    }
+}
+
+impl Supervisor {
+    /// Starts the new server.
+    pub(super) fn upgrade(&mut self) {
+        let refusal = if self.roster.is_stopping() {
+            Some("the server is on its way out")
+        } else if self.successor.is_some() {
+            Some("a new server is being started already")
+        } else if self.predecessor_lives() {
+            Some("the server before this one has not finished yet")
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            tracing::warn!("not upgrading: {refusal}");
+            return;
+        }
+        match self.start_successor() {
+            Ok(successor) => {
+                tracing::info!(pid = %successor.pid, "upgrading: a new server is starting");
+                self.successor = Some(successor);
+            }
+            Err(error) => tracing::error!("not upgrading: {error:#}"),
+        }
+    }
+
+    /// The new server has said something, or has closed its end without a word.
+    pub(super) fn hear_successor(&mut self) -> Result<Flow> {
+        let Some(successor) = &mut self.successor else {
+            return Ok(Flow::GoOn);
+        };
+        let mut said = [0; READY.len()];
+        let mut report = std::fs::File::from(successor.report.try_clone()?);
+        match report.read(&mut said) {
+            Ok(len) if said[..len] == *READY => {
+                successor.is_ready = true;
+                tracing::info!(pid = %successor.pid, "the new server is ready: leaving when what is in hand is finished");
+                self.stop = Some((Instant::now(), HANDED_OVER));
+                self.pidfile = None;
+                self.tell_roster(Event::HandOver)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Flow::GoOn),
+            _ => {
+                self.give_up_successor("it ended before it was ready");
+                Ok(Flow::GoOn)
+            }
+        }
+    }
+
+    /// A child that is no worker is dead.
+    pub(super) fn successor_died(&mut self, pid: Pid) -> bool {
+        let is_it = self.successor.as_ref().is_some_and(|it| it.pid == pid);
+        if is_it && self.successor.as_ref().is_some_and(|it| !it.is_ready) {
+            self.give_up_successor("it ended before it was ready");
+        }
+        is_it
+    }
+
+    /// Kills a new server that takes too long.
+    pub(super) fn check_successor(&mut self) {
+        let deadline = self.successor.as_ref().and_then(Successor::deadline);
+        if deadline.is_some_and(|at| Instant::now() >= at) {
+            self.give_up_successor("it did not become ready in time");
+        }
+    }
+
+    /// Ends a new server that is not ready, if there is one: this one stops, or the new one will not do. Its
+    /// workers leave with it.
+    pub(super) fn give_up_successor(&mut self, why: &str) {
+        if let Some(successor) = self.successor.take_if(|it| !it.is_ready) {
+            tracing::error!(pid = %successor.pid, "the upgrade failed: {why}; this server goes on");
+            let _ = kill(successor.pid, Signal::SIGKILL);
+        }
+    }
+
+    /// Tells the server before this one that it may leave.
+    pub(super) fn tell_predecessor(&mut self) {
+        if let Some((_, report)) = &mut self.predecessor
+            && let Some(report) = report.take()
+        {
+            // If nobody hears it, that server is gone, and there is nobody to tell.
+            let _ = nix::unistd::write(&report, READY);
+        }
+    }
+
+    /// Whether the server before this one still finishes what it has in hand.
+    pub(super) fn predecessor_lives(&self) -> bool {
+        self.predecessor
+            .as_ref()
+            .is_some_and(|(pid, _)| Pid::parent() == *pid)
+    }
+
+    fn start_successor(&self) -> Result<Successor> {
+        let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let listener = &self.inheritance.listener;
+        let root = self.inheritance.service.store.directory();
+        let passed = [listener.as_fd(), root.as_fd(), told.as_fd()];
+        let variable = Upgrade::describe(listener, self.origin, &root, &told);
+        let mut argv = std::env::args_os();
+        let mut command = std::process::Command::new(&self.program);
+        command
+            .arg0(argv.next().unwrap_or_default())
+            .args(argv)
+            .env(UPGRADE_VARIABLE, variable)
+            .env_remove("LISTEN_FDS")
+            .env_remove("LISTEN_PID");
+        let inheritable = |flags| -> nix::Result<()> {
+            for fd in passed {
+                fcntl(fd, FcntlArg::F_SETFD(flags))?;
+            }
+            Ok(())
+        };
+        inheritable(FdFlag::empty())?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()));
+        inheritable(FdFlag::FD_CLOEXEC)?;
+        Ok(Successor {
+            pid: Pid::from_raw(child?.id().cast_signed()),
+            report,
+            kill_at: Instant::now() + self.config.boot_timeout + MARGIN,
+            is_ready: false,
+        })
+    }
+}
+
+/// The file this program was started from: what an upgrade starts, by whatever the name leads to by then.
+pub(super) fn program() -> Result<PathBuf> {
+    std::env::current_exe().context("cannot find this program's file")
+}
