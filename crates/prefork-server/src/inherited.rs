@@ -12,8 +12,8 @@ use crate::sys;
 /// The variable in which a predecessor says which descriptors are what. Nobody else is meant to set it.
 pub const UPGRADE_VARIABLE: &str = "PREFORK_SERVER_UPGRADE";
 
-/// The first descriptor that a service manager passes.
-const LISTEN_FDS_START: RawFd = 3;
+/// The first descriptor that is no standard stream.
+const FIRST_PASSED: RawFd = 3;
 
 /// Who made the listening socket, and so may say that nobody shall connect to it any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,20 +62,17 @@ pub fn take() -> Result<Inherited> {
             })
             .map(Inherited::Upgrade);
     }
-    let variable = |name| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse::<i32>().ok())
-    };
-    match (variable("LISTEN_PID"), variable("LISTEN_FDS")) {
-        (Some(pid), Some(count)) if pid == Pid::this().as_raw() && count > 0 => {
-            if count > 1 {
-                bail!("{count} sockets were passed by LISTEN_FDS: this server listens on one");
-            }
-            let socket = sys::adopt(LISTEN_FDS_START).context("LISTEN_FDS names no descriptor")?;
+    let mut passed = sd_notify::listen_fds().context("LISTEN_FDS makes no sense")?;
+    match (passed.next(), passed.len()) {
+        (None, _) => Ok(Inherited::Nothing),
+        (Some(socket), 0) => {
+            let socket = sys::adopt(socket).context("LISTEN_FDS names no descriptor")?;
             listening(socket).map(Inherited::Socket)
         }
-        _ => Ok(Inherited::Nothing),
+        (Some(_), more) => bail!(
+            "{} sockets were passed by LISTEN_FDS: this server listens on one",
+            more + 1
+        ),
     }
 }
 
@@ -113,7 +110,7 @@ fn parse_upgrade(text: &str) -> Result<Upgrade> {
     };
     let adopt = |number: &str| -> Result<OwnedFd> {
         let number: RawFd = number.parse().context("no descriptor")?;
-        if number < LISTEN_FDS_START {
+        if number < FIRST_PASSED {
             bail!("descriptor {number} is a standard stream");
         }
         sys::adopt(number).context("a descriptor is not open")

@@ -150,6 +150,9 @@ impl Supervisor {
 
     fn stop_gracefully(&mut self) -> Result<Flow> {
         tracing::info!("stopping gracefully; a second signal stops at once");
+        if self.successor.is_none() {
+            announce::notify_stopping();
+        }
         self.give_up_successor("this server was told to stop");
         let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
         let is_mine = self.has_listener_to_itself();

@@ -72,8 +72,21 @@ pub(super) fn notify_ready() {
     notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
 }
 
+/// Tells the service manager that the settings are being read again; [`notify_ready`] follows.
+pub(super) fn notify_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "there is no monotonic clock"),
+    }
+}
+
+/// Tells the service manager that the server is on its way out.
+pub(super) fn notify_stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
 /// Tells the service manager something. A manager that cannot be told is no reason not to serve.
-pub(super) fn notify(what: &[NotifyState<'_>]) {
+fn notify(what: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(what) {
         tracing::warn!(%error, "cannot notify the service manager");
     }

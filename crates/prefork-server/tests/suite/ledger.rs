@@ -53,7 +53,7 @@ each_pool! {
                 .collect();
             let mut killed = 0;
             while killed < kills {
-                let Some(pid) = a_child_of(server.ready.pid) else { continue };
+                let Some(pid) = server.children().first().copied() else { continue };
                 server.kill_worker_if_there(pid);
                 killed += 1;
                 // The next kill waits until the pool has served somebody again.
@@ -80,10 +80,4 @@ impl Server {
             Signal::SIGKILL,
         );
     }
-}
-
-/// The first child the kernel knows of.
-fn a_child_of(pid: u32) -> Option<u32> {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    children.split_whitespace().next()?.parse().ok()
 }

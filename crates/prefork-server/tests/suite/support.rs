@@ -39,6 +39,7 @@ pub(crate) use each_pool;
 pub(crate) struct Server {
     child: Child,
     lines: Mutex<Receiver<String>>,
+    log: Mutex<Receiver<String>>,
     pub(crate) ready: Ready,
     root: Option<TempDir>,
 }
@@ -54,7 +55,13 @@ impl Server {
 
     /// A server on a root of the caller's.
     pub(crate) fn start_on(root: &Path, pool: &str, args: &[&str]) -> Self {
-        let mut child = command(root, pool, args).spawn().unwrap();
+        Self::spawn(&mut command(root, pool, args))
+    }
+
+    /// The server that a command starts.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = shown_lines_of(child.stderr.take().unwrap());
         let lines = lines_of(child.stdout.take().unwrap());
         let line = lines
             .recv_timeout(DEADLINE)
@@ -65,6 +72,7 @@ impl Server {
         Self {
             child,
             lines: Mutex::new(lines),
+            log: Mutex::new(log),
             ready,
             root: None,
         }
@@ -94,21 +102,81 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Peer {
-        let stream = TcpStream::connect(&self.ready.address).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Peer {
-            stream,
-            unread: Vec::new(),
-        }
+        Peer::new(TcpStream::connect(&self.ready.address).unwrap())
     }
 
+    /// Signals the parent: after an upgrade that of the new server.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+        kill(Pid::from_raw(self.ready.pid.cast_signed()), signal).unwrap();
     }
 
     pub(crate) fn kill_worker(&self, pid: u32, signal: Signal) {
         kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+    }
+
+    /// The processes that the parent has forked and not reaped, in order of their birth.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        children_of(self.ready.pid)
+    }
+
+    /// Waits until the parent's children are such.
+    pub(crate) fn wait_for_children(&self, are_right: impl Fn(&[u32]) -> bool) -> Vec<u32> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let children = self.children();
+            if are_right(&children) {
+                return children;
+            }
+            assert!(Instant::now() < deadline, "still {children:?}");
+            thread::yield_now();
+        }
+    }
+
+    /// Waits for a line of the log with this text.
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let log = self.log.lock().unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = log.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("no log line with '{text}'"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for the READY line of a server that takes over: from here on it is the one.
+    pub(crate) fn wait_for_successor(&mut self) {
+        let line = self.next_line(DEADLINE).expect("a READY line");
+        let Announcement::Ready(ready) = Announcement::from_line(&line).unwrap() else {
+            panic!("READY of the new server, not {line}");
+        };
+        assert_ne!(ready.pid, self.ready.pid);
+        self.ready = ready;
+    }
+
+    /// Waits until the server before this one is gone: its successor has another parent then.
+    pub(crate) fn wait_until_alone(&self, predecessor: u32) {
+        let deadline = Instant::now() + DEADLINE;
+        let parent = format!("PPid:\t{predecessor}\n");
+        while fs::read_to_string(format!("/proc/{}/status", self.ready.pid))
+            .unwrap()
+            .contains(&parent)
+        {
+            assert!(Instant::now() < deadline, "the old server is still there");
+            thread::yield_now();
+        }
+    }
+
+    /// Waits for a DONE line, and for no exit: that of a server which has handed over.
+    pub(crate) fn next_done(&self) -> Done {
+        let line = self.next_line(DEADLINE).expect("a DONE line");
+        let Announcement::Done(done) = Announcement::from_line(&line).unwrap() else {
+            panic!("DONE, not {line}");
+        };
+        assert!(done.balanced, "{done:#?}");
+        done
     }
 
     /// Closes the server's standard input.
@@ -124,11 +192,7 @@ impl Server {
 
     /// Waits for the end that something else has brought about; the ledger must balance.
     pub(crate) fn done(mut self) -> (Done, i32) {
-        let line = self.next_line(DEADLINE).expect("a DONE line");
-        let Announcement::Done(done) = Announcement::from_line(&line).unwrap() else {
-            panic!("the last line is DONE, not {line}");
-        };
-        assert!(done.balanced, "{done:#?}");
+        let done = self.next_done();
         assert_eq!(
             (done.sum.connections.in_flight, done.sum.requests.in_flight),
             (0, 0),
@@ -164,9 +228,22 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A server that has taken over is no child of this process.
+        if self.ready.pid != self.child.id() && !thread::panicking() {
+            return;
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processes that one has forked and not reaped.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
 }
 
 /// The command that starts a server on port 0.
@@ -188,6 +265,20 @@ pub(crate) fn command(root: &Path, pool: &str, args: &[&str]) -> Command {
     command
 }
 
+/// The same, shown too, for whoever looks into why a test failed.
+fn shown_lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    let lines = lines_of(output);
+    thread::spawn(move || {
+        for line in lines {
+            eprintln!("{line}");
+            // Nobody may be waiting for it; the pipe must not fill up for that.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
 fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -207,6 +298,15 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Self {
+            stream,
+            unread: Vec::new(),
+        }
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.stream.write_all(bytes.as_ref()).unwrap();
         self

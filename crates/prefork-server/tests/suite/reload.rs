@@ -1,0 +1,217 @@
+//! HUP, TTIN, TTOU: other settings and sizes while requests go on, and settings that are wrong.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::load::Load;
+use crate::support::{Server, each_pool, upload};
+
+/// A configuration file that a test can change.
+struct File {
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+impl File {
+    fn new(text: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("server.toml");
+        fs::write(&path, text).unwrap();
+        Self {
+            _folder: folder,
+            path,
+        }
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(&self.path, text).unwrap();
+    }
+
+    fn start(&self, pool: &str) -> Server {
+        Server::start(pool, &["--config", self.path.to_str().unwrap()])
+    }
+}
+
+each_pool! {
+    fn a_reload_under_load_loses_nothing_and_its_settings_are_in_force(pool) {
+        let file = File::new("workers = 3\nupload-max = '1M'\n");
+        let server = file.start(pool);
+        Load::put_file(&server);
+        let load = Load::default();
+        std::thread::scope(|scope| {
+            load.start(scope, &server.ready.address, 4);
+            load.wait_for(20);
+            for (size, setting) in [(4, "500K"), (2, "400K")] {
+                let before = server.children();
+                file.write(&format!("workers = {size}\nupload-max = '{setting}'\n"));
+                server.signal(Signal::SIGHUP);
+                load.wait_for(20);
+                server.wait_for_log("reloaded");
+                let processes = if pool == "thread" { 1 } else { size };
+                server.wait_for_children(|now| {
+                    now.len() == processes && now.iter().all(|pid| !before.contains(pid))
+                });
+            }
+            load.stop();
+        });
+        assert_eq!(server.connect().ask(upload("big", &[7; 450_000]))["code"], "too_large");
+        let (done, code) = server.stop();
+        assert_eq!((done.crashes, code), (0, 0));
+        assert_eq!(done.sum.requests.errors.too_large, 1);
+        let mut done = done;
+        done.sum.requests.errors.too_large = 0;
+        done.sum.requests.started -= 1;
+        load.check(&[&done]);
+    }
+
+    fn a_file_that_is_wrong_changes_nothing(pool) {
+        let file = File::new("workers = 2\n");
+        let server = file.start(pool);
+        let before = server.children();
+        for (wrong, want) in [
+            ("workers = 2 3\n", "line 1"),
+            ("workers = 0\n", "--workers 0"),
+            ("workers = 'many'\n", "--workers"),
+            ("wrokers = 2\n", "'wrokers' is no setting"),
+        ] {
+            file.write(wrong);
+            server.signal(Signal::SIGHUP);
+            let line = server.wait_for_log(want);
+            assert!(line.contains("nothing is reloaded"), "{line}");
+            assert_eq!(server.children(), before);
+        }
+        assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+        let (done, _) = server.stop();
+        assert_eq!(done.crashes, 0);
+    }
+
+    fn a_setting_that_cannot_change_is_named_and_changes_nothing(pool) {
+        let file = File::new("workers = 2\n");
+        let server = file.start(pool);
+        let before = server.children();
+        file.write("workers = 7\nlog-format = 'json'\npidfile = '/nowhere/pid'\n");
+        server.signal(Signal::SIGHUP);
+        let line = server.wait_for_log("a running server cannot change");
+        assert!(line.contains("--pidfile --log-format"), "{line}");
+        assert_eq!(server.children(), before);
+        server.stop();
+    }
+
+    fn the_pool_grows_and_shrinks_under_load_without_a_loss(pool) {
+        let server = Server::start(pool, &["--workers", "2"]);
+        Load::put_file(&server);
+        let load = Load::default();
+        std::thread::scope(|scope| {
+            load.start(scope, &server.ready.address, 4);
+            for (signal, size) in [
+                (Signal::SIGTTIN, 3),
+                (Signal::SIGTTIN, 4),
+                (Signal::SIGTTOU, 3),
+                (Signal::SIGTTOU, 2),
+                (Signal::SIGTTOU, 1),
+            ] {
+                load.wait_for(8);
+                let before = server.children();
+                server.signal(signal);
+                server.wait_for_children(|now| {
+                    if pool == "thread" { now.len() == 1 && now != before } else { now.len() == size }
+                });
+            }
+            server.signal(Signal::SIGTTOU);
+            server.wait_for_log("the pool keeps its size");
+            load.wait_for(8);
+            load.stop();
+        });
+        let (done, code) = server.stop();
+        assert_eq!((done.crashes, code), (0, 0));
+        load.check(&[&done]);
+    }
+
+    fn a_graceful_stop_under_load_loses_nothing(pool) {
+        let server = Server::start(pool, &["--workers", "3"]);
+        Load::put_file(&server);
+        let load = Load::default();
+        let address = server.ready.address.clone();
+        let (done, code) = std::thread::scope(|scope| {
+            load.start(scope, &address, 6);
+            load.wait_for(20);
+            server.stop()
+        });
+        assert_eq!((done.sum.connections.aborted_by_stop, code), (0, 0));
+        load.check(&[&done]);
+    }
+
+    fn worn_out_workers_are_replaced_under_load_without_a_loss(pool) {
+        let server = Server::start(pool, &["--workers", "2", "--max-requests", "10"]);
+        Load::put_file(&server);
+        let load = Load::default();
+        std::thread::scope(|scope| {
+            load.start(scope, &server.ready.address, 4);
+            load.wait_for(150);
+            load.stop();
+        });
+        let (done, code) = server.stop();
+        assert_eq!((done.crashes, code), (0, 0));
+        let generations: u32 = done.workers.iter().map(|worker| worker.generations).sum();
+        assert!(generations >= 6, "{generations} in all");
+        load.check(&[&done]);
+    }
+}
+
+#[test]
+fn a_reload_that_makes_no_worker_is_taken_back() {
+    let file = File::new("workers = 2\n");
+    let folder = TempDir::new().unwrap();
+    // Address space for some threads, and not for some thousand.
+    let program = env!("CARGO_BIN_EXE_prefork-server");
+    let script = format!(
+        "ulimit -v 300000; exec {program} --pool thread --bind 127.0.0.1:0 --root {} --config {}",
+        folder.path().display(),
+        file.path.display()
+    );
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let server = Server::spawn(&mut command);
+    let before = server.children();
+    file.write("workers = 4000\n");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("never became ready");
+    assert_eq!(server.children(), before);
+    assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+    // The settings are the old ones again, for a worker that dies as for a later reload.
+    file.write("workers = 3\n");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    let (done, code) = server.stop();
+    assert_eq!(code, 0);
+    assert_eq!(done.sum.connections.closed, 1);
+}
+
+#[test]
+fn check_config_starts_nothing_and_tells_right_from_wrong() {
+    let file = File::new("workers = 8\n");
+    let check = |want_code: i32, want: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_prefork-server"))
+            .args(["--check-config", "--config", file.path.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(output.status.code(), Some(want_code), "{said}");
+        assert!(said.contains(want), "{said}");
+    };
+    check(0, "8 process workers");
+    file.write("workers = 'x'\n");
+    check(2, "server.toml");
+    file.write("pool = 'fibre'\n");
+    check(2, "[possible values: process, thread");
+    fs::remove_file(&file.path).unwrap();
+    check(2, "No such file");
+}
