@@ -330,11 +330,13 @@ impl Supervisor {
                 Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error).context("cannot reap"),
             };
-            if self.successor_died(dead.pid) {
-                continue;
-            }
-            if let Flow::Leave(exit) = self.book(&dead)? {
-                return Ok(Flow::Leave(exit));
+            let flow = if self.is_successor(dead.pid) {
+                self.successor_died()?
+            } else {
+                self.book(&dead)?
+            };
+            if matches!(flow, Flow::Leave(_)) {
+                return Ok(flow);
             }
         }
     }
@@ -416,8 +418,10 @@ impl Supervisor {
             tracing::info!("{line}");
         }
         announce::notify_ready();
+        print_line(&proto::announce::Announcement::Ready(ready).to_line())?;
+        // Last, so that its DONE line comes after this server's READY.
         self.tell_predecessor();
-        print_line(&proto::announce::Announcement::Ready(ready).to_line())
+        Ok(())
     }
 
     fn finish(&mut self, gave_up: bool) -> Result<Exit> {

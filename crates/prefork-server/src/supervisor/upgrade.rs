@@ -72,7 +72,7 @@ impl Supervisor {
 
     /// The new server has said something, or has closed its end without a word.
     pub(super) fn hear_successor(&mut self) -> Result<Flow> {
-        let Some(successor) = &mut self.successor else {
+        let Some(successor) = self.successor.as_mut().filter(|it| !it.is_ready) else {
             return Ok(Flow::GoOn);
         };
         let mut said = [0; READY.len()];
@@ -93,13 +93,16 @@ impl Supervisor {
         }
     }
 
-    /// A child that is no worker is dead.
-    pub(super) fn successor_died(&mut self, pid: Pid) -> bool {
-        let is_it = self.successor.as_ref().is_some_and(|it| it.pid == pid);
-        if is_it && self.successor.as_ref().is_some_and(|it| !it.is_ready) {
-            self.give_up_successor("it ended before it was ready");
-        }
-        is_it
+    /// The new server is dead. If it has said that it was ready before it died, this one has handed over: whoever
+    /// stopped the new one wanted no server, and not the old one back.
+    pub(super) fn successor_died(&mut self) -> Result<Flow> {
+        let flow = self.hear_successor()?;
+        self.give_up_successor("it ended before it was ready");
+        Ok(flow)
+    }
+
+    pub(super) fn is_successor(&self, pid: Pid) -> bool {
+        self.successor.as_ref().is_some_and(|it| it.pid == pid)
     }
 
     /// Kills a new server that takes too long.
