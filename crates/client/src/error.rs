@@ -33,10 +33,12 @@ pub enum Error {
     /// be stored.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
-    /// The connection was reset. An upload may or may not be stored.
+    /// The connection was reset, or closed before all of the request was sent. An upload may or may not
+    /// be stored.
     #[error("the connection was reset: {0}")]
     Reset(#[source] io::Error),
-    /// The server closed before its reply was complete. An upload may or may not be stored.
+    /// The server closed before its reply was complete, the request having been sent. An upload may or
+    /// may not be stored.
     #[error("the server closed the connection before the reply was complete")]
     Eof,
     /// The server answered with something else than a reply.

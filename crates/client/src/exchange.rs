@@ -1,6 +1,6 @@
 //! One request and its reply on a socket: sending a head or a streamed body, reading a streamed reply.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 use proto::base64::Encoder;
@@ -174,9 +174,14 @@ impl Exchange {
                 self.encoded[end..][..tail.len()].copy_from_slice(&tail);
                 end += tail.len();
             }
-            let sent = match start {
-                0 if self.socket.has_heard() => Sent::Heard,
-                _ => self.socket.send(&self.encoded[..end], deadline)?,
+            let obstacle = match start {
+                0 => self.socket.obstacle(),
+                // Nothing was asked yet: there can be no answer.
+                _ => Sent::All,
+            };
+            let sent = match obstacle {
+                Sent::All => self.socket.send(&self.encoded[..end], deadline)?,
+                obstacle => obstacle,
             };
             start = 0;
             let is_all = matches!(sent, Sent::All);
@@ -259,10 +264,15 @@ impl Exchange {
     }
 }
 
-/// Where the send failed and no reply explains it, that is the error and not the silence after it.
+/// Where not all was sent and no whole reply explains it, the connection was cut, however its reading side ended:
+/// whether a close in the middle shows as an end or as a reset depends on what was on its way just then.
 fn blame(sent: Sent, error: Error) -> Error {
     match (sent, error) {
         (Sent::Broken(broken), Error::Eof | Error::Reset(_)) => Error::Reset(broken),
+        (Sent::Heard, Error::Eof) => Error::Reset(io::Error::new(
+            ErrorKind::BrokenPipe,
+            "the server closed it before all was sent",
+        )),
         (_, error) => error,
     }
 }

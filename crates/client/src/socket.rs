@@ -81,11 +81,20 @@ impl Socket {
 
     /// Whether the peer has said anything that was not read yet, or closed.
     pub(crate) fn has_heard(&self) -> bool {
+        !matches!(self.obstacle(), Sent::All)
+    }
+
+    /// What a send would meet, without sending: [`Sent::All`] if nothing stands in its way.
+    ///
+    /// The kernel tells a reset once, to whoever asks first; a read after that sees a plain end. So what is
+    /// found here must not be asked for again.
+    pub(crate) fn obstacle(&self) -> Sent {
         loop {
             match self.stream.peek(&mut [0]) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Ok(_) => return Sent::Heard,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Sent::All,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                _ => return true,
+                Err(error) => return Sent::Broken(error),
             }
         }
     }

@@ -16,6 +16,9 @@ const LIST: Act = Act::Hear("LIST\r\n");
 const GET: Act = Act::Hear("GET a.bin\r\n");
 const EOL: Act = Act::Hear("\r\n");
 
+/// An upload is sent in pieces of so many bytes of content.
+const PIECE_LEN: usize = 96 << 10;
+
 /// An address that refuses, for as long as the descriptor lives: bound, but nobody listens.
 fn refusing() -> (OwnedFd, SocketAddr) {
     use nix::sys::socket::{
@@ -254,6 +257,67 @@ fn a_refusal_in_the_middle_of_an_upload_ends_it() {
         let next = connection.list(&mut ());
         assert!(matches!(next, Err(Error::Unusable(_))), "{next:?}");
     }
+}
+
+/// Gives one piece of an upload, then waits until the server has followed its script to the end, and goes on.
+struct UntilGone {
+    server: Option<Scripted>,
+    given_len: usize,
+}
+
+impl Read for UntilGone {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given_len >= PIECE_LEN
+            && let Some(server) = self.server.take()
+        {
+            server.heard();
+        }
+        self.given_len += buffer.len();
+        Ok(buffer.len())
+    }
+}
+
+/// What becomes of an endless upload to a server that is gone after its first piece.
+fn upload_cut_after(acts: Vec<Act>) -> Error {
+    let server = Scripted::once(acts);
+    let mut connection = connect(&server);
+    let mut source = UntilGone {
+        server: Some(server),
+        given_len: 0,
+    };
+    connection
+        .upload(&name(), &mut source, &mut ())
+        .unwrap_err()
+}
+
+#[test]
+fn an_upload_cut_short_by_the_server_is_a_reset() {
+    let first_piece_len = "UPLOAD a.bin ".len() + PIECE_LEN / 3 * 4;
+    let cases = [
+        ("reset", vec![Act::HearLen(1), Act::Reset]),
+        // The kernel resets a connection that is closed with input unread, and ends one without.
+        ("closed unread", vec![Act::HearLen(1)]),
+        ("closed", vec![Act::HearLen(first_piece_len)]),
+        (
+            "closed in the middle of its reply",
+            vec![
+                Act::HearLen(first_piece_len),
+                say("{\"status\":\"ERROR\","),
+            ],
+        ),
+    ];
+    for (case, acts) in cases {
+        let error = upload_cut_after(acts);
+        assert!(matches!(error, Error::Reset(_)), "{case}: {error:?}");
+        assert!(error.leaves_fate_unknown(), "{case}");
+    }
+}
+
+#[test]
+fn a_refusal_is_heard_although_the_connection_was_reset_behind_it() {
+    let refusal = "{\"status\":\"ERROR\",\"data\":\"too large\",\"code\":\"too_large\"}\r\n\r\n";
+    let error = upload_cut_after(vec![Act::HearLen(1), say(refusal), Act::Reset]);
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
 }
 
 #[test]
