@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use proto::reply::Reply;
+use proto::reply::{Code, Reply};
 use proto::request::encode_head;
 use proto::{FileName, Terminator, Verb};
 
@@ -169,9 +169,9 @@ impl Connection {
         self.peer
     }
 
-    /// Whether the connection can carry another operation, as far as is known. Waits at most `grace` for
-    /// the server to close: many close after each reply, a moment later, and what is sent in that moment
-    /// is lost.
+    /// Whether the connection can carry another operation, as far as is known: not after an operation that
+    /// failed, but for a refusal behind which the server goes on. Waits at most `grace` for the server to
+    /// close: many close after each reply, a moment later, and what is sent in that moment is lost.
     #[must_use]
     pub fn is_usable(&self, grace: Duration) -> bool {
         match &self.state {
@@ -312,10 +312,14 @@ impl Connection {
     /// Closes the connection if nothing can follow on it.
     fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
         let reason = match (&result, &self.state) {
-            (Err(error), State::Open(_)) if !error.keeps_connection() => {
-                Some("an earlier operation on it failed")
+            (Err(Error::Refused { code, .. }), State::Open(_)) if is_last_word(code.as_deref()) => {
+                Some("the server closes after a refusal of this kind")
             }
-            (_, State::Open(exchange)) if exchange.is_out_of_step() => {
+            (Err(Error::Refused { .. }), State::Open(exchange)) if !exchange.is_out_of_step() => {
+                None
+            }
+            (Err(_), State::Open(_)) => Some("an earlier operation on it failed"),
+            (Ok(_), State::Open(exchange)) if exchange.is_out_of_step() => {
                 Some("the server sent more than its reply")
             }
             _ => None,
@@ -332,6 +336,15 @@ impl Connection {
             closed @ State::Closed(_) => self.state = closed,
         }
     }
+}
+
+/// Whether the server closes behind a refusal with this code, be it that it found no end of the request or that it
+/// wants to be rid of the connection. Its close comes after the refusal, and may not have arrived with it.
+fn is_last_word(code: Option<&str>) -> bool {
+    matches!(
+        code.and_then(Code::from_wire),
+        Some(Code::TooLarge | Code::Timeout | Code::Busy | Code::ShuttingDown)
+    )
 }
 
 fn accept(reply: Reply) -> Result<Reply, Error> {

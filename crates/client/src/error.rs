@@ -47,7 +47,8 @@ pub enum Error {
     /// The server answered with a reply that is none to this request.
     #[error("the reply does not fit the request: {0}")]
     Unexpected(String),
-    /// The server refused: `status` was not OK.
+    /// The server refused: `status` was not OK. Whether the connection goes on depends on more than this
+    /// error: [`crate::Connection::is_usable`] knows.
     #[error("{message}")]
     Refused {
         /// The stable code, where the server sent one.
@@ -70,13 +71,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the connection can carry another request after this error. (Not so after an upload
-    /// that was refused before all of it was sent: [`crate::Connection::is_usable`] knows.)
-    #[must_use]
-    pub const fn keeps_connection(&self) -> bool {
-        matches!(self, Self::Refused { .. })
-    }
-
     /// Whether, after this error of an upload or a delete, the server may or may not have carried
     /// it out. It must then not be sent again blindly.
     #[must_use]

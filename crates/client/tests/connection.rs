@@ -476,7 +476,8 @@ fn one_connection_carries_many_operations() {
     let refused = connection
         .get(&name(), &mut io::sink(), &mut ())
         .unwrap_err();
-    assert!(refused.keeps_connection(), "{refused:?}");
+    assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
+    assert!(connection.is_usable(Duration::ZERO));
     connection
         .upload(&name(), &mut &b"hello"[..], &mut ())
         .unwrap();

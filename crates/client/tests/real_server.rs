@@ -33,6 +33,10 @@ fn main() -> ExitCode {
             "a_refused_upload_is_heard_and_the_server_goes_on",
             refused_upload,
         ),
+        trial(
+            "after_a_refusal_a_connection_is_called_usable_only_if_the_server_keeps_it",
+            usable_after_refusal,
+        ),
         trial("every_terminator_but_none_is_understood", terminators),
         trial(
             "the_program_moves_many_files_over_one_connection",
@@ -198,6 +202,36 @@ fn refused_upload() {
     }
     assert!(!connection.is_usable(Duration::ZERO));
     assert!(server.connect().list(&mut ()).unwrap().names.is_empty());
+}
+
+fn usable_after_refusal() {
+    let server = Server::start(&["--upload-max", "1000"]);
+    let refusal = |result: Result<(), Error>| match result {
+        Err(Error::Refused { code, .. }) => code.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    // Refused with an end that both sides agree on: the server goes on, on this connection.
+    let mut connection = server.connect();
+    let result = connection.get(&name("none"), &mut std::io::sink(), &mut ());
+    assert_eq!(refusal(result.map(drop)), "not_found");
+    assert!(connection.is_usable(Duration::ZERO));
+    assert!(connection.list(&mut ()).is_ok());
+    // Refused with no such end, whether little or all of it was sent by then: the server closes. That must be
+    // known at once, and not only when its close has arrived.
+    for (len, rounds) in [(1_001, 100), (100_000, 20), (100 << 20, 2)] {
+        for _ in 0..rounds {
+            let mut connection = server.connect();
+            let mut source = std::io::repeat(7).take(len);
+            let result = connection.upload(&name("a"), &mut source, &mut ());
+            assert_eq!(refusal(result.map(drop)), "too_large");
+            assert!(!connection.is_usable(Duration::ZERO), "{len} bytes");
+            let next = connection.list(&mut ());
+            assert!(
+                matches!(next, Err(Error::Unusable(_))),
+                "{len} bytes: {next:?}"
+            );
+        }
+    }
 }
 
 fn terminators() {
