@@ -78,8 +78,9 @@ impl<'a> Link<'a> {
 
     fn connection(&mut self, grace: Duration) -> Result<&mut Connection, Error> {
         match self.connection.take() {
-            Some(connection) => {
-                let is_usable = connection.is_usable(grace);
+            // One that is closed already, be it for a refusal, says nothing of what follows other replies.
+            Some(connection) if connection.is_usable(Duration::ZERO) => {
+                let is_usable = grace.is_zero() || connection.is_usable(grace);
                 if !grace.is_zero() {
                     self.keeps_open = Some(is_usable);
                 }
@@ -88,7 +89,7 @@ impl<'a> Link<'a> {
                     false => self.renew(),
                 }
             }
-            None => self.renew(),
+            _ => self.renew(),
         }
     }
 

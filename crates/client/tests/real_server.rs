@@ -43,6 +43,10 @@ fn main() -> ExitCode {
             many_files,
         ),
         trial(
+            "a_refused_file_costs_the_program_one_connection_more",
+            refused_file_among_many,
+        ),
+        trial(
             "a_killed_worker_is_reported_and_leaves_no_file",
             killed_worker,
         ),
@@ -285,6 +289,20 @@ fn many_files() {
     let done = server.done();
     assert_eq!((done.sum.connections.accepted, done.balanced), (3, true));
     assert_eq!(done.sum.requests.ok.upload, 20);
+}
+
+fn refused_file_among_many() {
+    let server = Server::start(&["--upload-max", "1000"]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("large"), content(1_001)).unwrap();
+    for name in ["a", "b", "c"] {
+        fs::write(folder.path().join(name), content(1_000)).unwrap();
+    }
+    let output = server.program(folder.path(), &["upload", "large", "a", "b", "c"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let done = server.done();
+    assert_eq!(done.sum.requests.ok.upload, 3);
+    assert_eq!(done.sum.connections.accepted, 2);
 }
 
 fn killed_worker() {
