@@ -300,10 +300,7 @@ fn an_upload_cut_short_by_the_server_is_a_reset() {
         ("closed", vec![Act::HearLen(first_piece_len)]),
         (
             "closed in the middle of its reply",
-            vec![
-                Act::HearLen(first_piece_len),
-                say("{\"status\":\"ERROR\","),
-            ],
+            vec![Act::HearLen(first_piece_len), say("{\"status\":\"ERROR\",")],
         ),
     ];
     for (case, acts) in cases {

@@ -18,8 +18,8 @@ use crate::clock::{Exhausted, Patience};
 
 /// The first argument of our executable as the server.
 pub(crate) const SERVER: &str = "__server";
-/// The first argument of our executable as a client process.
-pub(crate) const CLIENT: &str = "__client";
+/// The first argument of our executable as the client processes of a cell, and as their parent.
+pub(crate) const CLIENTS: &str = "__clients";
 /// The first argument of our executable as the guard of a foreign server.
 pub(crate) const GUARD: &str = "__guard";
 

@@ -13,6 +13,9 @@ use crate::matrix::Operation;
 use crate::measurement::Verify;
 use crate::record::{Outcome, Record};
 
+/// The most that is kept of a failure's detail, in bytes: some of it are a server's words.
+pub const DETAIL_LEN_MAX: usize = 500;
+
 /// What all clients of a cell have to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -167,7 +170,10 @@ impl<'a> Worker<'a> {
             outcome: result
                 .as_ref()
                 .map_or_else(|failure| failure.outcome, |_| Outcome::Ok),
-            detail: result.as_ref().err().map(|failure| failure.detail.clone()),
+            detail: result
+                .as_ref()
+                .err()
+                .map(|failure| shortened(&failure.detail)),
         };
         Attempt {
             record,
@@ -248,6 +254,14 @@ impl<'a> Worker<'a> {
             Verify::Checksum | Verify::Full => compare_names(listing, &self.names)?,
         }
         Ok(Success::of(json_len))
+    }
+}
+
+/// `detail`, or its beginning if it is longer than [`DETAIL_LEN_MAX`].
+pub(crate) fn shortened(detail: &str) -> String {
+    match detail.len() <= DETAIL_LEN_MAX {
+        true => detail.to_owned(),
+        false => format!("{}…", &detail[..detail.floor_char_boundary(DETAIL_LEN_MAX)]),
     }
 }
 

@@ -79,11 +79,19 @@ impl Harness {
         descendants(self.pid())
     }
 
-    /// Waits for a descendant that runs as `role` (`__server`, `__client` or `__guard`).
+    /// Waits for a child that runs as `role` (`__server`, `__clients` or `__guard`).
     pub(crate) fn child(&self, role: &str) -> Process {
         until(&format!("there is a {role}"), || {
             let mut processes = self.descendants().into_iter();
             processes.find(|process| process.parent == self.pid() && process.is(role))
+        })
+    }
+
+    /// Waits for a client process.
+    pub(crate) fn client(&self) -> Process {
+        let parent = self.child("__clients");
+        until("there is a client process", || {
+            descendants(parent.pid).into_iter().next()
         })
     }
 

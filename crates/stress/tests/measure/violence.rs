@@ -31,8 +31,8 @@ fn the_harness_takes_its_server_and_its_clients_with_it() {
         let harness = start_large(&["--op", "upload", "--client-pool", pool]);
         harness.busy_worker();
         let processes = harness.descendants();
-        // A parent, two workers, and two clients if those are processes.
-        let least = if pool == "process" { 5 } else { 3 };
+        // A parent and two workers; and a parent and two clients if those are processes.
+        let least = if pool == "process" { 6 } else { 3 };
         assert!(processes.len() >= least, "{processes:?}");
         harness.signal(Signal::SIGKILL);
         let ended = harness.wait();
@@ -156,7 +156,7 @@ fn a_killed_server_is_a_lost_one_and_leaves_its_columns_empty() {
 fn a_killed_client_process_is_a_crashed_client() {
     let harness = start_large(&["--op", "upload", "--client-pool", "process"]);
     harness.busy_worker();
-    harness.child("__client").kill();
+    harness.client().kill();
     let ended = harness.wait();
     assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
     let measurement = ended.measurement();
@@ -173,6 +173,27 @@ fn a_killed_client_process_is_a_crashed_client() {
     let detail = crashed.detail.as_deref().unwrap();
     assert!(detail.contains("signal: 9"), "{detail}");
     assert!(detail.ends_with("it is not stored"), "{detail}");
+    ended.assert_clean();
+}
+
+#[test]
+fn client_processes_go_with_their_parent_and_the_row_says_so() {
+    let harness = start_large(&["--op", "upload", "--client-pool", "process"]);
+    harness.busy_worker();
+    let processes = harness.descendants();
+    let parent = harness.child("__clients");
+    parent.kill();
+    let ended = harness.wait();
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
+    assert_gone(&processes);
+    let measurement = ended.measurement();
+    assert_eq!(measurement.status, Status::Failed, "{measurement:#?}");
+    assert_eq!(outcomes(&measurement), [Outcome::ClientCrashed; 2]);
+    for record in &measurement.records {
+        let detail = record.detail.as_deref().unwrap();
+        assert!(detail.contains("with its parent (signal: 9"), "{detail}");
+        assert_eq!(record.verified_bytes, 0);
+    }
     ended.assert_clean();
 }
 
