@@ -23,6 +23,10 @@ pub struct Fingerprint {
     pub order: Order,
     /// How cells are measured.
     pub settings: Settings,
+    /// CRC-32 of the `--server-cmd` as it was typed, eight hexadecimal digits: the paths that `settings` leaves
+    /// out may be what tells two of them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_cmd_crc32: Option<String>,
     /// The program.
     pub binary: Binary,
     /// The machine.
@@ -55,6 +59,11 @@ impl Fingerprint {
         }
         for (name, ours, theirs) in fields(&self.machine, &other.machine) {
             check(&name, ours, theirs);
+        }
+        if self.settings.server == other.settings.server {
+            let sum =
+                |it: &Self| format!("CRC-32 {}", it.server_cmd_crc32.as_deref().unwrap_or("-"));
+            check("--server-cmd with all of its paths", sum(self), sum(other));
         }
         check("program", self.binary.to_string(), other.binary.to_string());
         if found.is_empty() && self != other {
@@ -154,6 +163,10 @@ mod tests {
         );
         check(|it| it.settings.seed = 2, "seed: 1 in the run, 2 now");
         check(|it| it.machine.cores = 4, "cores: 2 in the run, 4 now");
+        check(
+            |it| it.server_cmd_crc32 = Some("00000002".into()),
+            "--server-cmd with all of its paths: CRC-32 - in the run, CRC-32 00000002 now",
+        );
         check(
             |it| it.cells.truncate(3),
             "number of cells: 81 in the run, 3 now",

@@ -11,12 +11,16 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
+
 use crate::measurement::Status;
 
 pub use line::{End, Header, Line, Sample, Session};
 
 /// The journal's file in the folder of a run.
 pub const FILE_NAME: &str = "journal.ndjson";
+/// The same, packed by `gzip`: how it is kept in a repository. It can be read, and not be added to.
+pub const PACKED_NAME: &str = "journal.ndjson.gz";
 /// The version of the journal's and the tables' format.
 pub const SCHEMA: u32 = 1;
 
@@ -71,17 +75,22 @@ impl Contents {
         }
     }
 
-    /// Reads the journal in the folder `run`, whether or not somebody is writing to it.
+    /// Reads the journal in the folder `run`, packed or not, whether or not somebody is writing to it.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn read(run: &Path) -> Result<Self, Error> {
-        let path = run.join(FILE_NAME);
-        let bytes = std::fs::read(&path).map_err(|source| Error::Io {
+        let packed = run.join(PACKED_NAME);
+        let plain = run.join(FILE_NAME);
+        let (path, bytes) = match packed.exists() && !plain.exists() {
+            true => (&packed, unpack(&packed)),
+            false => (&plain, std::fs::read(&plain)),
+        };
+        let bytes = bytes.map_err(|source| Error::Io {
             path: path.clone(),
             source,
         })?;
-        Self::parse(&path, &bytes).map(|(contents, _)| contents)
+        Self::parse(path, &bytes).map(|(contents, _)| contents)
     }
 
     /// Adds what `line` says; a header changes nothing.
@@ -154,6 +163,12 @@ impl Contents {
         let contents = contents.ok_or_else(|| damaged(1, "the header is missing".into()))?;
         Ok((contents, whole_len as u64))
     }
+}
+
+fn unpack(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    MultiGzDecoder::new(File::open(path)?).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A journal that is being written, locked against a second writer until dropped.

@@ -15,6 +15,7 @@ pub mod measure;
 pub mod measurement;
 pub mod operation;
 pub mod output;
+pub mod paths;
 pub mod pool;
 pub mod preflight;
 pub mod progress;

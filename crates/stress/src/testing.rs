@@ -39,6 +39,7 @@ pub(crate) fn header(selection: &Selection, repeats: u32) -> Header {
             repeats,
             order: Order::Interleaved,
             settings: settings(),
+            server_cmd_crc32: None,
             binary: Binary {
                 bytes: 3,
                 crc32: "00000001".into(),

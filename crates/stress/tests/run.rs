@@ -228,3 +228,30 @@ fn a_stopped_run_keeps_its_samples_and_the_command_it_prints_goes_on() {
     assert_eq!(rows(out.path())[0]["samples"], "20");
     assert_eq!(names(out.path()).len(), 2, "{:?}", names(out.path()));
 }
+
+#[test]
+fn no_file_of_a_run_names_a_path_of_the_machine() {
+    let out = tempfile::tempdir().unwrap();
+    let cell = ["--op", "list", "--size", "64K", "--clients", "1"];
+    let server = "/bin/sh -c 'echo cannot read \"/opt/data/x\"; exit 3' {port} {root}";
+    for server in [&[][..], &["--server-cmd", server]] {
+        let args = [&cell[..], &["--servers", "1"], server].concat();
+        run(out.path(), &args);
+        let run = out.path().join("latest");
+        let program = Path::new(env!("CARGO_BIN_EXE_stress")).parent().unwrap();
+        for name in names(&run) {
+            let content = fs::read_to_string(run.join(&name)).unwrap();
+            for path in [out.path(), program, "/opt".as_ref(), "/bin".as_ref()] {
+                let path = path.to_str().unwrap();
+                assert!(!content.contains(path), "{path} in {name}: {content}");
+            }
+        }
+        // What a reader needs of them is there.
+        let journal = fs::read_to_string(run.join("journal.ndjson")).unwrap();
+        assert!(journal.contains("\"…/stress\",\"--out\""), "{journal}");
+        match server {
+            [] => assert!(journal.contains("\"root\":\"…/root\""), "{journal}"),
+            _ => assert!(journal.contains("cannot read \\\"…/x\\\""), "{journal}"),
+        }
+    }
+}

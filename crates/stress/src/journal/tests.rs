@@ -45,6 +45,26 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+fn a_packed_journal_is_read_as_it_was_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let contents = written(folder.path());
+    let plain = folder.path().join(FILE_NAME);
+    let pack = |bytes: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packer.write_all(bytes).unwrap();
+        packer.finish().unwrap()
+    };
+    let packed = pack(&std::fs::read(&plain).unwrap());
+    std::fs::remove_file(&plain).unwrap();
+    std::fs::write(folder.path().join(PACKED_NAME), &packed).unwrap();
+    assert_eq!(Contents::read(folder.path()).unwrap(), contents);
+
+    std::fs::write(folder.path().join(PACKED_NAME), &packed[..packed.len() / 2]).unwrap();
+    let error = Contents::read(folder.path()).unwrap_err();
+    assert!(error.to_string().contains(PACKED_NAME), "{error}");
+}
+
+#[test]
 fn a_last_line_cut_anywhere_is_ignored_and_removed_on_resuming() {
     let folder = tempfile::tempdir().unwrap();
     let contents = written(folder.path());

@@ -10,7 +10,9 @@ use crate::cli::request::{Request, Start};
 use crate::environment::{self, Machine};
 use crate::fingerprint::{Binary, Fingerprint};
 use crate::journal::{self, Contents, Header, Journal, Line, SCHEMA};
+use crate::measurement::ServerChoice;
 use crate::output;
+use crate::paths::without_paths;
 
 /// A run's folder with its journal open, and all that is in it.
 #[derive(Debug)]
@@ -45,8 +47,9 @@ impl Folder {
         }
     }
 
-    /// Appends `line` to the journal, and to the contents.
+    /// Appends `line` to the journal, and to the contents; without paths, so that the run can be kept.
     pub(super) fn append(&mut self, line: Line) -> Result<()> {
+        let line = without_paths(&line)?;
         self.journal
             .append(&line)
             .context("the journal cannot be written")?;
@@ -85,7 +88,7 @@ impl Folder {
             journal::Error::Io { ref source, .. }
                 if source.kind() == std::io::ErrorKind::NotFound =>
             {
-                Unusable(format!("--resume: there is no run in {}", path.display())).into()
+                no_journal(&path).into()
             }
             error => anyhow::Error::from(error).context("--resume"),
         })?;
@@ -106,16 +109,35 @@ impl Folder {
     }
 }
 
+fn no_journal(run: &Path) -> Unusable {
+    let packed = run.join(journal::PACKED_NAME);
+    Unusable(match packed.exists() {
+        true => format!(
+            "--resume: the journal is packed; unpack it first: gunzip {}",
+            packed.display()
+        ),
+        false => format!("--resume: there is no run in {}", run.display()),
+    })
+}
+
+/// Without paths, as it is kept.
 fn fingerprint(request: &Request) -> Result<Fingerprint> {
-    Ok(Fingerprint {
+    let server_cmd_crc32 = match &request.settings.server {
+        ServerChoice::Own => None,
+        ServerChoice::Command { command } => {
+            Some(format!("{:08x}", crc32fast::hash(command.as_bytes())))
+        }
+    };
+    Ok(without_paths(&Fingerprint {
         cells: request.plan.cells.clone(),
         full_len: request.plan.full_len,
         repeats: request.repeats,
         order: request.order,
         settings: request.settings.clone(),
+        server_cmd_crc32,
         binary: Binary::current().context("cannot read this program's own file")?,
         machine: Machine::read(),
-    })
+    })?)
 }
 
 /// A run whose files are in memory measures something else: only on explicit wish.

@@ -199,6 +199,25 @@ fn a_run_started_otherwise_is_not_resumed_and_the_difference_is_named() {
 }
 
 #[test]
+fn a_foreign_server_is_the_same_only_with_the_same_paths() {
+    let out = tempfile::tempdir().unwrap();
+    let open = |server: &str, words: &[&str]| {
+        let command = format!("python3 {server}/server.py {{port}} {{root}}");
+        let words = [&["--server-cmd", command.as_str()][..], words].concat();
+        request(out.path(), &words)
+    };
+    let run = Folder::open(&open("/home/a", &[])).unwrap().path;
+    let kept = std::fs::read_to_string(run.join(crate::journal::FILE_NAME)).unwrap();
+    assert!(kept.contains("python3 …/server.py {port}"), "{kept}");
+    assert!(Folder::open(&open("/home/a", &["--resume"])).is_ok());
+    let error = refusal(&open("/home/b", &["--resume"]));
+    assert!(
+        error.contains("--server-cmd with all of its paths"),
+        "{error}"
+    );
+}
+
+#[test]
 fn there_must_be_something_to_resume() {
     let out = tempfile::tempdir().unwrap();
     let error = refusal(&request(out.path(), &["--resume"]));
@@ -208,4 +227,9 @@ fn there_must_be_something_to_resume() {
     );
     let error = refusal(&request(out.path(), &["--resume", "/nonexistent"]));
     assert_eq!(error, "--resume: there is no run in /nonexistent");
+    let run = out.path().join("packed");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(run.join(crate::journal::PACKED_NAME), []).unwrap();
+    let error = refusal(&request(out.path(), &["--resume", run.to_str().unwrap()]));
+    assert!(error.contains("unpack it first: gunzip "), "{error}");
 }
