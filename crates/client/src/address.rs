@@ -17,6 +17,11 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(format!(
+                "leave out '{scheme}://': use HOST:PORT, for example 127.0.0.1:46666"
+            ));
+        }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => match rest.split_once(']') {
                 Some((host, "")) => (host, None),
@@ -75,6 +80,8 @@ mod tests {
         check("localhost", Some("localhost:46666"));
         check("[::1]", Some("[::1]:46666"));
         check("[fe80::1%eth0]:1", Some("[fe80::1%eth0]:1"));
+        let error = "http://a:1".parse::<Address>().unwrap_err();
+        assert!(error.starts_with("leave out 'http://'"), "{error}");
         for wrong in [
             "", ":80", "::1", "[::1", "[::1]80", "a:", "a:0", "a:x", "a:65536", "a b:1",
         ] {

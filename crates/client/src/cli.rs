@@ -21,13 +21,13 @@ Examples:
   prefork-client delete report.pdf
   prefork-client --server files.example:46666 --json list
 
-A download appears under its name only when it is complete and agrees with the size and CRC-32
-that the server sends; an interrupted one leaves nothing. An upload or a delete that may have been
+A download appears under its name only when it is complete and agrees with the size and CRC-32 \
+that the server sends; an interrupted one leaves nothing. An upload or a delete that may have been \
 carried out already is never sent again: it is reported as unknown.
 
 Exit codes:
   0    all done
-  1    some file failed: refused, different from what was sent, or not readable or writable here
+  1    some file failed: refused, changed on its way, or not usable on this side
   2    usage
   3    cannot connect to the server
   4    at least one upload or delete may or may not have been carried out
@@ -96,6 +96,7 @@ pub(crate) enum Command {
     /// Print the names of the files on the server, one a line.
     List,
     /// Download files.
+    #[command(visible_alias = "download")]
     Get(Get),
     /// Upload files.
     Upload(Upload),
@@ -154,7 +155,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         Ok(_) => Err("it must be more than zero".to_owned()),
-        Err(error) => Err(format!("{error}; use for example 500ms, 30s or 5m")),
+        Err(_) => Err(format!("'{text}' is no time: write 500ms, 30s or 5m")),
     }
 }
 
@@ -175,6 +176,27 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn both_words_of_the_protocol_download() {
+        for line in ["prefork-client get a.bin", "prefork-client download a.bin"] {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert!(matches!(args.command, Command::Get(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn times_that_are_none_are_refused_with_what_to_write() {
+        for (text, part) in [
+            ("5", "'5' is no time: write 500ms"),
+            ("soon", "write 500ms, 30s or 5m"),
+            ("0s", "more than zero"),
+        ] {
+            let line = ["prefork-client", "--timeout", text, "list"];
+            let error = Args::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -18,21 +18,21 @@ use request::Request;
 
 const EXAMPLES: &str = "\
 Examples:
-  stress                                      all 81 combinations, then the table
-  stress --op upload --size 50M --clients 5   three of them: 1, 5 and 50 server workers
-  stress --op download,upload --repeat 5      54 rows, five samples of each, with their spread
+  stress                                      all 81 combinations
+  stress --op upload --size 50M --clients 5   three: 1, 5 and 50 server workers
+  stress --op download,upload --repeat 5      54 rows, five samples each
   stress --server-pool process,thread         both pools of our server: 162 rows
-  stress --clients 7 --size 3M                other values: a plan of their own, numbered from 1
-  stress --server-cmd 'python3 server.py --port {port} --workers {workers} --root {root}'
-  stress --resume                             go on with the newest run that was stopped
+  stress --clients 7 --size 3M                other values: numbered from 1
+  stress --resume                             go on with a run that was stopped
+  stress --server-cmd 'python3 s.py -p {port} -w {workers} -d {root}'
 
 Results, in results/<time>-<label>/, with results/latest pointing at the newest:
   summary.csv       one row a combination
   clients.csv       one row an operation
   run.json          machine, settings, and how it went
-  journal.ndjson    every sample as it was taken: what all of the others are computed from
+  journal.ndjson    every sample: the others are computed from it
 
-Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is
+Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is \
 52,428,800 bytes, 50MB is 50,000,000 bytes.
 
 Exit codes:

@@ -1,6 +1,10 @@
 //! What a cell needs of the machine, and whether that is there: asked before anything of the cell starts.
 
+use std::ffi::OsString;
 use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
 
 use crate::environment;
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
@@ -29,6 +33,29 @@ pub fn shortage(cell: &Cell, settings: &Settings, work: &Path) -> Option<String>
     let memory_free = environment::memory_available().unwrap_or(u64::MAX);
     lack("disk space in the work directory", disk_needed, disk_free)
         .or_else(|| lack("memory", memory_needed, memory_free))
+}
+
+/// Whether the kernel grants the congestion control `name` to this process, as both the server and the clients will
+/// ask for it.
+///
+/// # Errors
+/// What to write instead.
+pub fn check_congestion(name: &str) -> Result<(), String> {
+    if matches!(name, "auto" | "system") {
+        return Ok(());
+    }
+    let attempt = || {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+        setsockopt(&socket, sockopt::TcpCongestion, &OsString::from(name))
+    };
+    attempt().map_err(|errno: Errno| {
+        format!(
+            "--congestion: the kernel does not grant '{name}' ({}): write auto, system, or one of: {}",
+            errno.desc(),
+            environment::congestion_allowed()
+        )
+    })
 }
 
 /// Bytes of content that `cell` moves in one sample.

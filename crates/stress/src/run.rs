@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::journal::{Contents, End, Line, Session};
 use crate::measure::WorkDir;
 use crate::output::{self, Totals};
-use crate::preflight::{content_bytes, work_units};
+use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::Progress;
 use crate::schedule::{self, Turn};
 use crate::summary::{self, Row};
@@ -42,6 +42,7 @@ pub fn run(request: &Request) -> Result<Exit> {
         dry_run::print(request)?;
         return Ok(Exit::Verified);
     }
+    preflight::check_congestion(&request.settings.congestion).map_err(Unusable)?;
     let (started, ticks) = (Instant::now(), CpuTicks::read());
     let interrupt = catch_interrupts()?;
     let mut folder = Folder::open(request)?;
@@ -193,9 +194,8 @@ fn announce(request: &Request, folder: &Folder, turns: &[Turn]) {
         .iter()
         .map(|turn| content_bytes(&request.plan.cells[turn.index], &request.settings));
     eprintln!(
-        "{} sample{} to take, about {} of content to move; results in {}",
-        turns.len(),
-        if turns.len() == 1 { "" } else { "s" },
+        "{} to take, about {} of content to move; results in {}",
+        size::counted(turns.len() as u64, "sample"),
         size::approximate(bytes.sum()),
         folder.path.display(),
     );

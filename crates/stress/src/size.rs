@@ -62,6 +62,13 @@ pub fn with_commas(number: u64) -> String {
     out
 }
 
+/// `number` of the things that `noun` names one of: `1 file`, `1,600 files`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", with_commas(number))
+}
+
 /// `bytes` for a person, in units of 1,000 with three digits or so: `56.4 GB`.
 #[must_use]
 pub fn approximate(bytes: u64) -> String {
@@ -121,6 +128,9 @@ mod tests {
         assert_eq!(with_commas(999), "999");
         assert_eq!(with_commas(1_000), "1,000");
         assert_eq!(with_commas(52_428_800), "52,428,800");
+        assert_eq!(counted(1, "file"), "1 file");
+        assert_eq!(counted(0, "file"), "0 files");
+        assert_eq!(counted(1_600, "file"), "1,600 files");
         assert_eq!(approximate(999), "999 bytes");
         assert_eq!(approximate(1_500), "1.5 kB");
         assert_eq!(approximate(10_485_760), "10.5 MB");

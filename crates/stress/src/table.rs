@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::journal::Contents;
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::measurement::Status;
-use crate::size::{self, with_commas};
+use crate::size::{self, counted, with_commas};
 use crate::summary::Row;
 use crate::summary::csv::format_seconds;
 
@@ -86,8 +86,8 @@ fn heading(row: &Row) -> String {
             format!("{} {volume_text} ({bytes} bytes)", operation.as_str())
         }
         Operation::List => {
-            let files = with_commas(volume.div_ceil(LIST_FILE_BYTES));
-            format!("list {volume_text} ({files} files, {bytes} bytes)")
+            let files = counted(volume.div_ceil(LIST_FILE_BYTES), "file");
+            format!("list {volume_text} ({files}, {bytes} bytes)")
         }
     };
     let server = if row.is_own_server {

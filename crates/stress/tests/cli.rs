@@ -103,6 +103,11 @@ fn wrong_usage_exits_2_and_says_what_to_write() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
     check(
+        &["--congestion", "none-such", "--out", out],
+        "does not grant 'none-such'",
+    );
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    check(
         &["--resume", "--out", out, "--work-dir", out],
         "--resume: no run in",
     );

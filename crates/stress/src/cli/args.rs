@@ -10,26 +10,42 @@ use crate::schedule::Order;
 use crate::size;
 
 /// The largest pool: 1,000 processes a side is already more than a machine of this kind can tell apart.
-const WORKERS_MAX: i64 = 1_000;
+const WORKERS_MAX: u32 = 1_000;
+/// Samples of one combination.
+const REPEATS_MAX: u32 = 1_000;
+/// Operations of one client.
+const REQUESTS_MAX: u32 = 100_000;
+
+fn workers(text: &str) -> Result<u32, String> {
+    parse::count(text, WORKERS_MAX)
+}
+
+fn repeats(text: &str) -> Result<u32, String> {
+    parse::count(text, REPEATS_MAX)
+}
+
+fn requests(text: &str) -> Result<u32, String> {
+    parse::count(text, REQUESTS_MAX)
+}
 
 /// Which combinations.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Combinations (comma lists; all by default)")]
+#[command(next_help_heading = "Combinations (each takes a comma list)")]
 pub struct AxisArgs {
-    /// Operations.
+    /// Operations [default: all]; get is taken for download.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "OP")]
     pub op: Vec<Operation>,
 
-    /// Volumes, the size of each client's file [default: 10M,50M,100M].
+    /// Volumes: the size of each client's file, such as 50M or 50MB [default: 10M,50M,100M].
     #[arg(long, value_delimiter = ',', value_parser = size::parse)]
     pub size: Vec<u64>,
 
     /// Client workers [default: 1,5,50].
-    #[arg(long, visible_alias = "client-workers", value_delimiter = ',', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
+    #[arg(long, visible_alias = "client-workers", value_delimiter = ',', value_name = "N", value_parser = workers)]
     pub clients: Vec<u32>,
 
     /// Server workers [default: 1,5,50].
-    #[arg(long, visible_alias = "server-workers", value_delimiter = ',', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
+    #[arg(long, visible_alias = "server-workers", value_delimiter = ',', value_name = "N", value_parser = workers)]
     pub servers: Vec<u32>,
 
     /// What the clients are [default: thread].
@@ -46,11 +62,11 @@ pub struct AxisArgs {
 #[command(next_help_heading = "Measuring")]
 pub struct MeasuringArgs {
     /// Samples of each combination; five or more show the spread.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = repeats)]
     pub repeat: u32,
 
     /// Operations of each client, one after the other [default: 1, and 20 for list].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = requests)]
     pub requests: Option<u32>,
 
     /// The longest one operation may take, connecting included.
@@ -65,7 +81,7 @@ pub struct MeasuringArgs {
     #[arg(long, value_enum, default_value_t = Order::Interleaved, value_name = "ORDER")]
     pub order: Order,
 
-    /// Contents and order come from it.
+    /// What the files' contents and the samples' order come from.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
@@ -87,7 +103,8 @@ pub struct ServerArgs {
     #[arg(long, value_name = "HOW", default_value = "crlf", value_parser = ["crlf", "crlfcrlf", "lf", "none"])]
     pub terminator: String,
 
-    /// Measure this server instead of ours. {port} and {root} are filled in, and {workers} where it stands.
+    /// Measure this server instead of ours: a command line with {port} and {root} (the folder to serve) in it, and
+    /// {workers} if it can be told. They are filled in for each combination.
     #[arg(long, value_name = "CMD", conflicts_with = "server_pool", value_parser = parse::server_cmd)]
     pub server_cmd: Option<String>,
 }
@@ -112,7 +129,8 @@ pub struct OutputArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Go on with a run that was stopped: the newest in --out, or the one named. Needs the flags of its start.
+    /// Go on with a run that was stopped: the newest in --out, or the one named. Give it the flags that the run was
+    /// started with.
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
 

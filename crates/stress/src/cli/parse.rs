@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::size::with_commas;
+
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let longest = Duration::from_hours(24);
     match humantime::parse_duration(text) {
@@ -10,6 +12,17 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
         Ok(time) if time > longest => Err("the most is 24h".into()),
         Ok(time) => Ok(time),
         Err(_) => Err(format!("'{text}' is no time: write 500ms, 30s, 5m or 2h")),
+    }
+}
+
+/// A whole number from 1 to `most`.
+pub(super) fn count(text: &str, most: u32) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!(
+            "write a whole number from 1 to {}",
+            with_commas(most.into())
+        )),
     }
 }
 
@@ -32,7 +45,10 @@ pub(super) fn server_cmd(text: &str) -> Result<String, String> {
         .filter(|word| !text.contains(word))
         .collect();
     if missing.is_empty() {
-        return Ok(text.to_owned());
+        return match shlex::split(text) {
+            Some(_) => Ok(text.to_owned()),
+            None => Err("a quote in it is left open".into()),
+        };
     }
     Err(format!(
         "{} must stand in it, for the port to listen on and the folder to serve: 'python3 server.py --port {{port}} --workers {{workers}} --root {{root}}'",

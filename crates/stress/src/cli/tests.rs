@@ -110,8 +110,10 @@ fn errors_name_the_flag_and_what_to_write_instead() {
     };
     check(&["--size", "5X"], &["--size", "'5X' is no size", "50MiB"]);
     check(&["--op", "fetch"], &["--op", "download", "upload", "list"]);
-    check(&["--clients", "0"], &["--clients", "1..=1000"]);
-    check(&["--repeat", "0"], &["--repeat", "1..=1000"]);
+    check(&["--clients", "0"], &["--clients", "from 1 to 1,000"]);
+    check(&["--servers", "1,x"], &["--servers", "'x'", "whole number"]);
+    check(&["--repeat", "0"], &["--repeat", "from 1 to 1,000"]);
+    check(&["--requests", "1e6"], &["--requests", "1 to 100,000"]);
     check(&["--timeout", "soon"], &["--timeout", "500ms, 30s, 5m"]);
     check(&["--timeout", "0s"], &["--timeout", "the least is 1ms"]);
     check(
@@ -121,6 +123,10 @@ fn errors_name_the_flag_and_what_to_write_instead() {
     check(
         &["--server-cmd", "run {port}"],
         &["--server-cmd", "{root} must stand in it"],
+    );
+    check(
+        &["--server-cmd", "run 'it {port} {root}"],
+        &["--server-cmd", "a quote in it is left open"],
     );
     check(
         &[
@@ -180,7 +186,7 @@ fn the_command_to_go_on_is_the_command_of_the_start() {
         "stress --seed 2 --resume results/x-run",
     );
     check(
-        &["--server-cmd", "it's {port} {root}"],
-        r"stress --server-cmd 'it'\''s {port} {root}' --resume results/x-run",
+        &["--server-cmd", "'my server' {port} {root}"],
+        r"stress --server-cmd ''\''my server'\'' {port} {root}' --resume results/x-run",
     );
 }

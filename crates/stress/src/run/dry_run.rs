@@ -17,11 +17,10 @@ pub(super) fn print(request: &Request) -> Result<()> {
         .map(|cell| content_bytes(cell, &request.settings))
         .sum();
     eprintln!(
-        "{} cells of {}, {} sample{} each, about {} of content to move",
-        cells.len(),
+        "{} of {}, {} each, about {} of content to move",
+        size::counted(cells.len() as u64, "cell"),
         request.plan.full_len,
-        request.repeats,
-        if request.repeats == 1 { "" } else { "s" },
+        size::counted(request.repeats.into(), "sample"),
         size::approximate(bytes.saturating_mul(request.repeats.into())),
     );
     Ok(())

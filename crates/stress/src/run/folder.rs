@@ -25,9 +25,14 @@ pub(super) struct Folder {
 impl Folder {
     /// The folder that `request` asks for.
     pub(super) fn open(request: &Request) -> Result<Self> {
-        for folder in [&request.out, request.work_parent()] {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+        for (flag, folder) in [
+            ("--out", request.out.as_path()),
+            ("--work-dir", request.work_parent()),
+        ] {
+            std::fs::create_dir_all(folder).with_context(|| {
+                let folder = folder.display();
+                format!("cannot make {folder}: name another folder with {flag}")
+            })?;
         }
         refuse_memory(request)?;
         let fingerprint = fingerprint(request)?;
