@@ -1,6 +1,7 @@
 //! The command line: what can be typed. What it means is in [`request`].
 
 mod args;
+mod commands;
 mod hidden;
 mod parse;
 pub mod request;
@@ -13,6 +14,8 @@ use clap::{Parser, ValueEnum};
 use crate::exit::Exit;
 use crate::run;
 
+pub use commands::Command;
+
 pub use args::{AxisArgs, MeasuringArgs, OutputArgs, ServerArgs};
 use request::Request;
 
@@ -24,6 +27,7 @@ Examples:
   stress --server-pool process,thread         both pools of our server: 162 rows
   stress --clients 7 --size 3M                other values: numbered from 1
   stress --resume                             go on with a run that was stopped
+  stress soak --time 60s                      kill workers, reload and upgrade under load
   stress --server-cmd 'python3 s.py -p {port} -w {workers} -d {root}'
 
 Results, in results/<time>-<label>/, with results/latest pointing at the newest:
@@ -45,8 +49,17 @@ Exit codes:
 /// Measures the file server in every combination of operation, volume, client pool and server pool: starts a
 /// server for each, verifies every byte, and writes a table.
 #[derive(Debug, Parser)]
-#[command(name = "stress", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(
+    name = "stress",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Args {
+    /// Something else than measuring a plan.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Which combinations.
     #[command(flatten)]
     pub axes: AxisArgs,
@@ -59,6 +72,12 @@ pub struct Args {
     /// Where things go and what is shown.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// What the command line asks for.
+enum Asked {
+    Measure(Box<Request>),
+    Command(Command),
 }
 
 /// What is shown while measuring.
@@ -80,15 +99,20 @@ pub fn main() -> ExitCode {
     if let Some(code) = hidden::run(&argv) {
         return code;
     }
-    let request = match Args::try_parse_from(&argv).and_then(|args| Request::new(args, &argv)) {
-        Ok(request) => request,
+    let asked = Args::try_parse_from(&argv).and_then(|args| match args.command {
+        Some(command) => Ok(Asked::Command(command)),
+        None => Request::new(args, &argv).map(|request| Asked::Measure(Box::new(request))),
+    });
+    let result = match asked {
+        Ok(Asked::Measure(request)) => run::run(&request),
+        Ok(Asked::Command(command)) => command.run(),
         Err(error) => {
             // Help and version come this way too, with their own exit code.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    match run::run(&request) {
+    match result {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -26,6 +26,7 @@ pub mod rig;
 pub mod run;
 pub mod schedule;
 pub mod size;
+pub mod soak;
 pub mod summary;
 pub mod table;
 #[cfg(test)]

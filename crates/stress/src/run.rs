@@ -126,7 +126,7 @@ fn show(request: &Request, contents: &Contents, rows: &[Row], run: &str) -> Resu
 }
 
 /// A flag that the first INT, TERM or HUP sets; the second one ends the process at once.
-fn catch_interrupts() -> Result<Arc<AtomicBool>> {
+pub(crate) fn catch_interrupts() -> Result<Arc<AtomicBool>> {
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // In this order: the first registered sees the flag as the signal before it left it.

@@ -104,6 +104,11 @@ impl CellDir {
         self.path.join("server.log")
     }
 
+    /// Where the server's configuration file is, if it has one.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path.join("server.toml")
+    }
+
     /// Where the client processes' standard error goes.
     pub(crate) fn client_log(&self) -> PathBuf {
         self.path.join("clients.log")

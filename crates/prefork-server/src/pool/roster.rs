@@ -385,20 +385,16 @@ impl Roster {
 
     /// The process that was to take over never served. The one that serves goes on.
     fn successor_failed(&mut self, now: Duration, seat: u32, actions: &mut Vec<Action>) {
-        match self.replacements.get(&seat).map(|it| it.reason) {
-            Some(Reason::WornOut) => {
-                let failures = self.replacements[&seat].failures;
-                let not_before = now + self.pause(failures);
-                self.replacements.insert(
-                    seat,
-                    Replacement {
-                        reason: Reason::WornOut,
-                        not_before,
-                        failures: failures.saturating_add(1),
-                    },
-                );
-            }
-            Some(Reason::Roll) => {
+        let Some(Replacement {
+            reason, failures, ..
+        }) = self.replacements.get(&seat).copied()
+        else {
+            return;
+        };
+        let failures = failures.saturating_add(1);
+        let is_hopeless = failures >= self.policy.successor_tries;
+        match reason {
+            Reason::Roll if is_hopeless => {
                 self.replacements
                     .retain(|_, it| it.reason == Reason::WornOut);
                 for seat in std::mem::take(&mut self.rolled) {
@@ -408,11 +404,22 @@ impl Roster {
                 self.is_rolling = false;
                 actions.push(Action::RollFailed);
             }
-            // Once is enough: what serves goes on.
-            Some(Reason::RollBack) => self
+            // What serves goes on.
+            Reason::RollBack if is_hopeless => self
                 .replacements
                 .retain(|_, it| it.reason != Reason::RollBack),
-            None => {}
+            // It may have been killed by whatever kills the others.
+            _ => {
+                let not_before = now + self.pause(failures - 1);
+                self.replacements.insert(
+                    seat,
+                    Replacement {
+                        reason,
+                        not_before,
+                        failures,
+                    },
+                );
+            }
         }
     }
 

@@ -65,6 +65,7 @@ impl Request {
             measuring,
             server: serving,
             output,
+            command: _,
         } = args;
         if output.dry_run && output.resume.is_some() {
             let message =

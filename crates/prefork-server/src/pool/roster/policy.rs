@@ -15,6 +15,8 @@ pub struct Policy {
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
+    /// How often in a row the successor of one seat may fail to become ready before a roll is taken back.
+    pub successor_tries: u32,
     /// How long a graceful stop may take before connections are cut.
     pub drain_timeout: Duration,
     /// How long a process that accepts nothing more may take to finish what it has in hand.
@@ -33,6 +35,7 @@ impl Default for Policy {
             useful_life: Duration::from_secs(1),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
+            successor_tries: 3,
             drain_timeout: Duration::from_secs(30),
             retire_timeout: Duration::from_hours(1),
             stop_timeout: Duration::from_secs(2),

@@ -214,17 +214,25 @@ fn a_second_roll_waits_for_those_who_still_finish_what_they_have_in_hand() {
 }
 
 #[test]
-fn a_roll_whose_successor_dies_is_taken_back() {
-    let mut roster = roster(3);
+fn a_roll_whose_successor_dies_again_and_again_is_taken_back() {
+    let mut roster = roster(2);
     fill(&mut roster, Duration::ZERO);
     roster.handle(SECOND, Event::Roll);
     roster.handle(SECOND, Event::Spawned(id(0, 2)));
     roster.handle(SECOND, Event::Ready(id(0, 2)));
-    roster.handle(SECOND, Event::Spawned(id(1, 2)));
-    assert_eq!(
-        crash(&mut roster, SECOND, id(1, 2), false),
-        [Action::RollFailed]
-    );
+    let mut now = SECOND;
+    for generation in 2..=4 {
+        roster.handle(now, Event::Spawned(id(1, generation)));
+        let actions = crash(&mut roster, now, id(1, generation), false);
+        if generation == 4 {
+            assert_eq!(actions, [Action::RollFailed]);
+        } else {
+            assert_eq!(actions, []);
+            now = roster.next_deadline().unwrap();
+            let again = Action::Spawn(id(1, generation + 1));
+            assert_eq!(roster.handle(now, Event::Tick), [again]);
+        }
+    }
     assert!(!roster.is_rolling());
     // The first seat had been replaced: it goes back as soon as there is room beside its process.
     assert_eq!(

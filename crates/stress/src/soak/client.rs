@@ -1,0 +1,248 @@
+//! One client of a soak: uploads, downloads, lists and deletes of its own files, and what it knows of them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use client::{Connection, Error, FileName, Options};
+
+use super::SoakArgs;
+use crate::corpus::{Comparison, Corpus, Salt, split_mix, upload_name};
+
+/// Files of one client: few, so that each is replaced often.
+const FILES: u32 = 6;
+
+/// One operation, connecting included. Far more than any takes on a machine that is not hanging.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A content that a file may have: which version, and how long it is. None for no file.
+pub(super) type Version = Option<(u32, u64)>;
+
+/// What one client did, and what it knows.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) client: u32,
+    pub(super) uploads: u64,
+    pub(super) downloads: u64,
+    pub(super) lists: u64,
+    pub(super) deletes: u64,
+    pub(super) bytes: u64,
+    /// Connections that stood and gave no whole answer.
+    pub(super) cut: u64,
+    /// Connections that were refused or never stood.
+    pub(super) unreachable: u64,
+    /// What must never happen, in words.
+    pub(super) faults: Vec<String>,
+    /// What each file may hold: one version where the last word was acknowledged, more where an operation was
+    /// cut and its fate is not known.
+    pub(super) files: BTreeMap<u32, Vec<Version>>,
+}
+
+/// A client at work.
+#[derive(Debug)]
+pub(super) struct Client {
+    number: u32,
+    address: SocketAddr,
+    corpus: Corpus,
+    size_max: u64,
+    random: u64,
+    version: u32,
+    tally: Tally,
+}
+
+impl Client {
+    pub(super) fn new(number: u32, address: SocketAddr, corpus: Corpus, args: &SoakArgs) -> Self {
+        Self {
+            number,
+            address,
+            corpus,
+            size_max: args.size,
+            random: args.seed ^ (u64::from(number) << 32),
+            version: 0,
+            tally: Tally {
+                client: number,
+                ..Tally::default()
+            },
+        }
+    }
+
+    /// Works until it is over.
+    pub(super) fn run(mut self, is_over: &AtomicBool) -> Tally {
+        while !is_over.load(Ordering::SeqCst) {
+            self.step();
+        }
+        self.tally
+    }
+
+    fn step(&mut self) {
+        let options = Options {
+            operation_timeout: Some(LIMIT),
+            ..Options::default()
+        };
+        let mut connection = match Connection::connect(self.address, &options) {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.tally.unreachable += 1;
+                self.fault(&format!("cannot connect: {error}"));
+                return;
+            }
+        };
+        let file = self.below(u64::from(FILES)) as u32;
+        let result = match self.below(16) {
+            0..=6 => self.upload(&mut connection, file),
+            7..=12 => self.download(&mut connection, file),
+            13..=14 => self.list(&mut connection),
+            _ => self.delete(&mut connection, file),
+        };
+        match result {
+            Ok(()) => {}
+            Err(Error::Reset(_) | Error::Eof | Error::BadReply(_)) => self.tally.cut += 1,
+            Err(error) => self.fault(&format!("{}: {error}", name(self.number, file))),
+        }
+    }
+
+    fn upload(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
+        self.version += 1;
+        let len = self.below(self.size_max + 1);
+        let version = Some((self.version, len));
+        let mut content = self
+            .corpus
+            .content(Salt::upload(self.number, self.version), len);
+        let name = name(self.number, file);
+        match connection.upload(&name, &mut content, &mut ()) {
+            Ok(stored) => {
+                if !stored.verified {
+                    self.fault(&format!("{name}: stored without a checksum"));
+                }
+                self.tally.uploads += 1;
+                self.tally.bytes += len;
+                self.tally.files.insert(file, vec![version]);
+                Ok(())
+            }
+            Err(error) => {
+                if error.leaves_fate_unknown() {
+                    self.may_hold(file, version);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn download(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
+        let name = name(self.number, file);
+        let versions = self.versions(file);
+        let mut sinks: Vec<_> = versions
+            .iter()
+            .flatten()
+            .map(|(version, len)| {
+                let salt = Salt::upload(self.number, *version);
+                Comparison::with(self.corpus.content(salt, *len))
+            })
+            .collect();
+        match connection.get(&name, &mut Every(&mut sinks), &mut ()) {
+            Ok(got) => {
+                self.tally.downloads += 1;
+                self.tally.bytes += got.size;
+                if !sinks.iter().any(Comparison::is_equal) {
+                    self.fault(&format!("{name}: holds none of {versions:?}"));
+                }
+                Ok(())
+            }
+            Err(Error::Refused { code, .. }) if code.as_deref() == Some("not_found") => {
+                self.tally.downloads += 1;
+                if !versions.contains(&None) {
+                    self.fault(&format!("{name}: is gone, and should be {versions:?}"));
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn list(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let listing = connection.list(&mut ())?;
+        self.tally.lists += 1;
+        for file in 0..FILES {
+            let name = name(self.number, file);
+            let is_listed = listing.names.iter().any(|it| it == name.as_str());
+            let versions = self.versions(file);
+            let is_right = match is_listed {
+                true => versions.iter().any(Option::is_some),
+                false => versions.contains(&None),
+            };
+            if !is_right {
+                self.fault(&format!(
+                    "{name}: listed: {is_listed}, and should be {versions:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
+        let name = name(self.number, file);
+        match connection.delete(&name) {
+            Ok(_) => {
+                self.tally.deletes += 1;
+                self.tally.files.insert(file, vec![None]);
+                Ok(())
+            }
+            Err(Error::Refused { code, .. }) if code.as_deref() == Some("not_found") => {
+                self.tally.deletes += 1;
+                if !self.versions(file).contains(&None) {
+                    self.fault(&format!("{name}: cannot be deleted, and should be there"));
+                }
+                self.tally.files.insert(file, vec![None]);
+                Ok(())
+            }
+            Err(error) => {
+                if error.leaves_fate_unknown() {
+                    self.may_hold(file, None);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn versions(&self, file: u32) -> Vec<Version> {
+        self.tally.files.get(&file).cloned().unwrap_or(vec![None])
+    }
+
+    fn may_hold(&mut self, file: u32, version: Version) {
+        let mut versions = self.versions(file);
+        versions.push(version);
+        self.tally.files.insert(file, versions);
+    }
+
+    fn fault(&mut self, what: &str) {
+        self.tally
+            .faults
+            .push(format!("client {}: {what}", self.number));
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        split_mix(&mut self.random) % bound
+    }
+}
+
+/// The name of a client's file.
+pub(super) fn name(client: u32, file: u32) -> FileName {
+    upload_name(client, file)
+}
+
+/// Gives every sink all that comes.
+struct Every<'a>(&'a mut [Comparison]);
+
+impl std::io::Write for Every<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        for sink in &mut *self.0 {
+            sink.write_all(bytes)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

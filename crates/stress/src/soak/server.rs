@@ -1,0 +1,167 @@
+//! Our server under a soak: it outlives its own parent process, so its lines come from several.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proto::announce::{Announcement, Done, Ready};
+
+use super::SoakArgs;
+use crate::child::{self, Lines};
+use crate::clock::Patience;
+use crate::workdir::CellDir;
+
+/// How long any change of the server may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A server that may be upgraded.
+#[derive(Debug)]
+pub(super) struct Server {
+    child: Child,
+    /// Its end tells every generation of the server to leave.
+    stdin: Option<ChildStdin>,
+    lines: Lines,
+    config: PathBuf,
+    log: PathBuf,
+    ready: Ready,
+    ledgers: Vec<Done>,
+    reloads: u32,
+}
+
+impl Server {
+    pub(super) fn start(args: &SoakArgs, cell: &CellDir, interrupt: &AtomicBool) -> Result<Self> {
+        let (config, log) = (cell.config(), cell.server_log());
+        write_config(&config, 0)?;
+        let mut child = child::ourselves(child::SERVER)
+            .args(["--bind", "127.0.0.1:0", "--exit-with-stdin"])
+            .args(["--log-level", "info", "--min-free", "0"])
+            .args(["--workers", &args.servers.to_string()])
+            .args(["--pool", args.server_pool.as_str()])
+            .args(["--durability", &args.durability])
+            .arg("--root")
+            .arg(cell.root())
+            .arg("--config")
+            .arg(&config)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .context("cannot start our server")?;
+        let stdin = child.stdin.take();
+        let mut lines = Lines::new(child.stdout.take().expect("it was asked for"));
+        let patience = Patience::of(LIMIT).or_until(interrupt);
+        let first = lines.next(&patience).ok();
+        let Some(Announcement::Ready(ready)) =
+            first.and_then(|line| Announcement::from_line(&line).ok())
+        else {
+            let _ = child::end(&mut child);
+            bail!("our server did not become ready: {}", child::tail(&log));
+        };
+        Ok(Self {
+            child,
+            stdin,
+            lines,
+            config,
+            log,
+            ready,
+            ledgers: Vec::new(),
+            reloads: 0,
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.ready
+            .address
+            .parse()
+            .expect("our server says an address")
+    }
+
+    /// The worker processes that there are now. A server that is taking over is a child of the parent too, told
+    /// apart by the environment it was started with.
+    pub(super) fn workers(&self) -> Vec<i32> {
+        let parent = self.ready.pid;
+        let environment = |pid: &str| fs::read(format!("/proc/{pid}/environ")).ok();
+        let ours = environment(&parent.to_string());
+        fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))
+            .unwrap_or_default()
+            .split_whitespace()
+            .filter(|pid| ours.is_some() && environment(pid) == ours)
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
+    }
+
+    /// Changes a setting and has it read.
+    pub(super) fn reload(&mut self) -> Result<()> {
+        self.reloads += 1;
+        write_config(&self.config, self.reloads)?;
+        self.signal(Signal::SIGHUP);
+        Ok(())
+    }
+
+    /// Whether so many reloads have come to their end, as the server's log says.
+    pub(super) fn reloads_done(&self) -> usize {
+        fs::read_to_string(&self.log)
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| line.contains("INFO reloaded"))
+            .count()
+    }
+
+    pub(super) fn upgrade(&self) {
+        self.signal(Signal::SIGUSR2);
+    }
+
+    /// Takes in what the servers have said, waiting no longer than `pause`; true once a new server is ready.
+    pub(super) fn listen(&mut self, pause: Duration) -> bool {
+        let mut is_new = false;
+        let patience = Patience::of(pause);
+        while let Ok(line) = self.lines.next(&patience) {
+            match Announcement::from_line(&line) {
+                Ok(Announcement::Ready(ready)) => {
+                    is_new = true;
+                    self.ready = ready;
+                }
+                Ok(Announcement::Done(done)) => self.ledgers.push(done),
+                Err(_) => {}
+            }
+        }
+        is_new
+    }
+
+    /// Stops the newest server gracefully and says what all have left: fewer ledgers than servers where one was
+    /// lost.
+    pub(super) fn stop(mut self, interrupt: &AtomicBool) -> Vec<Done> {
+        self.signal(Signal::SIGTERM);
+        let patience = Patience::of(LIMIT).or_until(interrupt);
+        // Until every generation has closed its end.
+        while let Ok(line) = self.lines.next(&patience) {
+            if let Ok(Announcement::Done(done)) = Announcement::from_line(&line) {
+                self.ledgers.push(done);
+            }
+        }
+        std::mem::take(&mut self.ledgers)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.ready.pid.cast_signed()), signal);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stdin = None;
+        let _ = child::end(&mut self.child);
+    }
+}
+
+/// A setting that differs from one time to the next, and changes nothing that the soak checks.
+fn write_config(path: &std::path::Path, number: u32) -> Result<()> {
+    let text = format!("head-timeout = '{}s'\n", 10 + number);
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

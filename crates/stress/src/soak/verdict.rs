@@ -1,0 +1,246 @@
+//! Whether a soaked server kept its promises: each is a line with what was found.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use proto::announce::Done;
+use serde::Serialize;
+
+use super::chaos::Chaos;
+use super::client::{Tally, Version, name};
+use crate::corpus::{Comparison, Corpus, Salt};
+use crate::size::with_commas;
+
+/// The outcome of a soak.
+#[derive(Debug, Serialize)]
+pub(super) struct Verdict {
+    seconds: f64,
+    clients: usize,
+    operations: u64,
+    uploads: u64,
+    downloads: u64,
+    lists: u64,
+    deletes: u64,
+    bytes: u64,
+    kills: u32,
+    reloads: u32,
+    upgrades: u32,
+    generations: u32,
+    /// Connections that stood and gave no answer, as the clients counted.
+    cut: u64,
+    /// Connections that killed workers had in hand, as the servers' ledgers say.
+    aborted_by_crash: u64,
+    promises: Vec<Promise>,
+}
+
+/// Something that has to hold.
+#[derive(Debug, Serialize)]
+struct Promise {
+    holds: bool,
+    what: &'static str,
+    found: String,
+}
+
+impl Verdict {
+    pub(super) fn new(
+        tallies: &[Tally],
+        ledgers: &[Done],
+        chaos: &Chaos,
+        root: &Path,
+        corpus: &Corpus,
+        soaked: Duration,
+    ) -> Self {
+        let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+        let (uploads, downloads) = (sum(|it| it.uploads), sum(|it| it.downloads));
+        let (lists, deletes) = (sum(|it| it.lists), sum(|it| it.deletes));
+        let connections = |of: fn(&Done) -> u64| ledgers.iter().map(of).sum::<u64>();
+        let mut verdict = Self {
+            seconds: soaked.as_secs_f64(),
+            clients: tallies.len(),
+            operations: uploads + downloads + lists + deletes,
+            uploads,
+            downloads,
+            lists,
+            deletes,
+            bytes: sum(|it| it.bytes),
+            kills: chaos.kills,
+            reloads: chaos.reloads_done,
+            upgrades: chaos.upgrades_done,
+            generations: ledgers
+                .iter()
+                .flat_map(|done| &done.workers)
+                .map(|worker| worker.generations)
+                .sum(),
+            cut: sum(|it| it.cut),
+            aborted_by_crash: connections(|done| done.sum.connections.aborted_by_crash),
+            promises: Vec::new(),
+        };
+        verdict.judge_clients(tallies);
+        verdict.judge_root(tallies, root, corpus);
+        verdict.judge_ledgers(ledgers, chaos);
+        verdict
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.promises.iter().all(|promise| promise.holds)
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn promise(&mut self, what: &'static str, holds: bool, found: impl Into<String>) {
+        let found = found.into();
+        self.promises.push(Promise { holds, what, found });
+    }
+
+    fn judge_clients(&mut self, tallies: &[Tally]) {
+        let faults: Vec<_> = tallies.iter().flat_map(|it| &it.faults).collect();
+        let found = match faults.first() {
+            None => format!("{} answers", with_commas(self.operations)),
+            Some(first) => format!("{} faults, the first: {first}", faults.len()),
+        };
+        self.promise("every answer was right", faults.is_empty(), found);
+    }
+
+    fn judge_root(&mut self, tallies: &[Tally], root: &Path, corpus: &Corpus) {
+        let (mut right, mut wrong, mut undecided) = (0u64, Vec::new(), 0u64);
+        for tally in tallies {
+            for (file, versions) in &tally.files {
+                let path = root.join(name(tally.client, *file).as_str());
+                undecided += u64::from(versions.len() > 1);
+                match holds_one_of(&path, versions, corpus, tally.client) {
+                    Ok(true) => right += 1,
+                    Ok(false) => wrong.push(format!("{}: none of {versions:?}", path.display())),
+                    Err(error) => wrong.push(format!("{}: {error}", path.display())),
+                }
+            }
+        }
+        let found = match wrong.first() {
+            None => {
+                format!("{right} files, {undecided} of them cut at their last change and whole")
+            }
+            Some(first) => format!("{} files are wrong, the first: {first}", wrong.len()),
+        };
+        self.promise(
+            "every acknowledged upload is there, whole",
+            wrong.is_empty(),
+            found,
+        );
+        let hidden: Vec<String> = fs::read_dir(root)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.starts_with('.'))
+            .collect();
+        self.promise(
+            "no temporary is left",
+            hidden.is_empty(),
+            format!("{} hidden files", hidden.len()),
+        );
+    }
+
+    fn judge_ledgers(&mut self, ledgers: &[Done], chaos: &Chaos) {
+        let expected = 1 + chaos.upgrades_done as usize;
+        self.promise(
+            "every server left its ledger",
+            ledgers.len() == expected,
+            format!("{} of {expected}", ledgers.len()),
+        );
+        let unbalanced = ledgers.iter().filter(|done| !done.balanced).count();
+        let in_flight: u64 = ledgers
+            .iter()
+            .map(|done| done.sum.connections.in_flight + done.sum.requests.in_flight)
+            .sum();
+        self.promise(
+            "every ledger balances",
+            unbalanced == 0 && in_flight == 0,
+            format!("{unbalanced} do not, {in_flight} in flight"),
+        );
+        let kills = u64::from(self.kills);
+        self.promise(
+            "the clients' failures are connections that killed workers had in hand",
+            self.cut <= self.aborted_by_crash + kills,
+            format!(
+                "{} failures, {} in the ledgers, {kills} kills",
+                self.cut, self.aborted_by_crash
+            ),
+        );
+        let crashes: u64 = ledgers.iter().map(|done| u64::from(done.crashes)).sum();
+        self.promise(
+            "no worker died but those that were killed",
+            crashes <= kills,
+            format!("{crashes} deaths, {kills} kills"),
+        );
+        let ok: u64 = ledgers.iter().map(|done| done.sum.requests.ok.upload).sum();
+        self.promise(
+            "every acknowledged upload is in the ledgers",
+            self.uploads <= ok && ok <= self.uploads + self.cut,
+            format!("{} acknowledged, {ok} in the ledgers", self.uploads),
+        );
+        self.promise(
+            "every reload and upgrade came to its end",
+            chaos.reloads == chaos.reloads_done && chaos.upgrades == chaos.upgrades_done,
+            format!(
+                "{} of {} reloads, {} of {} upgrades",
+                chaos.reloads_done, chaos.reloads, chaos.upgrades_done, chaos.upgrades
+            ),
+        );
+    }
+}
+
+fn holds_one_of(
+    path: &Path,
+    versions: &[Version],
+    corpus: &Corpus,
+    client: u32,
+) -> io::Result<bool> {
+    for version in versions {
+        let is_it = match (version, fs::File::open(path)) {
+            (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => true,
+            (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => false,
+            (None, Ok(_)) => false,
+            (_, Err(error)) => return Err(error),
+            (Some((version, len)), Ok(mut file)) => {
+                let content = corpus.content(Salt::upload(client, *version), *len);
+                let mut comparison = Comparison::with(content);
+                io::copy(&mut file, &mut comparison)?;
+                comparison.is_equal()
+            }
+        };
+        if is_it {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:.1} s, {} clients: {} operations ({} uploads, {} downloads, {} lists, {} deletes), {} bytes",
+            self.seconds,
+            self.clients,
+            with_commas(self.operations),
+            with_commas(self.uploads),
+            with_commas(self.downloads),
+            with_commas(self.lists),
+            with_commas(self.deletes),
+            with_commas(self.bytes),
+        )?;
+        writeln!(
+            f,
+            "{} kills, {} reloads, {} upgrades, {} worker generations",
+            self.kills, self.reloads, self.upgrades, self.generations
+        )?;
+        for promise in &self.promises {
+            let word = if promise.holds { "ok    " } else { "BROKEN" };
+            writeln!(f, "{word}  {}: {}", promise.what, promise.found)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! The soak, for real and short: our server keeps its promises under kills, reloads and upgrades.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn soak(pool: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_stress"))
+        .args(["soak", "--time", "3s", "--kill-every", "100ms", "--json"])
+        .args(["--clients", "6", "--servers", "4", "--size", "300K"])
+        .args(["--server-pool", pool])
+        .arg("--work-dir")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let verdict: Value = serde_json::from_str(&text).unwrap();
+    assert!(verdict["operations"].as_u64().unwrap() > 0, "{text}");
+    assert!(verdict["kills"].as_u64().unwrap() > 10, "{text}");
+    assert_eq!(
+        (&verdict["reloads"], &verdict["upgrades"]),
+        (&2.into(), &1.into())
+    );
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "nothing is left behind");
+}
+
+#[test]
+fn a_process_pool_keeps_its_promises() {
+    soak("process");
+}
+
+#[test]
+fn a_thread_pool_keeps_its_promises() {
+    soak("thread");
+}
