@@ -9,6 +9,9 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+use nix::libc::linger;
+use nix::sys::socket::{setsockopt, sockopt};
+
 use crate::clock::{Clock, Verdict, Waiting};
 use crate::config::Clocks;
 use crate::session::{Buffers, End, Reading, Session, Want};
@@ -20,6 +23,12 @@ const TURN_LEN: usize = 1 << 20;
 /// The most that is taken of what a peer still sends after its last reply: enough for a client that writes a
 /// whole refused file of usual size before it reads.
 const LINGER_LEN_MAX: usize = 256 << 20;
+
+/// Has close(2) reset the connection and drop what was not sent.
+const RESET: linger = linger {
+    l_onoff: 1,
+    l_linger: 0,
+};
 
 /// Why [`Connection::drive`] came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +176,11 @@ impl<'s> Connection<'s> {
             }
             (Verdict::Expired, _) => {
                 tracing::debug!(?waiting, "the peer was too slow");
+                if waiting == Waiting::ToWrite {
+                    // Closed in good order, the kernel would keep what was not read, up to megabytes, for as long
+                    // as the peer likes.
+                    let _ = setsockopt(&self.socket, sockopt::Linger, &RESET);
+                }
                 self.session.end(End::TimedOut);
                 None
             }

@@ -9,6 +9,7 @@ pub mod environment;
 pub mod exit;
 pub mod fingerprint;
 pub mod guard;
+pub mod hostile;
 pub mod journal;
 pub mod matrix;
 pub mod measure;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::exit::Exit;
-use crate::soak;
+use crate::{hostile, soak};
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -12,6 +12,9 @@ pub enum Command {
     /// Keep our server under mixed load while its workers are killed, its settings reloaded and its program
     /// upgraded; then check that nothing acknowledged was lost and that both sides' accounts agree.
     Soak(soak::SoakArgs),
+    /// Attack our server with hostile clients (silent, slow, greedy), and see what becomes of them and what a good
+    /// client meanwhile sees, under each pool.
+    Hostile(hostile::HostileArgs),
 }
 
 impl Command {
@@ -22,6 +25,7 @@ impl Command {
     pub fn run(&self) -> Result<Exit> {
         match self {
             Self::Soak(args) => soak::run(args),
+            Self::Hostile(args) => hostile::run(args),
         }
     }
 }

@@ -48,9 +48,23 @@ impl Own {
         log: &Path,
         interrupt: &AtomicBool,
     ) -> Result<Self, Error> {
+        Self::launch(&arguments(cell, settings), root, log, interrupt)
+    }
+
+    /// Starts our server with these arguments on `root`. They must make it take port 0 and end with its standard
+    /// input.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) fn launch(
+        arguments: &[String],
+        root: &Path,
+        log: &Path,
+        interrupt: &AtomicBool,
+    ) -> Result<Self, Error> {
         let not_ready = |error: io::Error| Error::NotReady(format!("cannot start: {error}"));
         let mut child = child::ourselves(child::SERVER)
-            .args(arguments(cell, settings))
+            .args(arguments)
             .arg("--root")
             .arg(root)
             .stdin(Stdio::piped())

@@ -1,0 +1,197 @@
+//! Hostile clients: what each kind comes to under each pool, and what a good client meanwhile sees.
+//!
+//! The server runs with limits short enough for the whole table to take a minute; the attackers are as many as
+//! the workers, which is what it takes to occupy a pool of blocking ones.
+
+mod attack;
+mod good;
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::matrix::ServerPool;
+use crate::rig::Rig;
+use crate::rig::own::Own;
+use crate::run::catch_interrupts;
+use crate::workdir::WorkDir;
+
+use attack::{ATTACKS, Attack, Fate};
+use good::Experience;
+
+/// The largest upload that the attacked server takes: little, so that an endless one meets it soon.
+const UPLOAD_MAX: &str = "4M";
+/// What attackers and good clients ask for.
+const FILES: [(&str, usize); 2] = [("big.bin", 64 << 20), ("small.bin", 1000)];
+
+/// What to try, on what.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HostileArgs {
+    /// What the workers are (comma list) [default: all].
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "POOL")]
+    pub server_pool: Vec<ServerPool>,
+
+    /// Server workers; there are as many attackers.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub servers: u32,
+
+    /// Only attacks with this word in their name.
+    #[arg(long, value_name = "WORD")]
+    pub only: Option<String>,
+
+    /// The server's time for a request's head, and the window of its least rate.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub limit: Duration,
+
+    /// Where files are served from meanwhile; all of it is removed.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub work_dir: PathBuf,
+
+    /// Print Markdown, as in the documentation.
+    #[arg(long)]
+    pub markdown: bool,
+
+    /// Print one JSON object an attack and pool.
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+}
+
+/// What one attack on one pool came to.
+#[derive(Debug, Serialize)]
+struct Finding {
+    attack: &'static str,
+    pool: &'static str,
+    attackers: u32,
+    fate: Fate,
+    good: Experience,
+    /// The server's workers outlived it, and its ledger balances.
+    is_unharmed: bool,
+}
+
+/// Attacks every pool in every way. Must be called on the main thread.
+///
+/// # Errors
+/// What kept the harness from its work.
+pub fn run(args: &HostileArgs) -> Result<Exit> {
+    let interrupt = catch_interrupts()?;
+    let attacks = wanted(args)?;
+    std::fs::create_dir_all(&args.work_dir)
+        .with_context(|| format!("--work-dir {}", args.work_dir.display()))?;
+    let work = WorkDir::create(&args.work_dir)?;
+    let pools = match args.server_pool.is_empty() {
+        true => ServerPool::value_variants(),
+        false => &args.server_pool,
+    };
+    let mut findings = Vec::new();
+    for attack in attacks {
+        for pool in pools {
+            let _ = writeln!(std::io::stderr(), "{}, {} pool", attack.name, pool.as_str());
+            let finding = try_one(attack, *pool, args, &work, &interrupt)?;
+            if args.json {
+                println!("{}", serde_json::to_string(&finding)?);
+            }
+            findings.push(finding);
+            if interrupt.load(Ordering::SeqCst) {
+                return Ok(Exit::Interrupted);
+            }
+        }
+    }
+    if !args.json {
+        print!("{}", table::render(&findings, args.markdown));
+    }
+    Ok(match findings.iter().all(|finding| finding.is_unharmed) {
+        true => Exit::Verified,
+        false => Exit::CellFailed,
+    })
+}
+
+fn wanted(args: &HostileArgs) -> Result<Vec<&'static Attack>> {
+    let is_wanted = |attack: &&Attack| match &args.only {
+        None => true,
+        Some(word) => attack.name.contains(word.as_str()),
+    };
+    let attacks: Vec<_> = ATTACKS.iter().filter(is_wanted).collect();
+    if attacks.is_empty() {
+        let names: Vec<_> = ATTACKS.iter().map(|attack| attack.name).collect();
+        bail!(
+            "--only: no attack has that word in its name; there are: {}",
+            names.join("; ")
+        );
+    }
+    Ok(attacks)
+}
+
+fn try_one(
+    attack: &'static Attack,
+    pool: ServerPool,
+    args: &HostileArgs,
+    work: &WorkDir,
+    interrupt: &AtomicBool,
+) -> Result<Finding> {
+    let cell = work.cell()?;
+    for (name, len) in FILES {
+        std::fs::write(cell.root().join(name), vec![7; len])?;
+    }
+    let arguments = arguments(attack, pool, args);
+    let mut server = Own::launch(&arguments, &cell.root(), &cell.server_log(), interrupt)
+        .map_err(|error| anyhow::anyhow!("our server cannot be started: {error:?}"))?;
+    let address = server.address();
+    let attackers = attack.crowd.unwrap_or(1) * args.servers;
+    let patience = attack.patience(args.limit);
+    let is_over = AtomicBool::new(false);
+    let (fates, good) = thread::scope(|scope| {
+        let threads: Vec<_> = (0..attackers)
+            .map(|_| scope.spawn(move || attack.carry_out(address, patience)))
+            .collect();
+        let good = scope.spawn(|| good::meanwhile(address, &is_over));
+        let fates: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("an attacker does not panic"))
+            .collect();
+        is_over.store(true, Ordering::SeqCst);
+        (fates, good.join().expect("a good client does not panic"))
+    });
+    let ending = server.stop(interrupt);
+    let is_unharmed = ending
+        .done
+        .is_some_and(|done| done.balanced && done.crashes == 0);
+    Ok(Finding {
+        attack: attack.name,
+        pool: pool.as_str(),
+        attackers,
+        fate: Fate::of_most(&fates),
+        good,
+        is_unharmed,
+    })
+}
+
+fn arguments(attack: &Attack, pool: ServerPool, args: &HostileArgs) -> Vec<String> {
+    let limit = format!("{}ms", args.limit.as_millis());
+    let workers = args.servers.to_string();
+    let fixed = [
+        ("--bind", "127.0.0.1:0"),
+        ("--workers", &workers),
+        ("--pool", pool.as_str()),
+        ("--durability", "none"),
+        ("--min-free", "0"),
+        ("--head-timeout", &limit),
+        ("--rate-window", &limit),
+        ("--min-rate", "16K"),
+        ("--upload-max", UPLOAD_MAX),
+        ("--log-level", "warn"),
+    ];
+    let fixed = fixed.into_iter().flat_map(|(flag, value)| [flag, value]);
+    fixed
+        .chain(attack.server_flags.iter().copied())
+        .chain(["--exit-with-stdin"])
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,59 @@
+//! What a good client sees while others attack: one small file after the other, each over a new connection.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use client::{Connection, Options};
+use serde::Serialize;
+
+/// Between two requests of a good client.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long it waits for one answer. More than any limit of the attacked server.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The attackers come first.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+/// Its experience.
+#[derive(Debug, Default, Clone, Serialize)]
+pub(super) struct Experience {
+    pub(super) asked: usize,
+    pub(super) answered: usize,
+    pub(super) median_ms: f64,
+    pub(super) slowest_ms: f64,
+}
+
+/// Asks until it is over, and once at least.
+pub(super) fn meanwhile(address: SocketAddr, is_over: &AtomicBool) -> Experience {
+    thread::sleep(HEAD_START);
+    let mut times_ms = Vec::new();
+    let mut asked = 0;
+    while asked == 0 || !is_over.load(Ordering::SeqCst) {
+        asked += 1;
+        let started = Instant::now();
+        if ask(address).is_ok() {
+            times_ms.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+        thread::sleep(PAUSE);
+    }
+    times_ms.sort_by(f64::total_cmp);
+    Experience {
+        asked,
+        answered: times_ms.len(),
+        median_ms: times_ms.get(times_ms.len() / 2).copied().unwrap_or(0.0),
+        slowest_ms: times_ms.last().copied().unwrap_or(0.0),
+    }
+}
+
+fn ask(address: SocketAddr) -> Result<(), client::Error> {
+    let options = Options {
+        operation_timeout: Some(PATIENCE),
+        ..Options::default()
+    };
+    let name = "small.bin".parse().expect("a name");
+    let mut connection = Connection::connect(address, &options)?;
+    connection
+        .get(&name, &mut std::io::sink(), &mut ())
+        .map(drop)
+}
