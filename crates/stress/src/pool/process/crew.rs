@@ -4,8 +4,9 @@
 //! They are forked rather than started one by one because a process counts every page of a file that it maps,
 //! and the kernel maps sixteen at each touch: dynamic linking, the start of the runtime and the reading of the
 //! orders touch megabytes of the executable and of libc that a client at work does not. VmHWM of the largest
-//! client in the cells 100 MB × 50 × 50, three samples of each on one machine: started one by one, 5.2 MiB in
-//! download and 4.8 in upload; forked, 2.4 to 2.7 in both. Of these 0.5 are its own, the rest is file pages.
+//! client in the cells 100 MB × 50 × 50 on one machine: started one by one (four samples), 4.9 to 5.3 MiB in
+//! download and 4.5 to 4.8 in upload; forked (six samples), 2.4 to 2.9 and 2.4 to 2.6. Of an uploading one's, 0.5
+//! are its own, the rest is file pages.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
