@@ -18,6 +18,7 @@ Examples:
   prefork-server                                   serve ./files on 127.0.0.1:46666 with 5 worker processes
   prefork-server --root /srv/files --workers 50    another folder, a larger pool
   prefork-server --pool thread                     threads instead of processes
+  prefork-server --pool event --workers 2          processes that serve many connections each
   prefork-server --bind 0.0.0.0:46666              for other machines too (no authentication: mind who can reach it)
   prefork-server --config server.toml              settings from a file; flags override it
   prefork-server --config server.toml --check-config     is the file right? (starts nothing)
@@ -91,6 +92,11 @@ pub struct Args {
     /// that send no terminator [default: off].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Network")]
     pub accept_unterminated: Option<Duration>,
+
+    /// With --pool event: how many connections a worker holds at once [default: 1024]. At the limit it accepts
+    /// no more, and its longest idle connection yields to whoever waits.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub event_connections: Option<u32>,
 
     /// From accept to a complete request head.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Limits")]

@@ -17,6 +17,12 @@ pub const WORKERS_MAX: u32 = 4096;
 /// Workers give a sign of life at least once in [`crate::pool::watchdog::LOOK_MAX`].
 const WORKER_TIMEOUT_MIN: Duration = Duration::from_secs(4);
 
+/// How many connections an event worker holds at once unless told otherwise.
+const EVENT_CONNECTIONS_DEFAULT: u32 = 1024;
+
+/// The most it may be told to hold: with 256 KiB in hand for each they are 16 GiB.
+const EVENT_CONNECTIONS_MAX: u32 = 65_536;
+
 /// What the workers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum PoolKind {
@@ -24,6 +30,8 @@ pub enum PoolKind {
     Process,
     /// N threads in one forked process, one connection each at a time.
     Thread,
+    /// N forked processes, many connections each at once.
+    Event,
 }
 
 impl PoolKind {
@@ -33,6 +41,25 @@ impl PoolKind {
         match self {
             Self::Process => "process",
             Self::Thread => "thread",
+            Self::Event => "event",
+        }
+    }
+
+    /// Whether an idle worker waits in accept, rather than for an event.
+    #[must_use]
+    pub const fn waits_in_accept(self) -> bool {
+        match self {
+            Self::Process | Self::Thread => true,
+            Self::Event => false,
+        }
+    }
+
+    /// Whether each worker is a process of its own.
+    #[must_use]
+    pub const fn is_a_process_each(self) -> bool {
+        match self {
+            Self::Process | Self::Event => true,
+            Self::Thread => false,
         }
     }
 }
@@ -88,6 +115,8 @@ pub struct Config {
     pub pool: PoolKind,
     /// How many workers.
     pub workers: u32,
+    /// How many connections an event worker holds at once; none where a worker has one.
+    pub event_connections: Option<u32>,
     /// How uploads become durable.
     pub durability: Durability,
     /// How replies are sent.
@@ -180,6 +209,7 @@ impl TryFrom<Args> for Config {
             create_root,
             pool: args.pool,
             workers: args.workers,
+            event_connections: event_connections(args.pool, args.event_connections)?,
             durability: args.durability,
             congestion: match args.congestion.as_str() {
                 "auto" => Congestion::Auto,
@@ -209,6 +239,20 @@ impl TryFrom<Args> for Config {
             log_level: args.log_level,
             log_format: args.log_format,
         })
+    }
+}
+
+fn event_connections(pool: PoolKind, asked: Option<u32>) -> Result<Option<u32>, String> {
+    match (pool, asked) {
+        (PoolKind::Event, None) => Ok(Some(EVENT_CONNECTIONS_DEFAULT)),
+        (PoolKind::Event, Some(1..=EVENT_CONNECTIONS_MAX)) => Ok(asked),
+        (PoolKind::Event, Some(n)) => Err(format!(
+            "--event-connections {n}: an event worker holds 1 to {EVENT_CONNECTIONS_MAX} connections"
+        )),
+        (PoolKind::Process | PoolKind::Thread, None) => Ok(None),
+        (PoolKind::Process | PoolKind::Thread, Some(n)) => Err(format!(
+            "--event-connections {n}: only an event worker has more than one connection; add --pool event"
+        )),
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! [`Connection::drive`] moves bytes until the socket says "not now", the session wants to close, or it has
 //! moved a megabyte. The sockets are non-blocking under every pool; the pools differ only in how they wait:
-//! a blocking worker polls one connection, an event loop would arm it and go on to the next.
+//! a blocking worker polls one connection, an event loop arms it and goes on to the next.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::clock::{Clock, Verdict, Waiting};
 use crate::config::Clocks;
-use crate::session::{Buffers, End, Reading, Session, Want};
+use crate::session::{End, Reading, Session, Shelf, Want};
 use crate::sys;
 
 /// After so many bytes a connection lets others have their turn.
@@ -80,8 +80,47 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// Serves until there is a reason to pause.
-    pub fn drive(&mut self) -> Pause {
+    /// Serves until there is a reason to pause. Buffers are taken from `shelf`, and those that the connection
+    /// can wait without are put back there.
+    pub fn drive(&mut self, shelf: &mut Shelf) -> Pause {
+        self.session.take_buffers(shelf);
+        let pause = self.move_bytes();
+        self.session.put_buffers(shelf);
+        pause
+    }
+
+    /// Finish what is in hand, then close.
+    pub fn drain(&mut self) {
+        self.session.drain();
+    }
+
+    /// Close a connection that waits between requests.
+    pub fn close_idle(&mut self) {
+        self.session.close_idle();
+    }
+
+    /// Cut it.
+    pub fn abort(&mut self) {
+        self.session.end(End::Stopped);
+    }
+
+    /// A panic has come out of [`Connection::drive`]: this connection is lost.
+    pub fn crashed(&mut self) {
+        self.session.end(End::Crashed);
+    }
+
+    /// Who is at the other end, as far as that is still known.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr().ok()
+    }
+
+    /// Books its end and closes the socket.
+    pub fn close(self) {
+        self.session.close();
+    }
+
+    fn move_bytes(&mut self) -> Pause {
         let mut moved_len = 0;
         while moved_len < TURN_LEN {
             let want = self.session.want();
@@ -117,27 +156,6 @@ impl<'s> Connection<'s> {
             }
         }
         Pause::Turn
-    }
-
-    /// Finish what is in hand, then close.
-    pub fn drain(&mut self) {
-        self.session.drain();
-    }
-
-    /// Close a connection that waits between requests.
-    pub fn close_idle(&mut self) {
-        self.session.close_idle();
-    }
-
-    /// Cut it.
-    pub fn abort(&mut self) {
-        self.session.end(End::Stopped);
-    }
-
-    /// Books its end, closes the socket and gives the session's buffers back.
-    #[must_use]
-    pub fn close(self) -> Buffers {
-        self.session.close()
     }
 
     /// The socket is not ready for what the session wants; none if there is something else to do at once.

@@ -32,7 +32,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Sets up a listening socket, bound or inherited. `receive_buffer` and the congestion control are inherited
-/// by every accepted connection.
+/// by every accepted connection; `waits` says whether accept waits for somebody to come, in every process that
+/// has the socket.
 ///
 /// # Errors
 /// What listen(2) and setsockopt(2) say.
@@ -40,6 +41,7 @@ pub fn configure(
     listener: &TcpListener,
     congestion: &Congestion,
     receive_buffer: Option<u64>,
+    waits: bool,
 ) -> io::Result<()> {
     if let Some(bytes) = receive_buffer {
         setsockopt(
@@ -56,8 +58,8 @@ pub fn configure(
             )
         })?;
     }
-    // A service manager may have made it non-blocking; workers wait in accept.
-    listener.set_nonblocking(false)?;
+    // A service manager may have made it one or the other.
+    listener.set_nonblocking(!waits)?;
     // std listens with a queue of 128; listening again only changes its length.
     listen(listener, Backlog::new(BACKLOG)?)?;
     let tick = TimeVal::milliseconds(i64::try_from(ACCEPT_TICK.as_millis()).unwrap_or(250));
@@ -75,6 +77,15 @@ pub fn close_the_door(listener: &TcpListener) -> nix::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(listener, FcntlArg::F_GETFL)?);
     fcntl(listener, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     refused
+}
+
+/// Whether accept waits for somebody to come.
+///
+/// # Errors
+/// What fcntl(2) says.
+pub fn waits(listener: &TcpListener) -> nix::Result<bool> {
+    let flags = OFlag::from_bits_retain(fcntl(listener, FcntlArg::F_GETFL)?);
+    Ok(!flags.contains(OFlag::O_NONBLOCK))
 }
 
 /// Prepares an accepted connection for serving.

@@ -1,5 +1,6 @@
 //! Pools: how workers come to be. What a worker does is the same under each.
 
+pub mod event;
 pub mod process;
 pub mod report;
 pub mod roster;
@@ -65,6 +66,8 @@ pub struct Inheritance {
     pub workers: u32,
     /// After so many requests a worker asks for its successor.
     pub max_requests: Option<u64>,
+    /// How many connections an event worker holds at once.
+    pub event_connections: Option<u32>,
 }
 
 impl Inheritance {
@@ -72,7 +75,7 @@ impl Inheritance {
     #[must_use]
     pub const fn processes(&self) -> u32 {
         match self.kind {
-            PoolKind::Process => self.workers,
+            PoolKind::Process | PoolKind::Event => self.workers,
             PoolKind::Thread => 1,
         }
     }
@@ -81,7 +84,7 @@ impl Inheritance {
     #[must_use]
     pub const fn workers_of(&self, seat: u32) -> std::ops::Range<u32> {
         match self.kind {
-            PoolKind::Process => seat..seat + 1,
+            PoolKind::Process | PoolKind::Event => seat..seat + 1,
             PoolKind::Thread => 0..self.workers,
         }
     }
@@ -144,6 +147,7 @@ fn child_main(
     let left = match inheritance.kind {
         PoolKind::Process => process::run(inheritance, assignment, &reporter),
         PoolKind::Thread => thread::run(inheritance, assignment, &reporter),
+        PoolKind::Event => event::run(inheritance, assignment, &reporter),
     };
     memory::publish_peak(
         assignment

@@ -4,6 +4,8 @@
 //! to write, to linger, to close. File work happens inside it, through the store. It knows no socket and no
 //! clock; [`crate::drive`] joins it to both.
 
+mod buffers;
+
 use std::ops::Range;
 
 use proto::request::{Event, Phase, Refusal, Request, RequestDecoder, Step};
@@ -12,18 +14,13 @@ use proto::{Code, FileName, Limits, Verb, base64, reply};
 use crate::scoreboard::{ConnectionEnd, Field, RequestEnd, Slot};
 use crate::store::{Download, PendingUpload, Store, StoreError};
 
-/// Bytes taken from the socket at once.
-const INPUT_LEN: usize = 256 << 10;
+use buffers::{Buffers, FILE_WRITE_LEN, INPUT_LEN, Needed, OUTPUT_LEN};
 
-/// Upload content goes to the file in pieces of this size.
-const FILE_WRITE_LEN: usize = 256 << 10;
+pub use buffers::Shelf;
 
 /// File content read at once for a download: a multiple of 3, so that every piece encodes without a rest, and
 /// 128 KiB once encoded. Larger pieces leave the cache and halve the codec's speed.
 const FILE_READ_LEN: usize = 96 << 10;
-
-/// Room for one encoded piece with a reply's start and end around it.
-const OUTPUT_LEN: usize = (128 << 10) + 2048;
 
 /// What all sessions of a server share.
 #[derive(Debug)]
@@ -32,27 +29,6 @@ pub struct Service {
     pub store: Store,
     /// The bounds on requests.
     pub limits: Limits,
-}
-
-/// The memory of one connection, whatever the file's size: under 650 KiB of address space, of which an upload
-/// touches 512 KiB and a download 224. A worker reuses it for its next connection.
-#[derive(Debug)]
-pub struct Buffers {
-    input: Box<[u8]>,
-    /// Decoded upload content on its way to the file, or file content on its way to the encoder.
-    content: Box<[u8]>,
-    output: Vec<u8>,
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        Self {
-            input: vec![0; INPUT_LEN].into_boxed_slice(),
-            // The decoder writes whole groups of three and stops where fewer fit.
-            content: vec![0; FILE_WRITE_LEN + 3].into_boxed_slice(),
-            output: Vec::with_capacity(OUTPUT_LEN),
-        }
-    }
 }
 
 /// What a session wants next.
@@ -102,9 +78,13 @@ pub enum End {
     TimedOut,
     /// The server stops at once.
     Stopped,
+    /// A panic of our own.
+    Crashed,
 }
 
-/// One connection's conversation.
+/// One connection's conversation. Its memory, whatever the file's size: while bytes move under 650 KiB of address
+/// space, of which an upload touches 512 KiB and a download 224; while it waits half of that at most, and
+/// nothing between two requests. Only a listing is held whole, 1 MiB of names at most.
 #[derive(Debug)]
 pub struct Session<'s> {
     service: &'s Service,
@@ -159,13 +139,13 @@ struct Closing {
 impl<'s> Session<'s> {
     /// A session at the start of a connection, booked as accepted in `slot`.
     #[must_use]
-    pub fn new(service: &'s Service, slot: Slot, buffers: Buffers) -> Self {
+    pub fn new(service: &'s Service, slot: Slot) -> Self {
         slot.add(Field::Accepted, 1);
         Self {
             service,
             slot,
             decoder: RequestDecoder::new(service.limits),
-            buffers,
+            buffers: Buffers::default(),
             undecoded: 0..0,
             content_len: 0,
             sent: 0,
@@ -176,6 +156,24 @@ impl<'s> Session<'s> {
             closing: None,
             draining: false,
         }
+    }
+
+    /// Takes the buffers that it needs to move bytes: before [`Session::space`] and what follows from it.
+    pub fn take_buffers(&mut self, shelf: &mut Shelf) {
+        self.buffers.take_from(shelf);
+    }
+
+    /// Puts back those that have nothing in them, before a wait.
+    pub fn put_buffers(&mut self, shelf: &mut Shelf) {
+        let needed = Needed {
+            input: !self.undecoded.is_empty(),
+            content: self.content_len > 0,
+            output: !self.output().is_empty(),
+        };
+        if !needed.output {
+            self.sent = 0;
+        }
+        self.buffers.put_on(shelf, needed);
     }
 
     /// What the session wants next.
@@ -205,7 +203,7 @@ impl<'s> Session<'s> {
             self.undecoded.is_empty(),
             "all input is decoded before more is wanted"
         );
-        &mut self.buffers.input
+        &mut self.buffers.input[..INPUT_LEN]
     }
 
     /// `len` bytes have been put into [`Session::space`].
@@ -271,6 +269,10 @@ impl<'s> Session<'s> {
                 Some(RequestEnd::AbortedByStop),
                 ConnectionEnd::AbortedByStop,
             ),
+            End::Crashed => self.cut(
+                Some(RequestEnd::AbortedByCrash),
+                ConnectionEnd::AbortedByCrash,
+            ),
             End::TimedOut if between_requests && self.served_any => self.close_idle(),
             End::TimedOut if between_requests || mid_reply => {
                 self.cut(Some(RequestEnd::TimedOut), ConnectionEnd::TimedOut);
@@ -291,9 +293,8 @@ impl<'s> Session<'s> {
         }
     }
 
-    /// Books the connection's end and gives the buffers back. To be called once, when it is closed.
-    #[must_use]
-    pub fn close(mut self) -> Buffers {
+    /// Books the connection's end. To be called once, when it is closed.
+    pub fn close(mut self) {
         let end = self
             .closing
             .map_or(ConnectionEnd::AbortedByStop, |closing| closing.end);
@@ -301,8 +302,6 @@ impl<'s> Session<'s> {
             self.cut(Some(RequestEnd::AbortedByStop), end);
         }
         self.slot.add(Field::Ended(end), 1);
-        self.buffers.output.clear();
-        self.buffers
     }
 
     /// Gives up on the open request and on everything unsent.
@@ -314,6 +313,7 @@ impl<'s> Session<'s> {
         self.request_open = false;
         self.answered = None;
         self.task = Task::None;
+        self.content_len = 0;
         self.buffers.output.clear();
         self.sent = 0;
         self.undecoded = 0..0;

@@ -73,6 +73,9 @@ pub struct Settings {
     pub backlog: u32,
     /// The receive buffer in bytes if one was set; none where the kernel tunes it.
     pub receive_buffer_bytes: Option<u64>,
+    /// How many connections an event worker holds at once; none where a worker has one.
+    #[serde(default)]
+    pub event_connections: Option<u32>,
     /// Accept to complete head.
     pub head_timeout_ms: u64,
     /// Idle between requests.
@@ -343,6 +346,7 @@ mod tests {
             congestion_other: "cubic".into(),
             backlog: 1024,
             receive_buffer_bytes: None,
+            event_connections: Some(1024),
             head_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             rate_min_bytes_per_s: 1024,

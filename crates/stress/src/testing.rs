@@ -111,6 +111,7 @@ pub(crate) fn ready() -> Ready {
             congestion_other: "cubic".into(),
             backlog: 4_096,
             receive_buffer_bytes: None,
+            event_connections: None,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 30_000,
             rate_min_bytes_per_s: 4_096,

@@ -3,7 +3,7 @@
 use super::Inheritance;
 use super::report::Reporter;
 use crate::scoreboard::Assignment;
-use crate::worker::Left;
+use crate::worker::{Left, blocking};
 
 /// Runs the worker of this process to its end.
 #[must_use]
@@ -13,5 +13,5 @@ pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Report
     }
     let index = assignment.workers.start;
     let slot = inheritance.scoreboard.slot(assignment.bank, index);
-    inheritance.worker(slot, index, reporter).run()
+    blocking::run(&inheritance.worker(slot, index, reporter))
 }

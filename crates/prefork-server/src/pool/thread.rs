@@ -14,7 +14,7 @@ use super::{Inheritance, NUDGE};
 use crate::exit::WORKER_FAILED;
 use crate::scoreboard::{Assignment, Command, Slot};
 use crate::sys;
-use crate::worker::{Left, Worker};
+use crate::worker::{Left, Worker, blocking};
 
 /// A worker thread needs little more than the decoder's and the store's frames; 50 of them must stay small.
 const STACK_LEN: usize = 256 << 10;
@@ -76,7 +76,7 @@ fn start<'scope, 'env>(
         .stack_size(STACK_LEN);
     let handle = builder.spawn_scoped(scope, move || {
         let _ = id_sender.send(pthread_self());
-        worker.run()
+        blocking::run(&worker)
     });
     match (handle, id_receiver.recv()) {
         (Ok(handle), Ok(id)) => Thread { handle, id },

@@ -50,6 +50,7 @@ fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         congestion_other,
         backlog: BACKLOG.unsigned_abs(),
         receive_buffer_bytes: config.receive_buffer,
+        event_connections: inheritance.event_connections,
         head_timeout_ms: millis(config.clocks.head_timeout),
         idle_timeout_ms: millis(config.clocks.idle_timeout),
         rate_min_bytes_per_s: config.clocks.rate_min_bytes_per_s,

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{Flow, Supervisor, announce, policy};
 use crate::config::{Config, PoolKind, WORKERS_MAX};
+use crate::pool::event;
 use crate::pool::roster::Event;
 use crate::pool::watchdog::Watchdog;
 
@@ -73,7 +74,7 @@ impl Supervisor {
                 self.replaced_config.get_or_insert(before);
                 self.tell_roster(Event::Roll)
             }
-            PoolKind::Process => self.tell_roster(Event::Resize(workers)),
+            PoolKind::Process | PoolKind::Event => self.tell_roster(Event::Resize(workers)),
         }
     }
 
@@ -95,6 +96,7 @@ impl Supervisor {
         inheritance.clocks = config.clocks;
         inheritance.workers = config.workers;
         inheritance.max_requests = config.max_requests;
+        inheritance.event_connections = config.event_connections.map(event::make_room);
         self.roster.set_policy(policy(&config));
         self.watchdog = Watchdog::new(config.worker_timeout, self.started.elapsed());
         std::mem::replace(&mut self.config, config)

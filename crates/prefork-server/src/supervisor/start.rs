@@ -12,14 +12,14 @@ use super::events::Events;
 use super::members::Members;
 use super::{Supervisor, policy};
 use crate::cli::Source;
-use crate::config::{Config, PoolKind, WORKERS_MAX};
+use crate::config::{Config, WORKERS_MAX};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
 use crate::lifeline::lifeline;
 use crate::listener;
-use crate::pool::Inheritance;
 use crate::pool::roster::Roster;
 use crate::pool::watchdog::Watchdog;
+use crate::pool::{Inheritance, event};
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
 use crate::store::{Store, StoreOptions};
@@ -54,6 +54,7 @@ impl Supervisor {
             &foundation.listener,
             &config.congestion,
             config.receive_buffer,
+            config.pool.waits_in_accept(),
         )
         .context("cannot set up the listening socket")?;
         Self::assemble(config, source, foundation)
@@ -78,6 +79,7 @@ impl Supervisor {
             kind: config.pool,
             workers: config.workers,
             max_requests: config.max_requests,
+            event_connections: config.event_connections.map(event::make_room),
         };
         let started = Instant::now();
         Ok(Self {
@@ -85,7 +87,7 @@ impl Supervisor {
                 .context("cannot take signals")?,
             roster: Roster::new(inheritance.processes(), policy(&config)),
             watchdog: Watchdog::new(config.worker_timeout, started.elapsed()),
-            ledger: Ledger::new(scoreboard, config.pool == PoolKind::Process),
+            ledger: Ledger::new(scoreboard, config.pool.is_a_process_each()),
             members: Members::default(),
             origin: foundation.origin,
             predecessor: foundation
@@ -136,6 +138,13 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
         bail!(
             "--bind {} is not the address of the running server, {bound}, which an upgrade cannot change",
             config.bind
+        );
+    }
+    if listener::waits(&upgrade.listener)? != config.pool.waits_in_accept() {
+        bail!(
+            "--pool {}: an upgrade cannot change between workers that wait in accept and such as do not, for both \
+             would have the same socket; start the server anew",
+            config.pool.as_str()
         );
     }
     let store = Store::adopt(upgrade.root, &config.root, options(config))?;

@@ -43,8 +43,12 @@ each_pool! {
         server.put("f", &vec![1; 50_000_000]);
         let mut peer = server.connect();
         peer.send("GET f\r\n");
-        // It does not read, so the only worker is free for the next client once the rate has been measured.
+        // It does not read. A blocking worker is free for the next client once the rate has been measured, an
+        // event worker at once.
         assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+        // The stop waits for what is in hand, and this ends only by being cut.
+        let (done, _) = server.stop();
+        assert_eq!((done.sum.connections.timed_out, done.sum.requests.timed_out), (1, 1));
         assert!(peer.try_reply().is_none());
     }
 

@@ -31,6 +31,10 @@ macro_rules! each_pool {
         mod thread {
             $(#[test] fn $name() { super::$name("thread"); })+
         }
+
+        mod event {
+            $(#[test] fn $name() { super::$name("event"); })+
+        }
     };
 }
 pub(crate) use each_pool;
