@@ -65,7 +65,7 @@ pub enum Left {
 #[derive(Debug)]
 enum Accepted<'a> {
     /// Somebody, and is booked as accepted.
-    Connection(Connection<'a>),
+    Connection(Box<Connection<'a>>),
     /// Nobody: the listener's tick, or an empty queue.
     Nobody,
     /// Nobody, but there is no reason to wait: a signal came, or a client was gone before it was accepted.
@@ -85,7 +85,8 @@ impl<'a> Worker<'a> {
                     listener::prepare(&socket, peer, self.congestion);
                 }
                 let session = Session::new(self.service, self.slot);
-                Accepted::Connection(Connection::new(socket, session, self.clocks))
+                let connection = Connection::new(socket, session, self.clocks);
+                Accepted::Connection(Box::new(connection))
             }
             Err(Errno::EAGAIN) => Accepted::Nobody,
             Err(
@@ -133,3 +134,6 @@ fn timeout(until: Instant, now: Instant) -> PollTimeout {
         .div_ceil(1_000_000);
     PollTimeout::try_from(u64::try_from(millis).unwrap_or(u64::MAX)).unwrap_or(PollTimeout::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub fn run(worker: &Worker<'_>) -> Left {
             return Left::Asked;
         }
         match worker.accept() {
-            Accepted::Connection(connection) => worker.serve(connection, &mut shelf),
+            Accepted::Connection(connection) => worker.serve(*connection, &mut shelf),
             Accepted::Nobody => {
                 if worker.watch.has_ended()
                     || (command == Command::Drain && !worker.is_queued(DRAIN_GRACE))

@@ -1,8 +1,8 @@
 //! An event worker: one epoll loop that serves many connections at once.
 //!
-//! A round: wait until somebody can go on; wake those that can and those whose time has come; give each a turn
-//! of a megabyte at most, in the order in which they came to be able, and after each turn let one newcomer in.
-//! Then look at the parent's word and wait again. Nothing in a round takes longer for the connections that wait.
+//! A round: wait until somebody can go on; queue those that can and those whose time has come; let a newcomer in;
+//! give those in the queue a turn of a megabyte each, in the order in which they came to be able. Then look at
+//! the parent's word and wait again. No part of a round takes longer for the connections that only wait.
 //!
 //! File work happens inside a turn: while one connection waits for the disk, all of this worker's do.
 
@@ -31,9 +31,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How many events one wait takes. Those beyond come with the next.
 const EVENTS_LEN: usize = 256;
 
-/// How many turns a round has before the parent's word is looked at and new events are taken: 64 MiB at most,
-/// which is 20 ms where nothing waits for a disk.
-const TURNS_MAX: usize = 64;
+/// How many turns a round has before the parent's word is looked at and new events are taken: 16 MiB at most,
+/// which is 5 ms where nothing waits for a disk.
+const TURNS_MAX: usize = 16;
 
 /// What the lifeline and the listener are called in the epoll set. A connection's name is its [`Id`], from 0.
 const LIFELINE: u64 = u64::MAX;
@@ -58,7 +58,7 @@ struct Loop<'w> {
 }
 
 struct Member<'w> {
-    connection: Connection<'w>,
+    connection: Box<Connection<'w>>,
     /// What the epoll set has it for; none before its first wait.
     armed: Option<Interest>,
 }
@@ -105,8 +105,8 @@ impl<'w> Loop<'w> {
             }
             let now = Instant::now();
             self.crowd.wake_due(now);
-            self.mind_the_door(now);
             self.give_turns(now)?;
+            self.mind_the_door(now);
         }
     }
 
@@ -127,6 +127,7 @@ impl<'w> Loop<'w> {
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error),
         };
+        self.door.forget_knock();
         let mut waited = Waited::GoOn;
         for event in &events[..len] {
             match event.data() {
@@ -143,6 +144,10 @@ impl<'w> Loop<'w> {
         for _ in 0..TURNS_MAX {
             let Some(id) = self.crowd.next() else { break };
             self.give_turn(id, now);
+            if !self.crowd.has_runnable() {
+                // Whoever comes next is as well served by a worker that sleeps, and the pool more evenly.
+                break;
+            }
             self.let_one_in(now)?;
         }
         Ok(())
@@ -182,7 +187,7 @@ impl<'w> Loop<'w> {
 
     /// Accepts one connection if somebody knocks.
     fn let_one_in(&mut self, now: Instant) -> nix::Result<()> {
-        if !self.door.is_to_be_tried() {
+        if !self.door.is_to_be_tried(now) {
             return Ok(());
         }
         match self.worker.accept() {

@@ -204,6 +204,11 @@ fn wrong_flags_are_usage_errors() {
     check(&["--workers", "many"], "--workers");
     check(&["--rate-window", "0s"], "--rate-window");
     check(&["--upload-max", "4X"], "50M = 50MiB");
+    check(&["--event-connections", "10"], "add --pool event");
+    check(
+        &["--pool", "event", "--event-connections", "0"],
+        "1 to 65536 connections",
+    );
     check(&["--nonsense"], "--nonsense");
 }
 

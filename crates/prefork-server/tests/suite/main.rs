@@ -7,6 +7,7 @@
 
 mod support;
 
+mod event;
 mod foreign;
 mod ledger;
 mod life_cycle;

@@ -15,11 +15,15 @@ use super::LISTENER;
 /// connection yields.
 const LOOK_WHEN_FULL: Duration = Duration::from_millis(25);
 
+/// How long one that was asked to yield has for it before another is asked: most are gone after 20 ms, but one
+/// whose peer is dead lingers for seconds.
+const YIELD_TIME: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
 pub(super) struct Door<'w> {
     worker: &'w Worker<'w>,
     state: State,
-    /// The listener has said that somebody waits, and nobody has been found missing since.
+    /// The listener says that somebody waits.
     is_knocked: bool,
     is_draining: bool,
 }
@@ -59,16 +63,21 @@ impl<'w> Door<'w> {
         Ok(door)
     }
 
+    /// What the listener said before the last wait; if it is still so, it says so again.
+    pub(super) fn forget_knock(&mut self) {
+        self.is_knocked = false;
+    }
+
     /// The listener has said that somebody waits.
     pub(super) fn knocked(&mut self) {
         self.is_knocked = true;
     }
 
     /// Whether it is worth trying to accept.
-    pub(super) fn is_to_be_tried(&self) -> bool {
+    pub(super) fn is_to_be_tried(&self, now: Instant) -> bool {
         match self.state {
             State::Open => self.is_knocked || self.is_draining,
-            State::Emptied { .. } => self.is_knocked,
+            State::Emptied { look_at } => self.is_knocked || look_at <= now,
             State::Full { .. } | State::Exhausted { .. } | State::Shut => false,
         }
     }
@@ -127,7 +136,7 @@ impl<'w> Door<'w> {
         matches!(self.state, State::Shut)
     }
 
-    /// When [`Door::look`] has something to do.
+    /// When there is something to do: to try once more, or to [`Door::look`].
     pub(super) fn next_look(&self) -> Option<Instant> {
         match self.state {
             State::Open | State::Shut => None,
@@ -139,7 +148,6 @@ impl<'w> Door<'w> {
     /// Opens the door if it can be; finds out whether somebody waits in vain if it cannot.
     pub(super) fn look(&mut self, epoll: &Epoll, now: Instant, has_room: bool) -> Look {
         match self.state {
-            State::Emptied { look_at } if look_at <= now => self.is_knocked = true,
             State::Exhausted { until } if until <= now => self.reopen(epoll, now),
             State::Full { .. } if has_room => self.reopen(epoll, now),
             State::Full {
@@ -147,11 +155,17 @@ impl<'w> Door<'w> {
                 was_queued,
             } if look_at <= now => {
                 let is_queued = self.worker.is_queued(Duration::ZERO);
+                let is_left_standing = is_queued && was_queued;
                 self.state = State::Full {
-                    look_at: now + LOOK_WHEN_FULL,
+                    look_at: now
+                        + if is_left_standing {
+                            YIELD_TIME
+                        } else {
+                            LOOK_WHEN_FULL
+                        },
                     was_queued: is_queued,
                 };
-                if is_queued && was_queued {
+                if is_left_standing {
                     return Look::SomebodyIsLeftStanding;
                 }
             }

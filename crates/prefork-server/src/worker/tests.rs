@@ -1,0 +1,92 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+
+use proto::Limits;
+
+use super::*;
+use crate::lifeline::lifeline;
+use crate::pool::roster::ProcessId;
+use crate::scoreboard::{Bank, Command, Scoreboard};
+use crate::store::{Durability, Store, StoreOptions};
+
+/// What a peer gets until the end, however that comes.
+fn converse(address: std::net::SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let timeout = Some(Duration::from_secs(60));
+    socket.set_read_timeout(timeout).unwrap();
+    socket.write_all(request).unwrap();
+    let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    while !answer.ends_with(b"\r\n\r\n") {
+        match socket.read(&mut chunk) {
+            Ok(0) | Err(_) => break,
+            Ok(len) => answer.extend_from_slice(&chunk[..len]),
+        }
+    }
+    answer
+}
+
+#[test]
+fn a_panic_costs_its_connection_and_no_other_under_either_kind_of_worker() {
+    let check = |run: fn(&Worker<'_>) -> Left, waits: bool| {
+        let root = tempfile::TempDir::new().unwrap();
+        let options = StoreOptions {
+            durability: Durability::None,
+            upload_len_max: 1 << 20,
+            min_free_bytes: 0,
+            create: false,
+        };
+        let service = Service {
+            store: Store::open(root.path(), options).unwrap(),
+            limits: Limits::default(),
+        };
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let listener = listener::bind(any_port).unwrap();
+        listener::configure(&listener, &Congestion::System, None, waits).unwrap();
+        let slot = Scoreboard::new(1).unwrap().slot(Bank::A, 0);
+        let (_reports, reporting) = nix::unistd::pipe().unwrap();
+        let process = ProcessId {
+            seat: 0,
+            generation: 1,
+        };
+        let (_hold, watch) = lifeline().unwrap();
+        let timeout = Duration::from_secs(60);
+        let worker = Worker {
+            index: 0,
+            slot,
+            listener: &listener,
+            watch: &watch,
+            service: &service,
+            clocks: Clocks {
+                head_timeout: timeout,
+                idle_timeout: timeout,
+                rate_min_bytes_per_s: 1,
+                // No clock has a time so far from now: the first wait inside a body panics.
+                rate_window: Duration::MAX,
+                accept_unterminated: None,
+            },
+            congestion: &Congestion::System,
+            reporter: &Reporter::new(&reporting, process, None),
+        };
+        let address = listener.local_addr().unwrap();
+        let left = thread::scope(|scope| {
+            let running = scope.spawn(|| run(&worker));
+            for _ in 0..3 {
+                assert_eq!(converse(address, b"UPLOAD half QUJD"), b"");
+                assert!(converse(address, b"LIST\r\n").starts_with(br#"{"status":"OK","data":[]"#));
+            }
+            listener::close_the_door(&listener).unwrap();
+            slot.tell(Command::Drain);
+            running.join().unwrap()
+        });
+        assert_eq!(left, Left::Asked);
+        let counts = slot.counts();
+        let c = &counts.connections;
+        assert_eq!((c.accepted, c.aborted_by_crash, c.closed), (6, 3, 3));
+        let r = &counts.requests;
+        assert_eq!((r.started, r.aborted_by_crash, r.ok.list), (6, 3, 3));
+    };
+    check(blocking::run, true);
+    check(|worker| event::run(worker, 10), false);
+}
