@@ -260,7 +260,7 @@ fn a_worker_out_of_descriptors_goes_on_once_it_has_some() {
     // No more than it has open: not one connection more can be accepted.
     let pid = server.ready.worker_pids[0].to_string();
     let limit = Command::new("prlimit")
-        .args(["--pid", &pid, "--nofile=10:10"])
+        .args(["--pid", &pid, "--nofile=10:"])
         .status();
     assert!(limit.expect("prlimit, of util-linux").success());
     let mut peer = server.connect();
@@ -268,7 +268,7 @@ fn a_worker_out_of_descriptors_goes_on_once_it_has_some() {
     server.wait_for_log("cannot accept");
     drop(held);
     let limit = Command::new("prlimit")
-        .args(["--pid", &pid, "--nofile=100:100"])
+        .args(["--pid", &pid, "--nofile=100:"])
         .status();
     assert!(limit.unwrap().success());
     assert_eq!(names(&peer.reply()), [""; 0]);

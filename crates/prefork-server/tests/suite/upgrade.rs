@@ -64,7 +64,9 @@ each_pool! {
         let old = server.next_done();
         assert_eq!((old.reason.as_str(), old.sum.requests.ok.get), ("handed_over", 1));
         server.signal(Signal::SIGTERM);
-        assert_eq!(server.next_done().sum.requests.ok.list, 1);
+        let lists = [&old, &server.next_done()].map(|done| done.sum.requests.ok.list);
+        // An event worker with somebody in hand goes on accepting until it is told not to.
+        assert!(lists == [0, 1] || (pool == "event" && lists == [1, 0]), "{lists:?}");
     }
 
     fn an_upgrade_that_fails_changes_nothing(pool) {
