@@ -24,7 +24,7 @@ Examples:
   stress                                      all 81 combinations
   stress --op upload --size 50M --clients 5   three: 1, 5 and 50 server workers
   stress --op download,upload --repeat 5      54 rows, five samples each
-  stress --server-pool process,thread         both pools of our server: 162 rows
+  stress --server-pool process,thread,event   all pools of our server: 243 rows
   stress --clients 7 --size 3M                other values: numbered from 1
   stress --resume                             go on with a run that was stopped
   stress soak --time 60s                      kill workers, reload and upgrade under load

@@ -61,6 +61,8 @@ pub enum ServerPool {
     Process,
     /// Threads of one forked process.
     Thread,
+    /// Forked processes, many connections each at once.
+    Event,
 }
 
 /// One combination: a row of the table.
@@ -227,6 +229,7 @@ impl ServerPool {
         match self {
             Self::Process => "process",
             Self::Thread => "thread",
+            Self::Event => "event",
         }
     }
 }

@@ -114,7 +114,7 @@ fn all_pools_measure_the_same_cells() {
         "--client-pool",
         "thread,process",
         "--server-pool",
-        "process,thread",
+        "process,thread,event",
     ];
     let cell = [
         "--op",
@@ -130,7 +130,7 @@ fn all_pools_measure_the_same_cells() {
     let output = run(out.path(), &[&cell[..], &pools].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let lines = text(&output.stdout);
-    assert_eq!(lines.lines().count(), 8);
+    assert_eq!(lines.lines().count(), 12);
     for line in lines.lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(row["status"], "ok", "{row}");

@@ -36,3 +36,8 @@ fn a_process_pool_keeps_its_promises() {
 fn a_thread_pool_keeps_its_promises() {
     soak("thread");
 }
+
+#[test]
+fn an_event_pool_keeps_its_promises() {
+    soak("event");
+}

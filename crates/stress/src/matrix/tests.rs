@@ -85,10 +85,10 @@ fn download_and_upload_alone_are_the_assignments_54_rows() {
 fn pools_vary_slowest_and_the_default_pair_keeps_1_to_81() {
     let plan = Plan::new(&Selection {
         client_pools: vec![ClientPool::Process, ClientPool::Thread],
-        server_pools: vec![ServerPool::Thread, ServerPool::Process],
+        server_pools: vec![ServerPool::Event, ServerPool::Thread, ServerPool::Process],
         ..Selection::default()
     });
-    assert_eq!(plan.full_len, 324);
+    assert_eq!(plan.full_len, 486);
     let pools = |number: usize| {
         (
             plan.cells[number - 1].client_pool,
@@ -98,8 +98,9 @@ fn pools_vary_slowest_and_the_default_pair_keeps_1_to_81() {
     assert_eq!(pools(1), (ClientPool::Thread, ServerPool::Process));
     assert_eq!(pools(81), (ClientPool::Thread, ServerPool::Process));
     assert_eq!(pools(82), (ClientPool::Thread, ServerPool::Thread));
-    assert_eq!(pools(163), (ClientPool::Process, ServerPool::Process));
-    assert_eq!(pools(324), (ClientPool::Process, ServerPool::Thread));
+    assert_eq!(pools(163), (ClientPool::Thread, ServerPool::Event));
+    assert_eq!(pools(244), (ClientPool::Process, ServerPool::Process));
+    assert_eq!(pools(486), (ClientPool::Process, ServerPool::Event));
     let standard = Plan::new(&Selection::default());
     assert_eq!(plan.cells[..81], standard.cells);
 }

@@ -189,6 +189,36 @@ fn a_ledger_that_contradicts_itself_is_found() {
 }
 
 #[test]
+fn a_server_pool_of_another_kind_or_size_is_found() {
+    let check = |asked: (u32, ServerPool), had: (u32, &str), is_found: bool| {
+        let cell = Cell {
+            servers: asked.0,
+            server_pool: asked.1,
+            ..CELL
+        };
+        let mut ready = crate::testing::ready();
+        (ready.workers, ready.pool) = (had.0, had.1.into());
+        let verdict = reconcile(&Facts {
+            cell: &cell,
+            requests: 1,
+            records: &records([Outcome::Ok; 3]),
+            ready: Some(&ready),
+            done: None,
+            is_lost: false,
+        });
+        assert_eq!(
+            !verdict.violations.is_empty(),
+            is_found,
+            "{asked:?} {had:?}"
+        );
+    };
+    check((2, ServerPool::Event), (2, "event"), false);
+    check((2, ServerPool::Event), (2, "process"), true);
+    check((2, ServerPool::Process), (2, "event"), true);
+    check((2, ServerPool::Event), (3, "event"), true);
+}
+
+#[test]
 fn a_ledger_that_contradicts_the_clients_is_found() {
     let change = |done: &mut Done, change: fn(&mut Counts)| {
         change(&mut done.sum);

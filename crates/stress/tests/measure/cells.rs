@@ -67,9 +67,9 @@ fn every_operation_is_measured_with_every_kind_of_pool() {
         "--client-pool",
         "thread,process",
         "--server-pool",
-        "process,thread",
+        "process,thread,event",
     ];
-    check_run(&run(&[&axes[..], &pools[..]].concat()), 12, [1, 1, 20]);
+    check_run(&run(&[&axes[..], &pools[..]].concat()), 18, [1, 1, 20]);
 }
 
 #[test]
@@ -84,6 +84,20 @@ fn many_clients_wait_for_one_worker() {
     let axes = ["--size", "1M", "--clients", "50", "--servers", "1"];
     let pools = ["--client-pool", "thread,process"];
     check_run(&run(&[&axes[..], &pools[..]].concat()), 6, [1, 1, 20]);
+}
+
+#[test]
+fn one_event_worker_serves_many_clients_at_once() {
+    let axes = ["--size", "1M", "--clients", "50", "--servers", "1"];
+    let ended = run(&[&axes[..], &["--server-pool", "event"]].concat());
+    check_run(&ended, 3, [1, 1, 20]);
+    for measurement in ended.measurements() {
+        let ready = measurement.ready.unwrap();
+        assert_eq!(
+            (ready.workers, ready.settings.event_connections),
+            (1, Some(1024))
+        );
+    }
 }
 
 #[test]
