@@ -203,7 +203,7 @@ fn wrong_flags_are_usage_errors() {
     check(&["--workers", "0"], "--workers 0");
     check(&["--workers", "many"], "--workers");
     check(&["--rate-window", "0s"], "--rate-window");
-    check(&["--upload-max", "4X"], "50M = 50MiB");
+    check(&["--upload-max", "4X"], "'4X' is no size");
     check(&["--event-connections", "10"], "add --pool event");
     check(
         &["--pool", "event", "--event-connections", "0"],
