@@ -81,6 +81,7 @@ impl Server {
                 "--workers",
                 "2",
                 "--exit-with-stdin",
+                "--allow-root",
             ])
             .args(["--durability", "none", "--log-level", "error", "--root"])
             .arg(root.path())

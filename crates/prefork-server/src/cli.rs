@@ -10,6 +10,7 @@ use clap::Parser;
 use crate::config::{Config, PoolKind};
 use crate::exit::Exit;
 use crate::logger::{self, LogFormat};
+use crate::sandbox::{SandboxMode, self_test};
 use crate::store::Durability;
 use crate::{config_file, size, supervisor};
 
@@ -22,6 +23,8 @@ Examples:
   prefork-server --bind 0.0.0.0:46666              for other machines too (no authentication: mind who can reach it)
   prefork-server --config server.toml              settings from a file; flags override it
   prefork-server --config server.toml --check-config     is the file right? (starts nothing)
+  prefork-server --user www --root /srv/files      started as root, runs as www
+  prefork-server --user www --root /srv/files --self-test      what a worker could reach then, tried out
 
 Signals, to the parent:
   TERM, INT   first: stop gracefully, losing no client that is queued; second: stop at once
@@ -152,6 +155,29 @@ pub struct Args {
     #[arg(long, help_heading = "Life cycle")]
     pub exit_with_stdin: bool,
 
+    /// Run as this user (name or number) once the address is bound; takes root to start. The default is whoever
+    /// starts the server.
+    #[arg(long, value_name = "NAME", help_heading = "Hardening")]
+    pub user: Option<String>,
+
+    /// Run as root without a warning, and also where nothing confines the workers.
+    #[arg(long, help_heading = "Hardening")]
+    pub allow_root: bool,
+
+    /// Confine the workers to the root with Landlock: auto (as far as the kernel can), off, or require (do not
+    /// start where files outside the root would be in reach).
+    #[arg(long, value_enum, default_value_t = SandboxMode::Auto, hide_possible_values = true, value_name = "auto|off|require", help_heading = "Hardening")]
+    pub sandbox: SandboxMode,
+
+    /// Serve nobody; start one worker as these flags say, let it try what it must not be able to do, and print
+    /// what came of it. Exit code 0 if all is well, else 1.
+    #[arg(long, help_heading = "Hardening")]
+    pub self_test: bool,
+
+    /// Print the result of --self-test as JSON.
+    #[arg(long, requires = "self_test", help_heading = "Hardening")]
+    pub json: bool,
+
     /// Log lines of this level and above go to standard error: error, warn, info, debug, trace.
     #[arg(
         long,
@@ -183,6 +209,7 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     logger::start(args.log_level, args.log_format);
     let is_check = args.check_config;
+    let self_test = args.self_test.then_some(args.json);
     let config = match Config::try_from(args) {
         Ok(config) => config,
         Err(message) => return Wrong::Settings(message).print(),
@@ -195,7 +222,11 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         );
         return Exit::Done.into();
     }
-    match supervisor::run(config, source) {
+    let result = match self_test {
+        Some(json) => self_test::run(&config, json),
+        None => supervisor::run(config, source),
+    };
+    match result {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -9,6 +9,7 @@ use proto::Limits;
 
 use crate::cli::Args;
 use crate::logger::LogFormat;
+use crate::sandbox::{Hardening, User};
 use crate::store::Durability;
 
 /// The most workers a pool may have: a guard against a typing mistake, not a promise.
@@ -147,6 +148,8 @@ pub struct Config {
     pub log_level: tracing::Level,
     /// How they look.
     pub log_format: LogFormat,
+    /// Who the server runs as, and what its workers are kept from.
+    pub hardening: Hardening,
 }
 
 impl Config {
@@ -169,6 +172,15 @@ impl Config {
             ),
             ("--log-level", self.log_level != other.log_level),
             ("--log-format", self.log_format != other.log_format),
+            ("--user", self.hardening.user != other.hardening.user),
+            (
+                "--allow-root",
+                self.hardening.allow_root != other.hardening.allow_root,
+            ),
+            (
+                "--sandbox",
+                self.hardening.sandbox != other.hardening.sandbox,
+            ),
         ]
         .into_iter()
         .filter_map(|(flag, differs)| differs.then_some(flag))
@@ -238,6 +250,11 @@ impl TryFrom<Args> for Config {
             exit_with_stdin: args.exit_with_stdin,
             log_level: args.log_level,
             log_format: args.log_format,
+            hardening: Hardening {
+                user: args.user.as_deref().map(User::find).transpose()?,
+                allow_root: args.allow_root,
+                sandbox: args.sandbox,
+            },
         })
     }
 }

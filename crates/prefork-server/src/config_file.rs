@@ -10,7 +10,14 @@ use toml::Value;
 use crate::cli::Args;
 
 /// Flags that say what to do rather than how to serve.
-const NOT_SETTINGS: [&str; 4] = ["config", "check-config", "help", "version"];
+const NOT_SETTINGS: [&str; 6] = [
+    "config",
+    "check-config",
+    "self-test",
+    "json",
+    "help",
+    "version",
+];
 
 /// The file as arguments, to stand before those that were typed, which override them.
 ///

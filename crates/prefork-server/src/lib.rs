@@ -17,6 +17,7 @@ pub mod logger;
 pub mod memory;
 pub mod pidfile;
 pub mod pool;
+pub mod sandbox;
 pub mod scoreboard;
 pub mod session;
 pub mod size;

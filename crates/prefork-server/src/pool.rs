@@ -7,6 +7,7 @@ pub mod roster;
 pub mod thread;
 pub mod watchdog;
 
+use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
@@ -16,10 +17,13 @@ use nix::unistd::{ForkResult, Pid};
 use crate::config::{Clocks, Congestion, PoolKind};
 use crate::exit::{WORKER_DONE, WORKER_FAILED};
 use crate::lifeline::{Hold, Watch};
+use crate::memory::OwnStatus;
+use crate::sandbox::Confinement;
 use crate::scoreboard::{Assignment, Scoreboard, Slot};
 use crate::session::Service;
+use crate::store::Store;
+use crate::sys;
 use crate::worker::{Left, Worker};
-use crate::{memory, sys};
 
 use report::Reporter;
 use roster::ProcessId;
@@ -56,6 +60,8 @@ pub struct Inheritance {
     pub scoreboard: Scoreboard,
     /// The store and the limits.
     pub service: Service,
+    /// How workers are confined.
+    pub confinement: Confinement,
     /// The clocks of a connection.
     pub clocks: Clocks,
     /// How replies are sent.
@@ -135,8 +141,10 @@ fn child_main(
 ) -> i32 {
     inheritance.hold = None;
     let seat = id.seat;
-    if let Err(error) = settle_in(parent) {
-        tracing::error!(worker = seat, error = error.desc(), "worker cannot start");
+    let status = OwnStatus::open();
+    let store = &inheritance.service.store;
+    if let Err(error) = settle_in(parent, inheritance.confinement, store) {
+        tracing::error!(worker = seat, %error, "worker cannot start");
         return WORKER_FAILED;
     }
     // The parent has died before the kernel was asked to watch it.
@@ -149,7 +157,7 @@ fn child_main(
         PoolKind::Thread => thread::run(inheritance, assignment, &reporter),
         PoolKind::Event => event::run(inheritance, assignment, &reporter),
     };
-    memory::publish_peak(
+    status.publish_peak(
         assignment
             .slots(&inheritance.scoreboard)
             .map(|(_, slot)| slot),
@@ -163,8 +171,12 @@ fn child_main(
     }
 }
 
-/// Signal dispositions first, then unblock: what came in between is acted on, not lost.
-fn settle_in(parent: Pid) -> nix::Result<()> {
+/// What every worker does before it may serve. Signal dispositions first, then unblock: what came in between
+/// is acted on, not lost. Then it is confined, while it has one thread and has seen no client.
+///
+/// # Errors
+/// What the kernel says; the worker must not serve then.
+pub fn settle_in(parent: Pid, confinement: Confinement, store: &Store) -> io::Result<()> {
     sys::interrupt_on(NUDGE)?;
     for signal in PARENT_SIGNALS {
         if signal != NUDGE && signal != Signal::SIGCHLD {
@@ -176,5 +188,5 @@ fn settle_in(parent: Pid) -> nix::Result<()> {
     if Pid::parent() != parent {
         sys::exit_now(WORKER_DONE);
     }
-    Ok(())
+    confinement.enter(store)
 }

@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use proto::FileName;
 
 pub use error::{OpenError, StoreError};
@@ -66,6 +66,7 @@ pub struct StoreOptions {
 pub struct Store {
     root: Arc<Root>,
     path: PathBuf,
+    is_new: bool,
 }
 
 /// What an upload needs of the store while it is pending.
@@ -90,6 +91,7 @@ impl Store {
             path: path.to_owned(),
             source,
         };
+        let is_new = options.create && !path.exists();
         if options.create {
             #[expect(
                 clippy::disallowed_methods,
@@ -105,7 +107,8 @@ impl Store {
         }
         let directory = lock::open_directory(path)?;
         lock::take(&directory, path)?;
-        Self::with_directory(directory, path, options).map_err(failed)
+        let store = Self::with_directory(directory, path, options).map_err(failed)?;
+        Ok(Self { is_new, ..store })
     }
 
     /// Takes over the locked directory of another server, which `path` must lead to.
@@ -139,7 +142,37 @@ impl Store {
             temporaries,
         });
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Ok(Self { root, path })
+        Ok(Self {
+            root,
+            path,
+            is_new: false,
+        })
+    }
+
+    /// Whether opening made the directory.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Makes the directory another user's.
+    ///
+    /// # Errors
+    /// What fchown(2) says.
+    pub fn give_to(&self, owner: Uid, group: Gid) -> nix::Result<()> {
+        fchown(&self.root.directory, Some(owner), Some(group))
+    }
+
+    /// Whether this process's user may list the directory and open what is in it.
+    #[must_use]
+    pub fn can_read(&self) -> bool {
+        lock::is_accessible(&self.root.directory, lock::READ)
+    }
+
+    /// Whether this process's user may put files into the directory and remove them.
+    #[must_use]
+    pub fn can_write(&self) -> bool {
+        lock::is_accessible(&self.root.directory, lock::WRITE)
     }
 
     /// The same directory under other options.
@@ -154,6 +187,7 @@ impl Store {
         Self {
             root: Arc::new(root),
             path: self.path.clone(),
+            is_new: self.is_new,
         }
     }
 

@@ -33,6 +33,8 @@ use crate::pool::{self, Inheritance};
 use crate::scoreboard::{Assignment, Command, Field};
 use crate::{listener, memory, sys};
 
+pub(crate) use start::open_store;
+
 use events::{Events, News};
 use members::Members;
 use upgrade::Successor;
@@ -403,7 +405,12 @@ impl Supervisor {
     fn announce_ready(&mut self) -> Result<()> {
         if let Some(path) = &self.config.pidfile {
             let pidfile = Pidfile::write(path)
-                .with_context(|| format!("cannot write --pidfile {}", path.display()))?;
+                .with_context(|| {
+                    format!(
+                        "cannot write --pidfile {} (its folder must be one that the server's user may write to)",
+                        path.display()
+                    )
+                })?;
             self.pidfile = Some(pidfile);
         }
         let ready = announce::ready(&self.config, &self.inheritance, self.members.pids())?;

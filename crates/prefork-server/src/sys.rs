@@ -1,10 +1,11 @@
 //! The fence around the kernel: the only `unsafe` in the project.
 //!
-//! It holds what nix marks unsafe (fork, signal dispositions, taking ownership of a raw descriptor) or lacks
+//! It holds what nix marks unsafe (fork, signal dispositions, taking or closing a raw descriptor) or lacks
 //! (`wait4`, some socket options). Each function is safe to call; each block says why this call is sound.
 
 use std::ffi::c_int;
 use std::fs;
+use std::io;
 use std::mem::size_of;
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
@@ -204,6 +205,45 @@ pub fn ignore(signal: Signal) -> nix::Result<()> {
     let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: SIG_IGN runs no code of ours.
     unsafe { sigaction(signal, &action) }.map(drop)
+}
+
+/// Gives `signal` its default meaning back: whoever starts a program may have made it deaf to one.
+///
+/// # Errors
+/// What sigaction(2) says.
+pub fn heed(signal: Signal) -> nix::Result<()> {
+    let action = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { sigaction(signal, &action) }.map(drop)
+}
+
+/// Closes every descriptor above 2 that this process inherited and has not adopted. Returns how many were
+/// closed.
+///
+/// What was inherited is what outlived the exec: it has no close-on-exec flag. What this program opens has one,
+/// and what it adopts gets one.
+///
+/// # Errors
+/// What reading /proc/self/fd says, if it is not mounted for instance.
+pub fn close_inherited() -> io::Result<usize> {
+    // Collected first: what is listed must not change while it is.
+    let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    let mut closed = 0;
+    for fd in open {
+        // SAFETY: it is borrowed to ask for its flags, before anything else can close it; a number that is not
+        // open (the listing's own, by now) is answered with EBADF.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let flags = fcntl(borrowed, FcntlArg::F_GETFD).map(FdFlag::from_bits_retain);
+        if flags.is_ok_and(|flags| !flags.contains(FdFlag::FD_CLOEXEC)) {
+            // SAFETY: it is open, and without the flag nothing in this program owns it or knows its number.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            closed += 1;
+        }
+    }
+    Ok(closed)
 }
 
 /// Standard input, borrowed.

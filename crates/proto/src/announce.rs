@@ -106,6 +106,31 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// Silence after which an unterminated request counts as ended; none when off.
     pub accept_unterminated_ms: Option<u64>,
+    /// The user that parent and workers run as, by name.
+    #[serde(default)]
+    pub user: String,
+    /// The same by number.
+    #[serde(default)]
+    pub uid: u32,
+    /// What workers are kept from.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+}
+
+/// What workers are kept from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// What was asked for: `auto`, `off` or `require`.
+    pub mode: String,
+    /// `full` (all that is asked for), `partial` (what this kernel can) or `none`.
+    pub level: String,
+    /// The version of Landlock that confines the workers to the root; none if nothing does.
+    pub landlock_abi: Option<u32>,
+    /// What that version does not deny: `files`, `truncate`, `tcp`, `device_ioctl`, `abstract_sockets`,
+    /// `signals`, `unix_sockets`, `udp`.
+    pub not_denied: Vec<String>,
+    /// No program that a worker might start could gain privileges.
+    pub no_new_privs: bool,
 }
 
 /// How the server ended, with its ledger.
@@ -360,6 +385,15 @@ mod tests {
             head_len_max: 1024,
             min_free_bytes: 0,
             accept_unterminated_ms: Some(50),
+            user: "www".into(),
+            uid: 33,
+            sandbox: Sandbox {
+                mode: "auto".into(),
+                level: "partial".into(),
+                landlock_abi: Some(7),
+                not_denied: vec!["udp".into()],
+                no_new_privs: true,
+            },
         };
         Ready {
             address: "127.0.0.1:6666".into(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::announce::{Ready, Settings as ServerSettings};
+use proto::announce::{Ready, Sandbox, Settings as ServerSettings};
 
 use crate::environment::Machine;
 use crate::fingerprint::{Binary, Fingerprint};
@@ -125,6 +125,9 @@ pub(crate) fn ready() -> Ready {
             head_len_max: 1_024,
             min_free_bytes: 64 << 20,
             accept_unterminated_ms: None,
+            user: "www".into(),
+            uid: 33,
+            sandbox: Sandbox::default(),
         },
     }
 }

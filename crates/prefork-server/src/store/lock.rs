@@ -1,14 +1,14 @@
-//! Opening and locking the root.
+//! Opening and locking the root, and who may use it.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::signal::kill;
 use nix::sys::stat::{Mode, major, minor};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, faccessat};
 
 use super::OpenError;
 
@@ -24,6 +24,17 @@ pub(super) fn open_directory(path: &Path) -> Result<File, OpenError> {
             source: errno.into(),
         }),
     }
+}
+
+/// What it takes to list a directory and to open what is in it.
+pub(super) const READ: AccessFlags = AccessFlags::R_OK.union(AccessFlags::X_OK);
+
+/// What it takes to put files into a directory and to remove them.
+pub(super) const WRITE: AccessFlags = AccessFlags::W_OK.union(AccessFlags::X_OK);
+
+/// Whether this process's real user has that access.
+pub(super) fn is_accessible(directory: &File, access: AccessFlags) -> bool {
+    faccessat(directory, ".", access, AtFlags::empty()).is_ok()
 }
 
 /// Locks the root against a second server, as flock(2) does: for all processes that inherit the descriptor.

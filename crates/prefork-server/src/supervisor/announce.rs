@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::ledger::{self, Ledger};
 use crate::listener::{self, BACKLOG};
 use crate::pool::Inheritance;
+use crate::sandbox;
 
 /// READY: what is in force, asked of the kernel where it has the last word.
 pub(super) fn ready(
@@ -40,6 +41,7 @@ fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
     let store = &inheritance.service.store;
     let (congestion_loopback, congestion_other) =
         listener::congestion_in_force(&inheritance.listener, &config.congestion);
+    let (user, uid) = sandbox::current_user();
     Settings {
         root: store.root().display().to_string(),
         root_file_system: store.file_system(),
@@ -64,6 +66,9 @@ fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         head_len_max: config.limits.head_len_max as u64,
         min_free_bytes: config.min_free_bytes,
         accept_unterminated_ms: config.clocks.accept_unterminated.map(millis),
+        user,
+        uid,
+        sandbox: inheritance.confinement.announce(),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::listener;
 use crate::pool::roster::Roster;
 use crate::pool::watchdog::Watchdog;
 use crate::pool::{Inheritance, event};
+use crate::sandbox;
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
 use crate::store::{Store, StoreOptions};
@@ -35,7 +36,9 @@ struct Foundation {
 
 impl Supervisor {
     pub(super) fn start(config: Config, source: Source) -> Result<Self> {
-        let foundation = match inherited::take()? {
+        let inherited = inherited::take()?;
+        sandbox::harden_process();
+        let foundation = match inherited {
             Inherited::Upgrade(upgrade) => take_over(&config, upgrade)?,
             Inherited::Socket(listener) => Foundation {
                 store: open_store(&config)?,
@@ -61,6 +64,8 @@ impl Supervisor {
     }
 
     fn assemble(config: Config, source: Source, foundation: Foundation) -> Result<Self> {
+        // What comes now is nobody's business but the server's user's.
+        let confinement = sandbox::prepare(&config.hardening, &foundation.store)?;
         let (hold, watch) = lifeline().context("cannot make a pipe")?;
         let (reports_reader, reports) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let scoreboard = Scoreboard::new(WORKERS_MAX).context("cannot map the scoreboard")?;
@@ -74,6 +79,7 @@ impl Supervisor {
                 store: foundation.store,
                 limits: config.limits,
             },
+            confinement,
             clocks: config.clocks,
             congestion: config.congestion.clone(),
             kind: config.pool,
@@ -116,7 +122,8 @@ pub(super) fn options(config: &Config) -> StoreOptions {
     }
 }
 
-fn open_store(config: &Config) -> Result<Store> {
+/// Opens and locks the root, and cleans up after an earlier server.
+pub(crate) fn open_store(config: &Config) -> Result<Store> {
     let store = Store::open(&config.root, options(config))?;
     report_swept(store.sweep())?;
     Ok(store)

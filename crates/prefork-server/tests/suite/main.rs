@@ -6,9 +6,11 @@
 )]
 
 mod support;
+mod trace;
 
 mod event;
 mod foreign;
+mod hardening;
 mod ledger;
 mod life_cycle;
 mod limits;

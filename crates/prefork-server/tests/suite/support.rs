@@ -111,6 +111,7 @@ impl Server {
 
     /// Signals the parent: after an upgrade that of the new server.
     pub(crate) fn signal(&self, signal: Signal) {
+        // Not the child, which may be a tracer of the server.
         kill(Pid::from_raw(self.ready.pid.cast_signed()), signal).unwrap();
     }
 
@@ -134,6 +135,13 @@ impl Server {
             assert!(Instant::now() < deadline, "still {children:?}");
             thread::yield_now();
         }
+    }
+
+    /// Waits for a worker process that was not there when the server became ready.
+    pub(crate) fn wait_for_another_worker(&self) -> u32 {
+        let is_new = |pid: &&u32| !self.ready.worker_pids.contains(pid);
+        let children = self.wait_for_children(|children| children.iter().any(|pid| is_new(&pid)));
+        *children.iter().find(is_new).unwrap()
     }
 
     /// Waits for a line of the log with this text.
@@ -264,7 +272,11 @@ pub(crate) fn command(root: &Path, pool: &str, args: &[&str]) -> Command {
             command.args([flag, value]);
         }
     }
-    command.arg("--root").arg(root).args(args);
+    // Tests may run as root, on a kernel without Landlock too.
+    command
+        .args(["--allow-root", "--root"])
+        .arg(root)
+        .args(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
@@ -281,6 +293,50 @@ fn shown_lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// The same command, started by a launcher such as a tracer.
+pub(crate) fn under(launcher: &[&str], command: &Command) -> Command {
+    let mut launched = Command::new(launcher[0]);
+    launched.args(&launcher[1..]);
+    launched.arg(command.get_program()).args(command.get_args());
+    launched.stdin(Stdio::piped()).stdout(Stdio::piped());
+    launched
+}
+
+/// Says, past the test runner's capture, that a test proves nothing here. In CI that is a failure.
+pub(crate) fn skip(what_is_missing: &str) {
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{test}: in CI nothing is skipped, and this machine lacks {what_is_missing}"
+    );
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED {test}: this machine lacks {what_is_missing}"
+    );
+}
+
+/// Whether programs can be traced here; says so where they cannot.
+pub(crate) fn can_trace() -> bool {
+    let traced = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .status();
+    let can = traced.is_ok_and(|status| status.success());
+    if !can {
+        skip("strace, or the permission to trace (apt-get install strace)");
+    }
+    can
+}
+
+/// Whether this process may become another user and make device nodes; says so where it may not.
+pub(crate) fn is_root() -> bool {
+    let is_root = nix::unistd::Uid::effective().is_root();
+    if !is_root {
+        skip("root");
+    }
+    is_root
 }
 
 fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {

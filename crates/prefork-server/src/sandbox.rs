@@ -1,0 +1,229 @@
+//! What keeps a worker that has gone wrong from doing harm: another user, no new privileges, no core dumps,
+//! and Landlock, which leaves it the root and nothing else.
+//!
+//! [`prepare`] puts in force what the parent shares with its workers and finds out, by trying it, what the
+//! kernel can confine; [`Confinement::enter`] confines a worker, before it has threads and before it has seen
+//! a client. `docs/HARDENING.md` is the description for people.
+
+mod landlock;
+pub mod self_test;
+mod user;
+
+use std::io;
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::ForkResult;
+
+use crate::store::Store;
+use crate::sys;
+
+pub use landlock::{ABI_CONFINING_FILES, Level};
+pub use user::User;
+
+/// Whether workers are confined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum SandboxMode {
+    /// As far as the kernel can.
+    #[default]
+    Auto,
+    /// Not at all.
+    Off,
+    /// Rather no server than workers that reach files outside the root.
+    Require,
+}
+
+impl SandboxMode {
+    /// The word on the command line and in READY.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+            Self::Require => "require",
+        }
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hardening {
+    /// Whom to become once root is needed no more.
+    pub user: Option<User>,
+    /// Run as root without a word.
+    pub allow_root: bool,
+    /// Whether workers are confined.
+    pub sandbox: SandboxMode,
+}
+
+/// How every worker of this server is confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confinement {
+    mode: SandboxMode,
+    /// The Landlock version that a trial was confined with; none if it could not be, or was not to be.
+    abi: Option<u32>,
+}
+
+/// Undoes what whoever started this process may have left it with, and gives up what it and all that come of it
+/// will never need. Not to be able to is no reason not to serve. To be called at the start, once what was
+/// handed over on purpose is in hand.
+pub fn harden_process() {
+    // Deaf to it, a parent would never hear of a worker's death.
+    if let Err(error) = sys::heed(Signal::SIGCHLD) {
+        tracing::warn!(error = error.desc(), "cannot hear of workers' deaths");
+    }
+    match sys::close_inherited() {
+        Ok(0) => {}
+        Ok(closed) => tracing::debug!(closed, "closed descriptors that were inherited"),
+        Err(error) => tracing::warn!(%error, "cannot close inherited descriptors without /proc"),
+    }
+    // A core of a worker would hold clients' files, outside the root.
+    let given_up = prctl::set_no_new_privs().and_then(|()| setrlimit(Resource::RLIMIT_CORE, 0, 0));
+    if let Err(error) = given_up {
+        tracing::warn!(
+            error = error.desc(),
+            "cannot give up new privileges and core dumps"
+        );
+    }
+}
+
+/// Drops root where that was asked for, finds out how workers can be confined, and refuses what is too
+/// dangerous. To be called once everything is open that only root may open.
+///
+/// # Errors
+/// With what to do about it.
+pub fn prepare(hardening: &Hardening, store: &Store) -> Result<Confinement> {
+    if let Some(user) = &hardening.user {
+        if store.is_new() {
+            store.give_to(user.uid(), user.gid()).with_context(|| {
+                format!(
+                    "cannot give the new folder {} to {user}",
+                    store.root().display()
+                )
+            })?;
+        }
+        user.become_for_good()?;
+        check_access(user, store)?;
+    }
+    let confinement = Confinement {
+        mode: hardening.sandbox,
+        abi: match hardening.sandbox {
+            SandboxMode::Off => None,
+            SandboxMode::Auto | SandboxMode::Require => try_out(store)?,
+        },
+    };
+    if hardening.sandbox == SandboxMode::Require && !confinement.confines_files() {
+        bail!(
+            "--sandbox require: {}; it takes Landlock version {ABI_CONFINING_FILES} (Linux 6.2), or --sandbox auto for what there is",
+            confinement.shortcoming()
+        );
+    }
+    if user::is_root() && !hardening.allow_root {
+        if !confinement.confines_files() {
+            bail!(
+                "will not run as root: {}; run as another user with --user NAME, or as root all the same with --allow-root",
+                confinement.shortcoming()
+            );
+        }
+        tracing::warn!(
+            "RUNNING AS ROOT: only Landlock keeps a faulty worker to the root; better run as another user with --user NAME (--allow-root silences this)"
+        );
+    }
+    Ok(confinement)
+}
+
+impl Confinement {
+    /// Confines this process, if that is how its server's workers are. Threads that exist already stay free.
+    ///
+    /// # Errors
+    /// What the kernel says. A worker must not serve then: its server has announced that it is confined.
+    pub fn enter(self, store: &Store) -> io::Result<()> {
+        if self.abi.is_some() {
+            landlock::restrict(store.directory()).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Whether no file outside the root can be opened, changed, made or removed.
+    #[must_use]
+    pub fn confines_files(self) -> bool {
+        self.abi.is_some_and(|abi| abi >= ABI_CONFINING_FILES)
+    }
+
+    /// As READY tells it.
+    #[must_use]
+    pub fn announce(self) -> proto::announce::Sandbox {
+        proto::announce::Sandbox {
+            mode: self.mode.as_str().to_owned(),
+            level: Level::of(self.abi).as_str().to_owned(),
+            landlock_abi: self.abi,
+            not_denied: landlock::not_denied(self.abi).map(str::to_owned).collect(),
+            no_new_privs: prctl::get_no_new_privs().unwrap_or(false),
+        }
+    }
+
+    fn shortcoming(self) -> String {
+        match (self.mode, self.abi) {
+            (SandboxMode::Off, _) => "with --sandbox off nothing confines the workers".to_owned(),
+            (_, Some(abi)) => format!(
+                "Landlock of this kernel (version {abi}) lets workers cut files short outside the root"
+            ),
+            (_, None) => "this kernel cannot confine the workers (no Landlock)".to_owned(),
+        }
+    }
+}
+
+/// The name of the user that this process runs as, and its number.
+#[must_use]
+pub fn current_user() -> (String, u32) {
+    user::current()
+}
+
+/// Confines a child that then leaves, to see whether the kernel does it and not only says so.
+fn try_out(store: &Store) -> Result<Option<u32>> {
+    const FAILED: i32 = 255;
+    let child = match sys::fork().context("cannot fork")? {
+        ForkResult::Child => {
+            let abi = landlock::restrict(store.directory()).unwrap_or_else(|error| {
+                tracing::warn!(%error, "Landlock is there, but does not work");
+                None
+            });
+            sys::exit_now(
+                abi.and_then(|abi| i32::try_from(abi).ok())
+                    .unwrap_or(FAILED),
+            )
+        }
+        ForkResult::Parent { child } => child,
+    };
+    loop {
+        match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, FAILED)) => return Ok(None),
+            Ok(WaitStatus::Exited(_, abi)) => return Ok(u32::try_from(abi).ok()),
+            Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(error).context("cannot wait for a child"),
+        }
+    }
+}
+
+/// A root that its user cannot read is an error now rather than for every client; one that can only be read is
+/// a mirror.
+fn check_access(user: &User, store: &Store) -> Result<()> {
+    let root = store.root().display();
+    if !store.can_read() {
+        bail!(
+            "{user} cannot read the folder {root}: give it to that user (chown {} {root}), or name another with --root",
+            user.name()
+        );
+    }
+    if !store.can_write() {
+        tracing::warn!(
+            "{user} cannot write to the folder {root}: every UPLOAD and DELETE will fail"
+        );
+    }
+    Ok(())
+}
