@@ -42,13 +42,20 @@ impl Download {
     }
 }
 
+/// How often a name is looked up whose file is denied. Landlock denies a file that is moved out of the root
+/// between its being found and its being opened; the name then means something else, or nothing.
+const LOOKS_MAX: u32 = 4;
+
 /// Opens the regular file of that name.
 pub(super) fn open(directory: &File, name: &FileName) -> Result<Download, StoreError> {
-    let opened = match open_beneath(directory, name) {
+    let look = || match open_beneath(directory, name) {
         // Linux before 5.6, or a sandbox that does not know the call.
         Err(Errno::ENOSYS | Errno::EPERM) => open_component(directory, name),
         result => result,
     };
+    let is_settled = |opened: &nix::Result<OwnedFd>| !matches!(opened, Err(Errno::EACCES));
+    let mut looks = (0..LOOKS_MAX).map(|_| look());
+    let opened = looks.find(is_settled).unwrap_or(Err(Errno::EACCES));
     download(opened.map_err(StoreError::of_lookup)?)
 }
 

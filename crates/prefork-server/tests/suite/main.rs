@@ -16,6 +16,7 @@ mod life_cycle;
 mod limits;
 mod load;
 mod malformed;
+mod races;
 mod reload;
 mod root;
 mod supervision;
