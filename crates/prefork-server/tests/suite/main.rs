@@ -8,6 +8,7 @@
 mod support;
 mod trace;
 
+mod durability;
 mod event;
 mod foreign;
 mod hardening;
