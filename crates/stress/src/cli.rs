@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod hidden;
 mod parse;
+mod preset;
 pub mod request;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use crate::exit::Exit;
 use crate::run;
 
 pub use commands::Command;
+pub use preset::PlanName;
 
 pub use args::{AxisArgs, MeasuringArgs, OutputArgs, ServerArgs};
 use request::Request;
@@ -24,7 +26,11 @@ Examples:
   stress                                      all 81 combinations
   stress --op upload --size 50M --clients 5   three: 1, 5 and 50 server workers
   stress --op download,upload --repeat 5      54 rows, five samples each
+  stress --plan models                        which pool to choose: one page, in under five minutes
+  stress --plan assignment                    54 rows for each pair of pools: 216
+  stress --quick                              81 rows with small files
   stress --server-pool process,thread,event   all pools of our server: 243 rows
+  stress --op download --fault none,silent-client:5,slow-client:1M:5,kill-worker
   stress --clients 7 --size 3M                other values: numbered from 1
   stress --resume                             go on with a run that was stopped
   stress soak --time 60s                      kill workers, reload and upgrade under load
@@ -43,7 +49,7 @@ Exit codes:
   0    every operation of every combination was verified
   1    the harness could not go on
   2    usage
-  3    some combination failed or could not be run
+  3    some combination failed or could not be run (a connection that --fault kill-worker cut is no failure)
   130  interrupted; the samples taken are kept, and --resume goes on";
 
 /// Measures the file server in every combination of operation, volume, client pool and server pool: starts a

@@ -128,6 +128,12 @@ pub fn memory_available() -> Option<u64> {
     meminfo(&read("/proc/meminfo"), "MemAvailable")
 }
 
+/// Memory that nobody uses, not even for caching, in bytes.
+#[must_use]
+pub fn memory_free() -> Option<u64> {
+    meminfo(&read("/proc/meminfo"), "MemFree")
+}
+
 /// The congestion control that the kernel gives to sockets that ask for none.
 #[must_use]
 pub fn congestion_default() -> Option<String> {

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::PlanName;
 use crate::environment::Machine;
 use crate::matrix::Cell;
 use crate::measurement::Settings;
@@ -13,6 +14,9 @@ use crate::schedule::Order;
 /// The whole of it, not a hash: so that a difference can be named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
+    /// What the plan is called.
+    #[serde(default, skip_serializing_if = "PlanName::is_standard")]
+    pub plan: PlanName,
     /// The plan.
     pub cells: Vec<Cell>,
     /// How many cells the plan has without filters.

@@ -59,6 +59,8 @@ pub struct Contents {
     pub sessions: Vec<Session>,
     /// Its samples by cell number and repeat; of several lines for one, the last counts.
     pub samples: BTreeMap<(u32, u32), Sample>,
+    /// Samples that are not counted, in the order they were taken.
+    pub warmups: Vec<Sample>,
     /// The ends of its sessions.
     pub ends: Vec<End>,
 }
@@ -71,6 +73,7 @@ impl Contents {
             header,
             sessions: Vec::new(),
             samples: BTreeMap::new(),
+            warmups: Vec::new(),
             ends: Vec::new(),
         }
     }
@@ -98,6 +101,7 @@ impl Contents {
         match line {
             Line::Header(_) => {}
             Line::Session(session) => self.sessions.push(session),
+            Line::Sample(sample) if sample.is_warmup => self.warmups.push(*sample),
             Line::Sample(sample) => {
                 let key = (sample.measurement.cell.number, sample.measurement.repeat);
                 self.samples.insert(key, *sample);

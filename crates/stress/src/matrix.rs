@@ -2,18 +2,21 @@
 //!
 //! # Order and numbers
 //!
-//! Server workers vary fastest, then client workers, then volume, then operation; the pools vary slowest
-//! (client pool slowest of all). The standard axes give 81 cells for each pair of pools: 1–27 download, 28–54
+//! Server workers vary fastest, then client workers, then volume, then operation, then the pools (server pool
+//! before client pool); buffers and faults vary slowest. The standard axes give 81 cells for each pair of pools: 1–27 download, 28–54
 //! upload, 55–81 list. A number is a cell's place in the *full plan* of the pools that were asked for, and a
 //! filter removes cells without renumbering the rest: `--op upload --clients 5` keeps the numbers that
 //! published tables of this task use.
 //!
 //! An axis given nothing but standard values is a filter. An axis given any other value (`--clients 7`) becomes
 //! exactly the values given, in ascending order, and the full plan is that of the changed axes: such a plan
-//! counts from 1 on its own. The pools are always exactly those asked for.
+//! counts from 1 on its own. The pools, buffers
+//! and faults are always exactly those asked for.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
 
 /// The standard volumes: 10M, 50M and 100M.
 pub const VOLUMES: [u64; 3] = [10 << 20, 50 << 20, 100 << 20];
@@ -82,6 +85,27 @@ pub struct Cell {
     pub client_pool: ClientPool,
     /// What the server's workers are.
     pub server_pool: ServerPool,
+    /// The clients' receive buffer in bytes; none leaves the kernel's tuning alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_buffer: Option<u64>,
+    /// The server's receive buffer in bytes; none leaves the kernel's tuning alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_buffer: Option<u64>,
+    /// What is done to the server meanwhile.
+    #[serde(default, skip_serializing_if = "Fault::is_none")]
+    pub fault: Fault,
+}
+
+impl Cell {
+    /// Connections that the server can have in hand at once: a blocking worker has one, an event worker all.
+    #[must_use]
+    pub fn at_once(&self) -> u32 {
+        let connections = self.clients.saturating_add(self.fault.clients());
+        match self.server_pool.is_blocking() {
+            true => connections.min(self.servers),
+            false => connections,
+        }
+    }
 }
 
 /// Which values were asked for; an empty list asks for the standard ones.
@@ -99,6 +123,12 @@ pub struct Selection {
     pub client_pools: Vec<ClientPool>,
     /// Server pools; processes if empty.
     pub server_pools: Vec<ServerPool>,
+    /// The clients' receive buffers in bytes; the kernel's tuning if empty.
+    pub client_buffers: Vec<u64>,
+    /// The server's receive buffers in bytes; the kernel's tuning if empty.
+    pub server_buffers: Vec<u64>,
+    /// Faults; none if empty.
+    pub faults: Vec<Fault>,
 }
 
 /// The cells to measure, by number.
@@ -122,6 +152,10 @@ impl Plan {
         let client_pools = pools(&selection.client_pools, ClientPool::Thread);
         let server_pools = pools(&selection.server_pools, ServerPool::Process);
 
+        let client_buffers = pools(&somes(&selection.client_buffers), None);
+        let server_buffers = pools(&somes(&selection.server_buffers), None);
+        let faults = pools(&selection.faults, Fault::None);
+
         // The slowest axis first; all of these values but the number are replaced.
         let cells = vec![Cell {
             number: 0,
@@ -131,7 +165,17 @@ impl Plan {
             servers: 0,
             client_pool: ClientPool::Thread,
             server_pool: ServerPool::Process,
+            client_buffer: None,
+            server_buffer: None,
+            fault: Fault::None,
         }];
+        let cells = expand(cells, &faults, |cell, value| cell.fault = value);
+        let cells = expand(cells, &client_buffers, |cell, value| {
+            cell.client_buffer = value;
+        });
+        let cells = expand(cells, &server_buffers, |cell, value| {
+            cell.server_buffer = value;
+        });
         let cells = expand(cells, &client_pools, |cell, value| cell.client_pool = value);
         let cells = expand(cells, &server_pools, |cell, value| cell.server_pool = value);
         let cells = expand(cells, &operations, |cell, value| cell.operation = value);
@@ -179,6 +223,10 @@ fn pools<T: Copy + Ord>(asked: &[T], default: T) -> Vec<T> {
     }
 }
 
+fn somes(values: &[u64]) -> Vec<Option<u64>> {
+    values.iter().copied().map(Some).collect()
+}
+
 fn sorted<T: Copy + Ord>(values: &[T]) -> Vec<T> {
     let mut values = values.to_vec();
     values.sort_unstable();
@@ -223,6 +271,12 @@ impl ClientPool {
 }
 
 impl ServerPool {
+    /// Whether a worker serves one connection at a time.
+    #[must_use]
+    pub const fn is_blocking(self) -> bool {
+        matches!(self, Self::Process | Self::Thread)
+    }
+
     /// The word in tables and flags.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::corpus::files;
+use crate::fault::{self, Fault};
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::measurement::{Measurement, Settings, Status};
+use crate::memory;
 use crate::operation::{Attempt, Job};
 use crate::pool::{self, Reports, Scene};
 use crate::readback::{self, ReadBack};
@@ -81,7 +83,7 @@ pub fn measure(
         interrupt,
         log: &directory.client_log(),
     };
-    match pool::run(cell.client_pool, &job, cell.clients, &mut scene) {
+    match run(&mut measurement, settings, &job, &mut scene) {
         Ok(reports) => {
             let violations = conclude(
                 &mut measurement,
@@ -108,6 +110,48 @@ pub fn measure(
     Ok(measurement)
 }
 
+/// The window, with what is done to the server meanwhile.
+fn run(
+    measurement: &mut Measurement,
+    settings: &Settings,
+    job: &Job,
+    scene: &mut Scene<'_>,
+) -> Result<Reports, pool::Error> {
+    let cell = measurement.cell.clone();
+    let stage = fault::Scene {
+        job,
+        ready: measurement.ready.as_ref(),
+    };
+    if settings.warm_memory {
+        measurement.warmed = memory::warm(written_bytes(&cell, settings));
+    }
+    let watched = stage.ready.filter(|_| settings.watch_memory);
+    let (result, server_memory) = memory::watch(watched.map(|ready| ready.pid), || {
+        fault::carry_out(cell.fault, stage, || {
+            pool::run(cell.client_pool, job, cell.clients, scene)
+        })
+    });
+    measurement.server_memory = server_memory;
+    let (reports, report) = result.map_err(pool::Error::CannotStart)?;
+    measurement.fault = report;
+    reports
+}
+
+/// Bytes of files that `cell` writes.
+fn written_bytes(cell: &Cell, settings: &Settings) -> u64 {
+    match cell.operation {
+        Operation::Upload => {
+            let slow = match cell.fault {
+                Fault::SlowClient { clients, .. } => u64::from(clients),
+                _ => 0,
+            };
+            let uploads = u64::from(cell.clients) * u64::from(settings.requests(cell)) + slow;
+            cell.volume.saturating_mul(uploads)
+        }
+        Operation::Download | Operation::List => 0,
+    }
+}
+
 /// Bytes of disk that `cell` needs in the work directory at its worst.
 #[must_use]
 pub fn disk_needed(cell: &Cell, settings: &Settings) -> u64 {
@@ -116,7 +160,7 @@ pub fn disk_needed(cell: &Cell, settings: &Settings) -> u64 {
     let (content, names) = match cell.operation {
         // One file, under a name for each client.
         Operation::Download => (cell.volume, clients),
-        Operation::Upload => (cell.volume.saturating_mul(requests), requests),
+        Operation::Upload => (written_bytes(cell, settings), requests),
         // Two files, under many names.
         Operation::List => (2 * LIST_FILE_BYTES, files::list_len(cell.volume)),
     };
@@ -177,6 +221,7 @@ fn judge(measurement: &mut Measurement, settings: &Settings, is_lost: bool) {
         records: &measurement.records,
         ready: measurement.ready.as_ref(),
         done: measurement.done.as_ref(),
+        fault: measurement.fault.as_ref(),
         is_lost,
     });
     measurement.status = verdict.status;
@@ -188,21 +233,14 @@ fn untouched(cell: &Cell, repeat: u32, settings: &Settings) -> Measurement {
     let requests = settings.requests(cell);
     let operations =
         (0..cell.clients).flat_map(|client| (0..requests).map(move |request| (client, request)));
+    let started_utc = jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+        .to_string();
     Measurement {
-        cell: cell.clone(),
-        repeat,
-        started_utc: jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-            .to_string(),
-        status: Status::Cut,
         records: operations
             .map(|(client, request)| Record::not_sent(client, request))
             .collect(),
-        ready: None,
-        done: None,
-        client_cpu_us: None,
-        client_peak_rss_bytes: None,
-        notes: Vec::new(),
+        ..Measurement::empty(cell, repeat, started_utc, Status::Cut)
     }
 }
 
@@ -218,7 +256,7 @@ fn job(cell: &Cell, settings: &Settings, rig: &dyn Rig, download_crc32: Option<u
         timeout: settings.timeout,
         terminator: settings.terminator.clone(),
         congestion: settings.congestion.clone(),
-        receive_buffer: settings.client_buffer,
+        receive_buffer: cell.client_buffer,
     }
 }
 
@@ -232,7 +270,8 @@ fn check(interrupt: &AtomicBool) -> Result<(), Error> {
 /// Lets the soft limit on descriptors rise to what the cell's clients need, where the hard one allows it. If it
 /// does not, connections fail, and the row says so.
 fn raise_descriptor_limit(cell: &Cell) {
-    let needed = 2 * u64::from(cell.clients) + DESCRIPTORS_OF_OURS;
+    let clients = u64::from(cell.clients) + u64::from(cell.fault.clients());
+    let needed = 2 * clients + DESCRIPTORS_OF_OURS;
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < needed
     {

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use proto::announce::{Done, Ready};
 use serde::{Deserialize, Serialize};
 
+use crate::fault::FaultReport;
 use crate::matrix::{Cell, Operation};
 use crate::record::Record;
 
@@ -87,10 +88,18 @@ pub struct Settings {
     pub congestion: String,
     /// How requests end: `crlf`, `crlfcrlf`, `lf` or `none`.
     pub terminator: String,
-    /// The clients' receive buffer in bytes; none leaves the kernel's tuning alone.
-    pub client_buffer: Option<u64>,
-    /// The server's receive buffer in bytes; none leaves the kernel's tuning alone.
-    pub server_buffer: Option<u64>,
+    /// What our server is started with besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_args: Vec<String>,
+    /// Whether the memory of the server's processes is watched during the window.
+    #[serde(default)]
+    pub watch_memory: bool,
+    /// Whether memory is taken from the host before a cell that needs much of it, outside its window.
+    #[serde(default)]
+    pub warm_memory: bool,
+    /// Rounds of samples that are taken first, and not counted.
+    #[serde(default)]
+    pub warmup: u32,
     /// Whose server is measured.
     pub server: ServerChoice,
 }
@@ -140,8 +149,58 @@ pub struct Measurement {
     pub client_cpu_us: Option<u64>,
     /// VmHWM of the largest client process; none for thread clients.
     pub client_peak_rss_bytes: Option<u64>,
+    /// What was done to the server, and what became of it; none if the cell has no fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultReport>,
+    /// Memory of all processes of our server; none if nobody watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_memory: Option<ServerMemory>,
+    /// Memory that was taken from the host before the window; none if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmed: Option<Warmed>,
     /// Identities that do not hold, and other trouble, in words.
     pub notes: Vec<String>,
+}
+
+impl Measurement {
+    /// A sample of which nothing is known but how it ended.
+    #[must_use]
+    pub fn empty(cell: &Cell, repeat: u32, started_utc: String, status: Status) -> Self {
+        Self {
+            cell: cell.clone(),
+            repeat,
+            started_utc,
+            status,
+            records: Vec::new(),
+            ready: None,
+            done: None,
+            client_cpu_us: None,
+            client_peak_rss_bytes: None,
+            fault: None,
+            server_memory: None,
+            warmed: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Memory of our server, its parent process included: the sum of the proportional set sizes (PSS) of its
+/// processes, in which a page that several share is counted once in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerMemory {
+    /// Before the first client came.
+    pub idle_bytes: u64,
+    /// The most that was seen during the window.
+    pub peak_bytes: u64,
+}
+
+/// Memory that was touched and given back to the kernel before a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warmed {
+    /// How much.
+    pub bytes: u64,
+    /// How long that took, nanoseconds.
+    pub took_ns: u64,
 }
 
 /// A duration as a whole number of milliseconds.

@@ -9,10 +9,12 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::cli::PlanName;
 use crate::environment::Machine;
 use crate::fingerprint::Binary;
 use crate::journal::{self, Contents, End, Session};
 use crate::measurement::{Settings, Status};
+use crate::models;
 use crate::schedule::Order;
 use crate::summary::{self, Row};
 
@@ -84,7 +86,7 @@ pub fn newest_unfinished(out: &Path) -> io::Result<Option<PathBuf>> {
     Ok(folders.into_iter().rev().find(is_unfinished))
 }
 
-/// Writes `summary.csv`, `clients.csv` and `run.json` into the folder `run`, each whole or not at all.
+/// Writes `summary.csv`, `clients.csv`, `run.json` (and `models.md` for that plan) into the folder `run`, each whole or not at all.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -95,6 +97,12 @@ pub fn write_all(run: &Path, contents: &Contents, rows: &[Row]) -> Result<()> {
     replace(run, "clients.csv", |out| {
         Ok(summary::clients::write(contents, out)?)
     })?;
+    if contents.header.fingerprint.plan == PlanName::Models {
+        replace(run, "models.md", |out| {
+            let page = models::render(contents, rows, true);
+            Ok(out.write_all(page.as_bytes())?)
+        })?;
+    }
     replace(run, "run.json", |out| {
         serde_json::to_writer_pretty(&mut *out, &RunJson::new(contents, rows))?;
         Ok(out.write_all(b"\n")?)

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use proto::announce::{Counts, Done, Ready};
 
+use crate::fault::{Fault, FaultReport, FaultyEnd, Killed};
 use crate::matrix::{Cell, Operation};
 use crate::measurement::Status;
 use crate::record::{Outcome, Record};
@@ -24,6 +25,8 @@ pub struct Facts<'a> {
     pub ready: Option<&'a Ready>,
     /// Our server's ledger.
     pub done: Option<&'a Done>,
+    /// What was done to the server.
+    pub fault: Option<&'a FaultReport>,
     /// The server was gone before it was stopped, or left no ledger where it should have.
     pub is_lost: bool,
 }
@@ -42,6 +45,7 @@ pub struct Verdict {
 pub fn reconcile(facts: &Facts<'_>) -> Verdict {
     let mut violations = Violations::default();
     violations.check_records(facts);
+    violations.check_fault(facts);
     if let Some(ready) = facts.ready {
         violations.check_pool(facts.cell, ready);
     }
@@ -155,6 +159,50 @@ impl Violations {
         }
     }
 
+    /// The fault that was asked for was carried out, and no more was lost than what a killed worker had in hand.
+    fn check_fault(&mut self, facts: &Facts<'_>) {
+        let fault = facts.cell.fault;
+        let Some(report) = facts.fault else {
+            // A server that never served cannot be disturbed.
+            return self.expect(fault.is_none() || facts.is_lost, || undone(fault));
+        };
+        let clients = report.clients.len();
+        self.expect(clients == fault.clients() as usize, || {
+            format!(
+                "{} faulty clients were planned, {clients} are reported",
+                fault.clients()
+            )
+        });
+        let unconnected = report.count(|client| client.end == FaultyEnd::NotConnected);
+        self.expect(unconnected == 0, || {
+            format!("{unconnected} faulty clients had no connection")
+        });
+        match (fault, report.killed) {
+            (Fault::KillWorker, None) => self.expect(false, || undone(fault)),
+            (Fault::KillWorker, Some(killed)) => self.check_killed(facts, killed),
+            (_, killed) => self.expect(killed.is_none(), || {
+                format!("a worker was killed, but the fault is {fault}")
+            }),
+        }
+    }
+
+    fn check_killed(&mut self, facts: &Facts<'_>, killed: Killed) {
+        let in_hand = u64::from(killed.in_hand);
+        let is_cut = |record: &&Record| matches!(record.outcome, Outcome::Reset | Outcome::Eof);
+        let cut = facts.records.iter().filter(is_cut).count() as u64;
+        self.expect(cut <= in_hand, || {
+            format!("{cut} clients were cut off, but the killed worker had {in_hand} connections in hand")
+        });
+        let Some(done) = facts.done else { return };
+        let booked = done.sum.connections.aborted_by_crash;
+        self.expect(booked <= in_hand, || {
+            format!("the server booked {booked} connections on a worker that had {in_hand} in hand")
+        });
+        self.expect(done.crashes >= 1, || {
+            "a worker was killed, but the server's ledger knows of no crash".to_owned()
+        });
+    }
+
     fn check_pool(&mut self, cell: &Cell, ready: &Ready) {
         let asked = (cell.servers, cell.server_pool.as_str());
         let found = (ready.workers, ready.pool.as_str());
@@ -207,7 +255,7 @@ impl Violations {
             Operation::Upload => (requests.ok.upload, requests.ok_bytes.upload),
             Operation::List => (requests.ok.list, requests.ok_bytes.list),
         };
-        let tally = Tally::of(facts.records);
+        let tally = Tally::of(facts);
         self.expect((tally.ok..=tally.ok + tally.undecided).contains(&ok), || {
             let Tally { ok: clients, undecided, .. } = tally;
             format!("{clients} operations ok and {undecided} undecided at the clients, {ok} ok at the server")
@@ -228,7 +276,7 @@ impl Violations {
         self.expect(others == 0, || {
             format!("the server carried out {others} requests that nobody sent")
         });
-        let planned = facts.records.len() as u64;
+        let planned = facts.records.len() as u64 + tally.faulty;
         let accepted = done.sum.connections.accepted;
         let least = if tally.ok == planned {
             planned
@@ -250,29 +298,41 @@ impl Violations {
     }
 }
 
-/// The clients' records, added up.
+/// What the clients say, faulty ones included, added up.
 struct Tally {
     ok: u64,
     ok_bytes: u64,
     undecided: u64,
     refused: u64,
+    /// Faulty clients that had a connection.
+    faulty: u64,
 }
 
 impl Tally {
-    fn of(records: &[Record]) -> Self {
+    fn of(facts: &Facts<'_>) -> Self {
         let count = |is_counted: fn(Outcome) -> bool| {
-            records
+            facts
+                .records
                 .iter()
                 .filter(|record| is_counted(record.outcome))
                 .count() as u64
         };
+        let faulty = |is_counted| facts.fault.map_or(0, |fault| fault.count(is_counted));
+        let faulty_ok = faulty(|client| client.end == FaultyEnd::Done);
+        let verified_bytes = facts.records.iter().map(|record| record.verified_bytes);
         Self {
-            ok: count(|outcome| outcome == Outcome::Ok),
-            ok_bytes: records.iter().map(|record| record.verified_bytes).sum(),
-            undecided: count(is_undecided),
+            ok: count(|outcome| outcome == Outcome::Ok) + faulty_ok,
+            ok_bytes: verified_bytes.sum::<u64>() + faulty_ok * facts.cell.volume,
+            undecided: count(is_undecided)
+                + faulty(|client| client.has_asked && client.end != FaultyEnd::Done),
             refused: count(|outcome| outcome == Outcome::ServerError),
+            faulty: facts.fault.map_or(0, FaultReport::connected),
         }
     }
+}
+
+fn undone(fault: Fault) -> String {
+    format!("the fault was not carried out: {fault}")
 }
 
 fn has_order(record: &Record) -> bool {

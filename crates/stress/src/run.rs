@@ -13,17 +13,18 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
+use crate::cli::PlanName;
 use crate::cli::request::Request;
 use crate::environment::{self, COMMIT, CpuTicks};
 use crate::exit::Exit;
 use crate::journal::{Contents, End, Line, Session};
 use crate::measure::WorkDir;
-use crate::output::{self, Totals};
+use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::Progress;
 use crate::schedule::{self, Turn};
 use crate::summary::{self, Row};
-use crate::{size, table};
+use crate::{models, size, table};
 
 use folder::Folder;
 use samples::{Ended, RealBench, Taker};
@@ -106,8 +107,8 @@ fn conclude(request: &Request, folder: &Folder, ended: Ended) -> Result<Exit> {
         Ended::Interrupted => Ok(Exit::Interrupted),
         Ended::Broken(error) => Err(error),
         Ended::Complete => {
-            let totals = Totals::new(&folder.contents, &rows);
-            Ok(if totals.ok == totals.rows {
+            let is_good = rows.iter().all(Row::is_as_expected);
+            Ok(if is_good {
                 Exit::Verified
             } else {
                 Exit::CellFailed
@@ -122,7 +123,11 @@ fn show(request: &Request, contents: &Contents, rows: &[Row], run: &str) -> Resu
         return print(&rows.iter().map(line).collect::<String>());
     }
     let is_colourful = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    print(&table::render(contents, rows, run, is_colourful))
+    print(&table::render(contents, rows, run, is_colourful))?;
+    match request.plan_name {
+        PlanName::Models => print(&format!("\n{}", models::render(contents, rows, false))),
+        PlanName::Standard | PlanName::Assignment => Ok(()),
+    }
 }
 
 /// A flag that the first INT, TERM or HUP sets; the second one ends the process at once.
@@ -162,7 +167,7 @@ fn turns_left(request: &Request, contents: &Contents) -> Vec<Turn> {
     let cells = &request.plan.cells;
     let mut turns = schedule::turns(cells, request.repeats, request.order, request.settings.seed);
     turns.retain(|turn| !contents.is_taken(cells[turn.index].number, turn.repeat));
-    turns
+    schedule::with_warmup(turns, request.settings.warmup, request.order)
 }
 
 fn turns_taken(contents: &Contents) -> usize {
@@ -174,7 +179,8 @@ fn turns_taken(contents: &Contents) -> usize {
 }
 
 fn progress(request: &Request, turns: &[Turn]) -> Progress {
-    let planned = request.plan.cells.len() * request.repeats as usize;
+    let warmups = turns.iter().filter(|turn| turn.is_warmup).count();
+    let planned = request.plan.cells.len() * request.repeats as usize + warmups;
     let units = turns
         .iter()
         .map(|turn| work_units(&request.plan.cells[turn.index], &request.settings));

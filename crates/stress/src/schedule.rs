@@ -18,13 +18,42 @@ pub enum Order {
     Listed,
 }
 
-/// One sample to take: the cell by its place in the plan, and the repeat.
+/// One sample to take: the cell by its place in the plan, and the repeat or the round of warming up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
     /// Index into the plan's cells.
     pub index: usize,
     /// From 0.
     pub repeat: u32,
+    /// It does not count.
+    pub is_warmup: bool,
+}
+
+/// What `turns` are preceded by: so many samples of each of their cells that do not count, in the order of the
+/// plan. One round after the other, or with [`Order::Listed`] all of a cell just before its first that counts.
+#[must_use]
+pub fn with_warmup(turns: Vec<Turn>, warmup: u32, order: Order) -> Vec<Turn> {
+    let mut indices: Vec<usize> = turns.iter().map(|turn| turn.index).collect();
+    indices.sort_unstable();
+    indices.dedup();
+    let warm = |index, repeat| Turn {
+        index,
+        repeat,
+        is_warmup: true,
+    };
+    match order {
+        Order::Interleaved => (0..warmup)
+            .flat_map(|round| indices.iter().map(move |index| warm(*index, round)))
+            .chain(turns.iter().copied())
+            .collect(),
+        Order::Listed => indices
+            .iter()
+            .flat_map(|index| {
+                let own = turns.iter().copied().filter(|turn| turn.index == *index);
+                (0..warmup).map(|round| warm(*index, round)).chain(own)
+            })
+            .collect(),
+    }
 }
 
 /// All samples of `cells`, in order.
@@ -33,7 +62,7 @@ pub fn turns(cells: &[Cell], repeats: u32, order: Order, seed: u64) -> Vec<Turn>
     let all = 0..cells.len();
     match order {
         Order::Listed => all
-            .flat_map(|index| (0..repeats).map(move |repeat| Turn { index, repeat }))
+            .flat_map(|index| (0..repeats).map(move |repeat| counted(index, repeat)))
             .collect(),
         Order::Interleaved => (0..repeats)
             .flat_map(|repeat| {
@@ -41,9 +70,17 @@ pub fn turns(cells: &[Cell], repeats: u32, order: Order, seed: u64) -> Vec<Turn>
                 if repeats > 1 {
                     shuffle(&mut round, seed ^ u64::from(repeat) << 32);
                 }
-                round.into_iter().map(move |index| Turn { index, repeat })
+                round.into_iter().map(move |index| counted(index, repeat))
             })
             .collect(),
+    }
+}
+
+const fn counted(index: usize, repeat: u32) -> Turn {
+    Turn {
+        index,
+        repeat,
+        is_warmup: false,
     }
 }
 
@@ -112,6 +149,32 @@ mod tests {
         }
         assert_ne!(rounds[0], rounds[1]);
         assert_ne!(rounds[1], rounds[2]);
+    }
+
+    #[test]
+    fn warming_up_comes_first_and_is_for_the_cells_that_are_left() {
+        let cells = Plan::new(&Selection::default()).cells;
+        let words = |order| -> Vec<String> {
+            let mut left = turns(&cells, 2, order, 1);
+            left.retain(|turn| turn.index < 2);
+            let all = with_warmup(left, 2, order);
+            let word = |turn: &Turn| {
+                let mark = if turn.is_warmup { "w" } else { "" };
+                format!("{mark}{}.{}", turn.index, turn.repeat)
+            };
+            all.iter().map(word).collect()
+        };
+        assert_eq!(
+            words(Order::Listed),
+            ["w0.0", "w0.1", "0.0", "0.1", "w1.0", "w1.1", "1.0", "1.1"]
+        );
+        assert_eq!(
+            words(Order::Interleaved)[..4],
+            ["w0.0", "w1.0", "w0.1", "w1.1"]
+        );
+        assert_eq!(words(Order::Interleaved).len(), 8);
+        let none = turns(&cells, 2, Order::Listed, 1);
+        assert_eq!(with_warmup(none.clone(), 0, Order::Listed), none);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::fault::Fault;
 use crate::journal::{Contents, Sample};
 use crate::matrix::Cell;
 use crate::measurement::{ServerChoice, Settings, Status};
@@ -22,7 +23,7 @@ use crate::record::Outcome;
 use figures::Figures;
 pub use figures::{ClientCounts, ServerWorkers};
 pub use flags::Flag;
-use statistics::{Spread, median};
+use statistics::{Spread, median, percentile_99};
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +63,26 @@ pub struct Row {
     pub server_peak_rss_bytes: Option<u64>,
     /// CPU time of the clients over the measured window.
     pub client_cpu: Option<Duration>,
+    /// Median over verified operations, from the established connection to the first byte of the reply.
+    pub wait: Option<Duration>,
+    /// Median over verified operations, from the first byte of the reply to the last.
+    pub transfer: Option<Duration>,
+    /// Median over the verified operations of all samples, from their start to their end.
+    pub latency_p50: Option<Duration>,
+    /// What 99 of 100 of them do not exceed; none of fewer than 100.
+    pub latency_p99: Option<Duration>,
+    /// The longest of them.
+    pub latency_max: Option<Duration>,
+    /// The largest VmHWM of a client process in any sample; none for threads.
+    pub client_peak_rss_bytes: Option<u64>,
+    /// The most memory that all processes of the server had together in any sample; none if nobody watched.
+    pub server_memory_bytes: Option<u64>,
+    /// That over the connections that the server can have in hand at once.
+    pub memory_per_connection_bytes: Option<u64>,
+    /// Connections that a dying worker had in hand, by the server's ledger: the most of any sample.
+    pub connections_cut: Option<u64>,
+    /// Samples that were taken first and not counted.
+    pub warmup_samples: u32,
     /// The clients' receive buffer, if one was set.
     pub client_buffer_bytes: Option<u64>,
     /// The server's receive buffer, if one was set; as the server reports it.
@@ -74,6 +95,20 @@ pub struct Row {
     pub flags: Vec<Flag>,
     /// What went wrong, in the samples' own words.
     pub notes: Vec<String>,
+}
+
+impl Row {
+    /// Whether it is as it should be: verified, or disturbed on purpose and nothing lost but what the killed
+    /// worker had in hand (which [`crate::reconcile`] has checked).
+    #[must_use]
+    pub fn is_as_expected(&self) -> bool {
+        let is_cut = matches!(self.top_outcome, Some(Outcome::Reset | Outcome::Eof));
+        match self.status {
+            Status::Ok => true,
+            Status::Failed => self.cell.fault == Fault::KillWorker && is_cut,
+            _ => false,
+        }
+    }
 }
 
 /// All rows of a run, in the order of their numbers; cells without a sample are rows too.
@@ -132,6 +167,15 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         .iter()
         .find_map(|figures| figures.sample.measurement.ready.as_ref());
 
+    let latencies = || {
+        taken
+            .iter()
+            .flat_map(|figures| figures.latencies_ns.iter().copied())
+    };
+    let server_memory_bytes = values(|figures| figures.server_memory_bytes).max();
+    let at_once = u64::from(cell.at_once());
+    let is_warmup = |sample: &&Sample| sample.measurement.cell.number == cell.number;
+
     Row {
         cell: cell.clone(),
         is_own_server: settings.server == ServerChoice::Own,
@@ -150,7 +194,19 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         server_cpu: typical_time(|figures| figures.server_cpu_ns),
         server_peak_rss_bytes: values(|figures| figures.server_peak_rss_bytes).max(),
         client_cpu: typical_time(|figures| figures.client_cpu_ns),
-        client_buffer_bytes: settings.client_buffer,
+        wait: typical_time(|figures| figures.wait_ns),
+        transfer: typical_time(|figures| figures.transfer_ns),
+        latency_p50: median(latencies()).map(Duration::from_nanos),
+        latency_p99: percentile_99(latencies()).map(Duration::from_nanos),
+        latency_max: latencies().max().map(Duration::from_nanos),
+        client_peak_rss_bytes: values(|figures| figures.client_peak_rss_bytes).max(),
+        server_memory_bytes,
+        memory_per_connection_bytes: server_memory_bytes
+            .and_then(|bytes| bytes.checked_div(at_once)),
+        connections_cut: values(|figures| figures.connections_cut).max(),
+        warmup_samples: u32::try_from(contents.warmups.iter().filter(is_warmup).count())
+            .unwrap_or(u32::MAX),
+        client_buffer_bytes: cell.client_buffer,
         server_buffer_bytes: ready.and_then(|ready| ready.settings.receive_buffer_bytes),
         durability: ready.map(|ready| ready.settings.durability.clone()),
         top_outcome: top_outcome(&taken),

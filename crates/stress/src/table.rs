@@ -77,6 +77,9 @@ fn heading(row: &Row) -> String {
         operation,
         volume,
         client_pool,
+        client_buffer,
+        server_buffer,
+        fault,
         ..
     } = row.cell;
     let volume_text = size::format(volume);
@@ -95,7 +98,16 @@ fn heading(row: &Row) -> String {
     } else {
         "foreign"
     };
-    format!("{moved}, {} clients, {server} server", client_pool.as_str())
+    let mut heading = format!("{moved}, {} clients, {server} server", client_pool.as_str());
+    for (whose, buffer) in [("client", client_buffer), ("server", server_buffer)] {
+        if let Some(bytes) = buffer {
+            heading += &format!(", {whose} buffer {}", size::format(bytes));
+        }
+    }
+    if !fault.is_none() {
+        heading += &format!(", fault {fault}");
+    }
+    heading
 }
 
 fn line(row: &Row, has_spread: bool) -> String {

@@ -21,8 +21,10 @@ pub(crate) fn settings() -> Settings {
         durability: "none".into(),
         congestion: "auto".into(),
         terminator: "crlf".into(),
-        client_buffer: None,
-        server_buffer: None,
+        server_args: Vec::new(),
+        watch_memory: false,
+        warm_memory: true,
+        warmup: 0,
         server: ServerChoice::Own,
     }
 }
@@ -34,6 +36,7 @@ pub(crate) fn header(selection: &Selection, repeats: u32) -> Header {
         created_utc: "2026-11-24T04:00:00Z".into(),
         label: "run".into(),
         fingerprint: Fingerprint {
+            plan: crate::cli::PlanName::Standard,
             cells: plan.cells,
             full_len: plan.full_len,
             repeats,
@@ -79,18 +82,8 @@ pub(crate) fn measurement(
     repeat: u32,
     status: Status,
 ) -> Measurement {
-    Measurement {
-        cell: contents.header.fingerprint.cells[index].clone(),
-        repeat,
-        started_utc: "2026-11-24T04:00:02Z".into(),
-        status,
-        records: Vec::new(),
-        ready: None,
-        done: None,
-        client_cpu_us: None,
-        client_peak_rss_bytes: None,
-        notes: Vec::new(),
-    }
+    let cell = &contents.header.fingerprint.cells[index];
+    Measurement::empty(cell, repeat, "2026-11-24T04:00:02Z".into(), status)
 }
 
 pub(crate) fn ready() -> Ready {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Progress, parse};
+use super::{PlanName, Progress, parse};
+use crate::fault::Fault;
 use crate::matrix::{ClientPool, Operation, ServerPool};
 use crate::measurement::Verify;
 use crate::schedule::Order;
@@ -32,6 +33,14 @@ fn requests(text: &str) -> Result<u32, String> {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Combinations (each takes a comma list)")]
 pub struct AxisArgs {
+    /// A plan by its name; the flags below change its axes.
+    #[arg(long, value_enum, default_value_t = PlanName::Standard, value_name = "NAME")]
+    pub plan: PlanName,
+
+    /// Small files, for a look: a minute at most.
+    #[arg(long)]
+    pub quick: bool,
+
     /// Operations [default: all]; get is taken for download.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "OP")]
     pub op: Vec<Operation>,
@@ -55,6 +64,20 @@ pub struct AxisArgs {
     /// What the workers of our server are [default: process].
     #[arg(long, value_enum, value_delimiter = ',', value_name = "POOL")]
     pub server_pool: Vec<ServerPool>,
+
+    /// Receive buffer of the clients' sockets, such as 512K [default: as the kernel tunes it].
+    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = parse::buffer)]
+    pub client_buffer: Vec<u64>,
+
+    /// Receive buffer of the server's sockets [default: as the kernel tunes it].
+    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = parse::buffer, conflicts_with = "server_cmd")]
+    pub server_buffer: Vec<u64>,
+
+    /// What is done to the server meanwhile: none, kill-worker, silent-client[:N], stall-client[:N] or
+    /// slow-client:RATE[:N]. Faulty clients come besides the others, first, and are not counted among them
+    /// [default: none].
+    #[arg(long, value_delimiter = ',', value_name = "FAULT")]
+    pub fault: Vec<Fault>,
 }
 
 /// How each combination is measured.
@@ -64,6 +87,10 @@ pub struct MeasuringArgs {
     /// Samples of each combination; five or more show the spread.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = repeats)]
     pub repeat: u32,
+
+    /// Rounds of samples that are taken before, and not counted; the journal keeps them, marked.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    pub warmup: u32,
 
     /// Operations of each client, one after the other [default: 1, and 20 for list].
     #[arg(long, value_name = "N", value_parser = requests)]
@@ -84,6 +111,15 @@ pub struct MeasuringArgs {
     /// What the files' contents and the samples' order come from.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+
+    /// Watch the memory of our server's processes, ten times a second.
+    #[arg(long)]
+    pub watch_memory: bool,
+
+    /// Do not take memory from a virtual machine's host before a cell that needs much of it: its window then pays
+    /// for that.
+    #[arg(long)]
+    pub no_warm_memory: bool,
 }
 
 /// What serves, and how both sides talk.
@@ -102,6 +138,10 @@ pub struct ServerArgs {
     /// How requests end.
     #[arg(long, value_name = "HOW", default_value = "crlf", value_parser = ["crlf", "crlfcrlf", "lf", "none"])]
     pub terminator: String,
+
+    /// Start our server with these flags besides, such as '--head-timeout 2s --defer-accept 3'.
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true, conflicts_with = "server_cmd", value_parser = parse::words)]
+    pub server_args: Option<parse::Words>,
 
     /// Measure this server instead of ours: a command line with {port} and {root} (the folder to serve) in it, and
     /// {workers} if it can be told. They are filled in for each combination.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::size::with_commas;
+use crate::size::{self, with_commas};
+
+const BUFFER_MIN: u64 = 1 << 10;
+const BUFFER_MAX: u64 = 1 << 30;
 
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let longest = Duration::from_hours(24);
@@ -23,6 +26,14 @@ pub(super) fn count(text: &str, most: u32) -> Result<u32, String> {
             "write a whole number from 1 to {}",
             with_commas(most.into())
         )),
+    }
+}
+
+/// A socket's buffer: what the kernel can be asked for is a C int, and it doubles it.
+pub(super) fn buffer(text: &str) -> Result<u64, String> {
+    match size::parse(text)? {
+        bytes @ BUFFER_MIN..=BUFFER_MAX => Ok(bytes),
+        _ => Err("a receive buffer is 1K to 1G".into()),
     }
 }
 
@@ -54,6 +65,17 @@ pub(super) fn server_cmd(text: &str) -> Result<String, String> {
         "{} must stand in it, for the port to listen on and the folder to serve: 'python3 server.py --port {{port}} --workers {{workers}} --root {{root}}'",
         missing.join(" and ")
     ))
+}
+
+/// A command line's words.
+#[derive(Debug, Clone, Default)]
+pub struct Words(pub(super) Vec<String>);
+
+pub(super) fn words(text: &str) -> Result<Words, String> {
+    match shlex::split(text) {
+        Some(words) => Ok(Words(words)),
+        None => Err("a quote in it is left open".into()),
+    }
 }
 
 pub(super) fn label(text: &str) -> Result<String, String> {

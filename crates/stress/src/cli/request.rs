@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::{Args, Progress};
-use crate::matrix::{Plan, Selection};
+use super::{Args, PlanName, Progress};
+use crate::fault::Fault;
+use crate::matrix::{Cell, Operation, Plan, Selection};
 use crate::measurement::{ServerChoice, Settings};
 use crate::schedule::Order;
 
@@ -19,6 +20,8 @@ const LIST_REQUESTS: u32 = 20;
 pub struct Request {
     /// The cells.
     pub plan: Plan,
+    /// What the plan is called.
+    pub plan_name: PlanName,
     /// Samples of each cell.
     pub repeats: u32,
     /// Their order.
@@ -61,8 +64,8 @@ impl Request {
     /// What is wrong with a combination of flags, as clap reports it.
     pub fn new(args: Args, argv: &[OsString]) -> Result<Self, clap::Error> {
         let Args {
-            axes,
-            measuring,
+            mut axes,
+            mut measuring,
             server: serving,
             output,
             command: _,
@@ -72,6 +75,8 @@ impl Request {
                 "--dry-run lists a plan and --resume goes on with one: leave one of them out";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
+        let name = axes.plan;
+        name.fill_in(axes.quick, &mut axes, &mut measuring);
         let server = match serving.server_cmd {
             None => ServerChoice::Own,
             Some(command) => ServerChoice::Command { command },
@@ -85,8 +90,10 @@ impl Request {
             durability: serving.durability,
             congestion: serving.congestion,
             terminator: serving.terminator,
-            client_buffer: None,
-            server_buffer: None,
+            server_args: serving.server_args.unwrap_or_default().0,
+            watch_memory: measuring.watch_memory,
+            warm_memory: !measuring.no_warm_memory,
+            warmup: measuring.warmup,
             server,
         };
         let plan = Plan::new(&Selection {
@@ -96,7 +103,11 @@ impl Request {
             servers: axes.servers,
             client_pools: axes.client_pool,
             server_pools: axes.server_pool,
+            client_buffers: axes.client_buffer,
+            server_buffers: axes.server_buffer,
+            faults: axes.fault,
         });
+        check_faults(&plan, &settings)?;
         let start = match output.resume {
             None => Start::Fresh,
             Some(None) => Start::ResumeNewest,
@@ -104,6 +115,7 @@ impl Request {
         };
         Ok(Self {
             plan,
+            plan_name: name,
             repeats: measuring.repeat,
             order: measuring.order,
             settings,
@@ -144,6 +156,25 @@ impl Request {
         words.push(quoted(run));
         words.join(" ")
     }
+}
+
+/// Faults that would do nothing are no faults.
+fn check_faults(plan: &Plan, settings: &Settings) -> Result<(), clap::Error> {
+    let has = |is_meant: fn(&Cell) -> bool| plan.cells.iter().any(is_meant);
+    let is_foreign = settings.server != ServerChoice::Own;
+    let message = match () {
+        () if is_foreign && has(|cell| cell.fault == Fault::KillWorker) => {
+            "--fault kill-worker: which processes are a foreign server's workers is not known; leave it out, or leave --server-cmd out"
+        }
+        () if has(|cell| {
+            matches!(cell.fault, Fault::SlowClient { .. }) && cell.operation == Operation::List
+        }) =>
+        {
+            "--fault slow-client: a listing is too short to be slow; add --op download,upload"
+        }
+        () => return Ok(()),
+    };
+    Err(Args::command().error(ErrorKind::ArgumentConflict, message))
 }
 
 /// `word` as a shell needs it.

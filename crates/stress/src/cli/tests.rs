@@ -4,6 +4,7 @@ use clap::CommandFactory;
 
 use super::request::Start;
 use super::*;
+use crate::matrix::ServerPool;
 use crate::measurement::{ServerChoice, Verify};
 
 fn parse(words: &[&str]) -> Result<Request, clap::Error> {
@@ -95,6 +96,71 @@ fn axes_take_comma_lists_and_their_other_names() {
 }
 
 #[test]
+fn buffers_and_faults_vary_slowest_and_the_numbering_of_81_stays() {
+    let words = [
+        "--fault",
+        "silent-client:5,none,kill-worker",
+        "--client-buffer",
+        "64K,32K",
+        "--server-buffer",
+        "1M",
+        "--op",
+        "upload",
+        "--clients",
+        "5",
+        "--servers",
+        "1",
+        "--size",
+        "10M",
+    ];
+    let cells = parse(&words).unwrap().plan.cells;
+    let seen: Vec<_> = cells
+        .iter()
+        .map(|cell| {
+            let fault = cell.fault.to_string();
+            (cell.number, fault, cell.client_buffer, cell.server_buffer)
+        })
+        .collect();
+    let want = |block: u32, fault: &str, buffer: u64| {
+        let number = 81 * block + 31;
+        (number, fault.to_owned(), Some(buffer << 10), Some(1 << 20))
+    };
+    assert_eq!(
+        seen,
+        [
+            want(0, "none", 32),
+            want(1, "none", 64),
+            want(2, "silent-client:5", 32),
+            want(3, "silent-client:5", 64),
+            want(4, "kill-worker", 32),
+            want(5, "kill-worker", 64),
+        ]
+    );
+}
+
+#[test]
+fn named_plans_are_axes_that_flags_change() {
+    let len = |words: &[&str]| parse(words).unwrap().plan.cells.len();
+    assert_eq!(len(&["--plan", "assignment"]), 216);
+    assert_eq!(
+        len(&["--plan", "assignment", "--client-pool", "thread"]),
+        108
+    );
+    assert_eq!(len(&["--plan", "standard"]), 81);
+    assert_eq!(len(&["--quick"]), 81);
+
+    let models = parse(&["--plan", "models"]).unwrap();
+    let pools = ServerPool::value_variants().len();
+    assert_eq!(models.plan.cells.len(), 4 * pools * 2);
+    assert!(models.settings.watch_memory);
+    assert_eq!(models.settings.transfer_requests, 10);
+    let quick = parse(&["--plan", "models", "--quick", "--clients", "60"]).unwrap();
+    assert_eq!(quick.plan.cells.len(), 4 * pools);
+    let operations = quick.settings.transfer_requests * quick.plan.cells[0].clients;
+    assert!(operations >= 100, "a p99 needs as many");
+}
+
+#[test]
 fn requests_count_for_every_operation() {
     let settings = parse(&["--requests", "3"]).unwrap().settings;
     assert_eq!((settings.list_requests, settings.transfer_requests), (3, 3));
@@ -137,6 +203,18 @@ fn errors_name_the_flag_and_what_to_write_instead() {
         ],
         &["--server-cmd", "--server-pool"],
     );
+    let foreign = ["--server-cmd", "run {port} {root}"];
+    check(
+        &[&foreign[..], &["--fault", "kill-worker"]].concat(),
+        &["--fault", "not known", "--server-cmd"],
+    );
+    check(
+        &["--fault", "slow-client:1M"],
+        &["--fault", "add --op download,upload"],
+    );
+    check(&["--fault", "explode"], &["--fault", "silent-client[:N]"]);
+    check(&["--client-buffer", "2G"], &["--client-buffer", "1K to 1G"]);
+    check(&["--warmup", "101"], &["--warmup", "100"]);
     check(&["--label", "../x"], &["--label", "folder's name"]);
     check(&["--congestion", "a b"], &["--congestion", "auto, system"]);
     check(

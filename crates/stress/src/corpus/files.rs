@@ -122,6 +122,9 @@ mod tests {
             servers: 1,
             client_pool: ClientPool::Thread,
             server_pool: ServerPool::Process,
+            client_buffer: None,
+            server_buffer: None,
+            fault: crate::fault::Fault::None,
         }
     }
 

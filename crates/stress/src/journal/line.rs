@@ -61,6 +61,9 @@ pub struct Session {
 pub struct Sample {
     /// In which session.
     pub session: u32,
+    /// It is a warm-up: taken before those that count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_warmup: bool,
     /// Processor time of the whole machine over the sample, its preparation included.
     pub cpu: Option<CpuTicks>,
     /// What was measured.

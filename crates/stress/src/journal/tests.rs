@@ -8,6 +8,7 @@ use crate::testing;
 fn sample(contents: &Contents, index: usize, repeat: u32, status: Status) -> Line {
     Line::Sample(Box::new(Sample {
         session: 0,
+        is_warmup: false,
         cpu: Some(CpuTicks {
             total: 10,
             idle: 5,

@@ -27,6 +27,9 @@ fn known_cells_have_their_known_numbers() {
             servers,
             client_pool: ClientPool::Thread,
             server_pool: ServerPool::Process,
+            client_buffer: None,
+            server_buffer: None,
+            fault: Fault::None,
         };
         assert_eq!(plan.cells[number as usize - 1], want);
     };

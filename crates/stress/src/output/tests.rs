@@ -65,6 +65,7 @@ fn the_newest_unfinished_run_is_found_among_others() {
             journal
                 .append(&Line::Sample(Box::new(Sample {
                     session: 0,
+                    is_warmup: false,
                     cpu: None,
                     measurement,
                 })))

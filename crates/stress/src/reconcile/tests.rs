@@ -1,6 +1,7 @@
 use proto::announce::WorkerLedger;
 
 use super::*;
+use crate::fault::{Fault, FaultReport, FaultyClient, FaultyEnd, Killed};
 use crate::matrix::{ClientPool, ServerPool};
 
 const CELL: Cell = Cell {
@@ -11,6 +12,9 @@ const CELL: Cell = Cell {
     servers: 2,
     client_pool: ClientPool::Thread,
     server_pool: ServerPool::Process,
+    client_buffer: None,
+    server_buffer: None,
+    fault: Fault::None,
 };
 
 fn record(client: u32, outcome: Outcome) -> Record {
@@ -74,6 +78,7 @@ fn verdict(records: &[Record], done: Option<&Done>, is_lost: bool) -> Verdict {
         records,
         ready: None,
         done,
+        fault: None,
         is_lost,
     })
 }
@@ -249,5 +254,135 @@ fn a_ledger_that_contradicts_the_clients_is_found() {
             });
         },
         "4 accepted",
+    );
+}
+
+/// One client was cut off by a worker that was killed with two connections in hand.
+fn killed() -> (Cell, FaultReport, Vec<Record>, Done) {
+    let cell = Cell {
+        fault: Fault::KillWorker,
+        ..CELL
+    };
+    let report = FaultReport {
+        clients: Vec::new(),
+        killed: Some(Killed {
+            pid: 100,
+            in_hand: 2,
+            at_ns: 3,
+        }),
+    };
+    let mut done = done(2, 0);
+    for counts in [&mut done.workers[0].counts, &mut done.sum] {
+        counts.connections.accepted += 1;
+        counts.connections.aborted_by_crash += 1;
+        counts.requests.started += 1;
+        counts.requests.aborted_by_crash += 1;
+    }
+    done.crashes = 1;
+    let records = records([Outcome::Ok, Outcome::Ok, Outcome::Reset]);
+    (cell, report, records, done)
+}
+
+fn disturbed(
+    cell: &Cell,
+    report: Option<&FaultReport>,
+    records: &[Record],
+    done: &Done,
+) -> Verdict {
+    reconcile(&Facts {
+        cell,
+        requests: 1,
+        records,
+        ready: None,
+        done: Some(done),
+        fault: report,
+        is_lost: false,
+    })
+}
+
+#[test]
+fn a_killed_workers_connections_are_what_it_had_in_hand() {
+    let (cell, report, records, done) = killed();
+    let verdict = disturbed(&cell, Some(&report), &records, &done);
+    assert_eq!(verdict.violations, Vec::<String>::new());
+    assert_eq!(verdict.status, Status::Failed);
+
+    let check = |report: Option<&FaultReport>, records: &[Record], done: &Done, words: &str| {
+        let violations = disturbed(&cell, report, records, done).violations;
+        assert!(violations[0].contains(words), "{violations:?}");
+    };
+    check(None, &records, &done, "was not carried out: kill-worker");
+    let spared = FaultReport::default();
+    check(Some(&spared), &records, &done, "was not carried out");
+    let mut fewer = report.clone();
+    fewer.killed.as_mut().unwrap().in_hand = 0;
+    check(Some(&fewer), &records, &done, "1 clients were cut off");
+    let mut unknown = done.clone();
+    unknown.crashes = 0;
+    check(Some(&report), &records, &unknown, "knows of no crash");
+    let (_, _, _, mut more) = killed();
+    for counts in [&mut more.workers[0].counts, &mut more.sum] {
+        counts.connections.accepted += 2;
+        counts.connections.aborted_by_crash += 2;
+    }
+    check(Some(&report), &records, &more, "booked 3 connections");
+}
+
+#[test]
+fn faulty_clients_count_beside_those_of_the_pool() {
+    let faulty = |end, has_asked| FaultyClient {
+        held_ns: 1,
+        bytes: 1,
+        has_asked,
+        end,
+        detail: None,
+    };
+    let cell = Cell {
+        fault: Fault::SlowClient {
+            bytes_per_s: 10,
+            clients: 2,
+        },
+        ..CELL
+    };
+    let report = FaultReport {
+        clients: vec![faulty(FaultyEnd::Done, true), faulty(FaultyEnd::Held, true)],
+        killed: None,
+    };
+    let records = records([Outcome::Ok; 3]);
+    let check = |ok: u64, holds: bool| {
+        let verdict = disturbed(&cell, Some(&report), &records, &done(ok, 0));
+        assert_eq!(verdict.violations.is_empty(), holds, "{ok}: {verdict:?}");
+    };
+    // Three good ones and the slow one that was served; the other may have been, unheard.
+    check(3, false);
+    check(4, true);
+    check(5, true);
+    check(6, false);
+
+    let silent = Cell {
+        fault: Fault::SilentClient { clients: 2 },
+        ..CELL
+    };
+    let report = FaultReport {
+        clients: vec![
+            faulty(FaultyEnd::Closed, false),
+            faulty(FaultyEnd::NotConnected, false),
+        ],
+        killed: None,
+    };
+    let verdict = disturbed(&silent, Some(&report), &records, &done(3, 1));
+    assert_eq!(
+        verdict.violations,
+        ["1 faulty clients had no connection"],
+        "an error told to a silent client is no error of the others"
+    );
+    let fewer = FaultReport {
+        clients: vec![faulty(FaultyEnd::Closed, false)],
+        killed: None,
+    };
+    let verdict = disturbed(&silent, Some(&fewer), &records, &done(3, 0));
+    assert_eq!(
+        verdict.violations,
+        ["2 faulty clients were planned, 1 are reported"]
     );
 }

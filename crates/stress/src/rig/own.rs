@@ -197,11 +197,12 @@ fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
         .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
     let mut arguments: Vec<String> = pairs.collect();
     arguments.push("--exit-with-stdin".into());
-    if let Some(bytes) = settings.server_buffer {
+    if let Some(bytes) = cell.server_buffer {
         arguments.extend(["--receive-buffer".into(), bytes.to_string()]);
     }
     if cell.volume > UPLOAD_MAX_DEFAULT {
         arguments.extend(["--upload-max".into(), cell.volume.to_string()]);
     }
+    arguments.extend(settings.server_args.iter().cloned());
     arguments
 }

@@ -36,9 +36,21 @@ fn listing(request: &Request) -> Result<String> {
     }
     out += "  no  operation  volume        bytes  clients  servers  client pool  server pool\n";
     for cell in &request.plan.cells {
+        let mut more = String::new();
+        for (name, buffer) in [
+            ("client buffer", cell.client_buffer),
+            ("server buffer", cell.server_buffer),
+        ] {
+            if let Some(bytes) = buffer {
+                more += &format!("  {name} {}", size::format(bytes));
+            }
+        }
+        if !cell.fault.is_none() {
+            more += &format!("  fault {}", cell.fault);
+        }
         writeln!(
             out,
-            "{:>4}  {:<9}{:>8}{:>13}{:>9}{:>9}  {:<13}{}",
+            "{:>4}  {:<9}{:>8}{:>13}{:>9}{:>9}  {:<13}{}{more}",
             cell.number,
             cell.operation.as_str(),
             size::format(cell.volume),

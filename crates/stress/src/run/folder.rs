@@ -134,6 +134,7 @@ fn fingerprint(request: &Request) -> Result<Fingerprint> {
         }
     };
     Ok(without_paths(&Fingerprint {
+        plan: request.plan_name,
         cells: request.plan.cells.clone(),
         full_len: request.plan.full_len,
         repeats: request.repeats,

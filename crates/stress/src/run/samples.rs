@@ -79,6 +79,7 @@ impl Taker<'_> {
             };
             let sample = Sample {
                 session: self.session,
+                is_warmup: turn.is_warmup,
                 cpu: before.and_then(|before| Some(CpuTicks::read()?.since(before))),
                 measurement,
             };
@@ -95,15 +96,7 @@ impl Taker<'_> {
 
 fn not_run(cell: &Cell, repeat: u32, why: String) -> Measurement {
     Measurement {
-        cell: cell.clone(),
-        repeat,
-        started_utc: super::now(),
-        status: Status::NotRun,
-        records: Vec::new(),
-        ready: None,
-        done: None,
-        client_cpu_us: None,
-        client_peak_rss_bytes: None,
         notes: vec![why],
+        ..Measurement::empty(cell, repeat, super::now(), Status::NotRun)
     }
 }

@@ -12,7 +12,7 @@ use crate::size;
 type Column = (&'static str, fn(&Row) -> Field);
 
 /// All columns, in order; the first eleven are the assignment's.
-const COLUMNS: [Column; 36] = [
+const COLUMNS: [Column; 45] = [
     ("no", |row| number(row.cell.number)),
     ("operation", |row| text(row.cell.operation.as_str())),
     ("volume", |row| text(size::format(row.cell.volume))),
@@ -77,7 +77,7 @@ const COLUMNS: [Column; 36] = [
     ("durability", |row| {
         text(row.durability.clone().unwrap_or_default())
     }),
-    ("fault", |_| text("none")),
+    ("fault", |row| text(row.cell.fault.to_string())),
     ("top_outcome", |row| {
         text(row.top_outcome.map_or("", outcome_word))
     }),
@@ -91,6 +91,19 @@ const COLUMNS: [Column; 36] = [
         )
     }),
     ("schema", |_| number(SCHEMA)),
+    ("wait_median_s", |row| seconds(row.wait)),
+    ("transfer_median_s", |row| seconds(row.transfer)),
+    ("latency_p50_s", |row| seconds(row.latency_p50)),
+    ("latency_p99_s", |row| seconds(row.latency_p99)),
+    ("client_peak_rss_bytes", |row| {
+        maybe(row.client_peak_rss_bytes)
+    }),
+    ("server_memory_bytes", |row| maybe(row.server_memory_bytes)),
+    ("memory_per_connection_bytes", |row| {
+        maybe(row.memory_per_connection_bytes)
+    }),
+    ("connections_cut", |row| maybe(row.connections_cut)),
+    ("warmup_samples", |row| number(row.warmup_samples)),
 ];
 
 /// Writes the table.

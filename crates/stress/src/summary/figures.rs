@@ -47,6 +47,13 @@ pub(super) struct Figures<'a> {
     pub(super) server_cpu_ns: Option<u64>,
     pub(super) server_peak_rss_bytes: Option<u64>,
     pub(super) client_cpu_ns: Option<u64>,
+    pub(super) wait_ns: Option<u64>,
+    pub(super) transfer_ns: Option<u64>,
+    /// Of each verified operation, from its start to its end.
+    pub(super) latencies_ns: Vec<u64>,
+    pub(super) client_peak_rss_bytes: Option<u64>,
+    pub(super) server_memory_bytes: Option<u64>,
+    pub(super) connections_cut: Option<u64>,
 }
 
 impl<'a> Figures<'a> {
@@ -93,6 +100,12 @@ impl<'a> Figures<'a> {
             server_cpu_ns: done.map(|done| (done.cpu_user_us + done.cpu_system_us) * 1_000),
             server_peak_rss_bytes: done.and_then(|done| done.peak_rss_bytes),
             client_cpu_ns: measurement.client_cpu_us.map(|us| us * 1_000),
+            wait_ns: median(steps().filter_map(|step| step.wait_ns)),
+            transfer_ns: median(steps().filter_map(|step| step.transfer_ns)),
+            latencies_ns: steps().filter_map(|step| step.latency_ns).collect(),
+            client_peak_rss_bytes: measurement.client_peak_rss_bytes,
+            server_memory_bytes: measurement.server_memory.map(|memory| memory.peak_bytes),
+            connections_cut: done.map(|done| done.sum.connections.aborted_by_crash),
         }
     }
 
@@ -133,6 +146,11 @@ struct Client<'a> {
 struct Step {
     connect_ns: Option<u64>,
     first_byte_ns: Option<u64>,
+    /// From the connection to the first byte.
+    wait_ns: Option<u64>,
+    /// From the first byte to the last.
+    transfer_ns: Option<u64>,
+    latency_ns: Option<u64>,
 }
 
 fn clients(measurement: &Measurement, requests: u32) -> Vec<Client<'_>> {
@@ -182,16 +200,17 @@ impl<'a> Client<'a> {
             .zip(starts)
             .filter(|(record, _)| record.outcome == Outcome::Ok);
         verified.map(|(record, start)| Step {
-            connect_ns: record
-                .connected_ns
-                .zip(start)
-                .and_then(|(at, start)| at.checked_sub(start)),
-            first_byte_ns: record
-                .first_byte_ns
-                .zip(start)
-                .and_then(|(at, start)| at.checked_sub(start)),
+            connect_ns: between(start, record.connected_ns),
+            first_byte_ns: between(start, record.first_byte_ns),
+            wait_ns: between(record.connected_ns, record.first_byte_ns),
+            transfer_ns: between(record.first_byte_ns, record.ended_ns),
+            latency_ns: between(start, record.ended_ns),
         })
     }
+}
+
+fn between(from: Option<u64>, to: Option<u64>) -> Option<u64> {
+    to?.checked_sub(from?)
 }
 
 /// None if the ledger is not one of a pool of `servers`: then the counts could not add up to it.

@@ -43,6 +43,18 @@ pub fn median(values: impl IntoIterator<Item = u64>) -> Option<u64> {
     Some(u64::midpoint(below, above))
 }
 
+/// The value that 99 of 100 do not exceed (nearest rank); none of fewer than 100 values, which have no such value.
+#[must_use]
+pub fn percentile_99(values: impl IntoIterator<Item = u64>) -> Option<u64> {
+    let mut values: Vec<u64> = values.into_iter().collect();
+    values.sort_unstable();
+    let rank = (values.len() * 99).div_ceil(100);
+    match values.len() {
+        0..100 => None,
+        _ => values.get(rank - 1).copied(),
+    }
+}
+
 /// The mean, rounded to the nearest whole number.
 #[must_use]
 pub fn mean(values: impl IntoIterator<Item = u64>) -> Option<u64> {
@@ -82,6 +94,14 @@ mod tests {
         assert_eq!(mean([]), None);
         assert_eq!(mean([1, 2]), Some(2));
         assert_eq!(mean([u64::MAX, u64::MAX]), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_percentile_needs_as_many_values_as_it_has_parts() {
+        assert_eq!(percentile_99(0..99), None);
+        assert_eq!(percentile_99(1..=100), Some(99));
+        assert_eq!(percentile_99((1..=101).rev()), Some(100));
+        assert_eq!(percentile_99(1..=500), Some(495));
     }
 
     #[test]

@@ -70,20 +70,16 @@ fn sample(repeat: u32, status: Status, records: Vec<Record>) -> Sample {
     let workers = (0..5)
         .map(|slot| worker(slot, u64::from(slot < 3)))
         .collect();
+    let cell = &Plan::new(&Selection::default()).cells[4];
     let measurement = Measurement {
-        cell: Plan::new(&Selection::default()).cells[4].clone(),
-        repeat,
-        started_utc: "2026-11-24T04:00:00Z".into(),
-        status,
         records,
-        ready: None,
         done: Some(done(workers)),
         client_cpu_us: Some(4_000),
-        client_peak_rss_bytes: None,
-        notes: Vec::new(),
+        ..Measurement::empty(cell, repeat, "2026-11-24T04:00:00Z".into(), status)
     };
     Sample {
         session: 0,
+        is_warmup: false,
         cpu: None,
         measurement,
     }

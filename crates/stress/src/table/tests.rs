@@ -35,6 +35,7 @@ fn contents(repeats: u32) -> Contents {
             }];
             contents.add(Line::Sample(Box::new(Sample {
                 session: 0,
+                is_warmup: false,
                 cpu: None,
                 measurement,
             })));

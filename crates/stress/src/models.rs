@@ -1,0 +1,221 @@
+//! The page an engineer decides from: what each server pool does for good clients when all are fast, when some are
+//! slow or silent, and when a worker dies. Computed from the rows alone.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::fault::Fault;
+use crate::journal::Contents;
+use crate::measurement::Status;
+use crate::size::{approximate, counted, format};
+use crate::summary::Row;
+use crate::table::rate_text;
+
+/// So many times the latency without a fault is said in words.
+const NOTABLE_FACTOR: u128 = 3;
+/// Columns that hold figures come after the pool's name.
+const HEAD: [&str; 10] = [
+    "server pool",
+    "workers",
+    "MB/s",
+    "p50",
+    "p99",
+    "slowest",
+    "failed",
+    "memory",
+    "per connection",
+    "lost in crash",
+];
+
+/// The page; as Markdown for a file, else for a terminal.
+#[must_use]
+pub fn render(contents: &Contents, rows: &[Row], is_markdown: bool) -> String {
+    let mut out = String::new();
+    let requests = contents.header.fingerprint.settings.transfer_requests;
+    for block in blocks(rows) {
+        // A block has a row, or it would not be one.
+        let cell = &block[0].cell;
+        let title = format!(
+            "{}: {} of {} by each of {}",
+            title(cell.fault),
+            counted(requests.into(), cell.operation.as_str()),
+            format(cell.volume),
+            counted(cell.clients.into(), "good client"),
+        );
+        let _ = match is_markdown {
+            true => writeln!(out, "**{title}**\n\n{}\n", table(&block, true)),
+            false => writeln!(out, "{title}\n{}\n", table(&block, false)),
+        };
+    }
+    let bullet = if is_markdown { "- " } else { "  " };
+    for sentence in sentences(rows) {
+        let _ = writeln!(out, "{bullet}{sentence}");
+    }
+    let _ = writeln!(out, "\n{LEGEND}");
+    out
+}
+
+const LEGEND: &str = "\
+p50, p99, slowest: of the good clients' verified operations, connecting and waiting included; p99 needs 100 of them.\n\
+failed: good clients with an operation that failed. memory: the most of all server processes together (PSS), per\n\
+connection: divided by the connections that the pool can have in hand at once (a blocking worker has one).\n\
+lost in crash: connections that the killed worker process had in hand.";
+
+/// The rows of each fault, in the plan's order.
+fn blocks(rows: &[Row]) -> Vec<Vec<&Row>> {
+    let mut blocks: Vec<Vec<&Row>> = Vec::new();
+    for row in rows {
+        let key = |row: &Row| {
+            let cell = &row.cell;
+            (cell.fault, cell.operation, cell.volume, cell.clients)
+        };
+        match blocks.iter_mut().find(|block| key(block[0]) == key(row)) {
+            Some(block) => block.push(row),
+            None => blocks.push(vec![row]),
+        }
+    }
+    blocks
+}
+
+fn title(fault: Fault) -> String {
+    let clients = |kind: &str| counted(fault.clients().into(), &format!("{kind} client"));
+    match fault {
+        Fault::None => "All clients fast".into(),
+        Fault::KillWorker => "One worker process killed".into(),
+        Fault::SilentClient { .. } => format!("{} come first", clients("silent")),
+        Fault::StallClient { .. } => format!("{} come first", clients("stalled")),
+        Fault::SlowClient { bytes_per_s, .. } => {
+            format!(
+                "{}, {}/s each, come first",
+                clients("slow"),
+                format(bytes_per_s)
+            )
+        }
+    }
+}
+
+fn table(block: &[&Row], is_markdown: bool) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(if is_markdown {
+            presets::ASCII_MARKDOWN
+        } else {
+            presets::NOTHING
+        })
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(HEAD);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for row in block {
+        table.add_row(fields(row));
+    }
+    table
+}
+
+fn fields(row: &Row) -> [String; HEAD.len()] {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    let killed = row
+        .connections_cut
+        .filter(|_| row.cell.fault == Fault::KillWorker);
+    [
+        row.cell.server_pool.as_str().into(),
+        row.cell.servers.to_string(),
+        or_dash(row.aggregate_bytes_per_s.map(rate_text)),
+        or_dash(row.latency_p50.map(milliseconds)),
+        or_dash(row.latency_p99.map(milliseconds)),
+        or_dash(row.latency_max.map(milliseconds)),
+        match (row.status, row.clients) {
+            (Status::Ok | Status::Failed | Status::Timeout, Some(clients)) => {
+                clients.failed.to_string()
+            }
+            (status, _) => status.as_str().into(),
+        },
+        or_dash(row.server_memory_bytes.map(approximate)),
+        or_dash(row.memory_per_connection_bytes.map(approximate)),
+        killed.map_or_else(String::new, |cut| {
+            format!("{cut} of {}", row.cell.at_once())
+        }),
+    ]
+}
+
+/// What the figures say, in words.
+fn sentences(rows: &[Row]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let fast: Vec<&Row> = rows.iter().filter(|row| row.cell.fault.is_none()).collect();
+    let rates = fast.iter().filter_map(|row| row.aggregate_bytes_per_s);
+    if let (Some(least), Some(most)) = (rates.clone().min(), rates.max())
+        && fast.len() > 1
+    {
+        let (least, most) = (rate_text(least), rate_text(most));
+        sentences.push(format!(
+            "With fast clients alone the pools move {least} to {most} MB/s."
+        ));
+    }
+    for row in rows.iter().filter(|row| row.cell.fault.clients() > 0) {
+        let is_twin = |other: &&&Row| {
+            let key = |row: &Row| (row.cell.server_pool, row.cell.servers, row.cell.clients);
+            key(other) == key(row)
+        };
+        let undisturbed = fast.iter().find(is_twin).and_then(|row| row.latency_p99);
+        if let (Some(before), Some(after)) = (undisturbed, row.latency_p99)
+            && after.as_nanos() >= before.as_nanos() * NOTABLE_FACTOR
+        {
+            sentences.push(format!(
+                "{}: p99 {} instead of {} in {}.",
+                title(row.cell.fault),
+                milliseconds(after),
+                milliseconds(before),
+                pool(row),
+            ));
+        }
+    }
+    let memory = |row: &&Row| Some((row.memory_per_connection_bytes?, pool(row)));
+    let memory: Vec<_> = fast.iter().filter_map(memory).collect();
+    if let (Some(least), Some(most)) = (memory.iter().min(), memory.iter().max())
+        && memory.len() > 1
+    {
+        sentences.push(format!(
+            "A connection costs {} in {}, {} in {}.",
+            approximate(least.0),
+            least.1,
+            approximate(most.0),
+            most.1
+        ));
+    }
+    for row in rows
+        .iter()
+        .filter(|row| row.cell.fault == Fault::KillWorker)
+    {
+        if let Some(cut) = row.connections_cut {
+            let at_once = row.cell.at_once();
+            let pool = pool(row);
+            sentences.push(format!(
+                "One crash costs {cut} of {at_once} connections in {pool}."
+            ));
+        }
+    }
+    sentences
+}
+
+fn pool(row: &Row) -> String {
+    let (pool, servers) = (row.cell.server_pool.as_str(), row.cell.servers);
+    format!("a pool of {servers} {pool} workers")
+}
+
+/// Milliseconds, with a decimal below ten.
+fn milliseconds(time: Duration) -> String {
+    let tenths = (time.as_micros() + 50) / 100;
+    match tenths {
+        0..100 => format!("{}.{} ms", tenths / 10, tenths % 10),
+        _ => {
+            let whole = u64::try_from((tenths + 5) / 10).unwrap_or(u64::MAX);
+            format!("{} ms", crate::size::with_commas(whole))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
