@@ -22,6 +22,8 @@ pub(crate) const SERVER: &str = "__server";
 pub(crate) const CLIENTS: &str = "__clients";
 /// The first argument of our executable as the guard of a foreign server.
 pub(crate) const GUARD: &str = "__guard";
+/// The first argument of our executable as the reading side of a ceiling's loopback.
+pub(crate) const SINK: &str = "__sink";
 
 /// How much of a file of log lines is shown to a person.
 const TAIL_LEN: u64 = 2048;

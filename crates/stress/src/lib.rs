@@ -1,6 +1,7 @@
 //! The stress harness: plans cells, starts a server for each, drives a pool of clients, verifies every byte,
 //! reconciles both sides' ledgers, and writes a table.
 
+pub mod baseline;
 mod child;
 pub mod cli;
 pub mod clock;

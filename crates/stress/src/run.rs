@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
+use crate::baseline::Ceilings;
 use crate::cli::PlanName;
 use crate::cli::request::Request;
 use crate::environment::{self, COMMIT, CpuTicks};
@@ -159,6 +160,10 @@ fn session(request: &Request, contents: &Contents) -> Result<Session> {
         load_before: environment::load_averages(),
         busy_before_permille: environment::watch_busy_permille(),
         congestion_default: environment::congestion_default(),
+        ceilings: match request.baseline {
+            true => Some(Ceilings::measure(work)?),
+            false => None,
+        },
     })
 }
 

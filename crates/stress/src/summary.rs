@@ -81,6 +81,8 @@ pub struct Row {
     pub memory_per_connection_bytes: Option<u64>,
     /// Connections that a dying worker had in hand, by the server's ledger: the most of any sample.
     pub connections_cut: Option<u64>,
+    /// Content bytes per second that the machine cannot exceed in this cell; none if nobody measured it.
+    pub ceiling_bytes_per_s: Option<u64>,
     /// Samples that were taken first and not counted.
     pub warmup_samples: u32,
     /// The clients' receive buffer, if one was set.
@@ -98,6 +100,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// The share of the ceiling that all clients together reached, in thousandths.
+    #[must_use]
+    pub fn ceiling_permille(&self) -> Option<u64> {
+        let reached = self.aggregate_bytes_per_s?.checked_mul(1_000)?;
+        let ceiling = self.ceiling_bytes_per_s?;
+        (reached + ceiling / 2).checked_div(ceiling)
+    }
+
     /// Whether it is as it should be: verified, or disturbed on purpose and nothing lost but what the killed
     /// worker had in hand (which [`crate::reconcile`] has checked).
     #[must_use]
@@ -172,6 +182,8 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
             .iter()
             .flat_map(|figures| figures.latencies_ns.iter().copied())
     };
+    let mut sessions = contents.sessions.iter();
+    let ceilings = sessions.find_map(|session| session.ceilings.as_ref());
     let server_memory_bytes = values(|figures| figures.server_memory_bytes).max();
     let at_once = u64::from(cell.at_once());
     let is_warmup = |sample: &&Sample| sample.measurement.cell.number == cell.number;
@@ -204,6 +216,7 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         memory_per_connection_bytes: server_memory_bytes
             .and_then(|bytes| bytes.checked_div(at_once)),
         connections_cut: values(|figures| figures.connections_cut).max(),
+        ceiling_bytes_per_s: ceilings.and_then(|ceilings| ceilings.of(cell)),
         warmup_samples: u32::try_from(contents.warmups.iter().filter(is_warmup).count())
             .unwrap_or(u32::MAX),
         client_buffer_bytes: cell.client_buffer,

@@ -72,6 +72,7 @@ pub(crate) fn session() -> Session {
         load_before: Some("0.10 0.20 0.30".into()),
         busy_before_permille: Some(10),
         congestion_default: Some("cubic".into()),
+        ceilings: None,
     }
 }
 

@@ -112,6 +112,10 @@ pub struct MeasuringArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 
+    /// Measure the machine's ceilings first (three seconds), and show every cell's fraction of its ceiling.
+    #[arg(long)]
+    pub baseline: bool,
+
     /// Watch the memory of our server's processes, ten times a second.
     #[arg(long)]
     pub watch_memory: bool,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::exit::Exit;
-use crate::{hostile, soak};
+use crate::{baseline, hostile, soak};
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -15,6 +15,9 @@ pub enum Command {
     /// Attack our server with hostile clients (silent, slow, greedy), and see what becomes of them and what a good
     /// client meanwhile sees, under each pool.
     Hostile(hostile::HostileArgs),
+    /// Measure this machine's ceilings: bytes through the loopback over 1, 5 and 50 connections, and through the
+    /// page cache. With --baseline a run does that first, and every cell shows its fraction.
+    Baseline(baseline::BaselineArgs),
 }
 
 impl Command {
@@ -26,6 +29,7 @@ impl Command {
         match self {
             Self::Soak(args) => soak::run(args),
             Self::Hostile(args) => hostile::run(args),
+            Self::Baseline(args) => baseline::run(args),
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::baseline::sink;
 use crate::child;
 use crate::guard;
 use crate::pool::process::crew;
@@ -17,6 +18,7 @@ pub(super) fn run(argv: &[OsString]) -> Option<ExitCode> {
     match argv.get(1)?.to_str()? {
         child::SERVER => Some(prefork_server::cli::main_with_args(args())),
         child::CLIENTS => Some(crew::main(args())),
+        child::SINK => Some(sink::main(args())),
         child::GUARD => Some(guard::main(args())),
         _ => None,
     }

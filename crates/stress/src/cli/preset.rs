@@ -53,8 +53,8 @@ impl PlanName {
                 or(&mut axes.servers, if is_quick { &[5] } else { &[5, 50] });
                 or(&mut axes.server_pool, ServerPool::value_variants());
                 or(&mut axes.fault, &faults(is_quick));
-                // Two of each of 50 clients are the 100 that a p99 needs.
-                let requests = if is_quick { 2 } else { 10 };
+                // A p99 needs 100 operations, also where a crash has cut some off.
+                let requests = if is_quick { 3 } else { 10 };
                 measuring.requests = measuring.requests.or(Some(requests));
                 measuring.watch_memory = true;
             }

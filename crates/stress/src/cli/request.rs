@@ -28,6 +28,8 @@ pub struct Request {
     pub order: Order,
     /// How a cell is measured.
     pub settings: Settings,
+    /// Whether the machine's ceilings are measured first.
+    pub baseline: bool,
     /// The folder that gets the folder of the run.
     pub out: PathBuf,
     /// The folder that gets the work directory; none puts it into `out`.
@@ -119,6 +121,7 @@ impl Request {
             repeats: measuring.repeat,
             order: measuring.order,
             settings,
+            baseline: measuring.baseline,
             out: output.out,
             work_dir: output.work_dir,
             label: output.label,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Ceilings;
 use crate::environment::CpuTicks;
 use crate::fingerprint::Fingerprint;
 use crate::measurement::Measurement;
@@ -54,6 +55,9 @@ pub struct Session {
     pub busy_before_permille: Option<u64>,
     /// The kernel's default congestion control.
     pub congestion_default: Option<String>,
+    /// The machine's ceilings, if they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceilings: Option<Ceilings>,
 }
 
 /// One sample, and what the machine did meanwhile.

@@ -209,6 +209,7 @@ fn a_server_pool_of_another_kind_or_size_is_found() {
             records: &records([Outcome::Ok; 3]),
             ready: Some(&ready),
             done: None,
+            fault: None,
             is_lost: false,
         });
         assert_eq!(

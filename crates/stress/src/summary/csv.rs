@@ -12,7 +12,7 @@ use crate::size;
 type Column = (&'static str, fn(&Row) -> Field);
 
 /// All columns, in order; the first eleven are the assignment's.
-const COLUMNS: [Column; 45] = [
+const COLUMNS: [Column; 47] = [
     ("no", |row| number(row.cell.number)),
     ("operation", |row| text(row.cell.operation.as_str())),
     ("volume", |row| text(size::format(row.cell.volume))),
@@ -104,6 +104,13 @@ const COLUMNS: [Column; 45] = [
     }),
     ("connections_cut", |row| maybe(row.connections_cut)),
     ("warmup_samples", |row| number(row.warmup_samples)),
+    ("ceiling_bytes_per_s", |row| maybe(row.ceiling_bytes_per_s)),
+    ("ceiling_fraction", |row| {
+        maybe(
+            row.ceiling_permille()
+                .map(|permille| format!("{}.{:03}", permille / 1_000, permille % 1_000)),
+        )
+    }),
 ];
 
 /// Writes the table.

@@ -11,8 +11,24 @@ fn summary_csv_has_exactly_the_promised_columns() {
         String::from_utf8(out).unwrap(),
         "no,operation,volume,client_workers,server_workers,time_per_client_s,throughput_per_client_bytes_per_s,clients_ok,clients_failed,server_workers_ok,server_workers_failed,\
          server_workers_idle,client_pool,server_pool,client_buffer_bytes,server_buffer_bytes,volume_bytes,repeats,samples,status,time_min_s,time_max_s,time_mad_s,connect_median_s,first_byte_median_s,first_done_s,makespan_s,aggregate_bytes_per_s,server_cpu_s,server_peak_rss_bytes,client_cpu_s,durability,fault,top_outcome,flags,schema,\
-         wait_median_s,transfer_median_s,latency_p50_s,latency_p99_s,client_peak_rss_bytes,server_memory_bytes,memory_per_connection_bytes,connections_cut,warmup_samples\n"
+         wait_median_s,transfer_median_s,latency_p50_s,latency_p99_s,client_peak_rss_bytes,server_memory_bytes,memory_per_connection_bytes,connections_cut,warmup_samples,ceiling_bytes_per_s,ceiling_fraction\n"
     );
+}
+
+/// A session that found a ceiling of 1 GB/s for five connections.
+fn session() -> crate::journal::Session {
+    let five = crate::baseline::Loopback {
+        connections: 5,
+        wire_bytes_per_s: 2_000_000_000,
+    };
+    crate::journal::Session {
+        ceilings: Some(crate::baseline::Ceilings {
+            loopback: vec![five],
+            cache_write_bytes_per_s: 1,
+            cache_read_bytes_per_s: 1_000_000_000,
+        }),
+        ..testing::session()
+    }
 }
 
 fn csv_line(row: Row) -> String {
@@ -32,9 +48,12 @@ fn a_row_of_summary_csv_is_known_to_the_last_digit() {
     let mut ready = testing::ready();
     ready.settings.receive_buffer_bytes = Some(524_288);
     sample.measurement.ready = Some(ready);
+    let mut contents = testing::contents(&Selection::default(), 1);
+    contents.add(crate::journal::Line::Session(session()));
+    contents.add(crate::journal::Line::Sample(Box::new(sample)));
     assert_eq!(
-        csv_line(row_of(1, vec![sample])),
-        "5,download,10M,5,5,0.120000,88624400,5,0,3,0,2,thread,process,,524288,10485760,1,1,ok,0.120000,0.120000,,0.001000,0.002000,0.100000,0.140000,374491429,0.003500,3145728,0.004000,none,none,ok,,1,0.001000,0.118000,0.120000,,,,,0,0"
+        csv_line(rows(&contents).swap_remove(4)),
+        "5,download,10M,5,5,0.120000,88624400,5,0,3,0,2,thread,process,,524288,10485760,1,1,ok,0.120000,0.120000,,0.001000,0.002000,0.100000,0.140000,374491429,0.003500,3145728,0.004000,none,none,ok,,1,0.001000,0.118000,0.120000,,,,,0,0,1000000000,0.374"
     );
 }
 
@@ -43,7 +62,7 @@ fn what_nobody_measured_is_empty_in_csv_and_null_in_json() {
     let row = row_of(1, Vec::new());
     assert_eq!(
         csv_line(row.clone()),
-        "5,download,10M,5,5,,,,,,,,thread,process,,,10485760,1,0,not_run,,,,,,,,,,,,,none,,,1,,,,,,,,,0"
+        "5,download,10M,5,5,,,,,,,,thread,process,,,10485760,1,0,not_run,,,,,,,,,,,,,none,,,1,,,,,,,,,0,,"
     );
     let json: serde_json::Value = serde_json::from_str(&csv::to_json(&row)).unwrap();
     assert_eq!(json["no"], 5);
