@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::logger::{self, LogFormat};
 use crate::sandbox::{SandboxMode, self_test};
 use crate::store::Durability;
-use crate::{config_file, size, supervisor};
+use crate::{config_file, size, status, supervisor};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +25,8 @@ Examples:
   prefork-server --config server.toml --check-config     is the file right? (starts nothing)
   prefork-server --user www --root /srv/files      started as root, runs as www
   prefork-server --user www --root /srv/files --self-test      what a worker could reach then, tried out
+  prefork-server --admin /run/prefork.sock         let itself be asked; then, from another terminal:
+  prefork-server status /run/prefork.sock --watch  what is it doing?
 
 Signals, to the parent:
   TERM, INT   first: stop gracefully, losing no client that is queued; second: stop at once
@@ -45,9 +47,16 @@ Exit codes:
     version,
     after_help = EXAMPLES,
     max_term_width = 110,
-    args_override_self = true
+    args_override_self = true,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Commands (without one, a server is started)"
 )]
 pub struct Args {
+    /// What to do instead of starting a server.
+    #[command(subcommand)]
+    pub command: Option<Subcommand>,
+
     /// The address to listen on, HOST:PORT; port 0 takes any free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:46666")]
     pub bind: String,
@@ -151,6 +160,15 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Life cycle")]
     pub pidfile: Option<PathBuf>,
 
+    /// Answer questions about the running server on this Unix socket, for this user only: `prefork-server status
+    /// FILE`, or curl --unix-socket FILE http://x/status (JSON) or http://x/metrics (Prometheus) [default: off].
+    #[arg(long, value_name = "FILE", help_heading = "Watching")]
+    pub admin: Option<PathBuf>,
+
+    /// Answer http://ADDR/metrics for Prometheus, to whoever can connect to it [default: off].
+    #[arg(long, value_name = "ADDR", help_heading = "Watching")]
+    pub metrics: Option<String>,
+
     /// Stop at once when standard input ends, for a program that starts the server as its child.
     #[arg(long, help_heading = "Life cycle")]
     pub exit_with_stdin: bool,
@@ -192,6 +210,13 @@ pub struct Args {
     pub log_format: LogFormat,
 }
 
+/// What the program can do but serve. It has its own flags, none of which is a setting.
+#[derive(Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Show what a running server does: its workers, what they have done, how long the queue is.
+    Status(status::Args),
+}
+
 /// Runs the server as this process's own arguments say.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -207,6 +232,9 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(error) => return error.print(),
     };
+    if let Some(Subcommand::Status(args)) = &args.command {
+        return status::run(args);
+    }
     logger::start(args.log_level, args.log_format);
     let is_check = args.check_config;
     let self_test = args.self_test.then_some(args.json);

@@ -142,6 +142,10 @@ pub struct Config {
     pub max_requests: Option<u64>,
     /// Where the parent's process id is written.
     pub pidfile: Option<PathBuf>,
+    /// The socket that answers questions about the running server.
+    pub admin: Option<PathBuf>,
+    /// Where `/metrics` is answered.
+    pub metrics: Option<SocketAddr>,
     /// Stop when standard input ends.
     pub exit_with_stdin: bool,
     /// Which log lines are written.
@@ -166,6 +170,8 @@ impl Config {
                 self.receive_buffer != other.receive_buffer,
             ),
             ("--pidfile", self.pidfile != other.pidfile),
+            ("--admin", self.admin != other.admin),
+            ("--metrics", self.metrics != other.metrics),
             (
                 "--exit-with-stdin",
                 self.exit_with_stdin != other.exit_with_stdin,
@@ -216,7 +222,7 @@ impl TryFrom<Args> for Config {
         }
         let create_root = args.root.is_none();
         Ok(Self {
-            bind: resolve(&args.bind)?,
+            bind: resolve("--bind", &args.bind)?,
             root: args.root.unwrap_or_else(|| PathBuf::from("files")),
             create_root,
             pool: args.pool,
@@ -247,6 +253,11 @@ impl TryFrom<Args> for Config {
             worker_timeout: args.worker_timeout,
             max_requests: args.max_requests,
             pidfile: args.pidfile,
+            admin: args.admin,
+            metrics: args
+                .metrics
+                .map(|address| resolve("--metrics", &address))
+                .transpose()?,
             exit_with_stdin: args.exit_with_stdin,
             log_level: args.log_level,
             log_format: args.log_format,
@@ -273,10 +284,11 @@ fn event_connections(pool: PoolKind, asked: Option<u32>) -> Result<Option<u32>, 
     }
 }
 
-fn resolve(bind: &str) -> Result<SocketAddr, String> {
+fn resolve(flag: &str, address: &str) -> Result<SocketAddr, String> {
     let hint = "use HOST:PORT, such as 127.0.0.1:46666, 0.0.0.0:46666 or [::1]:46666";
-    bind.to_socket_addrs()
-        .map_err(|error| format!("--bind {bind}: {error}; {hint}"))?
+    address
+        .to_socket_addrs()
+        .map_err(|error| format!("{flag} {address}: {error}; {hint}"))?
         .next()
-        .ok_or_else(|| format!("--bind {bind}: no such address; {hint}"))
+        .ok_or_else(|| format!("{flag} {address}: no such address; {hint}"))
 }

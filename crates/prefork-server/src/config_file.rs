@@ -19,6 +19,12 @@ const NOT_SETTINGS: [&str; 6] = [
     "version",
 ];
 
+/// Whether a flag, without its dashes, is a setting, and so a key of the file.
+#[must_use]
+pub fn is_setting(long: &str) -> bool {
+    !NOT_SETTINGS.contains(&long)
+}
+
 /// The file as arguments, to stand before those that were typed, which override them.
 ///
 /// # Errors
@@ -42,7 +48,7 @@ fn parse(text: &str) -> Result<Vec<OsString>, String> {
     for (key, value) in table {
         let argument = command
             .get_arguments()
-            .filter(|argument| !NOT_SETTINGS.contains(&argument.get_long().unwrap_or("help")))
+            .filter(|argument| argument.get_long().is_some_and(is_setting))
             .find(|argument| argument.get_long() == Some(&key))
             .ok_or_else(|| unknown(&key, &command))?;
         let takes_value = !matches!(argument.get_action(), ArgAction::SetTrue);
@@ -72,7 +78,7 @@ fn unknown(key: &str, command: &clap::Command) -> String {
     let near = command
         .get_arguments()
         .filter_map(clap::Arg::get_long)
-        .filter(|long| !NOT_SETTINGS.contains(long))
+        .filter(|long| is_setting(long))
         .find(|long| {
             long.replace('-', "_") == key || long.starts_with(key) || key.starts_with(long)
         });

@@ -46,7 +46,9 @@ pub struct Upgrade {
     pub root: OwnedFd,
     /// Where to say that the new server is ready; closed without a word, it is not.
     pub report: OwnedFd,
-    /// Who waits for that.
+    /// The socket that answers at `--metrics`, if there is one.
+    pub metrics: Option<TcpListener>,
+    /// Who waits for the report.
     pub predecessor: Pid,
 }
 
@@ -84,20 +86,30 @@ impl Upgrade {
         origin: Origin,
         root: &impl AsRawFd,
         report: &impl AsRawFd,
+        metrics: Option<&impl AsRawFd>,
     ) -> String {
         let origin = match origin {
             Origin::Bound => "bound",
             Origin::Activated => "activated",
         };
         let (listener, root, report) = (listener.as_raw_fd(), root.as_raw_fd(), report.as_raw_fd());
-        format!("{}:{origin}:{listener}:{root}:{report}", Pid::this())
+        let metrics = metrics.map_or_else(String::new, |fd| format!(":{}", fd.as_raw_fd()));
+        format!(
+            "{}:{origin}:{listener}:{root}:{report}{metrics}",
+            Pid::this()
+        )
     }
 }
 
 fn parse_upgrade(text: &str) -> Result<Upgrade> {
     let parts: Vec<_> = text.split(':').collect();
-    let [pid, origin, listener, root, report] = parts[..] else {
-        bail!("'{text}' does not have five parts");
+    let [pid, origin, listener, root, report, ref metrics @ ..] = parts[..] else {
+        bail!("'{text}' does not have five parts or six");
+    };
+    let metrics = match metrics {
+        [] => None,
+        [metrics] => Some(*metrics),
+        _ => bail!("'{text}' has more than six parts"),
     };
     let predecessor = Pid::from_raw(pid.parse().context("no process id")?);
     if Pid::parent() != predecessor {
@@ -115,7 +127,14 @@ fn parse_upgrade(text: &str) -> Result<Upgrade> {
         }
         sys::adopt(number).context("a descriptor is not open")
     };
-    if listener == root || root == report || report == listener {
+    let mut numbers: Vec<_> = [listener, root, report]
+        .into_iter()
+        .chain(metrics)
+        .collect();
+    let passed = numbers.len();
+    numbers.sort_unstable();
+    numbers.dedup();
+    if numbers.len() < passed {
         bail!("a descriptor is named twice");
     }
     Ok(Upgrade {
@@ -123,6 +142,7 @@ fn parse_upgrade(text: &str) -> Result<Upgrade> {
         origin,
         root: adopt(root)?,
         report: adopt(report)?,
+        metrics: metrics.map(|fd| listening(adopt(fd)?)).transpose()?,
         predecessor,
     })
 }

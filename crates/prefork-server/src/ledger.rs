@@ -31,6 +31,7 @@ pub struct Ledger {
     cpu_system: Duration,
     peak_rss_bytes: Option<u64>,
     crashes: u32,
+    restarts: u32,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -57,6 +58,7 @@ impl Ledger {
             cpu_system: Duration::ZERO,
             peak_rss_bytes: None,
             crashes: 0,
+            restarts: 0,
         }
     }
 
@@ -71,10 +73,13 @@ impl Ledger {
 
     /// A new process has taken over.
     pub fn spawned(&mut self, assignment: &Assignment, pid: u32) {
+        let mut is_restart = false;
         for account in self.accounts_of(assignment) {
+            is_restart |= account.generations > 0;
             account.pid = pid;
             account.generations += 1;
         }
+        self.restarts += u32::from(is_restart);
     }
 
     /// A process is dead: books what it did, and as cut what it had in hand.
@@ -142,7 +147,8 @@ impl Ledger {
             .collect();
         for assignment in living {
             for (worker, slot) in assignment.slots(&self.scoreboard) {
-                add(&mut workers[worker as usize].counts, &slot.counts());
+                let counts = slot.counts_while_running();
+                add(&mut workers[worker as usize].counts, &counts);
             }
         }
         workers
@@ -164,6 +170,12 @@ impl Ledger {
     #[must_use]
     pub const fn crashes(&self) -> u32 {
         self.crashes
+    }
+
+    /// How many worker processes were started in the place of an earlier one.
+    #[must_use]
+    pub const fn restarts(&self) -> u32 {
+        self.restarts
     }
 
     fn accounts_of(&mut self, assignment: &Assignment) -> &mut [Account] {

@@ -3,6 +3,8 @@
 //! A parent process binds the socket and forks a fixed pool of workers, which accept and serve connections.
 //! The repository's `ARCHITECTURE.md` says how the parts fit together.
 
+pub mod admin;
+pub mod backlog;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -17,13 +19,17 @@ pub mod logger;
 pub mod memory;
 pub mod pidfile;
 pub mod pool;
+pub mod port;
 pub mod sandbox;
 pub mod scoreboard;
 pub mod session;
 pub mod size;
+pub mod status;
 pub mod store;
 pub mod supervisor;
 pub mod sys;
+pub mod title;
+pub mod usage;
 pub mod worker;
 
 pub use cli::main_with_args;

@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid};
 
+use crate::admin::Admin;
 use crate::config::{Clocks, Congestion, PoolKind};
 use crate::exit::{WORKER_DONE, WORKER_FAILED};
 use crate::lifeline::{Hold, Watch};
@@ -22,8 +23,8 @@ use crate::sandbox::Confinement;
 use crate::scoreboard::{Assignment, Scoreboard, Slot};
 use crate::session::Service;
 use crate::store::Store;
-use crate::sys;
 use crate::worker::{Left, Worker};
+use crate::{sys, title};
 
 use report::Reporter;
 use roster::ProcessId;
@@ -54,6 +55,8 @@ pub struct Inheritance {
     pub watch: Watch,
     /// The parent's end; a child closes its copy at once.
     pub hold: Option<Hold>,
+    /// The parent's too: a child closes its copy at once.
+    pub admin: Admin,
     /// The writing end of the pipe over which workers report to the parent.
     pub reports: OwnedFd,
     /// The counters.
@@ -140,7 +143,13 @@ fn child_main(
     assignment: &Assignment,
 ) -> i32 {
     inheritance.hold = None;
+    inheritance.admin = Admin::default();
     let seat = id.seat;
+    if inheritance.kind.is_a_process_each() {
+        title::worker(seat);
+    } else {
+        title::threads();
+    }
     let status = OwnStatus::open();
     let store = &inheritance.service.store;
     if let Err(error) = settle_in(parent, inheritance.confinement, store) {

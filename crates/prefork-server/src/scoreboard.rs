@@ -21,6 +21,9 @@ const SLOT_WORDS: usize = 64;
 /// Where the parent's word to the worker is: at the start of the slot's last 128 bytes.
 const COMMAND_WORD: usize = 48;
 
+/// How often a slot is read again whose worker was in the middle of booking something.
+const READS_MAX: u32 = 4;
+
 const VERBS: usize = Verb::ALL.len();
 const CODES: usize = Code::ALL.len();
 
@@ -238,13 +241,27 @@ impl Slot {
         self.words[COMMAND_WORD].store(word, Relaxed);
     }
 
+    /// [`Slot::counts`] of a worker that goes on counting meanwhile: read again, a few times at the most, when the
+    /// numbers do not fit together.
+    #[must_use]
+    pub fn counts_while_running(&self) -> Counts {
+        let mut counts = self.counts();
+        for _ in 0..READS_MAX {
+            if counts.connections.is_balanced() && counts.requests.is_balanced() {
+                break;
+            }
+            counts = self.counts();
+        }
+        counts
+    }
+
     /// Everything the slot has counted, with what is not yet ended as `in_flight`, deaths included: those
     /// are booked in [`crate::ledger`].
     #[must_use]
     pub fn counts(&self) -> Counts {
+        // Ends first: what begins and ends in between then shows as in flight, and not as an end without a beginning.
         let ended = |end| self.get(Field::Ended(end));
-        let connections = Connections {
-            accepted: self.get(Field::Accepted),
+        let mut connections = Connections {
             closed: ended(ConnectionEnd::Closed),
             client_gone: ended(ConnectionEnd::ClientGone),
             timed_out: ended(ConnectionEnd::TimedOut),
@@ -255,7 +272,6 @@ impl Slot {
         };
         let unanswered = |end| self.get(Field::Unanswered(end));
         let mut requests = Requests {
-            started: self.get(Field::Started),
             client_gone: unanswered(RequestEnd::ClientGone),
             timed_out: unanswered(RequestEnd::TimedOut),
             aborted_by_stop: unanswered(RequestEnd::AbortedByStop),
@@ -269,6 +285,8 @@ impl Slot {
         for code in Code::ALL {
             *requests.errors.get_mut(code) = self.get(Field::Error(code));
         }
+        requests.started = self.get(Field::Started);
+        connections.accepted = self.get(Field::Accepted);
         let mut counts = Counts {
             connections,
             requests,

@@ -8,6 +8,7 @@ mod events;
 mod members;
 mod reload;
 mod start;
+mod status;
 mod upgrade;
 
 use std::io::Write;
@@ -31,7 +32,7 @@ use crate::pool::roster::{Action, Event, Policy, ProcessId, Roster};
 use crate::pool::watchdog::Watchdog;
 use crate::pool::{self, Inheritance};
 use crate::scoreboard::{Assignment, Command, Field};
-use crate::{listener, memory, sys};
+use crate::{listener, memory, sys, title};
 
 pub(crate) use start::open_store;
 
@@ -73,6 +74,8 @@ struct Supervisor {
     predecessor: Option<(Pid, Option<OwnedFd>)>,
     /// The server that takes over from this one.
     successor: Option<Successor>,
+    /// READY has been said.
+    is_announced: bool,
     pidfile: Option<Pidfile>,
     stop: Option<(Instant, &'static str)>,
     nudge_until: Instant,
@@ -86,6 +89,13 @@ enum Flow {
 
 impl Supervisor {
     fn supervise(mut self) -> Result<Exit> {
+        title::parent();
+        let result = self.go_round();
+        self.inheritance.admin.finish();
+        result
+    }
+
+    fn go_round(&mut self) -> Result<Exit> {
         let mut news = vec![News::Tick];
         loop {
             for item in std::mem::take(&mut news) {
@@ -97,7 +107,7 @@ impl Supervisor {
             let watched = self.successor.as_ref().and_then(Successor::watched);
             news = self
                 .events
-                .wait(timeout, watched)
+                .wait(timeout, watched, self.inheritance.admin.poll_fds())
                 .context("cannot wait for signals")?;
             if Instant::now() < self.nudge_until {
                 self.members.nudge();
@@ -109,6 +119,7 @@ impl Supervisor {
     fn take_in(&mut self, news: News) -> Result<Flow> {
         match news {
             News::Tick => {
+                self.serve_admin();
                 self.check_successor();
                 if let Flow::Leave(exit) = self.look_for_hung_workers()? {
                     return Ok(Flow::Leave(exit));
@@ -392,12 +403,18 @@ impl Supervisor {
             .as_ref()
             .and_then(Successor::deadline)
             .map(|at| at.saturating_duration_since(now));
+        let admin = self
+            .inheritance
+            .admin
+            .next_deadline()
+            .map(|at| at.saturating_duration_since(now));
         let again = (now < self.nudge_until).then_some(NUDGE_AGAIN);
         [roster, watchdog]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_sub(elapsed))
             .chain(successor)
+            .chain(admin)
             .chain(again)
             .min()
     }
@@ -413,6 +430,8 @@ impl Supervisor {
                 })?;
             self.pidfile = Some(pidfile);
         }
+        self.inheritance.admin.publish()?;
+        self.is_announced = true;
         let ready = announce::ready(&self.config, &self.inheritance, self.members.pids())?;
         tracing::info!(
             address = ready.address,

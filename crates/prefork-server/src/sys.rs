@@ -164,6 +164,42 @@ pub fn unacknowledged_len(socket: &TcpStream) -> usize {
     }
 }
 
+/// The queue of connections that wait to be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptQueue {
+    /// How many wait.
+    pub len: u32,
+    /// How many may.
+    pub len_max: u32,
+}
+
+/// How full a listener's queue is: what `ss -l` shows as Recv-Q and Send-Q.
+///
+/// # Errors
+/// What getsockopt(2) says.
+pub fn accept_queue(listener: &TcpListener) -> nix::Result<AcceptQueue> {
+    // SAFETY: an all-zero tcp_info is a valid value of that plain C struct.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: both pointers are to live locals, and getsockopt(2) writes no more through the first than the second
+    // says there is room for.
+    let result = unsafe {
+        libc::getsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut len,
+        )
+    };
+    Errno::result(result)?;
+    // Of a listening socket these two have another meaning than their names (net/ipv4/tcp.c, tcp_get_info).
+    Ok(AcceptQueue {
+        len: info.tcpi_unacked,
+        len_max: info.tcpi_sacked,
+    })
+}
+
 /// Takes ownership of a descriptor that this process was started with, and makes it close-on-exec.
 ///
 /// # Errors

@@ -9,6 +9,10 @@ use crate::{Code, Verb};
 /// One line of a server's standard output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are two of them in a server's life"
+)]
 pub enum Announcement {
     /// The pool is full and the address is being served.
     Ready(Ready),
@@ -115,6 +119,12 @@ pub struct Settings {
     /// What workers are kept from.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// The admin socket; none when off.
+    #[serde(default)]
+    pub admin: Option<String>,
+    /// The address that answers `/metrics`, as bound; none when off.
+    #[serde(default)]
+    pub metrics: Option<String>,
 }
 
 /// What workers are kept from.
@@ -284,10 +294,10 @@ impl ByVerb {
         }
     }
 
-    /// The sum over all verbs.
+    /// The sum over all verbs. It wraps: these are numbers that a worker wrote, which may be nonsense.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.list + self.get + self.upload + self.delete
+        wrapping_sum(&[self.list, self.get, self.upload, self.delete])
     }
 }
 
@@ -309,20 +319,22 @@ impl ByCode {
         }
     }
 
-    /// The sum over all codes.
+    /// The sum over all codes. It wraps, as that of [`ByVerb`] does.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.bad_request
-            + self.bad_name
-            + self.bad_base64
-            + self.unknown_verb
-            + self.not_found
-            + self.too_large
-            + self.no_space
-            + self.busy
-            + self.timeout
-            + self.shutting_down
-            + self.internal
+        wrapping_sum(&[
+            self.bad_request,
+            self.bad_name,
+            self.bad_base64,
+            self.unknown_verb,
+            self.not_found,
+            self.too_large,
+            self.no_space,
+            self.busy,
+            self.timeout,
+            self.shutting_down,
+            self.internal,
+        ])
     }
 }
 
@@ -331,13 +343,15 @@ impl Connections {
     #[must_use]
     pub const fn is_balanced(&self) -> bool {
         self.accepted
-            == self.closed
-                + self.client_gone
-                + self.timed_out
-                + self.refused
-                + self.aborted_by_stop
-                + self.aborted_by_crash
-                + self.in_flight
+            == wrapping_sum(&[
+                self.closed,
+                self.client_gone,
+                self.timed_out,
+                self.refused,
+                self.aborted_by_stop,
+                self.aborted_by_crash,
+                self.in_flight,
+            ])
     }
 }
 
@@ -346,14 +360,25 @@ impl Requests {
     #[must_use]
     pub const fn is_balanced(&self) -> bool {
         self.started
-            == self.ok.total()
-                + self.errors.total()
-                + self.client_gone
-                + self.timed_out
-                + self.aborted_by_stop
-                + self.aborted_by_crash
-                + self.in_flight
+            == wrapping_sum(&[
+                self.ok.total(),
+                self.errors.total(),
+                self.client_gone,
+                self.timed_out,
+                self.aborted_by_stop,
+                self.aborted_by_crash,
+                self.in_flight,
+            ])
     }
+}
+
+const fn wrapping_sum(numbers: &[u64]) -> u64 {
+    let (mut sum, mut at) = (0u64, 0);
+    while at < numbers.len() {
+        sum = sum.wrapping_add(numbers[at]);
+        at += 1;
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -394,6 +419,8 @@ mod tests {
                 not_denied: vec!["udp".into()],
                 no_new_privs: true,
             },
+            admin: None,
+            metrics: Some("127.0.0.1:9466".into()),
         };
         Ready {
             address: "127.0.0.1:6666".into(),

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod name;
 pub mod reply;
 pub mod request;
+pub mod status;
 
 mod json;
 

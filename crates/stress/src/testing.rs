@@ -122,6 +122,8 @@ pub(crate) fn ready() -> Ready {
             user: "www".into(),
             uid: 33,
             sandbox: Sandbox::default(),
+            admin: None,
+            metrics: None,
         },
     }
 }

@@ -268,7 +268,9 @@ impl Roster {
         let Some(seat) = self.seats.get_mut(id.seat as usize) else {
             return;
         };
-        let is_booting = |process: &Process| matches!(process.state, State::Booting { .. });
+        // One that is being killed may have said so just before.
+        let is_booting =
+            |process: &Process| matches!(process.state, State::Booting { .. }) && !process.killed;
         if !seat.find(id.generation).is_some_and(is_booting) {
             return;
         }

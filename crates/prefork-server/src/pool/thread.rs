@@ -13,8 +13,8 @@ use super::report::Reporter;
 use super::{Inheritance, NUDGE};
 use crate::exit::WORKER_FAILED;
 use crate::scoreboard::{Assignment, Command, Slot};
-use crate::sys;
 use crate::worker::{Left, Worker, blocking};
+use crate::{sys, title};
 
 /// A worker thread needs little more than the decoder's and the store's frames; 50 of them must stay small.
 const STACK_LEN: usize = 256 << 10;
@@ -71,10 +71,9 @@ fn start<'scope, 'env>(
 ) -> Thread<'scope> {
     let index = worker.index;
     let (id_sender, id_receiver) = mpsc::sync_channel(1);
-    let builder = thread::Builder::new()
-        .name(format!("worker {index}"))
-        .stack_size(STACK_LEN);
+    let builder = thread::Builder::new().stack_size(STACK_LEN);
     let handle = builder.spawn_scoped(scope, move || {
+        title::worker(index);
         let _ = id_sender.send(pthread_self());
         blocking::run(&worker)
     });
@@ -102,6 +101,9 @@ fn pass_on_the_stop(inheritance: &Inheritance, slot: Slot, threads: &[Thread<'_>
             &mut fds,
             PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::MAX),
         );
+    }
+    if slot.command() == Command::Retire {
+        title::retiring_threads();
     }
     while let Some(running) = running(threads) {
         for thread in running {

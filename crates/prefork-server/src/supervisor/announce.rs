@@ -37,7 +37,7 @@ pub(super) fn ready(
     })
 }
 
-fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
+pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
     let store = &inheritance.service.store;
     let (congestion_loopback, congestion_other) =
         listener::congestion_in_force(&inheritance.listener, &config.congestion);
@@ -69,6 +69,11 @@ fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         user,
         uid,
         sandbox: inheritance.confinement.announce(),
+        admin: config.admin.as_ref().map(|path| path.display().to_string()),
+        metrics: inheritance
+            .admin
+            .metrics_address()
+            .map(|address| address.to_string()),
     }
 }
 
@@ -160,6 +165,6 @@ fn describe_signal(signal: Signal, core: bool) -> String {
     format!("{signal}{}", if core { ", core dumped" } else { "" })
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

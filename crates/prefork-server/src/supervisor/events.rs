@@ -1,6 +1,6 @@
 //! What the parent waits for: signals, READY reports, the end of its standard input.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -49,32 +49,35 @@ impl Events {
         })
     }
 
-    /// Waits for news, at most so long.
-    pub(super) fn wait(
-        &mut self,
+    /// Waits for news, at most so long, and no longer than until one of `others` is ready, of which there is no news.
+    pub(super) fn wait<'a>(
+        &'a mut self,
         timeout: Option<Duration>,
-        successor: Option<&OwnedFd>,
+        successor: Option<&'a OwnedFd>,
+        others: impl Iterator<Item = PollFd<'a>>,
     ) -> nix::Result<Vec<News>> {
         let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
             let millis = timeout.as_nanos().div_ceil(1_000_000);
             PollTimeout::try_from(u64::try_from(millis).unwrap_or(u64::MAX))
                 .unwrap_or(PollTimeout::MAX)
         });
-        let input = sys::standard_input();
+        let input: BorrowedFd<'static> = sys::standard_input();
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut fds = vec![
             readable(self.signals.as_fd()),
             readable(self.reports.as_fd()),
         ];
-        fds.extend(self.watch_input.then(|| readable(input.as_fd())));
+        fds.extend(self.watch_input.then(|| readable(input)));
         fds.extend(successor.map(|fd| readable(fd.as_fd())));
+        let own = fds.len();
+        fds.extend(others);
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
         }
         let is_ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| fd.any().unwrap_or(true));
         let input_is_ready = self.watch_input && is_ready(fds.get(2));
-        let successor_is_ready = successor.is_some() && is_ready(fds.last());
+        let successor_is_ready = successor.is_some() && is_ready(fds.get(own - 1));
         let mut news = Vec::new();
         self.read_signals(&mut news)?;
         news.extend(report::read(&self.reports).into_iter().map(News::Report));

@@ -11,19 +11,19 @@ use nix::unistd::Pid;
 use super::events::Events;
 use super::members::Members;
 use super::{Supervisor, policy};
+use crate::admin::Admin;
 use crate::cli::Source;
 use crate::config::{Config, WORKERS_MAX};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
 use crate::lifeline::lifeline;
-use crate::listener;
 use crate::pool::roster::Roster;
 use crate::pool::watchdog::Watchdog;
 use crate::pool::{Inheritance, event};
-use crate::sandbox;
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
 use crate::store::{Store, StoreOptions};
+use crate::{listener, port, sandbox};
 
 /// What the server stands on.
 struct Foundation {
@@ -32,6 +32,8 @@ struct Foundation {
     store: Store,
     /// Who is waiting for this server to be ready, and where to tell it.
     predecessor: Option<(Pid, OwnedFd)>,
+    /// The socket that answered at `--metrics` before this server does.
+    metrics: Option<TcpListener>,
 }
 
 impl Supervisor {
@@ -45,12 +47,15 @@ impl Supervisor {
                 listener,
                 origin: Origin::Activated,
                 predecessor: None,
+                metrics: None,
             },
             Inherited::Nothing => Foundation {
                 store: open_store(&config)?,
-                listener: listener::bind(config.bind).with_context(|| bind_hint(&config))?,
+                listener: listener::bind(config.bind)
+                    .with_context(|| port::in_use_hint("--bind", config.bind))?,
                 origin: Origin::Bound,
                 predecessor: None,
+                metrics: None,
             },
         };
         listener::configure(
@@ -69,7 +74,14 @@ impl Supervisor {
         let (hold, watch) = lifeline().context("cannot make a pipe")?;
         let (reports_reader, reports) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let scoreboard = Scoreboard::new(WORKERS_MAX).context("cannot map the scoreboard")?;
+        let admin = Admin::open(
+            config.admin.as_deref(),
+            config.metrics,
+            foundation.predecessor.is_some(),
+            foundation.metrics,
+        )?;
         let inheritance = Inheritance {
+            admin,
             listener: foundation.listener,
             watch,
             hold: Some(hold),
@@ -100,6 +112,7 @@ impl Supervisor {
                 .predecessor
                 .map(|(pid, report)| (pid, Some(report))),
             successor: None,
+            is_announced: false,
             replaced_config: None,
             pidfile: None,
             stop: None,
@@ -162,13 +175,6 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
         origin: upgrade.origin,
         store,
         predecessor: Some((upgrade.predecessor, upgrade.report)),
+        metrics: upgrade.metrics,
     })
-}
-
-fn bind_hint(config: &Config) -> String {
-    let port = config.bind.port();
-    format!(
-        "cannot listen on {} (is another server using port {port}? choose another address with --bind, port 0 for any)",
-        config.bind
-    )
 }

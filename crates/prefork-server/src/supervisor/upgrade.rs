@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use super::{Flow, Supervisor};
 use crate::inherited::{UPGRADE_VARIABLE, Upgrade};
 use crate::pool::roster::Event;
+use crate::title;
 
 /// How much longer than a worker a whole new server may take to become ready.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -83,6 +84,8 @@ impl Supervisor {
                 tracing::info!(pid = %successor.pid, "the new server is ready: leaving when what is in hand is finished");
                 self.stop = Some((Instant::now(), HANDED_OVER));
                 self.pidfile = None;
+                self.inheritance.admin.hand_over();
+                title::former_parent();
                 self.tell_roster(Event::HandOver)
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Flow::GoOn),
@@ -132,6 +135,17 @@ impl Supervisor {
         }
     }
 
+    /// The server that is to take over, or has.
+    pub(super) fn successor_pid(&self) -> Option<Pid> {
+        self.successor.as_ref().map(|it| it.pid)
+    }
+
+    /// The server before this one, while it still finishes what it has in hand.
+    pub(super) fn predecessor_pid(&self) -> Option<Pid> {
+        let (pid, _) = self.predecessor.as_ref()?;
+        self.predecessor_lives().then_some(*pid)
+    }
+
     /// Whether the server before this one still finishes what it has in hand.
     pub(super) fn predecessor_lives(&self) -> bool {
         self.predecessor
@@ -143,8 +157,10 @@ impl Supervisor {
         let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let listener = &self.inheritance.listener;
         let root = self.inheritance.service.store.directory();
-        let passed = [listener.as_fd(), root.as_fd(), told.as_fd()];
-        let variable = Upgrade::describe(listener, self.origin, &root, &told);
+        let metrics = self.inheritance.admin.metrics_fd();
+        let mut passed = vec![listener.as_fd(), root.as_fd(), told.as_fd()];
+        passed.extend(metrics);
+        let variable = Upgrade::describe(listener, self.origin, &root, &told, metrics.as_ref());
         let mut argv = std::env::args_os();
         let mut command = std::process::Command::new(&self.program);
         command
@@ -154,7 +170,7 @@ impl Supervisor {
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_PID");
         let inheritable = |flags| -> nix::Result<()> {
-            for fd in passed {
+            for &fd in &passed {
                 fcntl(fd, FcntlArg::F_SETFD(flags))?;
             }
             Ok(())

@@ -15,6 +15,7 @@ use crate::drive::{Connection, Interest, Pause};
 use crate::pool::watchdog::LOOK_MAX;
 use crate::scoreboard::Command;
 use crate::session::Shelf;
+use crate::title;
 
 /// A waiting connection is somebody left standing only if no free worker took it for so long.
 const LEFT_STANDING: Duration = Duration::from_millis(5);
@@ -52,7 +53,11 @@ impl<'a> Worker<'a> {
             self.reporter.count_round(self.slot);
             match self.slot.command() {
                 Command::Run => {}
-                Command::Drain | Command::Retire => connection.drain(),
+                Command::Drain => connection.drain(),
+                Command::Retire => {
+                    title::retiring_worker(self.index);
+                    connection.drain();
+                }
                 Command::Stop => {
                     connection.abort();
                     return connection.close();

@@ -20,6 +20,7 @@ use super::{Accepted, IDLE_WHILE_OTHERS_WAIT, Left, Worker, timeout};
 use crate::drive::{Connection, Interest, Pause};
 use crate::scoreboard::Command;
 use crate::session::Shelf;
+use crate::title;
 
 use crowd::{Crowd, Id};
 use door::{Door, Look};
@@ -244,6 +245,7 @@ impl<'w> Loop<'w> {
     /// The same, but what is queued is somebody else's.
     fn retire(&mut self) {
         if !self.door.is_shut() {
+            title::retiring_worker(self.worker.index);
             self.door.shut(&self.epoll);
             self.drain_connections();
         }

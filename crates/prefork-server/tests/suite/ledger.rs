@@ -1,5 +1,7 @@
 //! The ledger adds up, whoever dies when.
 
+mod phases;
+
 use nix::sys::signal::Signal;
 
 use crate::support::{Server, each_pool, noise, upload};
@@ -54,7 +56,7 @@ each_pool! {
             let mut killed = 0;
             while killed < kills {
                 let Some(pid) = server.children().first().copied() else { continue };
-                server.kill_worker_if_there(pid);
+                server.kill_worker_if_there(pid, Signal::SIGKILL);
                 killed += 1;
                 // The next kill waits until the pool has served somebody again.
                 while server.connect().send("LIST\r\n").try_reply().is_none() {}
@@ -73,11 +75,8 @@ each_pool! {
 }
 
 impl Server {
-    fn kill_worker_if_there(&self, pid: u32) {
+    fn kill_worker_if_there(&self, pid: u32, signal: Signal) {
         // It may just have died of the kill before.
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(pid.cast_signed()),
-            Signal::SIGKILL,
-        );
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal);
     }
 }

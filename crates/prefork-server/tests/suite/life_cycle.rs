@@ -185,7 +185,8 @@ fn a_port_in_use_is_an_error_that_names_the_remedy() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("--bind") && text.contains("in use"), "{text}");
+    let who = format!("in use by process {} (prefork-server)", server.ready.pid);
+    assert!(text.contains("--bind") && text.contains(&who), "{text}");
 }
 
 #[test]

@@ -8,8 +8,10 @@
 mod support;
 mod trace;
 
+mod admin;
 mod durability;
 mod event;
+mod examples;
 mod foreign;
 mod hardening;
 mod ledger;
@@ -20,6 +22,8 @@ mod malformed;
 mod races;
 mod reload;
 mod root;
+mod status;
 mod supervision;
+mod titles;
 mod transfer;
 mod upgrade;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use proto::announce::{Announcement, Done, Ready};
+use proto::announce::{Announcement, Counts, Done, Ready};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -187,8 +187,13 @@ impl Server {
         let Announcement::Done(done) = Announcement::from_line(&line).unwrap() else {
             panic!("DONE, not {line}");
         };
-        assert!(done.balanced, "{done:#?}");
+        check_that_it_balances(&done);
         done
+    }
+
+    /// Waits for the end, whatever it says.
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        self.exit_status().code()
     }
 
     /// Closes the server's standard input.
@@ -246,6 +251,28 @@ impl Drop for Server {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Both identities, for each worker and in sum, computed here and not taken from the server's word for it.
+fn check_that_it_balances(done: &Done) {
+    let counts = done.workers.iter().map(|worker| &worker.counts);
+    for counts in counts.clone().chain([&done.sum]) {
+        assert!(counts.connections.is_balanced(), "{done:#?}");
+        assert!(counts.requests.is_balanced(), "{done:#?}");
+    }
+    assert!(done.balanced, "{done:#?}");
+    let total = |of: fn(&Counts) -> u64| (counts.clone().map(of).sum::<u64>(), of(&done.sum));
+    let parts: [fn(&Counts) -> u64; 6] = [
+        |it| it.connections.accepted,
+        |it| it.connections.aborted_by_crash,
+        |it| it.requests.started,
+        |it| it.requests.ok.total(),
+        |it| it.requests.errors.total(),
+        |it| it.requests.aborted_by_crash,
+    ];
+    for (parts, sum) in parts.map(total) {
+        assert_eq!(parts, sum, "{done:#?}");
     }
 }
 

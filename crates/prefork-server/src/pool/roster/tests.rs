@@ -162,6 +162,16 @@ fn a_worker_that_does_not_become_ready_is_killed() {
 }
 
 #[test]
+fn a_worker_that_says_it_is_ready_while_it_is_being_killed_is_not_believed() {
+    let mut roster = roster(1);
+    roster.handle(Duration::ZERO, Event::Tick);
+    roster.handle(Duration::ZERO, Event::Spawned(id(0, 1)));
+    let late = Policy::default().boot_timeout;
+    assert_eq!(roster.handle(late, Event::Tick), [Action::Kill(id(0, 1))]);
+    assert_eq!(roster.handle(late, Event::Ready(id(0, 1))), []);
+}
+
+#[test]
 fn a_hung_worker_is_aborted_once_and_killed_if_that_is_not_enough() {
     let mut roster = roster(2);
     fill(&mut roster, Duration::ZERO);

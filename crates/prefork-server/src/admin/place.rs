@@ -1,0 +1,206 @@
+//! The admin socket's file: for its owner only, never in the place of a living server's, removed only by whose it is.
+
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
+    socket, sockopt,
+};
+
+/// How many may wait to be accepted.
+const BACKLOG: i32 = 64;
+
+/// For its owner only: who may ask learns the names of paths and processes.
+const MODE: u32 = 0o600;
+
+/// Where the socket is, or will be.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    /// Under which name it is as long as it is not published.
+    hidden: Option<PathBuf>,
+    /// Device and inode: which file is this server's, whatever its name leads to by then.
+    identity: (u64, u64),
+}
+
+impl Place {
+    /// Makes a listening socket that has no connection yet, since it has its name only from [`Place::publish`] on:
+    /// until then `path` leads where it did before, after an upgrade to the predecessor.
+    ///
+    /// # Errors
+    /// In words for a person: a server listens there, something else is there, or the system's reason.
+    pub(super) fn open(path: &Path, is_successor: bool) -> Result<(UnixListener, Self)> {
+        if !is_successor {
+            refuse_what_is_in_use(path)?;
+        }
+        let hidden = hidden_name(path);
+        let address = UnixAddr::new(&hidden)
+            .context("the path is too long for a socket (107 bytes, with the process id)")?;
+        remove(&hidden);
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        bind(socket.as_raw_fd(), &address).context(
+            "cannot make a socket there (its folder must be one that the server's user may write to)",
+        )?;
+        let identity = prepare(&hidden).inspect_err(|_| remove(&hidden))?;
+        listen(&socket, Backlog::new(BACKLOG)?)?;
+        let place = Self {
+            path: path.to_owned(),
+            hidden: Some(hidden),
+            identity,
+        };
+        Ok((UnixListener::from(socket), place))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts the socket in its place, instead of what is there, in one step.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the operator's file, not one in the root that the store guards"
+    )]
+    pub(super) fn publish(&mut self) -> std::io::Result<()> {
+        if let Some(hidden) = self.hidden.take() {
+            std::fs::rename(&hidden, &self.path).inspect_err(|_| remove(&hidden))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the file if it is still this server's: after an upgrade it is the successor's.
+    pub(super) fn remove(self) {
+        let path = self.hidden.as_ref().unwrap_or(&self.path);
+        if identity(path).is_ok_and(|it| it == self.identity) {
+            remove(path);
+        }
+    }
+}
+
+/// Nobody connects before it is listened to, so nobody does before it is the owner's only.
+fn prepare(hidden: &Path) -> Result<(u64, u64)> {
+    std::fs::set_permissions(hidden, std::fs::Permissions::from_mode(MODE))?;
+    Ok(identity(hidden)?)
+}
+
+/// Beside the path, so that it can be renamed to it.
+fn hidden_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    name.into()
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's file, not one in the root that the store guards"
+)]
+fn remove(path: &Path) {
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "cannot remove the admin socket");
+        }
+    }
+}
+
+/// A socket that nobody listens on was left by a server that was killed, and may be replaced; all else may not.
+fn refuse_what_is_in_use(path: &Path) -> Result<()> {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !metadata.file_type().is_socket() {
+        bail!("this is a file already, and no socket: choose another path");
+    }
+    let address = UnixAddr::new(path).context("the path is too long for a socket")?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    match connect(probe.as_raw_fd(), &address) {
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
+        Ok(()) => {
+            let who = getsockopt(&probe, sockopt::PeerCredentials).map_or_else(
+                |_| String::new(),
+                |peer| format!(" (process {})", peer.pid()),
+            );
+            bail!("another server listens there{who}: stop it, or choose another path")
+        }
+        // Its queue is full, so it has one.
+        Err(Errno::EAGAIN) => {
+            bail!("another server listens there: stop it, or choose another path")
+        }
+        Err(error) => {
+            bail!(
+                "cannot find out whether another server listens there: {}",
+                error.desc()
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn it_has_its_name_from_publishing_to_removing_and_is_its_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin");
+        let (_listener, mut place) = Place::open(&path, false).unwrap();
+        assert!(!path.exists());
+        place.publish().unwrap();
+        let mode = std::fs::symlink_metadata(&path).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        UnixStream::connect(&path).unwrap();
+        place.remove();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_successor_takes_the_name_and_the_predecessor_leaves_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin");
+        let (_old_listener, mut old) = Place::open(&path, false).unwrap();
+        old.publish().unwrap();
+        let (_new_listener, mut new) = Place::open(&path, true).unwrap();
+        new.publish().unwrap();
+        old.remove();
+        UnixStream::connect(&path).unwrap();
+        new.remove();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_dead_server_left_is_replaced_and_what_is_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin");
+        drop(UnixListener::bind(&path).unwrap());
+        let (_listener, mut place) = Place::open(&path, false).unwrap();
+        place.publish().unwrap();
+        let said = format!("{:#}", Place::open(&path, false).unwrap_err());
+        let who = format!("(process {})", std::process::id());
+        assert!(
+            said.contains("listens there") && said.contains(&who),
+            "{said}"
+        );
+
+        let file = folder.path().join("file");
+        #[expect(clippy::disallowed_methods, reason = "the test makes a file")]
+        std::fs::write(&file, "precious").unwrap();
+        let said = format!("{:#}", Place::open(&file, false).unwrap_err());
+        assert!(said.contains("no socket"), "{said}");
+        let long = folder.path().join("a".repeat(110));
+        let said = format!("{:#}", Place::open(&long, false).unwrap_err());
+        assert!(said.contains("too long"), "{said}");
+    }
+}

@@ -1,0 +1,117 @@
+//! `prefork-server status FILE`: asks a running server over its admin socket, and shows what it says.
+
+mod ask;
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use console::Term;
+use proto::status::Status;
+
+use crate::exit::Exit;
+
+/// How often `--watch` asks by itself.
+const INTERVAL: &str = "1s";
+
+/// A shorter interval shows nothing more, and costs the server more.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// What is shown, and how.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The admin socket: what the server was started with as --admin.
+    #[arg(value_name = "FILE")]
+    pub socket: PathBuf,
+
+    /// For programs: the whole status as JSON, one line each time.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Ask again and again, until Ctrl-C: --watch or --watch=5s. In place on a terminal, else one after the other.
+    #[arg(
+        long,
+        value_name = "INTERVAL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = INTERVAL,
+        value_parser = humantime::parse_duration
+    )]
+    pub watch: Option<Duration>,
+}
+
+/// Runs the command.
+#[must_use]
+pub fn run(args: &Args) -> ExitCode {
+    match show(args) {
+        Ok(()) => Exit::Done.into(),
+        // Whoever read the output has seen enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::Error.into()
+        }
+    }
+}
+
+fn show(args: &Args) -> Result<()> {
+    let mut terminal = Term::stdout();
+    let in_place = args.watch.is_some() && terminal.is_term() && !args.json;
+    loop {
+        let body = ask::status(&args.socket)?;
+        let text = if args.json {
+            String::from_utf8(body).context("the server's answer is no text")?
+        } else {
+            let status: Status = serde_json::from_slice(&body).context(
+                "the server's answer is none that this version understands; --json shows it as it is",
+            )?;
+            table::render(&status, width(&terminal))
+        };
+        if in_place {
+            show_in_place(&mut terminal, &text)?;
+        } else {
+            terminal.write_all(text.as_bytes())?;
+            terminal.flush()?;
+        }
+        let Some(interval) = args.watch else {
+            return Ok(());
+        };
+        std::thread::sleep(interval.max(INTERVAL_MIN));
+    }
+}
+
+/// Over what was there before: from the top, each line to its end, then the rest of the screen.
+fn show_in_place(terminal: &mut Term, text: &str) -> std::io::Result<()> {
+    let (rows, _) = terminal.size();
+    let rows = usize::from(rows).saturating_sub(1);
+    let lines = text.lines().count();
+    let mut frame = String::from("\x1b[H");
+    for line in text.lines().take(if lines > rows {
+        rows.saturating_sub(1)
+    } else {
+        lines
+    }) {
+        frame.push_str(line);
+        frame.push_str("\x1b[K\n");
+    }
+    if lines > rows {
+        frame.push_str("(more lines than the terminal has: try without --watch)\x1b[K\n");
+    }
+    frame.push_str("\x1b[J");
+    terminal.write_all(frame.as_bytes())?;
+    terminal.flush()
+}
+
+/// How many columns there are; none where nobody looks.
+fn width(terminal: &Term) -> Option<u16> {
+    terminal.size_checked().map(|(_, columns)| columns)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,67 @@
+//! Names in `ps`: parent and workers tell themselves apart by their `comm` (PR_SET_NAME, at most 15 bytes).
+//!
+//! The parent keeps the program's name, so that `pgrep prefork-server` finds it and only it. The command line is left
+//! as it was typed: to overwrite it is not sound in Rust.
+
+use std::ffi::CString;
+
+/// The parent.
+pub fn parent() {
+    set("prefork-server");
+}
+
+/// A parent that another server has taken over from.
+pub fn former_parent() {
+    set("prefork:old");
+}
+
+/// Worker `index`, a process or a thread.
+pub fn worker(index: u32) {
+    set(&format!("prefork:w{index}"));
+}
+
+/// Worker `index`, which accepts nothing more.
+pub fn retiring_worker(index: u32) {
+    set(&format!("prefork:old{index}"));
+}
+
+/// The process that all worker threads are in.
+pub fn threads() {
+    set("prefork:threads");
+}
+
+/// That process once it is leaving.
+pub fn retiring_threads() {
+    set("prefork:oldthr");
+}
+
+/// The name is for people: that it cannot be set is no reason to do anything else differently.
+fn set(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::WORKERS_MAX;
+
+    #[test]
+    fn no_name_is_cut_short() {
+        std::thread::spawn(|| {
+            let check = |set: &dyn Fn(), want: &str| {
+                set();
+                assert_eq!(nix::sys::prctl::get_name().unwrap().to_str(), Ok(want));
+            };
+            check(&parent, "prefork-server");
+            check(&former_parent, "prefork:old");
+            check(&|| worker(WORKERS_MAX - 1), "prefork:w4095");
+            check(&|| retiring_worker(WORKERS_MAX - 1), "prefork:old4095");
+            check(&threads, "prefork:threads");
+            check(&retiring_threads, "prefork:oldthr");
+        })
+        .join()
+        .unwrap();
+    }
+}
