@@ -9,14 +9,16 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::corpus::files;
 use crate::fault::{self, Fault};
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
-use crate::measurement::{Measurement, Settings, Status};
+use crate::measurement::{Measurement, ServerChoice, Settings, Status};
 use crate::memory;
 use crate::operation::{Attempt, Job};
 use crate::pool::{self, Reports, Scene};
 use crate::readback::{self, ReadBack};
 use crate::reconcile::{Facts, reconcile};
 use crate::record::Record;
+use crate::remote;
 use crate::rig::{self, Rig};
+use crate::served::Served;
 
 pub use crate::workdir::WorkDir;
 
@@ -61,13 +63,24 @@ pub fn measure(
     let mut measurement = untouched(cell, repeat, settings);
     // Declared before the rig: dropped after it, when nobody uses it any more.
     let directory = work.cell().map_err(unusable)?;
-    let root = directory.root();
-    let download_crc32 = files::lay_out(cell, settings.seed, work, &root).map_err(unusable)?;
+    let served = match &settings.server {
+        ServerChoice::Command {
+            root: Some(root), ..
+        } => Some(Served::take(root).map_err(|error| Error::Harness(error.to_string()))?),
+        _ => None,
+    };
+    let root = match &served {
+        Some(served) => served.path().to_owned(),
+        None => directory.root(),
+    };
+    let download_crc32 = match is_target(settings) {
+        true => None,
+        false => files::lay_out(cell, settings.seed, work, &root).map_err(unusable)?,
+    };
     raise_descriptor_limit(cell);
     check(interrupt)?;
 
-    let log = directory.server_log();
-    let mut rig = match rig::start(cell, settings, &root, &log, interrupt) {
+    let mut rig = match rig::start(cell, settings, &root, &directory.server_log(), interrupt) {
         Ok(rig) => rig,
         Err(rig::Error::Interrupted) => return Err(Error::Interrupted),
         Err(rig::Error::NotReady(why)) => {
@@ -77,37 +90,77 @@ pub fn measure(
         }
     };
     measurement.ready = rig.ready().cloned();
-    let job = job(cell, settings, rig.as_ref(), download_crc32);
+    let mut job = job(cell, settings, rig.as_ref(), download_crc32);
     let mut scene = Scene {
         rig: rig.as_mut(),
         interrupt,
         log: &directory.client_log(),
     };
-    match run(&mut measurement, settings, &job, &mut scene) {
+    if is_target(settings) {
+        measure_target(&mut measurement, settings, &mut job, &mut scene, &root)?;
+    } else {
+        measure_running(&mut measurement, settings, &job, &mut scene, &root)?;
+    }
+    Ok(measurement)
+}
+
+const fn is_target(settings: &Settings) -> bool {
+    matches!(settings.server, ServerChoice::Target { .. })
+}
+
+/// A cell of a server that runs for itself: its files come and go through it.
+fn measure_target(
+    measurement: &mut Measurement,
+    settings: &Settings,
+    job: &mut Job,
+    scene: &mut Scene<'_>,
+    root: &Path,
+) -> Result<(), Error> {
+    job.is_shared = true;
+    let result = match remote::lay_out(job) {
+        Ok(crc32) => {
+            job.download_crc32 = crc32;
+            measure_running(measurement, settings, job, scene, root)
+        }
+        Err(why) => {
+            measurement.notes.push(why);
+            judge(measurement, settings, false);
+            Ok(())
+        }
+    };
+    let left = remote::clear_away(job, measurement.cell.clients);
+    measurement.notes.extend(left);
+    result
+}
+
+/// A cell whose server runs.
+fn measure_running(
+    measurement: &mut Measurement,
+    settings: &Settings,
+    job: &Job,
+    scene: &mut Scene<'_>,
+    root: &Path,
+) -> Result<(), Error> {
+    match run(measurement, settings, job, scene) {
         Ok(reports) => {
-            let violations = conclude(
-                &mut measurement,
-                reports,
-                &job,
-                rig.as_mut(),
-                &root,
-                interrupt,
-            )?;
+            let interrupt = scene.interrupt;
+            let violations = conclude(measurement, reports, job, scene.rig, root, interrupt)?;
             measurement.notes.extend(violations.notes);
-            judge(&mut measurement, settings, violations.is_lost);
+            judge(measurement, settings, violations.is_lost);
             if violations.is_partial {
                 measurement.status = Status::Inconsistent;
             }
+            Ok(())
         }
-        Err(pool::Error::Interrupted) => return Err(Error::Interrupted),
+        Err(pool::Error::Interrupted) => Err(Error::Interrupted),
         Err(pool::Error::CannotStart(why)) => {
             measurement.notes.push(why);
-            let ending = rig.stop(interrupt);
+            let ending = scene.rig.stop(scene.interrupt);
             measurement.done = ending.done;
-            judge(&mut measurement, settings, ending.lost.is_some());
+            judge(measurement, settings, ending.lost.is_some());
+            Ok(())
         }
     }
-    Ok(measurement)
 }
 
 /// The window, with what is done to the server meanwhile.
@@ -122,7 +175,7 @@ fn run(
         job,
         ready: measurement.ready.as_ref(),
     };
-    if settings.warm_memory {
+    if settings.warm_memory && !is_target(settings) {
         measurement.warmed = memory::warm(written_bytes(&cell, settings));
     }
     let watched = stage.ready.filter(|_| settings.watch_memory);
@@ -155,6 +208,9 @@ fn written_bytes(cell: &Cell, settings: &Settings) -> u64 {
 /// Bytes of disk that `cell` needs in the work directory at its worst.
 #[must_use]
 pub fn disk_needed(cell: &Cell, settings: &Settings) -> u64 {
+    if is_target(settings) {
+        return CELL_BYTES;
+    }
     let clients = u64::from(cell.clients);
     let requests = clients * u64::from(settings.requests(cell));
     let (content, names) = match cell.operation {
@@ -257,6 +313,7 @@ fn job(cell: &Cell, settings: &Settings, rig: &dyn Rig, download_crc32: Option<u
         terminator: settings.terminator.clone(),
         congestion: settings.congestion.clone(),
         receive_buffer: cell.client_buffer,
+        is_shared: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One sample of one cell: all facts of it, as the journal keeps them. Every number in a table or report is
 //! computed from these and nothing else.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -125,6 +126,20 @@ pub enum ServerChoice {
     Command {
         /// The command line, split as a shell splits words.
         command: String,
+        /// The folder it is started in, if not the harness's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cwd: Option<PathBuf>,
+        /// The port it always listens on; none if it is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+        /// The folder it always serves; none if it is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        root: Option<PathBuf>,
+    },
+    /// A server that runs already.
+    Target {
+        /// `HOST:PORT`.
+        address: String,
     },
 }
 

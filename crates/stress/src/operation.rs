@@ -31,6 +31,9 @@ pub struct Job {
     pub seed: u64,
     /// The CRC-32 of what is downloaded; none in other cells.
     pub download_crc32: Option<u32>,
+    /// All clients download one file under one name.
+    #[serde(default)]
+    pub is_shared: bool,
     /// How contents are verified.
     pub verify: Verify,
     /// For one operation, connecting included.
@@ -199,7 +202,10 @@ impl<'a> Worker<'a> {
         connection: &mut Connection,
         stamps: &mut Stamps,
     ) -> Result<Success, Failure> {
-        let name = download_name(self.client);
+        let name = match self.job.is_shared {
+            true => download_name(0),
+            false => download_name(self.client),
+        };
         // The connection counts and sums up what passes; nobody needs the bytes themselves.
         let download = connection.get(&name, &mut std::io::sink(), stamps)?;
         stamps.ended_ns = Some(now_ns());

@@ -177,6 +177,7 @@ mod tests {
             requests: 1,
             seed: 1,
             download_crc32: None,
+            is_shared: false,
             verify,
             timeout: Duration::from_secs(5),
             terminator: "crlf".into(),

@@ -2,6 +2,7 @@
 
 pub mod foreign;
 pub mod own;
+pub mod target;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -60,13 +61,19 @@ pub fn start(
 ) -> Result<Box<dyn Rig>, Error> {
     Ok(match &settings.server {
         ServerChoice::Own => Box::new(own::Own::start(cell, settings, root, log, interrupt)?),
-        ServerChoice::Command { command } => Box::new(foreign::Foreign::start(
-            command,
-            cell.servers,
-            root,
-            log,
-            interrupt,
-        )?),
+        ServerChoice::Command {
+            command, cwd, port, ..
+        } => {
+            let orders = foreign::Orders {
+                command,
+                workers: cell.servers,
+                root,
+                cwd: cwd.as_deref(),
+                port: *port,
+            };
+            Box::new(foreign::Foreign::start(&orders, log, interrupt)?)
+        }
+        ServerChoice::Target { address } => Box::new(target::Target::find(address)?),
     })
 }
 

@@ -151,6 +151,24 @@ pub struct ServerArgs {
     /// {workers} if it can be told. They are filled in for each combination.
     #[arg(long, value_name = "CMD", conflicts_with = "server_pool", value_parser = parse::server_cmd)]
     pub server_cmd: Option<String>,
+
+    /// The folder that --server-cmd is started in.
+    #[arg(long, value_name = "DIR", requires = "server_cmd")]
+    pub server_cwd: Option<PathBuf>,
+
+    /// The port that --server-cmd always listens on; then {port} need not stand in it.
+    #[arg(long, value_name = "PORT", requires = "server_cmd", value_parser = clap::value_parser!(u16).range(1..))]
+    pub server_port: Option<u16>,
+
+    /// The folder that --server-cmd always serves; then {root} need not stand in it. It must be empty, and is empty
+    /// afterwards.
+    #[arg(long, value_name = "DIR", requires = "server_cmd")]
+    pub server_root: Option<PathBuf>,
+
+    /// Measure a server that runs already, here or elsewhere; --servers says how many workers it has. Files are put
+    /// into its folder and deleted through it.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["server_cmd", "server_pool", "server_args", "server_buffer"], value_parser = parse::target)]
+    pub target: Option<String>,
 }
 
 /// Where things go and what is shown.

@@ -51,20 +51,21 @@ pub(super) fn congestion(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn server_cmd(text: &str) -> Result<String, String> {
-    let missing: Vec<&str> = ["{port}", "{root}"]
-        .into_iter()
-        .filter(|word| !text.contains(word))
-        .collect();
-    if missing.is_empty() {
-        return match shlex::split(text) {
-            Some(_) => Ok(text.to_owned()),
-            None => Err("a quote in it is left open".into()),
-        };
+    match shlex::split(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("a quote in it is left open".into()),
     }
-    Err(format!(
-        "{} must stand in it, for the port to listen on and the folder to serve: 'python3 server.py --port {{port}} --workers {{workers}} --root {{root}}'",
-        missing.join(" and ")
-    ))
+}
+
+/// `HOST:PORT`, not looked up yet.
+pub(super) fn target(text: &str) -> Result<String, String> {
+    let is_whole = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    match is_whole {
+        true => Ok(text.to_owned()),
+        false => Err("write HOST:PORT, such as 10.0.0.2:46666 or [::1]:46666".into()),
+    }
 }
 
 /// A command line's words.

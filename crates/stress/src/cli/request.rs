@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::{Args, PlanName, Progress};
+use super::{Args, PlanName, Progress, ServerArgs};
 use crate::fault::Fault;
 use crate::matrix::{Cell, Operation, Plan, Selection};
 use crate::measurement::{ServerChoice, Settings};
@@ -79,10 +79,7 @@ impl Request {
         }
         let name = axes.plan;
         name.fill_in(axes.quick, &mut axes, &mut measuring);
-        let server = match serving.server_cmd {
-            None => ServerChoice::Own,
-            Some(command) => ServerChoice::Command { command },
-        };
+        let server = server(&serving, &axes.servers)?;
         let settings = Settings {
             list_requests: measuring.requests.unwrap_or(LIST_REQUESTS),
             transfer_requests: measuring.requests.unwrap_or(1),
@@ -161,13 +158,51 @@ impl Request {
     }
 }
 
+/// Whose server `serving` asks for; `servers` is what was typed for --servers.
+fn server(serving: &ServerArgs, servers: &[u32]) -> Result<ServerChoice, clap::Error> {
+    if let Some(address) = serving.target.clone() {
+        return match servers.len() {
+            1 => Ok(ServerChoice::Target { address }),
+            _ => Err(Args::command().error(
+                ErrorKind::MissingRequiredArgument,
+                "--target: how many workers the running server has is not known here: say it with one --servers N",
+            )),
+        };
+    }
+    let Some(command) = serving.server_cmd.clone() else {
+        return Ok(ServerChoice::Own);
+    };
+    let needed = [
+        ("{port}", serving.server_port.is_none()),
+        ("{root}", serving.server_root.is_none()),
+    ];
+    let missing: Vec<&str> = needed
+        .into_iter()
+        .filter(|(word, is_needed)| *is_needed && !command.contains(word))
+        .map(|(word, _)| word)
+        .collect();
+    if missing.is_empty() {
+        return Ok(ServerChoice::Command {
+            command,
+            cwd: serving.server_cwd.clone(),
+            port: serving.server_port,
+            root: serving.server_root.clone(),
+        });
+    }
+    let message = format!(
+        "--server-cmd: {} must stand in it, for the port to listen on and the folder to serve: 'python3 server.py --port {{port}} --workers {{workers}} --root {{root}}'. For a server that always takes the same, say which: --server-port N, --server-root DIR",
+        missing.join(" and ")
+    );
+    Err(Args::command().error(ErrorKind::ValueValidation, message))
+}
+
 /// Faults that would do nothing are no faults.
 fn check_faults(plan: &Plan, settings: &Settings) -> Result<(), clap::Error> {
     let has = |is_meant: fn(&Cell) -> bool| plan.cells.iter().any(is_meant);
     let is_foreign = settings.server != ServerChoice::Own;
     let message = match () {
         () if is_foreign && has(|cell| cell.fault == Fault::KillWorker) => {
-            "--fault kill-worker: which processes are a foreign server's workers is not known; leave it out, or leave --server-cmd out"
+            "--fault kill-worker: which processes are a foreign server's workers is not known; leave it out, or leave --server-cmd or --target out"
         }
         () if has(|cell| {
             matches!(cell.fault, Fault::SlowClient { .. }) && cell.operation == Operation::List

@@ -166,14 +166,52 @@ fn requests_count_for_every_operation() {
     assert_eq!((settings.list_requests, settings.transfer_requests), (3, 3));
 }
 
+fn check_error(words: &[&str], parts: &[&str]) {
+    let error = error(words);
+    for part in parts {
+        assert!(error.contains(part), "{words:?} lacks '{part}': {error}");
+    }
+}
+
+#[test]
+fn errors_about_faults_and_other_peoples_servers_say_what_to_write() {
+    let check = check_error;
+    let foreign = ["--server-cmd", "run {port} {root}"];
+    check(
+        &[&foreign[..], &["--fault", "kill-worker"]].concat(),
+        &["--fault", "not known", "--server-cmd"],
+    );
+    check(
+        &["--fault", "slow-client:1M"],
+        &["--fault", "add --op download,upload"],
+    );
+    check(&["--fault", "explode"], &["--fault", "silent-client[:N]"]);
+    check(&["--client-buffer", "2G"], &["--client-buffer", "1K to 1G"]);
+    check(&["--warmup", "101"], &["--warmup", "100"]);
+    check(
+        &["--target", "10.0.0.2", "--servers", "5"],
+        &["--target", "write HOST:PORT"],
+    );
+    let target = ["--target", "10.0.0.2:46666"];
+    check(&target, &["--target", "one --servers N"]);
+    check(
+        &[&target[..], &["--servers", "1,5"]].concat(),
+        &["--target", "one --servers N"],
+    );
+    check(
+        &[&target[..], &["--server-pool", "event"]].concat(),
+        &["--target", "--server-pool"],
+    );
+    check(&["--server-port", "80"], &["--server-cmd"]);
+    check(
+        &["--server-cmd", "run {root}"],
+        &["{port} must stand in it", "--server-port N"],
+    );
+}
+
 #[test]
 fn errors_name_the_flag_and_what_to_write_instead() {
-    let check = |words: &[&str], parts: &[&str]| {
-        let error = error(words);
-        for part in parts {
-            assert!(error.contains(part), "{words:?} lacks '{part}': {error}");
-        }
-    };
+    let check = check_error;
     check(&["--size", "5X"], &["--size", "'5X' is no size", "50MiB"]);
     check(&["--op", "fetch"], &["--op", "download", "upload", "list"]);
     check(&["--clients", "0"], &["--clients", "from 1 to 1,000"]);
@@ -203,18 +241,6 @@ fn errors_name_the_flag_and_what_to_write_instead() {
         ],
         &["--server-cmd", "--server-pool"],
     );
-    let foreign = ["--server-cmd", "run {port} {root}"];
-    check(
-        &[&foreign[..], &["--fault", "kill-worker"]].concat(),
-        &["--fault", "not known", "--server-cmd"],
-    );
-    check(
-        &["--fault", "slow-client:1M"],
-        &["--fault", "add --op download,upload"],
-    );
-    check(&["--fault", "explode"], &["--fault", "silent-client[:N]"]);
-    check(&["--client-buffer", "2G"], &["--client-buffer", "1K to 1G"]);
-    check(&["--warmup", "101"], &["--warmup", "100"]);
     check(&["--label", "../x"], &["--label", "folder's name"]);
     check(&["--congestion", "a b"], &["--congestion", "auto, system"]);
     check(

@@ -64,7 +64,7 @@ pub(crate) fn lay_out(
             let source = work.source(seed, cell.volume)?;
             for client in 0..cell.clients {
                 let name = download_name(client);
-                fs::hard_link(&source.path, root.join(name.as_str()))?;
+                link(&source.path, &root.join(name.as_str()))?;
             }
             source.warm()?;
             Ok(Some(source.crc32))
@@ -74,6 +74,17 @@ pub(crate) fn lay_out(
             lay_out_list(cell.volume, seed, root)?;
             Ok(None)
         }
+    }
+}
+
+/// Another name for `file`; a symbolic link where the name is on another file system, as a folder that a foreign
+/// server always serves may be.
+fn link(file: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(file, name) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            std::os::unix::fs::symlink(file, name)
+        }
+        result => result,
     }
 }
 

@@ -23,6 +23,26 @@ const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
 /// How much longer than its own deadline the guard may take.
 const GUARD_MARGIN: Duration = Duration::from_secs(5);
 
+/// How long a port of its own may be taken after a server's end: TIME-WAIT is 60 s on Linux.
+const PORT_LIMIT: Duration = Duration::from_secs(75);
+/// What every language's message for EADDRINUSE has in it.
+const PORT_IN_USE: &str = "ddress already in use";
+
+/// What to start.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders<'a> {
+    /// The command line, with `{port}`, `{workers}` and `{root}` where it wants them.
+    pub command: &'a str,
+    /// For so many workers.
+    pub workers: u32,
+    /// The folder to serve.
+    pub root: &'a Path,
+    /// The folder to start it in, if not ours.
+    pub cwd: Option<&'a Path>,
+    /// The port that it always listens on.
+    pub port: Option<u16>,
+}
+
 /// A foreign server, running.
 #[derive(Debug)]
 pub struct Foreign {
@@ -40,22 +60,46 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Starts `command` for `workers` workers on `root` and waits until it accepts a connection.
+    /// Starts the server and waits until it accepts a connection. A server with a port of its own may find it taken
+    /// by the closed connections of the one before it, for a minute: then it is started again until it can have it.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn start(
-        command: &str,
-        workers: u32,
-        root: &Path,
+    pub fn start(orders: &Orders<'_>, log: &Path, interrupt: &AtomicBool) -> Result<Self, Error> {
+        let Some(port) = orders.port else {
+            let port = free_port().map_err(not_ready)?;
+            return Self::attempt(orders, port, log, interrupt);
+        };
+        if accepts(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
+            let why = format!("--server-port {port}: somebody else is listening there");
+            return Err(Error::NotReady(why));
+        }
+        let patience = Patience::of(PORT_LIMIT).or_until(interrupt);
+        loop {
+            match Self::attempt(orders, port, log, interrupt) {
+                Err(Error::NotReady(why))
+                    if why.contains(PORT_IN_USE) && patience.check().is_ok() =>
+                {
+                    std::thread::sleep(patience.slice());
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn attempt(
+        orders: &Orders<'_>,
+        port: u16,
         log: &Path,
         interrupt: &AtomicBool,
     ) -> Result<Self, Error> {
-        let not_ready = |error: io::Error| Error::NotReady(format!("cannot start: {error}"));
-        let port = free_port().map_err(not_ready)?;
-        let words = fill_in(command, port, workers, root).map_err(Error::NotReady)?;
-        let mut guard = child::ourselves(child::GUARD)
-            .args(words)
+        let words = fill_in(orders.command, port, orders.workers, orders.root);
+        let mut command = child::ourselves(child::GUARD);
+        if let Some(cwd) = orders.cwd {
+            command.current_dir(cwd);
+        }
+        let mut guard = command
+            .args(words.map_err(Error::NotReady)?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(log).map_err(not_ready)?)
@@ -157,6 +201,10 @@ impl Drop for Foreign {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn not_ready(error: io::Error) -> Error {
+    Error::NotReady(format!("cannot start: {error}"))
 }
 
 /// A port that nobody has just now. Somebody may take it before the server does; the server then ends, and the

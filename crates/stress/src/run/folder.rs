@@ -128,8 +128,8 @@ fn no_journal(run: &Path) -> Unusable {
 /// Without paths, as it is kept.
 fn fingerprint(request: &Request) -> Result<Fingerprint> {
     let server_cmd_crc32 = match &request.settings.server {
-        ServerChoice::Own => None,
-        ServerChoice::Command { command } => {
+        ServerChoice::Own | ServerChoice::Target { .. } => None,
+        ServerChoice::Command { command, .. } => {
             Some(format!("{:08x}", crc32fast::hash(command.as_bytes())))
         }
     };

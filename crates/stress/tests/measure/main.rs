@@ -2,6 +2,7 @@
 
 mod cells;
 mod disturbance;
+mod elsewhere;
 mod faults;
 mod foreign;
 mod script;

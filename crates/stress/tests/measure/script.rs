@@ -69,6 +69,7 @@ pub(crate) fn job(address: SocketAddr, operation: Operation, volume: u64) -> Job
         requests: 1,
         seed: 1,
         download_crc32: Some(Corpus::new(1).crc32(Salt::DOWNLOAD, volume)),
+        is_shared: false,
         verify: Verify::Checksum,
         timeout: PATIENCE,
         terminator: "crlf".into(),
