@@ -27,7 +27,7 @@ use crate::clock::Patience;
 use crate::environment;
 use crate::exit::Exit;
 use crate::matrix::{Cell, Operation};
-use crate::memory;
+use crate::memory::Ballast;
 use crate::summary::statistics::rate;
 use crate::table::rate_text;
 
@@ -73,7 +73,7 @@ impl Ceilings {
     /// # Errors
     /// What cannot be done.
     pub fn measure(folder: &Path) -> Result<Self> {
-        memory::warm(FILE_BYTES);
+        drop(Ballast::take(FILE_BYTES));
         let (write, read) = page_cache(folder)
             .with_context(|| format!("page cache ceiling in {}", folder.display()))?;
         let mut loopback = Vec::new();

@@ -10,7 +10,7 @@ use crate::corpus::files;
 use crate::fault::{self, Fault};
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::measurement::{Measurement, ServerChoice, Settings, Status};
-use crate::memory;
+use crate::memory::{self, Ballast};
 use crate::operation::{Attempt, Job};
 use crate::pool::{self, Reports, Scene};
 use crate::readback::{self, ReadBack};
@@ -175,15 +175,24 @@ fn run(
         job,
         ready: measurement.ready.as_ref(),
     };
-    if settings.warm_memory && !is_target(settings) {
-        measurement.warmed = memory::warm(written_bytes(&cell, settings));
-    }
+    let is_warmed = settings.warm_memory && !is_target(settings);
+    let needed = if is_warmed {
+        written_bytes(&cell, settings)
+    } else {
+        0
+    };
+    let ballast = Ballast::take(needed);
+    let warmed = ballast.as_ref().map(Ballast::warmed);
     let watched = stage.ready.filter(|_| settings.watch_memory);
-    let (result, server_memory) = memory::watch(watched.map(|ready| ready.pid), || {
+    let work = || {
         fault::carry_out(cell.fault, stage, || {
             pool::run(cell.client_pool, job, cell.clients, scene)
         })
+    };
+    let (result, server_memory) = memory::feed(ballast, || {
+        memory::watch(watched.map(|ready| ready.pid), work)
     });
+    measurement.warmed = warmed;
     measurement.server_memory = server_memory;
     let (reports, report) = result.map_err(pool::Error::CannotStart)?;
     measurement.fault = report;

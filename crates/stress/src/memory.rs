@@ -10,6 +10,10 @@ use crate::measurement::{ServerMemory, Warmed};
 
 /// Between two looks. One costs about 0.1 ms a process.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How much more memory is free than there was before, while it is given back.
+const HEADROOM: u64 = 384 << 20;
+/// Between two looks at how much is free.
+const FEED_PAUSE: Duration = Duration::from_millis(5);
 /// What is left free when memory is taken from the host.
 const KEPT_FREE: u64 = 512 << 20;
 /// Taken in one piece.
@@ -46,33 +50,77 @@ pub(crate) fn watch<T>(parent: Option<u32>, work: impl FnOnce() -> T) -> (T, Opt
     })
 }
 
-/// Takes `bytes` from the host, as far as they are free here, and frees them again. The kernel of a virtual
-/// machine may give memory that nobody uses back to its host, a second or two after it was freed; whoever needs
-/// it next pays for getting it again, page by page. None if nothing was to be done.
+/// Memory that was taken from the host, to be given back to this machine's kernel as its work needs it.
 ///
-/// A virtual machine with free page reporting: 1.2 s of CPU time a gigabyte for the first upload after a pause
-/// (0.4 GB/s instead of 2.9 GB/s, 50 clients × 50 MiB).
-pub(crate) fn warm(bytes: u64) -> Option<Warmed> {
-    let free = environment::memory_free()?.saturating_sub(KEPT_FREE);
-    let bytes = bytes.min(free);
-    let pieces_len = usize::try_from(bytes / PIECE_LEN as u64).ok()?;
-    if pieces_len == 0 {
-        return None;
-    }
-    let started = Instant::now();
-    let mut pieces = Vec::with_capacity(pieces_len);
-    for _ in 0..pieces_len {
-        // Fresh from the kernel, and not there until it is touched.
-        let mut piece = vec![0_u8; PIECE_LEN];
-        for page in piece.chunks_mut(PAGE_LEN) {
-            page[0] = 1;
+/// The kernel of a virtual machine may give memory that nobody uses back to its host, two seconds after it was freed
+/// (free page reporting). Whoever needs it next pays for getting it again, page by page: 1.2 to 1.5 s of CPU time a
+/// gigabyte here, so that the first large upload after a pause shows the host and not the server. Freed all at once
+/// before the window, what was taken is gone again before a window of more than two seconds has used it; so it is
+/// freed piece by piece.
+#[derive(Debug)]
+pub(crate) struct Ballast {
+    pieces: Vec<Vec<u8>>,
+    took: Duration,
+}
+
+impl Ballast {
+    /// Takes `bytes`, as far as they are free here; none if that is next to nothing.
+    pub(crate) fn take(bytes: u64) -> Option<Self> {
+        let free = environment::memory_free()?.saturating_sub(KEPT_FREE);
+        let pieces_len = usize::try_from(bytes.min(free) / PIECE_LEN as u64).ok()?;
+        if pieces_len == 0 {
+            return None;
         }
-        pieces.push(std::hint::black_box(piece));
+        let started = Instant::now();
+        let mut pieces = Vec::with_capacity(pieces_len);
+        for _ in 0..pieces_len {
+            // Fresh from the kernel, and not there until it is touched.
+            let mut piece = vec![0_u8; PIECE_LEN];
+            for page in piece.chunks_mut(PAGE_LEN) {
+                page[0] = 1;
+            }
+            pieces.push(std::hint::black_box(piece));
+        }
+        let took = started.elapsed();
+        Some(Self { pieces, took })
     }
-    drop(pieces);
-    Some(Warmed {
-        bytes: (pieces_len * PIECE_LEN) as u64,
-        took_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+
+    /// What was taken.
+    pub(crate) fn warmed(&self) -> Warmed {
+        Warmed {
+            bytes: (self.pieces.len() * PIECE_LEN) as u64,
+            took_ns: u64::try_from(self.took.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Frees it while `work` goes on, as fast as memory is used.
+    fn give_back(mut self, is_over: &AtomicBool) {
+        let mut cold = environment::memory_free().unwrap_or(0);
+        while !is_over.load(Ordering::Relaxed) && !self.pieces.is_empty() {
+            let free = environment::memory_free().unwrap_or(0);
+            // Freed by others: by reporting it will have been given to the host when it is needed.
+            cold = cold.min(free);
+            if free < cold.saturating_add(HEADROOM) {
+                self.pieces.pop();
+            } else {
+                thread::park_timeout(FEED_PAUSE);
+            }
+        }
+    }
+}
+
+/// Lets `work` be done while `ballast`, if there is one, is given back.
+pub(crate) fn feed<T>(ballast: Option<Ballast>, work: impl FnOnce() -> T) -> T {
+    let Some(ballast) = ballast else {
+        return work();
+    };
+    let is_over = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        let feeder = scope.spawn(move || ballast.give_back(is_over));
+        let done = work();
+        is_over.store(true, Ordering::Relaxed);
+        feeder.thread().unpark();
+        done
     })
 }
 
@@ -130,11 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_warmed_in_whole_pieces_and_little_is_not_worth_it() {
-        assert_eq!(warm(PIECE_LEN as u64 - 1), None);
+    fn memory_is_taken_in_whole_pieces_and_all_given_back() {
+        assert!(Ballast::take(PIECE_LEN as u64 - 1).is_none());
         if environment::memory_free().unwrap() > KEPT_FREE + 3 * PIECE_LEN as u64 {
-            let warmed = warm(2 * PIECE_LEN as u64 + 5).unwrap();
-            assert_eq!(warmed.bytes, 2 * PIECE_LEN as u64);
+            let ballast = Ballast::take(2 * PIECE_LEN as u64 + 5).unwrap();
+            assert_eq!(ballast.warmed().bytes, 2 * PIECE_LEN as u64);
+            assert_eq!(feed(Some(ballast), || 7), 7);
         }
+        assert_eq!(feed(None, || 7), 7);
     }
 }

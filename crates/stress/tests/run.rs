@@ -255,3 +255,43 @@ fn no_file_of_a_run_names_a_path_of_the_machine() {
         }
     }
 }
+
+#[test]
+fn warming_up_is_kept_and_not_counted() {
+    let out = tempfile::tempdir().unwrap();
+    let cell = ["--op", "upload", "--size", "1K", "--clients", "1"];
+    let more = ["--servers", "1,5", "--warmup", "2", "--repeat", "3"];
+    let output = run(out.path(), &[&cell[..], &more].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let contents = stress::journal::Contents::read(&out.path().join("latest")).unwrap();
+    assert_eq!((contents.warmups.len(), contents.samples.len()), (4, 6));
+    for row in rows(out.path()) {
+        assert_eq!(
+            (row["samples"].as_str(), row["status"].as_str()),
+            ("3", "ok")
+        );
+        assert_eq!(row["warmup_samples"], "2");
+    }
+}
+
+#[test]
+fn buffers_are_axes_and_memory_is_a_column() {
+    let out = tempfile::tempdir().unwrap();
+    let cell = ["--op", "download", "--size", "1M", "--clients", "2"];
+    let more = ["--client-buffer", "64K,128K", "--server-buffer", "256K"];
+    let args = [&cell[..], &["--servers", "2", "--watch-memory"], &more].concat();
+    let output = run(out.path(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let rows = rows(out.path());
+    assert_eq!(rows.len(), 2);
+    for (row, client) in rows.iter().zip(["65536", "131072"]) {
+        assert_eq!(row["client_buffer_bytes"], client);
+        assert_eq!(row["server_buffer_bytes"], "262144", "as the server says");
+        let bytes = |column: &str| row[column].parse::<u64>().unwrap();
+        assert!(bytes("server_memory_bytes") > 1 << 16);
+        assert_eq!(
+            bytes("memory_per_connection_bytes"),
+            bytes("server_memory_bytes") / 2
+        );
+    }
+}

@@ -134,3 +134,20 @@ fn slow_clients_keep_to_their_rate_and_the_good_ones_wait_for_them() {
         }
     }
 }
+
+#[test]
+fn an_event_pool_serves_the_good_beside_the_bad_and_loses_all_that_one_worker_has() {
+    let axes = ["--op", "download", "--size", "1M"];
+    let pools = ["--clients", "3", "--servers", "2"];
+    let axes = [&axes[..], &pools].concat();
+    for fault in ["silent-client:4", "stall-client:4"] {
+        let measurement = measure("event", fault, &axes);
+        assert_eq!(measurement.status, Status::Ok);
+        assert_eq!(ends(&measurement), [FaultyEnd::Held; 4], "nobody waited");
+    }
+    let large = ["--op", "upload", "--size", "300M"];
+    let measurement = measure("event", "kill-worker", &[&large[..], &pools].concat());
+    let killed = measurement.fault.as_ref().unwrap().killed.unwrap();
+    assert!((1..=3).contains(&killed.in_hand), "{killed:?}");
+    assert_eq!(failed(&measurement).len(), killed.in_hand as usize);
+}

@@ -69,6 +69,34 @@ fn a_server_with_a_port_and_a_folder_of_its_own_is_measured_as_it_is() {
 }
 
 #[test]
+fn an_adapter_of_one_line_gives_a_server_another_port_and_folder() {
+    if Command::new("python3").arg("--version").output().is_err() || !Path::new(SCRIPT).exists() {
+        eprintln!("SKIPPED: no python3 here, so no server in Python was measured");
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let program = format!(
+        "import runpy, sys\n\
+         sys.argv = ['server', '--port', '6666', '--workers', '2', '--root', '.']\n\
+         runpy.run_path({SCRIPT:?}, run_name='__main__')\n"
+    );
+    let server = home.path().join("server.py");
+    fs::write(&server, program).unwrap();
+    // As in docs/FOREIGN.md.
+    let command = format!(
+        "sh -c 'sed s/6666/{{port}}/ {} > {{root}}/../s.py; cd {{root}}; exec python3 ../s.py'",
+        server.display()
+    );
+    let axes = ["--size", "200K", "--clients", "2", "--servers", "2"];
+    let ended = run(&[&axes[..], &["--server-cmd", &command]].concat());
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
+    for measurement in &ended.measurements() {
+        assert_ok(measurement);
+    }
+    ended.assert_clean();
+}
+
+#[test]
 fn somebody_elses_server_on_the_port_is_not_measured_instead() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
