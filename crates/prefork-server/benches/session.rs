@@ -68,6 +68,7 @@ fn sessions(criterion: &mut Criterion) {
         upload_len_max: 1 << 32,
         min_free_bytes: 0,
         create: false,
+        read_only: false,
     };
     let store = Store::open(root.path(), options).expect("a root");
     let service = Service {

@@ -65,6 +65,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
 
+    /// Refuse UPLOAD and DELETE. The folder need not be writable then.
+    #[arg(long)]
+    pub read_only: bool,
+
     /// What the workers are.
     #[arg(long, value_enum, default_value_t = PoolKind::Process)]
     pub pool: PoolKind,

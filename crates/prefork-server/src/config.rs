@@ -112,6 +112,8 @@ pub struct Config {
     pub root: PathBuf,
     /// Make the root if it is not there.
     pub create_root: bool,
+    /// Refuse whatever would change a file.
+    pub read_only: bool,
     /// What the workers are.
     pub pool: PoolKind,
     /// How many workers.
@@ -220,11 +222,13 @@ impl TryFrom<Args> for Config {
                 "--max-requests 0: a worker serves at least one; leave it away for no limit".into(),
             );
         }
-        let create_root = args.root.is_none();
+        // A server that writes nothing makes no folder either.
+        let create_root = args.root.is_none() && !args.read_only;
         Ok(Self {
             bind: resolve("--bind", &args.bind)?,
             root: args.root.unwrap_or_else(|| PathBuf::from("files")),
             create_root,
+            read_only: args.read_only,
             pool: args.pool,
             workers: args.workers,
             event_connections: event_connections(args.pool, args.event_connections)?,

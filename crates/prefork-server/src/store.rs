@@ -59,6 +59,8 @@ pub struct StoreOptions {
     pub min_free_bytes: u64,
     /// Make the directory if it is not there.
     pub create: bool,
+    /// Change nothing in it, and need no right to.
+    pub read_only: bool,
 }
 
 /// A directory of files, locked for one server.
@@ -76,7 +78,8 @@ struct Root {
     /// the last process with this descriptor is gone.
     directory: Arc<File>,
     options: StoreOptions,
-    temporaries: Temporaries,
+    /// How pending uploads are kept out of sight; none in a store that is only read.
+    temporaries: Option<Temporaries>,
     /// Whether uploads reserve blocks ahead.
     reserves: bool,
 }
@@ -134,7 +137,11 @@ impl Store {
     }
 
     fn with_directory(directory: File, path: &Path, options: StoreOptions) -> io::Result<Self> {
-        let temporaries = Temporaries::probe(&directory)?;
+        let temporaries = if options.read_only {
+            None
+        } else {
+            Some(Temporaries::probe(&directory)?)
+        };
         let root = Arc::new(Root {
             reserves: file_system::gains_by_reserving(&directory),
             directory: Arc::new(directory),
@@ -178,10 +185,16 @@ impl Store {
     /// The same directory under other options.
     #[must_use]
     pub fn with_options(&self, options: StoreOptions) -> Self {
+        let temporaries = match self.root.temporaries {
+            _ if options.read_only => None,
+            Some(known) => Some(known),
+            // It was only read until now. What can always be done is good enough where that cannot be found out.
+            None => Some(Temporaries::probe(&self.root.directory).unwrap_or(Temporaries::Named)),
+        };
         let root = Root {
             directory: Arc::clone(&self.root.directory),
             options,
-            temporaries: self.root.temporaries,
+            temporaries,
             reserves: self.root.reserves,
         };
         Self {
@@ -203,7 +216,7 @@ impl Store {
     /// # Errors
     /// What the directory's reading or an unlink says.
     pub fn sweep(&self) -> io::Result<usize> {
-        temporary::sweep(&self.root.directory, |_| true)
+        self.sweep_where(|_| true)
     }
 
     /// Removes the temporary files of every process that is dead. For a start beside a server that still lives.
@@ -215,7 +228,7 @@ impl Store {
             let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
             nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH)
         };
-        temporary::sweep(&self.root.directory, is_dead)
+        self.sweep_where(is_dead)
     }
 
     /// Removes the temporary files of one dead process.
@@ -223,12 +236,19 @@ impl Store {
     /// # Errors
     /// What the directory's reading or an unlink says.
     pub fn sweep_pid(&self, pid: u32) -> io::Result<usize> {
-        temporary::sweep(&self.root.directory, |owner| owner == pid)
+        self.sweep_where(|owner| owner == pid)
     }
 
-    /// How pending uploads are kept out of sight.
+    fn sweep_where(&self, is_stale: impl Fn(u32) -> bool) -> io::Result<usize> {
+        if self.root.options.read_only {
+            return Ok(0);
+        }
+        temporary::sweep(&self.root.directory, is_stale)
+    }
+
+    /// How pending uploads are kept out of sight; none in a store that is only read.
     #[must_use]
-    pub fn temporaries(&self) -> Temporaries {
+    pub fn temporaries(&self) -> Option<Temporaries> {
         self.root.temporaries
     }
 
@@ -263,8 +283,8 @@ impl Store {
     /// Begins an upload that nobody sees until it is committed.
     ///
     /// # Errors
-    /// [`StoreError::NotAFile`] where the name is a folder's, [`StoreError::NameRefused`],
-    /// [`StoreError::NoSpace`] or [`StoreError::Io`].
+    /// [`StoreError::ReadOnly`], [`StoreError::NotAFile`] where the name is a folder's,
+    /// [`StoreError::NameRefused`], [`StoreError::NoSpace`] or [`StoreError::Io`].
     pub fn create(&self, name: &FileName) -> Result<PendingUpload, StoreError> {
         PendingUpload::create(&self.root, name)
     }
@@ -272,8 +292,11 @@ impl Store {
     /// Removes a regular file.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] also for everything that is not a regular file.
+    /// [`StoreError::ReadOnly`]; [`StoreError::NotFound`] also for everything that is not a regular file.
     pub fn delete(&self, name: &FileName) -> Result<(), StoreError> {
+        if self.root.options.read_only {
+            return Err(StoreError::ReadOnly);
+        }
         let directory = &self.root.directory;
         if !list::is_file(directory, name).map_err(StoreError::of_lookup)? {
             return Err(StoreError::NotFound);

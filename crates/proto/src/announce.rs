@@ -65,8 +65,12 @@ pub struct Settings {
     pub root_file_system: String,
     /// How uploads become durable: `none`, `data` or `full`.
     pub durability: String,
-    /// How stored files come into being: `tmpfile` (`O_TMPFILE`) or `named` (a hidden temporary).
+    /// How stored files come into being: `tmpfile` (`O_TMPFILE`) or `named` (a hidden temporary); `none` under
+    /// `--read-only`.
     pub temporaries: String,
+    /// UPLOAD and DELETE are refused.
+    #[serde(default)]
+    pub read_only: bool,
     /// `auto`, `system` or a name.
     pub congestion: String,
     /// The congestion control in force for a loopback peer.
@@ -391,6 +395,7 @@ mod tests {
             root_file_system: "ext4".into(),
             durability: "none".into(),
             temporaries: "tmpfile".into(),
+            read_only: false,
             congestion: "auto".into(),
             congestion_loopback: "reno".into(),
             congestion_other: "cubic".into(),

@@ -100,6 +100,7 @@ pub(crate) fn ready() -> Ready {
             root_file_system: "ext4".into(),
             durability: "none".into(),
             temporaries: "tmpfile".into(),
+            read_only: false,
             congestion: "auto".into(),
             congestion_loopback: "reno".into(),
             congestion_other: "cubic".into(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use proto::Code;
+use proto::reply::UNKNOWN_VERB_TEXT;
 
 /// Why a root cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,9 @@ pub enum StoreError {
     /// The disk or a quota is full, or would be fuller than allowed.
     #[error("no space left on the server")]
     NoSpace,
+    /// This server changes no file.
+    #[error("{UNKNOWN_VERB_TEXT}: this server is read-only, it takes no UPLOAD and no DELETE")]
+    ReadOnly,
     /// The upload is over the limit.
     #[error("larger than the {0} bytes this server takes")]
     TooLarge(u64),
@@ -69,6 +73,9 @@ impl StoreError {
             Self::NotFound => Code::NotFound,
             Self::NotAFile | Self::NameRefused => Code::BadName,
             Self::NoSpace => Code::NoSpace,
+            // The only code that says "do not try again here, with any name": as far as this server goes there
+            // is no such verb. The text has what existing clients look for with that code.
+            Self::ReadOnly => Code::UnknownVerb,
             Self::TooLarge(_) => Code::TooLarge,
             Self::Io(_) => Code::Internal,
         }

@@ -26,6 +26,7 @@ const OPTIONS: StoreOptions = StoreOptions {
     upload_len_max: 64 << 20,
     min_free_bytes: 0,
     create: false,
+    read_only: false,
 };
 
 /// Names the directory to a test that runs again in a process of its own.
@@ -46,10 +47,10 @@ fn stores_of_both_kinds() -> [(Store, TempDir); 2] {
     [Temporaries::Tmpfile, Temporaries::Named].map(|temporaries| {
         let (mut store, directory) = empty_store();
         let root = Arc::get_mut(&mut store.root).expect("nothing is pending yet");
-        if temporaries == Temporaries::Tmpfile && root.temporaries == Temporaries::Named {
+        if temporaries == Temporaries::Tmpfile && root.temporaries == Some(Temporaries::Named) {
             eprintln!("SKIPPED half: no unnamed files in {directory:?}");
         } else {
-            root.temporaries = temporaries;
+            root.temporaries = Some(temporaries);
         }
         (store, directory)
     })

@@ -37,9 +37,10 @@ pub struct PendingUpload {
 
 impl PendingUpload {
     pub(super) fn create(root: &Arc<Root>, name: &FileName) -> Result<Self, StoreError> {
+        let temporaries = root.temporaries.ok_or(StoreError::ReadOnly)?;
         refuse_unusable(&root.directory, name)?;
         root.spare_bytes()?;
-        let (file, hidden) = match root.temporaries {
+        let (file, hidden) = match temporaries {
             Temporaries::Tmpfile => (temporary::open_unnamed(&root.directory)?, None),
             Temporaries::Named => {
                 let (file, hidden) = temporary::open_named(&root.directory)?;

@@ -46,7 +46,10 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         root: store.root().display().to_string(),
         root_file_system: store.file_system(),
         durability: config.durability.to_string(),
-        temporaries: store.temporaries().to_string(),
+        temporaries: store
+            .temporaries()
+            .map_or_else(|| "none".to_owned(), |kind| kind.to_string()),
+        read_only: config.read_only,
         congestion: config.congestion.as_str().to_owned(),
         congestion_loopback,
         congestion_other,

@@ -132,6 +132,7 @@ pub(super) fn options(config: &Config) -> StoreOptions {
         upload_len_max: config.limits.upload_len_max,
         min_free_bytes: config.min_free_bytes,
         create: config.create_root,
+        read_only: config.read_only,
     }
 }
 

@@ -20,6 +20,7 @@ mod limits;
 mod load;
 mod malformed;
 mod races;
+mod read_only;
 mod reload;
 mod root;
 mod status;

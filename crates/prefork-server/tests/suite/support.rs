@@ -144,6 +144,11 @@ impl Server {
         *children.iter().find(is_new).unwrap()
     }
 
+    /// The lines of the log that nobody has waited for, up to its end.
+    pub(crate) fn rest_of_log(self) -> Vec<String> {
+        self.log.lock().unwrap().iter().collect()
+    }
+
     /// Waits for a line of the log with this text.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
         let log = self.log.lock().unwrap();
@@ -209,6 +214,11 @@ impl Server {
 
     /// Waits for the end that something else has brought about; the ledger must balance.
     pub(crate) fn done(mut self) -> (Done, i32) {
+        self.done_in_place()
+    }
+
+    /// The same, for a test that still has something to ask of it.
+    pub(crate) fn done_in_place(&mut self) -> (Done, i32) {
         let done = self.next_done();
         assert_eq!(
             (done.sum.connections.in_flight, done.sum.requests.in_flight),
@@ -287,8 +297,17 @@ pub(crate) fn children_of(pid: u32) -> Vec<u32> {
 
 /// The command that starts a server on port 0.
 pub(crate) fn command(root: &Path, pool: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
-    command.args(["--pool", pool]);
+    command_under(&[], root, pool, args)
+}
+
+/// The same, started by the program `launcher` names with its first arguments.
+pub(crate) fn command_under(launcher: &[&str], root: &Path, pool: &str, args: &[&str]) -> Command {
+    let mut words = launcher
+        .iter()
+        .copied()
+        .chain([env!("CARGO_BIN_EXE_prefork-server")]);
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).args(["--pool", pool]);
     // What a test is not about must not depend on how full this machine's disk is, nor wait for it.
     for [flag, value] in [
         ["--bind", "127.0.0.1:0"],

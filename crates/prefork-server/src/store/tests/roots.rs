@@ -108,7 +108,7 @@ fn a_sweep_finds_what_a_dead_process_left() {
         upload.write(b"content").expect("room");
         // As a process leaves it that is killed here.
         std::mem::forget(upload);
-        let expected = usize::from(store.temporaries() == Temporaries::Named);
+        let expected = usize::from(store.temporaries() == Some(Temporaries::Named));
         assert_eq!(raw_names(directory.path()).len(), expected);
         assert_eq!(store.sweep_pid(process::id()).expect("a sweep"), expected);
         assert!(raw_names(directory.path()).is_empty());

@@ -1,0 +1,73 @@
+//! `--read-only`: files can be read and listed, and nothing can change them.
+
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::support::{Server, command_under, content, each_pool, noise, upload};
+
+each_pool! {
+    fn a_read_only_server_refuses_whatever_would_change_a_file(pool) {
+        let server = Server::start(pool, &["--read-only"]);
+        assert!(server.ready.settings.read_only);
+        assert_eq!(server.ready.settings.temporaries, "none");
+        server.put("f", b"abc");
+        let mut peer = server.connect();
+        let reply = peer.ask("DELETE f\r\n");
+        assert_eq!(reply["code"], "unknown_verb");
+        let text = reply["data"].as_str().unwrap();
+        assert!(text.contains("read-only") && text.contains("request tidak dikenali"), "{text}");
+        // The body, of which the last part is still on its way, is taken to its end of line; then the next request.
+        assert_eq!(peer.ask(upload("f", &noise(1, 3_000_000)))["code"], "unknown_verb");
+        assert_eq!(peer.ask(upload("g", b""))["code"], "unknown_verb");
+        assert_eq!(content(&peer.ask("GET f\r\n")), b"abc");
+        assert_eq!(peer.ask("LIST\r\n")["data"], serde_json::json!(["f"]));
+        assert_eq!(server.entries(), ["f"]);
+        drop(peer);
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.requests.errors.unknown_verb, done.sum.requests.ok.get, code), (3, 1, 0));
+        assert_eq!((done.sum.connections.closed, done.sum.connections.refused), (1, 0));
+    }
+
+    fn a_read_only_server_needs_no_right_to_write(pool) {
+        let root = TempDir::new().unwrap();
+        let mount = r#"mount -t tmpfs none "$0" && echo content > "$0/f" &&
+            : > "$0/.prefork-tmp.999999.0" && mount -o remount,ro "$0" && exec "$@""#;
+        let path = root.path().to_str().unwrap();
+        let launcher = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, path];
+        let mut probe = Command::new(launcher[0]);
+        if !probe.args(&launcher[1..]).arg("true").status().is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: this machine does not let this user mount a file system of its own");
+            return;
+        }
+        let mut command = command_under(&launcher, root.path(), pool, &["--read-only"]);
+        let mut server = Server::spawn(&mut command);
+        let mut peer = server.connect();
+        assert_eq!(content(&peer.ask("GET f\r\n")), b"content\n");
+        assert_eq!(peer.ask("LIST\r\n")["data"], serde_json::json!(["f"]));
+        assert_eq!(peer.ask(upload("f", b"new"))["code"], "unknown_verb");
+        // What a dead server left unfinished stays, too: nothing is swept.
+        server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
+        server.wait_for_log("worker died");
+        assert_eq!(server.connect().ask("LIST\r\n")["data"], serde_json::json!(["f"]));
+        server.signal(Signal::SIGTERM);
+        assert_eq!(server.done_in_place().1, 0);
+        let log = server.rest_of_log();
+        assert!(!log.iter().any(|line| line.contains("temporary")), "{log:?}");
+    }
+}
+
+#[test]
+fn a_read_only_server_does_not_make_its_folder() {
+    let folder = TempDir::new().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_prefork-server"))
+        .args(["--bind", "127.0.0.1:0", "--read-only"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("does not exist"), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
