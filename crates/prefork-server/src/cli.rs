@@ -130,6 +130,10 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration, help_heading = "Limits")]
     pub rate_window: Duration,
 
+    /// Connections that one address may have open at once, over all workers; for IPv6, one /64 [default: off].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub max_connections_per_address: Option<u32>,
+
     /// Largest upload, decoded.
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size::parse, help_heading = "Limits")]
     pub upload_max: u64,

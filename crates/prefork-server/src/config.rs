@@ -19,7 +19,7 @@ pub const WORKERS_MAX: u32 = 4096;
 const WORKER_TIMEOUT_MIN: Duration = Duration::from_secs(4);
 
 /// How many connections an event worker holds at once unless told otherwise.
-const EVENT_CONNECTIONS_DEFAULT: u32 = 1024;
+pub const EVENT_CONNECTIONS_DEFAULT: u32 = 1024;
 
 /// The most it may be told to hold: with 256 KiB in hand for each they are 16 GiB.
 const EVENT_CONNECTIONS_MAX: u32 = 65_536;
@@ -128,6 +128,8 @@ pub struct Config {
     pub receive_buffer: Option<u64>,
     /// The bounds on requests.
     pub limits: Limits,
+    /// Connections that one address may have open at once; none for as many as it likes.
+    pub connections_per_address_max: Option<u32>,
     /// Free space that uploads leave on the file system.
     pub min_free_bytes: u64,
     /// The clocks of a connection.
@@ -243,6 +245,7 @@ impl TryFrom<Args> for Config {
                 upload_len_max: args.upload_max,
                 ..Limits::default()
             },
+            connections_per_address_max: args.max_connections_per_address,
             min_free_bytes: args.min_free,
             clocks: Clocks {
                 head_timeout: args.head_timeout,

@@ -12,6 +12,7 @@ use std::time::Instant;
 use nix::libc::linger;
 use nix::sys::socket::{setsockopt, sockopt};
 
+use crate::address_cap::Place;
 use crate::clock::{Clock, Verdict, Waiting};
 use crate::config::Clocks;
 use crate::session::{End, Reading, Session, Shelf, Want};
@@ -65,6 +66,8 @@ pub struct Connection<'s> {
     clock: Clock,
     lingered_len: usize,
     is_shut: bool,
+    /// Its place among its address's connections, given back when this is dropped.
+    _place: Option<Place>,
 }
 
 impl<'s> Connection<'s> {
@@ -77,6 +80,16 @@ impl<'s> Connection<'s> {
             clock: Clock::new(clocks, Instant::now()),
             lingered_len: 0,
             is_shut: false,
+            _place: None,
+        }
+    }
+
+    /// Keeps `place` for as long as the connection lives.
+    #[must_use]
+    pub fn holding(self, place: Option<Place>) -> Self {
+        Self {
+            _place: place,
+            ..self
         }
     }
 

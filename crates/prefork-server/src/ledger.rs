@@ -214,6 +214,7 @@ fn add(sum: &mut Counts, one: &Counts) {
         client_gone,
         timed_out,
         refused,
+        refused_over_address_cap,
         aborted_by_stop,
         aborted_by_crash,
         in_flight,
@@ -224,6 +225,7 @@ fn add(sum: &mut Counts, one: &Counts) {
     plus(client_gone, c.client_gone);
     plus(timed_out, c.timed_out);
     plus(refused, c.refused);
+    plus(refused_over_address_cap, c.refused_over_address_cap);
     plus(aborted_by_stop, c.aborted_by_stop);
     plus(aborted_by_crash, c.aborted_by_crash);
     plus(in_flight, c.in_flight);

@@ -3,6 +3,7 @@
 //! A parent process binds the socket and forks a fixed pool of workers, which accept and serve connections.
 //! The repository's `ARCHITECTURE.md` says how the parts fit together.
 
+pub mod address_cap;
 pub mod admin;
 pub mod backlog;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod config_file;
 pub mod drive;
 pub mod exit;
+pub mod holdings;
 pub mod inherited;
 pub mod ledger;
 pub mod lifeline;

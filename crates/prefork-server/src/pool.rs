@@ -14,9 +14,11 @@ use std::os::fd::OwnedFd;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid};
 
+use crate::address_cap::AddressCap;
 use crate::admin::Admin;
 use crate::config::{Clocks, Congestion, PoolKind};
 use crate::exit::{WORKER_DONE, WORKER_FAILED};
+use crate::holdings::Holdings;
 use crate::lifeline::{Hold, Watch};
 use crate::memory::OwnStatus;
 use crate::sandbox::Confinement;
@@ -61,6 +63,12 @@ pub struct Inheritance {
     pub reports: OwnedFd,
     /// The counters.
     pub scoreboard: Scoreboard,
+    /// What the processes hold of shared limits, and which row the next one to be forked has.
+    pub holdings: Holdings,
+    /// See `holdings`.
+    pub row: u32,
+    /// Connections that one address may have open at once.
+    pub connections_per_address_max: Option<u32>,
     /// The store and the limits.
     pub service: Service,
     /// How workers are confined.
@@ -110,7 +118,19 @@ impl Inheritance {
             clocks: self.clocks,
             congestion: &self.congestion,
             reporter,
+            address_cap: self.address_cap(),
         }
+    }
+
+    /// How this process limits the connections of one address.
+    #[must_use]
+    pub fn address_cap(&self) -> Option<AddressCap> {
+        let connections_max = self.connections_per_address_max?;
+        Some(AddressCap {
+            holdings: self.holdings,
+            row: self.holdings.row(self.row),
+            connections_max,
+        })
     }
 }
 

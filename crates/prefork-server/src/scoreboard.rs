@@ -57,6 +57,8 @@ pub enum Field {
     Error(Code),
     /// Requests that ended without an answer.
     Unanswered(RequestEnd),
+    /// Connections refused because their address had too many.
+    OverAddressCap,
     /// The worker's VmHWM in bytes: the one field that is set rather than added to.
     PeakRss,
     /// Goes up whenever the worker comes round its loop: one that stands still for long is hung.
@@ -100,7 +102,8 @@ impl Field {
         const OK_BYTES: usize = OK + VERBS;
         const ERROR: usize = OK_BYTES + VERBS;
         const UNANSWERED: usize = ERROR + CODES;
-        const PEAK_RSS: usize = UNANSWERED + 4;
+        const OVER_ADDRESS_CAP: usize = UNANSWERED + 4;
+        const PEAK_RSS: usize = OVER_ADDRESS_CAP + 1;
         const SIGNS_OF_LIFE: usize = PEAK_RSS + 1;
         const { assert!(SIGNS_OF_LIFE < COMMAND_WORD) };
         match self {
@@ -111,6 +114,7 @@ impl Field {
             Self::OkBytes(verb) => OK_BYTES + verb as usize,
             Self::Error(code) => ERROR + code as usize,
             Self::Unanswered(end) => UNANSWERED + end as usize,
+            Self::OverAddressCap => OVER_ADDRESS_CAP,
             Self::PeakRss => PEAK_RSS,
             Self::SignsOfLife => SIGNS_OF_LIFE,
         }
@@ -266,6 +270,7 @@ impl Slot {
             client_gone: ended(ConnectionEnd::ClientGone),
             timed_out: ended(ConnectionEnd::TimedOut),
             refused: ended(ConnectionEnd::Refused),
+            refused_over_address_cap: self.get(Field::OverAddressCap),
             aborted_by_stop: ended(ConnectionEnd::AbortedByStop),
             aborted_by_crash: ended(ConnectionEnd::AbortedByCrash),
             ..Connections::default()

@@ -176,6 +176,15 @@ impl<'s> Session<'s> {
         self.buffers.put_on(shelf, needed);
     }
 
+    /// Refuses the whole connection before its first request: one error, then the end.
+    pub fn turn_away(&mut self, code: Code, message: &str) {
+        reply::encode_error(&mut self.buffers.output, code, message);
+        self.closing = Some(Closing {
+            end: ConnectionEnd::Refused,
+            linger: Some(Lingering::Fully),
+        });
+    }
+
     /// What the session wants next.
     #[must_use]
     pub fn want(&self) -> Want {

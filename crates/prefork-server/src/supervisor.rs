@@ -24,6 +24,7 @@ use nix::unistd::Pid;
 use crate::cli::Source;
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::holdings::Keeper;
 use crate::inherited::Origin;
 use crate::ledger::{Departure, Ledger};
 use crate::pidfile::Pidfile;
@@ -66,6 +67,7 @@ struct Supervisor {
     roster: Roster,
     watchdog: Watchdog,
     ledger: Ledger,
+    keeper: Keeper,
     members: Members,
     started: Instant,
     /// The settings before a reload that is under way.
@@ -264,11 +266,20 @@ impl Supervisor {
             bank: self.members.free_bank(id.seat),
             workers: self.inheritance.workers_of(id.seat),
         };
+        let Some(row) = self.keeper.free_row() else {
+            tracing::error!(
+                worker = id.seat,
+                "cannot fork: no row of the holdings is free"
+            );
+            return Event::SpawnFailed(id);
+        };
+        self.inheritance.row = row;
         self.ledger.open(&assignment);
         match pool::spawn(&mut self.inheritance, id, &assignment) {
             Ok(pid) => {
                 self.ledger
                     .spawned(&assignment, pid.as_raw().unsigned_abs());
+                self.keeper.taken(row, pid);
                 self.members.add(id, pid, assignment);
                 Event::Spawned(id)
             }
@@ -384,6 +395,7 @@ impl Supervisor {
         if let Err(error) = store.sweep_pid(dead.pid.as_raw().unsigned_abs()) {
             tracing::warn!(%error, "cannot remove a dead worker's temporary files");
         }
+        self.keeper.release(dead.pid);
         self.tell_roster(Event::Exited {
             process: member.id,
             cleanly,

@@ -93,7 +93,7 @@ fn duration_of(time: libc::timeval) -> Duration {
 }
 
 /// Maps `len` zeroed words that this process shares with every child it forks. The mapping lives as long as
-/// the process.
+/// the process. Only pages that are used cost memory, so it may be as large as could ever be needed.
 ///
 /// # Errors
 /// What mmap(2) says.
@@ -105,7 +105,7 @@ pub fn shared_words(len: usize) -> nix::Result<&'static [AtomicU64]> {
             None,
             bytes,
             ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-            MapFlags::MAP_SHARED,
+            MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE,
         )
     }?;
     // SAFETY: the mapping is page-aligned, `bytes` long, zeroed (a valid AtomicU64), never unmapped, and only

@@ -6,7 +6,7 @@
 pub mod blocking;
 pub mod event;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -14,11 +14,14 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use proto::Code;
+
+use crate::address_cap::{AddressCap, Admission};
 use crate::config::{Clocks, Congestion};
 use crate::drive::{Connection, Pause};
 use crate::lifeline::Watch;
 use crate::pool::report::Reporter;
-use crate::scoreboard::Slot;
+use crate::scoreboard::{Field, Slot};
 use crate::session::{Service, Session, Shelf};
 use crate::{listener, sys};
 
@@ -50,6 +53,8 @@ pub struct Worker<'a> {
     pub congestion: &'a Congestion,
     /// Its process's line to the parent.
     pub reporter: &'a Reporter<'a>,
+    /// How many connections an address may have, if there is a limit.
+    pub address_cap: Option<AddressCap>,
 }
 
 /// Why a worker left its accept loop.
@@ -80,14 +85,7 @@ impl<'a> Worker<'a> {
     /// Takes a connection off the queue. Waits for one if the listener is a blocking one.
     fn accept(&self) -> Accepted<'a> {
         match sys::accept(self.listener) {
-            Ok(socket) => {
-                if let Ok(peer) = socket.peer_addr() {
-                    listener::prepare(&socket, peer, self.congestion);
-                }
-                let session = Session::new(self.service, self.slot);
-                let connection = Connection::new(socket, session, self.clocks);
-                Accepted::Connection(Box::new(connection))
-            }
+            Ok(socket) => Accepted::Connection(Box::new(self.open(socket))),
             Err(Errno::EAGAIN) => Accepted::Nobody,
             Err(
                 Errno::EINTR
@@ -103,6 +101,30 @@ impl<'a> Worker<'a> {
             }
             Err(error) => Accepted::Failed(error),
         }
+    }
+
+    /// Makes a connection of an accepted socket: prepared for serving, or for being told that it is one too many.
+    fn open(&self, socket: TcpStream) -> Connection<'a> {
+        // Without an address the peer is gone already, which the first read will show.
+        let peer = socket.peer_addr().ok();
+        if let Some(peer) = peer {
+            listener::prepare(&socket, peer, self.congestion);
+        }
+        let mut session = Session::new(self.service, self.slot);
+        let admission = match (self.address_cap, peer) {
+            (Some(cap), Some(peer)) => cap.admit(peer),
+            _ => Admission::Admitted(None),
+        };
+        let place = match admission {
+            Admission::Admitted(place) => place,
+            Admission::OverCap => {
+                tracing::debug!(?peer, "refused: its address has too many connections");
+                self.slot.add(Field::OverAddressCap, 1);
+                session.turn_away(Code::Busy, "too many connections from your address");
+                None
+            }
+        };
+        Connection::new(socket, session, self.clocks).holding(place)
     }
 
     /// Gives a connection a turn; a panic costs this connection and no other.

@@ -110,6 +110,9 @@ pub struct Settings {
     pub upload_len_max: u64,
     /// The longest head.
     pub head_len_max: u64,
+    /// Connections that one address may have open at once; none when off.
+    #[serde(default)]
+    pub connections_per_address_max: Option<u32>,
     /// Free space that uploads leave on the file system.
     pub min_free_bytes: u64,
     /// Silence after which an unterminated request counts as ended; none when off.
@@ -214,6 +217,9 @@ pub struct Connections {
     pub timed_out: u64,
     /// Ended after broken framing or over a limit.
     pub refused: u64,
+    /// Those of `refused` whose address had as many connections as it may have.
+    #[serde(default)]
+    pub refused_over_address_cap: u64,
     /// Cut by a stop.
     pub aborted_by_stop: u64,
     /// Cut by the death of the worker; booked by the parent.
@@ -413,6 +419,7 @@ mod tests {
             max_requests: None,
             upload_len_max: 1 << 32,
             head_len_max: 1024,
+            connections_per_address_max: None,
             min_free_bytes: 0,
             accept_unterminated_ms: Some(50),
             user: "www".into(),

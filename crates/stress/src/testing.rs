@@ -118,6 +118,7 @@ pub(crate) fn ready() -> Ready {
             max_requests: None,
             upload_len_max: 4 << 30,
             head_len_max: 1_024,
+            connections_per_address_max: None,
             min_free_bytes: 64 << 20,
             accept_unterminated_ms: None,
             user: "www".into(),

@@ -67,6 +67,7 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         max_requests: config.max_requests,
         upload_len_max: config.limits.upload_len_max,
         head_len_max: config.limits.head_len_max as u64,
+        connections_per_address_max: config.connections_per_address_max,
         min_free_bytes: config.min_free_bytes,
         accept_unterminated_ms: config.clocks.accept_unterminated.map(millis),
         user,

@@ -95,6 +95,7 @@ impl Supervisor {
             .with_options(super::start::options(&config));
         inheritance.clocks = config.clocks;
         inheritance.workers = config.workers;
+        inheritance.connections_per_address_max = config.connections_per_address_max;
         inheritance.max_requests = config.max_requests;
         inheritance.event_connections = config.event_connections.map(event::make_room);
         self.roster.set_policy(policy(&config));

@@ -13,7 +13,8 @@ use super::members::Members;
 use super::{Supervisor, policy};
 use crate::admin::Admin;
 use crate::cli::Source;
-use crate::config::{Config, WORKERS_MAX};
+use crate::config::{Config, EVENT_CONNECTIONS_DEFAULT, PoolKind, WORKERS_MAX};
+use crate::holdings::{Holdings, Keeper};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
 use crate::lifeline::lifeline;
@@ -80,6 +81,8 @@ impl Supervisor {
             foundation.predecessor.is_some(),
             foundation.metrics,
         )?;
+        let (rows, cells) = rows_of_holdings(&config);
+        let holdings = Holdings::new(rows, cells).context("cannot map the holdings")?;
         let inheritance = Inheritance {
             admin,
             listener: foundation.listener,
@@ -87,6 +90,9 @@ impl Supervisor {
             hold: Some(hold),
             reports,
             scoreboard,
+            holdings,
+            row: 0,
+            connections_per_address_max: config.connections_per_address_max,
             service: Service {
                 store: foundation.store,
                 limits: config.limits,
@@ -106,6 +112,7 @@ impl Supervisor {
             roster: Roster::new(inheritance.processes(), policy(&config)),
             watchdog: Watchdog::new(config.worker_timeout, started.elapsed()),
             ledger: Ledger::new(scoreboard, config.pool.is_a_process_each()),
+            keeper: Keeper::new(holdings, rows),
             members: Members::default(),
             origin: foundation.origin,
             predecessor: foundation
@@ -123,6 +130,21 @@ impl Supervisor {
             config,
             source,
         })
+    }
+}
+
+/// How many processes there may be at once, each beside its successor, and how many connections one may have in
+/// hand. The pool may grow; an event worker that a reload allows more than it was thought of at the start serves
+/// those beyond without counting them for their address.
+fn rows_of_holdings(config: &Config) -> (u32, u32) {
+    let event_connections = config.event_connections.unwrap_or(1);
+    match config.pool {
+        PoolKind::Process => (2 * WORKERS_MAX, 1),
+        PoolKind::Thread => (2, WORKERS_MAX),
+        PoolKind::Event => (
+            2 * WORKERS_MAX,
+            event_connections.max(EVENT_CONNECTIONS_DEFAULT),
+        ),
     }
 }
 

@@ -36,6 +36,7 @@ fn a_panic_costs_its_connection_and_no_other_under_either_kind_of_worker() {
             upload_len_max: 1 << 20,
             min_free_bytes: 0,
             create: false,
+            read_only: false,
         };
         let service = Service {
             store: Store::open(root.path(), options).unwrap(),
@@ -68,6 +69,7 @@ fn a_panic_costs_its_connection_and_no_other_under_either_kind_of_worker() {
             },
             congestion: &Congestion::System,
             reporter: &Reporter::new(&reporting, process, None),
+            address_cap: None,
         };
         let address = listener.local_addr().unwrap();
         let left = thread::scope(|scope| {

@@ -8,6 +8,7 @@
 mod support;
 mod trace;
 
+mod addresses;
 mod admin;
 mod durability;
 mod event;

@@ -80,6 +80,7 @@ fn a_program_that_is_run_sees_only_the_three_standard_descriptors() {
         upload_len_max: 1 << 20,
         min_free_bytes: 0,
         create: false,
+        read_only: false,
     };
     // All that parent and workers open, by the code that opens it.
     let store = Store::open(root.path(), options).unwrap();

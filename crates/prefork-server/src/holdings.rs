@@ -1,0 +1,232 @@
+//! What each worker process holds of the limits that all workers share, so that none of it outlives the process.
+//!
+//! A shared mapping with one row a process: the bytes that its pending uploads have reserved
+//! (`--root-max-bytes`), and a cell for each connection it may have in hand, with the peer's address
+//! (`--max-connections-per-address`). A row is written by its process alone, until the parent has reaped that
+//! process and clears it. The parent reads none of it, so nothing a worker wrote here can mislead it.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use nix::unistd::Pid;
+
+use crate::sys;
+
+/// Words before the first row, a cache line.
+const HEADER_WORDS: usize = 8;
+
+/// In the header: what changes whenever somebody has filled a cell for good.
+const VERSION_WORD: usize = 0;
+
+/// In the header: how many rows have ever been used, so that nobody looks at thousands that have not. Only the
+/// parent writes it.
+const USED_ROWS_WORD: usize = 1;
+
+/// Where in a row its reserved bytes are.
+const RESERVED_WORD: usize = 0;
+
+/// Where in a row it says how many of its cells have ever been used; the cells follow.
+const USED_CELLS_WORD: usize = 1;
+
+/// Words in a row before its cells.
+const CELLS_START: usize = 2;
+
+/// All rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Holdings {
+    words: &'static [AtomicU64],
+    row_words: usize,
+    cells: usize,
+}
+
+/// One process's row.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    words: &'static [AtomicU64],
+}
+
+impl Holdings {
+    /// Empty rows, shared with every process forked from now on. A process has `cells` connections in hand at
+    /// most. Only the pages of rows that are used cost memory.
+    ///
+    /// # Errors
+    /// What mmap(2) says.
+    pub fn new(rows: u32, cells: u32) -> nix::Result<Self> {
+        let cells = cells as usize;
+        // Whole cache lines, so that rows share none.
+        let row_words = (CELLS_START + cells).next_multiple_of(8);
+        Ok(Self {
+            words: sys::shared_words(HEADER_WORDS + rows as usize * row_words)?,
+            row_words,
+            cells,
+        })
+    }
+
+    /// One row.
+    ///
+    /// # Panics
+    /// If there is no such row: rows are numbered by the parent, never by a worker.
+    #[must_use]
+    pub fn row(&self, index: u32) -> Row {
+        let start = HEADER_WORDS + index as usize * self.row_words;
+        Row {
+            words: &self.words[start..start + CELLS_START + self.cells],
+        }
+    }
+
+    /// All rows that may hold something.
+    pub fn rows(&self) -> impl Iterator<Item = Row> {
+        let used_rows = self.words[USED_ROWS_WORD].load(SeqCst);
+        let row_len = CELLS_START + self.cells;
+        self.words[HEADER_WORDS..]
+            .chunks_exact(self.row_words)
+            .take(usize::try_from(used_rows).unwrap_or(usize::MAX))
+            .map(move |words| Row {
+                words: &words[..row_len],
+            })
+    }
+
+    /// A word that changes whenever somebody has filled a cell for good.
+    pub(crate) fn version(&self) -> &'static AtomicU64 {
+        &self.words[VERSION_WORD]
+    }
+
+    /// Rows up to this one, at least, may hold something.
+    pub(crate) fn use_row(&self, index: u32) {
+        self.words[USED_ROWS_WORD].fetch_max(u64::from(index) + 1, SeqCst);
+    }
+
+    /// Bytes that pending uploads have reserved, over all processes.
+    #[must_use]
+    pub fn reserved_bytes(&self) -> u64 {
+        self.rows()
+            .map(|row| row.reserved().load(SeqCst))
+            .fold(0, u64::saturating_add)
+    }
+}
+
+impl Row {
+    /// Bytes that this process's pending uploads have reserved.
+    pub(crate) fn reserved(&self) -> &'static AtomicU64 {
+        &self.words[RESERVED_WORD]
+    }
+
+    /// A word for each connection this process may have in hand, as far as it has ever used them; 0 is free.
+    pub(crate) fn cells(&self) -> &'static [AtomicU64] {
+        let used = usize::try_from(self.words[USED_CELLS_WORD].load(SeqCst)).unwrap_or(usize::MAX);
+        let cells = &self.words[CELLS_START..];
+        &cells[..used.min(cells.len())]
+    }
+
+    /// Fills the first free cell with `key`, which is not 0. None if all are taken.
+    pub(crate) fn take_cell(&self, key: u64) -> Option<&'static AtomicU64> {
+        let cells = &self.words[CELLS_START..];
+        let is_taken = |cell: &AtomicU64| cell.compare_exchange(0, key, SeqCst, SeqCst).is_err();
+        let index = cells.iter().position(|cell| !is_taken(cell))?;
+        self.words[USED_CELLS_WORD].fetch_max(index as u64 + 1, SeqCst);
+        Some(&cells[index])
+    }
+
+    fn clear(&self) {
+        for word in self.words {
+            word.store(0, SeqCst);
+        }
+    }
+}
+
+/// The parent's own record of which process has which row.
+#[derive(Debug)]
+pub struct Keeper {
+    holdings: Holdings,
+    rows: u32,
+    holders: Vec<Option<Pid>>,
+}
+
+impl Keeper {
+    /// None of the `rows` rows is anybody's.
+    #[must_use]
+    pub const fn new(holdings: Holdings, rows: u32) -> Self {
+        Self {
+            holdings,
+            rows,
+            holders: Vec::new(),
+        }
+    }
+
+    /// A row for the process that is to be forked next: the first that nobody has.
+    #[must_use]
+    pub fn free_row(&self) -> Option<u32> {
+        let free = self.holders.iter().position(Option::is_none);
+        let index = u32::try_from(free.unwrap_or(self.holders.len())).ok()?;
+        if index >= self.rows {
+            return None;
+        }
+        self.holdings.use_row(index);
+        Some(index)
+    }
+
+    /// Process `pid` has been forked with row `index`, which was free.
+    pub fn taken(&mut self, index: u32, pid: Pid) {
+        let index = index as usize;
+        if index >= self.holders.len() {
+            self.holders.resize(index + 1, None);
+        }
+        self.holders[index] = Some(pid);
+    }
+
+    /// Process `pid` is dead: what it held is free.
+    pub fn release(&mut self, pid: Pid) {
+        for (index, holder) in (0u32..).zip(&mut self.holders) {
+            if *holder == Some(pid) {
+                *holder = None;
+                self.holdings.row(index).clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_held_is_free_and_the_rest_is_not() {
+        let holdings = Holdings::new(3, 9).unwrap();
+        let mut keeper = Keeper::new(holdings, 3);
+        for pid in [10, 11] {
+            let index = keeper.free_row().unwrap();
+            keeper.taken(index, Pid::from_raw(pid));
+            let row = holdings.row(index);
+            row.reserved().store(u64::from(index) + 5, SeqCst);
+            for _ in 0..9 {
+                row.take_cell(7).unwrap();
+            }
+            assert!(row.take_cell(7).is_none());
+        }
+        assert_eq!(
+            (keeper.free_row(), holdings.reserved_bytes()),
+            (Some(2), 11)
+        );
+        keeper.release(Pid::from_raw(10));
+        assert_eq!((keeper.free_row(), holdings.reserved_bytes()), (Some(0), 6));
+        let held: Vec<_> = holdings
+            .rows()
+            .map(|row| {
+                row.cells()
+                    .iter()
+                    .filter(|cell| cell.load(SeqCst) == 7)
+                    .count()
+            })
+            .collect();
+        assert_eq!(held, [0, 9, 0]);
+        keeper.release(Pid::from_raw(99));
+        assert_eq!(holdings.reserved_bytes(), 6);
+    }
+
+    #[test]
+    fn nobody_gets_a_row_that_is_not_there() {
+        let mut keeper = Keeper::new(Holdings::new(1, 1).unwrap(), 1);
+        let row = keeper.free_row().unwrap();
+        keeper.taken(row, Pid::from_raw(10));
+        assert_eq!(keeper.free_row(), None);
+    }
+}
