@@ -69,6 +69,7 @@ fn sessions(criterion: &mut Criterion) {
         min_free_bytes: 0,
         create: false,
         read_only: false,
+        root_bytes_max: None,
     };
     let store = Store::open(root.path(), options).expect("a root");
     let service = Service {

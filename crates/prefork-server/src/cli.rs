@@ -142,6 +142,10 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size::parse, help_heading = "Limits")]
     pub min_free: u64,
 
+    /// What all files under the root may hold together [default: off].
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = "Limits")]
+    pub root_max_bytes: Option<u64>,
+
     /// How long a graceful stop may take before what is left is cut.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
     pub drain_timeout: Duration,

@@ -132,6 +132,8 @@ pub struct Config {
     pub connections_per_address_max: Option<u32>,
     /// Free space that uploads leave on the file system.
     pub min_free_bytes: u64,
+    /// What all files under the root may hold together, in bytes; none for as much as fits on the disk.
+    pub root_bytes_max: Option<u64>,
     /// The clocks of a connection.
     pub clocks: Clocks,
     /// How long a graceful stop may take.
@@ -224,6 +226,12 @@ impl TryFrom<Args> for Config {
                 "--max-requests 0: a worker serves at least one; leave it away for no limit".into(),
             );
         }
+        if args.root_max_bytes == Some(0) {
+            return Err(
+                "--root-max-bytes 0: leave it out for no limit; --read-only takes no upload at all"
+                    .into(),
+            );
+        }
         // A server that writes nothing makes no folder either.
         let create_root = args.root.is_none() && !args.read_only;
         Ok(Self {
@@ -247,6 +255,7 @@ impl TryFrom<Args> for Config {
             },
             connections_per_address_max: args.max_connections_per_address,
             min_free_bytes: args.min_free,
+            root_bytes_max: args.root_max_bytes,
             clocks: Clocks {
                 head_timeout: args.head_timeout,
                 idle_timeout: args.idle_timeout,

@@ -122,6 +122,12 @@ impl Inheritance {
         }
     }
 
+    /// The next process to be forked writes what it holds into row `index`.
+    pub fn take_row(&mut self, index: u32) {
+        self.row = index;
+        self.service.store.hold_in(index);
+    }
+
     /// How this process limits the connections of one address.
     #[must_use]
     pub fn address_cap(&self) -> Option<AddressCap> {

@@ -7,6 +7,7 @@ mod error;
 mod file_system;
 mod list;
 mod lock;
+mod quota;
 mod read;
 mod temporary;
 mod upload;
@@ -21,8 +22,11 @@ use std::sync::Arc;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 use proto::FileName;
 
+use quota::Books;
+
 pub use error::{OpenError, StoreError};
 pub use list::Listing;
+pub use quota::Quota;
 pub use read::Download;
 pub use temporary::Temporaries;
 pub use upload::PendingUpload;
@@ -61,6 +65,8 @@ pub struct StoreOptions {
     pub create: bool,
     /// Change nothing in it, and need no right to.
     pub read_only: bool,
+    /// What all files may hold together, in bytes; needs [`Store::share_quota`].
+    pub root_bytes_max: Option<u64>,
 }
 
 /// A directory of files, locked for one server.
@@ -82,6 +88,8 @@ struct Root {
     temporaries: Option<Temporaries>,
     /// Whether uploads reserve blocks ahead.
     reserves: bool,
+    /// What it takes to keep `options.root_bytes_max`.
+    quota: Option<Arc<Quota>>,
 }
 
 impl Store {
@@ -147,6 +155,7 @@ impl Store {
             directory: Arc::new(directory),
             options,
             temporaries,
+            quota: None,
         });
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Ok(Self {
@@ -196,6 +205,7 @@ impl Store {
             options,
             temporaries,
             reserves: self.root.reserves,
+            quota: self.root.quota.clone(),
         };
         Self {
             root: Arc::new(root),
@@ -208,6 +218,28 @@ impl Store {
     #[must_use]
     pub fn directory(&self) -> BorrowedFd<'_> {
         self.root.directory.as_fd()
+    }
+
+    /// Gives the store what it takes to keep all files within [`StoreOptions::root_bytes_max`].
+    pub fn share_quota(&mut self, quota: Quota) {
+        if let Some(root) = Arc::get_mut(&mut self.root) {
+            root.quota = Some(Arc::new(quota));
+        }
+    }
+
+    /// What this process and its children reserve of the quota from now on is written down in row `index`.
+    pub fn hold_in(&self, index: u32) {
+        if let Some(quota) = &self.root.quota {
+            quota.hold_in(index);
+        }
+    }
+
+    /// What all files hold together, with what pending uploads have reserved; none if there is no limit on it.
+    ///
+    /// # Errors
+    /// What measuring the folder says.
+    pub fn used_bytes(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.root.books()?.map(|books| books.used_bytes()))
     }
 
     /// Removes every temporary file an earlier server left, and returns how many there were. Only for a start:
@@ -301,13 +333,32 @@ impl Store {
         if !list::is_file(directory, name).map_err(StoreError::of_lookup)? {
             return Err(StoreError::NotFound);
         }
-        // Whatever the name becomes between that look and this is in the root; a folder stays.
-        unlinkat(directory, name.as_str(), UnlinkatFlags::NoRemoveDir)
-            .map_err(StoreError::of_lookup)?;
+        let unlink = || {
+            // Whatever the name becomes between that look and this is in the root; a folder stays.
+            unlinkat(directory, name.as_str(), UnlinkatFlags::NoRemoveDir)
+                .map_err(StoreError::of_lookup)
+        };
+        match self.root.books()? {
+            None => unlink()?,
+            Some(mut books) => {
+                let old_len = quota::visible_len(directory, name.as_str())?;
+                books.record(old_len, 0, unlink)?;
+            }
+        }
         if self.root.options.durability == Durability::Full {
             directory.sync_all()?;
         }
         Ok(())
+    }
+}
+
+impl Root {
+    /// The quota's books, open for this thread, if there is a limit.
+    fn books(&self) -> Result<Option<Books<'_>>, StoreError> {
+        match (&self.quota, self.options.root_bytes_max) {
+            (Some(quota), Some(bytes_max)) => quota.open(&self.directory, bytes_max).map(Some),
+            _ => Ok(None),
+        }
     }
 }
 

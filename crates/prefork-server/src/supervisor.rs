@@ -273,7 +273,7 @@ impl Supervisor {
             );
             return Event::SpawnFailed(id);
         };
-        self.inheritance.row = row;
+        self.inheritance.take_row(row);
         self.ledger.open(&assignment);
         match pool::spawn(&mut self.inheritance, id, &assignment) {
             Ok(pid) => {

@@ -115,6 +115,9 @@ pub struct Settings {
     pub connections_per_address_max: Option<u32>,
     /// Free space that uploads leave on the file system.
     pub min_free_bytes: u64,
+    /// What all files under the root may hold together, in bytes; none when off.
+    #[serde(default)]
+    pub root_bytes_max: Option<u64>,
     /// Silence after which an unterminated request counts as ended; none when off.
     pub accept_unterminated_ms: Option<u64>,
     /// The user that parent and workers run as, by name.
@@ -421,6 +424,7 @@ mod tests {
             head_len_max: 1024,
             connections_per_address_max: None,
             min_free_bytes: 0,
+            root_bytes_max: None,
             accept_unterminated_ms: Some(50),
             user: "www".into(),
             uid: 33,

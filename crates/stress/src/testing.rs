@@ -120,6 +120,7 @@ pub(crate) fn ready() -> Ready {
             head_len_max: 1_024,
             connections_per_address_max: None,
             min_free_bytes: 64 << 20,
+            root_bytes_max: None,
             accept_unterminated_ms: None,
             user: "www".into(),
             uid: 33,

@@ -57,6 +57,9 @@ pub enum StoreError {
     /// This server changes no file.
     #[error("{UNKNOWN_VERB_TEXT}: this server is read-only, it takes no UPLOAD and no DELETE")]
     ReadOnly,
+    /// The server is short of something that others have just now.
+    #[error("the server has too much to do; try again")]
+    Busy,
     /// The upload is over the limit.
     #[error("larger than the {0} bytes this server takes")]
     TooLarge(u64),
@@ -73,6 +76,7 @@ impl StoreError {
             Self::NotFound => Code::NotFound,
             Self::NotAFile | Self::NameRefused => Code::BadName,
             Self::NoSpace => Code::NoSpace,
+            Self::Busy => Code::Busy,
             // The only code that says "do not try again here, with any name": as far as this server goes there
             // is no such verb. The text has what existing clients look for with that code.
             Self::ReadOnly => Code::UnknownVerb,

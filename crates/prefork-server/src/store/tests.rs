@@ -6,6 +6,7 @@
 
 mod downloads;
 mod listings;
+mod quota;
 mod roots;
 mod small_disk;
 mod uploads;
@@ -27,6 +28,7 @@ const OPTIONS: StoreOptions = StoreOptions {
     min_free_bytes: 0,
     create: false,
     read_only: false,
+    root_bytes_max: None,
 };
 
 /// Names the directory to a test that runs again in a process of its own.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -10,6 +11,7 @@ use nix::sys::stat::{SFlag, fstatat};
 use proto::FileName;
 
 use super::list::kind_of;
+use super::quota::{self, Books, Claim, Quota};
 use super::{Durability, Root, StoreError, Temporaries, file_system, temporary};
 
 /// Blocks are reserved in steps of this size. Without that, a rename over an existing file makes ext4 flush
@@ -33,20 +35,25 @@ pub struct PendingUpload {
     reserves: bool,
     /// Blocks beyond the end may have been reserved, which a commit gives back.
     reserved: bool,
+    /// How large the file is that this one is to replace, as far as is known.
+    replaced_len: u64,
+    /// What it takes up of the quota, if there is one.
+    claim: Option<Claim>,
 }
 
 impl PendingUpload {
     pub(super) fn create(root: &Arc<Root>, name: &FileName) -> Result<Self, StoreError> {
         let temporaries = root.temporaries.ok_or(StoreError::ReadOnly)?;
-        refuse_unusable(&root.directory, name)?;
+        let replaced_len = refuse_unusable(&root.directory, name)?;
         root.spare_bytes()?;
         let (file, hidden) = match temporaries {
             Temporaries::Tmpfile => (temporary::open_unnamed(&root.directory)?, None),
             Temporaries::Named => {
-                let (file, hidden) = temporary::open_named(&root.directory)?;
+                let (file, hidden) = root.open_named()?;
                 (file, Some(hidden))
             }
         };
+        let claim = root.quota.as_deref().map(Quota::claim);
         Ok(Self {
             root: Arc::clone(root),
             file: File::from(file),
@@ -56,6 +63,8 @@ impl PendingUpload {
             room_len: 0,
             reserves: root.reserves,
             reserved: false,
+            replaced_len,
+            claim,
         })
     }
 
@@ -81,6 +90,7 @@ impl PendingUpload {
         if len > len_max {
             return Err(StoreError::TooLarge(len_max));
         }
+        self.claim_bytes(len)?;
         if len > self.room_len {
             self.make_room(len)?;
         }
@@ -105,6 +115,31 @@ impl PendingUpload {
             Durability::Data => self.file.sync_data()?,
             Durability::Full => self.file.sync_all()?,
         }
+        let root = Arc::clone(&self.root);
+        match root.books()? {
+            None => self.take_name()?,
+            Some(books) => self.take_name_within(books)?,
+        }
+        if root.options.durability == Durability::Full {
+            root.directory.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// The same as [`PendingUpload::take_name`], once the quota has room for what there is more than before.
+    fn take_name_within(&mut self, mut books: Books<'_>) -> Result<(), StoreError> {
+        // Another upload or a delete may have come in between; from here to the rename none does.
+        let old_len = quota::visible_len(&self.root.directory, self.name.as_str())?;
+        if let Some(claim) = &mut self.claim {
+            books.raise(claim, self.len.saturating_sub(old_len))?;
+        }
+        books.record(old_len, self.len, || self.take_name())?;
+        // Before the books are closed: what was claimed is visible now.
+        self.claim = None;
+        Ok(())
+    }
+
+    fn take_name(&mut self) -> Result<(), StoreError> {
         let directory = &self.root.directory;
         // To link it under its own name at once would save the rename when that name is free; it gained
         // nothing that could be measured on ext4, and the name may be taken at any time.
@@ -117,8 +152,17 @@ impl PendingUpload {
         renameat(directory, hidden.as_str(), directory, self.name.as_str())
             .map_err(StoreError::of_naming)?;
         self.hidden = None;
-        if self.root.options.durability == Durability::Full {
-            directory.sync_all()?;
+        Ok(())
+    }
+
+    /// Reserves what the file needs of the quota to grow to `len`: before it is written, so that however many
+    /// upload at once, what they hold together stays within it.
+    fn claim_bytes(&mut self, len: u64) -> Result<(), StoreError> {
+        let growth = len.saturating_sub(self.replaced_len);
+        if let Some(claim) = self.claim.as_mut().filter(|claim| claim.bytes() < growth)
+            && let Some(mut books) = self.root.books()?
+        {
+            books.raise(claim, growth)?;
         }
         Ok(())
     }
@@ -164,6 +208,15 @@ impl Drop for PendingUpload {
 }
 
 impl Root {
+    /// A file under a hidden name. It changes the folder, which the quota is told, lest it measures it again.
+    fn open_named(&self) -> Result<(OwnedFd, String), StoreError> {
+        let open = || Ok(temporary::open_named(&self.directory)?);
+        match self.books()? {
+            None => open(),
+            Some(mut books) => books.record(0, 0, open),
+        }
+    }
+
     /// The bytes that uploads may still fill; an error when there are none.
     fn spare_bytes(&self) -> Result<u64, StoreError> {
         let min_free_bytes = self.options.min_free_bytes;
@@ -178,13 +231,14 @@ impl Root {
 }
 
 /// Refuses a name that the rename would refuse, before gigabytes have been sent in vain. Whatever this look
-/// does not find, the rename does.
-fn refuse_unusable(directory: &File, name: &FileName) -> Result<(), StoreError> {
+/// does not find, the rename does. Returns the size of the file that the name has, 0 if there is none.
+fn refuse_unusable(directory: &File, name: &FileName) -> Result<u64, StoreError> {
     match fstatat(directory, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(stat) if kind_of(stat.st_mode) == SFlag::S_IFDIR => Err(StoreError::NotAFile),
         Err(errno @ (Errno::ENAMETOOLONG | Errno::EILSEQ | Errno::EINVAL)) => {
             Err(StoreError::of_naming(errno))
         }
-        _ => Ok(()),
+        Ok(stat) if kind_of(stat.st_mode) == SFlag::S_IFREG => Ok(stat.st_size.cast_unsigned()),
+        _ => Ok(0),
     }
 }

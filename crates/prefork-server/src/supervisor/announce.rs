@@ -69,6 +69,7 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         head_len_max: config.limits.head_len_max as u64,
         connections_per_address_max: config.connections_per_address_max,
         min_free_bytes: config.min_free_bytes,
+        root_bytes_max: config.root_bytes_max,
         accept_unterminated_ms: config.clocks.accept_unterminated.map(millis),
         user,
         uid,

@@ -23,7 +23,7 @@ use crate::pool::watchdog::Watchdog;
 use crate::pool::{Inheritance, event};
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
-use crate::store::{Store, StoreOptions};
+use crate::store::{Quota, Store, StoreOptions};
 use crate::{listener, port, sandbox};
 
 /// What the server stands on.
@@ -69,7 +69,7 @@ impl Supervisor {
         Self::assemble(config, source, foundation)
     }
 
-    fn assemble(config: Config, source: Source, foundation: Foundation) -> Result<Self> {
+    fn assemble(config: Config, source: Source, mut foundation: Foundation) -> Result<Self> {
         // What comes now is nobody's business but the server's user's.
         let confinement = sandbox::prepare(&config.hardening, &foundation.store)?;
         let (hold, watch) = lifeline().context("cannot make a pipe")?;
@@ -83,6 +83,9 @@ impl Supervisor {
         )?;
         let (rows, cells) = rows_of_holdings(&config);
         let holdings = Holdings::new(rows, cells).context("cannot map the holdings")?;
+        let quota = Quota::new(holdings).context("cannot set up the quota")?;
+        foundation.store.share_quota(quota);
+        report_use(&foundation.store, config.root_bytes_max)?;
         let inheritance = Inheritance {
             admin,
             listener: foundation.listener,
@@ -155,6 +158,7 @@ pub(super) fn options(config: &Config) -> StoreOptions {
         min_free_bytes: config.min_free_bytes,
         create: config.create_root,
         read_only: config.read_only,
+        root_bytes_max: config.root_bytes_max,
     }
 }
 
@@ -169,6 +173,20 @@ fn report_swept(swept: std::io::Result<usize>) -> Result<()> {
     let files = swept.context("cannot remove stale temporary files from the root")?;
     if files > 0 {
         tracing::info!(files, "removed what an earlier server left unfinished");
+    }
+    Ok(())
+}
+
+fn report_use(store: &Store, bytes_max: Option<u64>) -> Result<()> {
+    let used_bytes = store
+        .used_bytes()
+        .context("cannot measure the root for --root-max-bytes")?;
+    if used_bytes > bytes_max {
+        tracing::warn!(
+            used_bytes,
+            bytes_max,
+            "the root holds more than --root-max-bytes; uploads are refused until it does not"
+        );
     }
     Ok(())
 }

@@ -37,6 +37,7 @@ fn a_panic_costs_its_connection_and_no_other_under_either_kind_of_worker() {
             min_free_bytes: 0,
             create: false,
             read_only: false,
+            root_bytes_max: None,
         };
         let service = Service {
             store: Store::open(root.path(), options).unwrap(),

@@ -20,6 +20,7 @@ mod life_cycle;
 mod limits;
 mod load;
 mod malformed;
+mod quota;
 mod races;
 mod read_only;
 mod reload;

@@ -81,6 +81,7 @@ fn a_program_that_is_run_sees_only_the_three_standard_descriptors() {
         min_free_bytes: 0,
         create: false,
         read_only: false,
+        root_bytes_max: None,
     };
     // All that parent and workers open, by the code that opens it.
     let store = Store::open(root.path(), options).unwrap();

@@ -1,0 +1,304 @@
+//! `--root-max-bytes`: how much the files under the root may hold together, whoever uploads at once.
+//!
+//! What is counted is the visible files' sizes, and beside them what pending uploads have reserved before they
+//! wrote it. The sum of both never passes the limit, because it is compared and changed by one process at a
+//! time: whoever has the books open. A file that is replaced counts until the new one has its name, and not a
+//! second time: an upload needs room only for what it is larger by.
+//!
+//! Nothing leaks when a process dies. The books are locked by a record lock, which ends with its owner
+//! (fcntl(2)); what it had reserved is in its row of the [`Holdings`], which the parent clears; and a change that
+//! it did not finish shows, so that the next one to open the books measures the folder again.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
+
+use super::list::kind_of;
+use super::{StoreError, temporary};
+use crate::holdings::{Holdings, Row};
+use crate::sys;
+
+/// How long a process waits for the books before it says that the server is busy. They are open for some 10 µs
+/// at a time, or for as long as a large folder takes to be measured.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pauses between two tries to open them.
+const PAUSE_MIN: Duration = Duration::from_micros(20);
+const PAUSE_MAX: Duration = Duration::from_millis(1);
+
+/// The shared words.
+const VISIBLE: usize = 0;
+const MTIME_S: usize = 1;
+const MTIME_NS: usize = 2;
+const CHANGING: usize = 3;
+const WORDS: usize = 8;
+
+/// The limit, and what it takes to keep it.
+#[derive(Debug)]
+pub struct Quota {
+    holdings: Holdings,
+    /// In which row this process writes down what it reserves.
+    row: AtomicU32,
+    /// The visible files' sizes in sum, and what that sum is worth.
+    words: &'static [AtomicU64],
+    /// Locks the books against other processes. It is never closed: that would end the lock.
+    lock: OwnedFd,
+    /// Locks them against other threads, which a record lock does not.
+    threads: Mutex<()>,
+}
+
+/// The books, open for one process and thread at a time.
+#[derive(Debug)]
+pub(super) struct Books<'q> {
+    quota: &'q Quota,
+    directory: &'q File,
+    bytes_max: u64,
+    measured: bool,
+    _threads: MutexGuard<'q, ()>,
+}
+
+/// What one pending upload has reserved; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Claim {
+    row: Row,
+    bytes: u64,
+}
+
+impl Quota {
+    /// Books shared with every process forked from now on. This process has row 0 until [`Quota::hold_in`] says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// What mmap(2) and memfd_create(2) say.
+    pub fn new(holdings: Holdings) -> nix::Result<Self> {
+        let words = sys::shared_words(WORDS)?;
+        // Nothing has been measured yet.
+        words[CHANGING].store(1, SeqCst);
+        Ok(Self {
+            holdings,
+            row: AtomicU32::new(0),
+            words,
+            lock: memfd_create("prefork-server quota", MFdFlags::MFD_CLOEXEC)?,
+            threads: Mutex::new(()),
+        })
+    }
+
+    /// What this process and its children reserve from now on is written down in row `index`.
+    pub(super) fn hold_in(&self, index: u32) {
+        self.row.store(index, SeqCst);
+    }
+
+    /// A claim on nothing yet.
+    pub(super) fn claim(&self) -> Claim {
+        Claim {
+            row: self.holdings.row(self.row.load(SeqCst)),
+            bytes: 0,
+        }
+    }
+
+    /// Opens the books on `directory`, once nobody else has them open, and brings them up to date. What they say
+    /// is held against `bytes_max`.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if that takes too long; what measuring the folder says.
+    pub(super) fn open<'q>(
+        &'q self,
+        directory: &'q File,
+        bytes_max: u64,
+    ) -> Result<Books<'q>, StoreError> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wait_for_lock()?;
+        let mut books = Books {
+            quota: self,
+            directory,
+            bytes_max,
+            measured: false,
+            _threads: threads,
+        };
+        if books.are_stale()? {
+            books.measure()?;
+        }
+        Ok(books)
+    }
+
+    fn wait_for_lock(&self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + OPEN_TIMEOUT;
+        let mut pause = PAUSE_MIN;
+        loop {
+            match self.set_lock(libc::F_WRLCK) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EAGAIN | Errno::EACCES) if Instant::now() < deadline => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Err(Errno::EAGAIN | Errno::EACCES) => return Err(StoreError::Busy),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn set_lock(&self, kind: i32) -> nix::Result<()> {
+        let whole = libc::flock {
+            l_type: kind as i16,
+            l_whence: libc::SEEK_SET as i16,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&self.lock, FcntlArg::F_SETLK(&whole)).map(drop)
+    }
+}
+
+impl Books<'_> {
+    /// Bytes under the root, with what pending uploads have reserved.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.word(VISIBLE)
+            .load(SeqCst)
+            .saturating_add(self.quota.holdings.reserved_bytes())
+    }
+
+    /// Raises a claim to `bytes`, unless it is as high already.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] if that would pass the limit.
+    pub(super) fn raise(&mut self, claim: &mut Claim, bytes: u64) -> Result<(), StoreError> {
+        let more = bytes.saturating_sub(claim.bytes);
+        if more > self.spare_bytes() && !self.measured {
+            // Nobody is refused for a file that somebody has removed behind the server's back.
+            self.measure()?;
+        }
+        if more > self.spare_bytes() {
+            return Err(StoreError::NoSpace);
+        }
+        claim.row.reserved().fetch_add(more, SeqCst);
+        claim.bytes += more;
+        Ok(())
+    }
+
+    /// Carries out a change of the folder that makes `old_len` visible bytes into `new_len`.
+    ///
+    /// # Errors
+    /// What `change` says.
+    pub(super) fn record<T>(
+        &mut self,
+        old_len: u64,
+        new_len: u64,
+        change: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        // If this process dies from here on, or fails, the sum is not to be believed.
+        self.word(CHANGING).store(1, SeqCst);
+        let changed = change()?;
+        let visible = self.word(VISIBLE).load(SeqCst);
+        let visible = visible.saturating_sub(old_len).saturating_add(new_len);
+        self.word(VISIBLE).store(visible, SeqCst);
+        self.are_up_to_date()?;
+        Ok(changed)
+    }
+
+    fn spare_bytes(&self) -> u64 {
+        self.bytes_max.saturating_sub(self.used_bytes())
+    }
+
+    /// Whether somebody changed the folder without the books, as an administrator may, or died while changing
+    /// it. A change in the same tick of the clock that stamps the folder is found at the next one, or before an
+    /// upload is refused.
+    fn are_stale(&self) -> Result<bool, StoreError> {
+        let (seconds, nanos) = self.mtime()?;
+        Ok(self.word(CHANGING).load(SeqCst) != 0
+            || self.word(MTIME_S).load(SeqCst) != seconds
+            || self.word(MTIME_NS).load(SeqCst) != nanos)
+    }
+
+    fn are_up_to_date(&self) -> Result<(), StoreError> {
+        let (seconds, nanos) = self.mtime()?;
+        self.word(MTIME_S).store(seconds, SeqCst);
+        self.word(MTIME_NS).store(nanos, SeqCst);
+        self.word(CHANGING).store(0, SeqCst);
+        Ok(())
+    }
+
+    fn measure(&mut self) -> Result<(), StoreError> {
+        self.measured = true;
+        self.word(CHANGING).store(1, SeqCst);
+        self.word(VISIBLE).store(measure(self.directory)?, SeqCst);
+        self.are_up_to_date()
+    }
+
+    fn mtime(&self) -> Result<(u64, u64), StoreError> {
+        let stat = fstat(self.directory)?;
+        Ok((
+            stat.st_mtime.cast_unsigned(),
+            stat.st_mtime_nsec.cast_unsigned(),
+        ))
+    }
+
+    fn word(&self, index: usize) -> &'static AtomicU64 {
+        &self.quota.words[index]
+    }
+}
+
+impl Drop for Books<'_> {
+    fn drop(&mut self) {
+        // It cannot fail for a lock that is held; and if it did, this process's end would free it.
+        let _ = self.quota.set_lock(libc::F_UNLCK);
+    }
+}
+
+impl Claim {
+    /// What has been reserved.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.row.reserved().fetch_sub(self.bytes, SeqCst);
+    }
+}
+
+/// The size of the regular file that has `name`; 0 where there is none.
+pub(super) fn visible_len(directory: &File, name: &str) -> Result<u64, StoreError> {
+    match fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) if kind_of(stat.st_mode) == SFlag::S_IFREG => Ok(stat.st_size.cast_unsigned()),
+        Ok(_) | Err(Errno::ENOENT) => Ok(0),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The sizes of all regular files right under the root, whatever their names, but for pending uploads: those
+/// have reserved what they hold.
+fn measure(directory: &File) -> Result<u64, StoreError> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut entries = Dir::openat(directory, ".", flags, Mode::empty())?;
+    let mut sum = 0u64;
+    for entry in entries.iter() {
+        let entry = entry?;
+        let name = entry.file_name();
+        let kind = entry.file_type();
+        let is_pending = name
+            .to_str()
+            .is_ok_and(|name| temporary::owner(name).is_some());
+        if is_pending || kind.is_some_and(|kind| kind != Type::File) {
+            continue;
+        }
+        match fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) if kind_of(stat.st_mode) == SFlag::S_IFREG => {
+                sum = sum.saturating_add(stat.st_size.cast_unsigned());
+            }
+            Ok(_) | Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(sum)
+}

@@ -1,0 +1,162 @@
+//! `--root-max-bytes`: what all files hold together stays within it, whoever uploads and whoever dies.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::thread::{ScopedJoinHandle, scope};
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{DEADLINE, Server, each_pool, noise, upload};
+
+const MAX: usize = 1_000_000;
+
+each_pool! {
+    fn uploads_at_once_stay_within_the_quota_together(pool) {
+        let server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "8"]);
+        assert_eq!(server.ready.settings.root_bytes_max, Some(MAX as u64));
+        let uploaded: Vec<String> = scope(|scope| {
+            let clients: Vec<_> = (0..8u64).map(|client| {
+                let server = &server;
+                scope.spawn(move || {
+                    let name = format!("f{client}");
+                    let mut peer = server.connect();
+                    let reply = peer.ask(upload(&name, &noise(client, 300_000)));
+                    // Refused or not, the connection goes on.
+                    assert_eq!(peer.ask("LIST\r\n")["status"], "OK");
+                    match reply["code"].as_str() {
+                        None => Some(name),
+                        Some(code) => { assert_eq!(code, "no_space"); None }
+                    }
+                })
+            }).collect();
+            clients.into_iter().filter_map(|client| client.join().unwrap()).collect()
+        });
+        // Some may have been refused for others that were refused later; nobody got too much.
+        assert!(uploaded.len() <= 3);
+        let mut names = uploaded.clone();
+        names.sort();
+        assert_eq!(server.entries(), names);
+        // Nothing is reserved any more: it can be filled to the last byte.
+        assert_fills_up(&server);
+        let (done, _) = server.stop();
+        assert_eq!(done.sum.requests.errors.no_space, 8 - uploaded.len() as u64 + 1);
+    }
+
+    fn what_a_killed_worker_had_reserved_is_free_again(pool) {
+        let server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "1"]);
+        server.put("kept", &noise(1, 100_000));
+        for round in 0..3 {
+            let mut peer = server.connect();
+            let request = upload("f", &noise(round, 850_000));
+            peer.send(&request[..request.len() - 2]);
+            // It has reserved what it has written.
+            let deadline = Instant::now() + DEADLINE;
+            while pending_len(&server) < 700_000 {
+                assert!(Instant::now() < deadline, "nothing is written");
+            }
+            let workers = server.children();
+            for &pid in &workers {
+                server.kill_worker(pid, Signal::SIGKILL);
+            }
+            server.wait_for_children(|now| now.iter().all(|pid| !workers.contains(pid)));
+            assert!(peer.try_reply().is_none());
+        }
+        assert_fills_up(&server);
+        assert_eq!(server.stored("kept").unwrap(), noise(1, 100_000));
+        server.stop();
+    }
+
+    fn a_replaced_file_counts_once_and_a_deleted_one_no_more(pool) {
+        let server = Server::start(pool, &["--root-max-bytes", "1000000B"]);
+        let mut peer = server.connect();
+        for round in 0..5 {
+            assert_eq!(peer.ask(upload("f", &noise(round, 700_000)))["status"], "OK");
+        }
+        assert_eq!(peer.ask(upload("g", &noise(9, 700_000)))["code"], "no_space");
+        assert_eq!(server.stored("f").unwrap(), noise(4, 700_000));
+        assert_eq!(peer.ask("DELETE f\r\n")["status"], "OK");
+        assert_eq!(peer.ask(upload("g", &noise(9, 700_000)))["status"], "OK");
+        assert_eq!(server.entries(), ["g"]);
+    }
+
+    fn it_holds_though_workers_are_killed_at_every_point(pool) {
+        let server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "4"]);
+        let acknowledged = Mutex::new(HashMap::new());
+        scope(|scope| {
+            let clients: Vec<_> = (0..4u64).map(|client| {
+                let (server, acknowledged) = (&server, &acknowledged);
+                scope.spawn(move || {
+                    for round in 0..30 {
+                        // Each client has names of its own, so it knows what they must hold.
+                        let name = format!("f{client}-{}", round % 2);
+                        let content = noise(client * 100 + round, 100_000 + round as usize * 9_000);
+                        let mut peer = server.connect();
+                        let sent = peer.stream.write_all(&upload(&name, &content));
+                        // Unless there is a reply, either content may be there.
+                        let reply = sent.ok().and_then(|()| peer.try_reply());
+                        let mut acknowledged = acknowledged.lock().unwrap();
+                        match reply {
+                            Some(reply) if reply["status"] == "OK" => { acknowledged.insert(name, content); }
+                            Some(reply) => assert_eq!(reply["code"], "no_space"),
+                            None => { acknowledged.remove(&name); }
+                        }
+                    }
+                })
+            }).collect();
+            while !clients.iter().all(ScopedJoinHandle::is_finished) {
+                if let Some(pid) = server.children().first() {
+                    // It may just have died of the kill before.
+                    let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+                }
+                // The next kill waits until the pool has served somebody again.
+                while server.connect().send("LIST\r\n").try_reply().is_none() {}
+            }
+        });
+        let names = server.entries();
+        let sum: usize = names.iter().map(|name| server.stored(name).unwrap().len()).sum();
+        assert!(sum <= MAX, "{sum} bytes in {names:?}");
+        assert!(names.iter().all(|name| !name.starts_with('.')), "{names:?}");
+        for (name, content) in acknowledged.into_inner().unwrap() {
+            assert!(server.stored(&name).unwrap() == content, "{name}");
+        }
+        assert_fills_up(&server);
+        server.stop();
+    }
+}
+
+/// There is room for exactly what is missing to the quota, and for no byte more.
+fn assert_fills_up(server: &Server) {
+    let names = server.entries();
+    let sum: usize = names
+        .iter()
+        .map(|name| server.stored(name).unwrap().len())
+        .sum();
+    let mut peer = server.connect();
+    let reply = peer.ask(upload("rest", &noise(7, MAX - sum)));
+    assert_eq!(reply["status"], "OK", "{sum} bytes in {names:?}: {reply}");
+    assert_eq!(peer.ask(upload("more", &[1]))["code"], "no_space");
+}
+
+/// How long the pending uploads of all workers are together, as far as they have been written: open files in the
+/// root, without a name or under a hidden one.
+fn pending_len(server: &Server) -> u64 {
+    let root = server.root();
+    let is_pending = |path: &PathBuf| {
+        std::fs::read_link(path).is_ok_and(|target| {
+            let text = target.to_string_lossy();
+            target.starts_with(&root)
+                && (text.ends_with(" (deleted)") || text.contains("/.prefork-tmp."))
+        })
+    };
+    let lists = server.children().into_iter();
+    let open = lists.filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok());
+    let paths = open.flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let files = paths.filter(is_pending);
+    files
+        .filter_map(|path| Some(std::fs::metadata(path).ok()?.len()))
+        .sum()
+}
