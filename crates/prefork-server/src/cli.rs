@@ -104,6 +104,11 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = "Network")]
     pub receive_buffer: Option<u64>,
 
+    /// Leave a connection with the kernel until it has sent something, for about so long at most; a silent client
+    /// then costs no worker. A graceful stop takes 1.5 s longer [default: off].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=120), help_heading = "Network")]
+    pub defer_accept: Option<u32>,
+
     /// Treat a request without a body and without an end of line as ended after so much silence; for clients
     /// that send no terminator [default: off].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Network")]

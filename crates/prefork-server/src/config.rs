@@ -126,6 +126,8 @@ pub struct Config {
     pub congestion: Congestion,
     /// The receive buffer of every connection; none leaves the kernel's tuning alone.
     pub receive_buffer: Option<u64>,
+    /// For how many seconds the kernel keeps a connection that has sent nothing; none to hand it out at once.
+    pub defer_accept_s: Option<u32>,
     /// The bounds on requests.
     pub limits: Limits,
     /// Connections that one address may have open at once; none for as many as it likes.
@@ -175,6 +177,10 @@ impl Config {
                 "--receive-buffer",
                 self.receive_buffer != other.receive_buffer,
             ),
+            (
+                "--defer-accept",
+                self.defer_accept_s != other.defer_accept_s,
+            ),
             ("--pidfile", self.pidfile != other.pidfile),
             ("--admin", self.admin != other.admin),
             ("--metrics", self.metrics != other.metrics),
@@ -206,32 +212,7 @@ impl TryFrom<Args> for Config {
     /// # Errors
     /// Names the flag and what would be right.
     fn try_from(args: Args) -> Result<Self, String> {
-        if args.workers == 0 || args.workers > WORKERS_MAX {
-            return Err(format!(
-                "--workers {}: a pool has 1 to {WORKERS_MAX} workers",
-                args.workers
-            ));
-        }
-        if args.rate_window.is_zero() {
-            return Err("--rate-window 0s: a rate needs a time to be measured over; --min-rate 0 turns it off".into());
-        }
-        if !args.worker_timeout.is_zero() && args.worker_timeout < WORKER_TIMEOUT_MIN {
-            return Err(format!(
-                "--worker-timeout {}: workers give a sign of life once a second; use 4s or more, or 0s for never",
-                humantime::format_duration(args.worker_timeout)
-            ));
-        }
-        if args.max_requests == Some(0) {
-            return Err(
-                "--max-requests 0: a worker serves at least one; leave it away for no limit".into(),
-            );
-        }
-        if args.root_max_bytes == Some(0) {
-            return Err(
-                "--root-max-bytes 0: leave it out for no limit; --read-only takes no upload at all"
-                    .into(),
-            );
-        }
+        check(&args)?;
         // A server that writes nothing makes no folder either.
         let create_root = args.root.is_none() && !args.read_only;
         Ok(Self {
@@ -249,6 +230,7 @@ impl TryFrom<Args> for Config {
                 name => Congestion::Named(name.to_owned()),
             },
             receive_buffer: args.receive_buffer,
+            defer_accept_s: args.defer_accept,
             limits: Limits {
                 upload_len_max: args.upload_max,
                 ..Limits::default()
@@ -284,6 +266,40 @@ impl TryFrom<Args> for Config {
             },
         })
     }
+}
+
+/// What is wrong by itself or does not go together.
+fn check(args: &Args) -> Result<(), String> {
+    if args.workers == 0 || args.workers > WORKERS_MAX {
+        return Err(format!(
+            "--workers {}: a pool has 1 to {WORKERS_MAX} workers",
+            args.workers
+        ));
+    }
+    if args.rate_window.is_zero() {
+        return Err(
+            "--rate-window 0s: a rate needs a time to be measured over; --min-rate 0 turns it off"
+                .into(),
+        );
+    }
+    if !args.worker_timeout.is_zero() && args.worker_timeout < WORKER_TIMEOUT_MIN {
+        return Err(format!(
+            "--worker-timeout {}: workers give a sign of life once a second; use 4s or more, or 0s for never",
+            humantime::format_duration(args.worker_timeout)
+        ));
+    }
+    if args.max_requests == Some(0) {
+        return Err(
+            "--max-requests 0: a worker serves at least one; leave it away for no limit".into(),
+        );
+    }
+    if args.root_max_bytes == Some(0) {
+        return Err(
+            "--root-max-bytes 0: leave it out for no limit; --read-only takes no upload at all"
+                .into(),
+        );
+    }
+    Ok(())
 }
 
 fn event_connections(pool: PoolKind, asked: Option<u32>) -> Result<Option<u32>, String> {

@@ -4,6 +4,7 @@
 //! Its loop waits for a signal, a READY report or a deadline, tells the pure [`Roster`], and obeys.
 
 mod announce;
+mod door;
 mod events;
 mod members;
 mod reload;
@@ -37,6 +38,7 @@ use crate::{listener, memory, sys, title};
 
 pub(crate) use start::open_store;
 
+use door::Door;
 use events::{Events, News};
 use members::Members;
 use upgrade::Successor;
@@ -69,6 +71,7 @@ struct Supervisor {
     ledger: Ledger,
     keeper: Keeper,
     members: Members,
+    door: Door,
     started: Instant,
     /// The settings before a reload that is under way.
     replaced_config: Option<Config>,
@@ -120,6 +123,7 @@ impl Supervisor {
 
     fn take_in(&mut self, news: News) -> Result<Flow> {
         match news {
+            News::Tick if self.door.is_due(Instant::now()) => self.tell_roster(Event::Drain),
             News::Tick => {
                 self.serve_admin();
                 self.check_successor();
@@ -179,7 +183,19 @@ impl Supervisor {
                 return Ok(Flow::Leave(exit));
             }
         }
+        if is_mine
+            && self
+                .door
+                .is_waiting_after(&self.inheritance.listener, Instant::now())
+        {
+            return Ok(Flow::GoOn);
+        }
         self.tell_roster(Event::Drain)
+    }
+
+    /// Whether the workers have been told to leave, or are about to be.
+    fn is_on_its_way_out(&self) -> bool {
+        self.roster.is_stopping() || self.door.time_left(Instant::now()).is_some()
     }
 
     fn stop_at_once(&mut self) -> Result<Flow> {
@@ -420,6 +436,7 @@ impl Supervisor {
             .admin
             .next_deadline()
             .map(|at| at.saturating_duration_since(now));
+        let door = self.door.time_left(now);
         let again = (now < self.nudge_until).then_some(NUDGE_AGAIN);
         [roster, watchdog]
             .into_iter()
@@ -427,6 +444,7 @@ impl Supervisor {
             .map(|at| at.saturating_sub(elapsed))
             .chain(successor)
             .chain(admin)
+            .chain(door)
             .chain(again)
             .min()
     }

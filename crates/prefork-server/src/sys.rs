@@ -150,6 +150,47 @@ pub fn refuse_new_connections(listener: &TcpListener) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// Makes a listener hand out connections only once they have sent something, or after about so many seconds; 0
+/// makes it hand them out at once.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn set_defer_accept(listener: &TcpListener, seconds: u32) -> nix::Result<()> {
+    let seconds = c_int::try_from(seconds).unwrap_or(c_int::MAX);
+    // SAFETY: the pointer and the length describe one live c_int, which setsockopt(2) only reads.
+    let result = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            size_of::<c_int>() as libc::socklen_t,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// What [`set_defer_accept`] came to: the kernel counts in retransmissions, and rounds up to whole ones.
+///
+/// # Errors
+/// What getsockopt(2) says.
+pub fn defer_accept(listener: &TcpListener) -> nix::Result<u32> {
+    let mut seconds: c_int = 0;
+    let mut len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: both pointers are to live locals, of which the length describes the first, and getsockopt(2) writes
+    // no more than that.
+    let result = unsafe {
+        libc::getsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw mut seconds).cast(),
+            &raw mut len,
+        )
+    };
+    Errno::result(result).map(|_| seconds.unsigned_abs())
+}
+
 /// How many sent bytes the peer's kernel has not acknowledged yet; 0 also if that cannot be asked.
 #[must_use]
 pub fn unacknowledged_len(socket: &TcpStream) -> usize {

@@ -84,6 +84,10 @@ pub struct Settings {
     /// How many connections an event worker holds at once; none where a worker has one.
     #[serde(default)]
     pub event_connections: Option<u32>,
+    /// For how many seconds the kernel keeps a connection that has sent nothing, as the kernel rounds it; none
+    /// when off.
+    #[serde(default)]
+    pub defer_accept_s: Option<u32>,
     /// Accept to complete head.
     pub head_timeout_ms: u64,
     /// Idle between requests.
@@ -411,6 +415,7 @@ mod tests {
             backlog: 1024,
             receive_buffer_bytes: None,
             event_connections: Some(1024),
+            defer_accept_s: None,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             rate_min_bytes_per_s: 1024,

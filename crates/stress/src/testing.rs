@@ -107,6 +107,7 @@ pub(crate) fn ready() -> Ready {
             backlog: 4_096,
             receive_buffer_bytes: None,
             event_connections: None,
+            defer_accept_s: None,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 30_000,
             rate_min_bytes_per_s: 4_096,

@@ -15,6 +15,7 @@ use crate::ledger::{self, Ledger};
 use crate::listener::{self, BACKLOG};
 use crate::pool::Inheritance;
 use crate::sandbox;
+use crate::sys;
 
 /// READY: what is in force, asked of the kernel where it has the last word.
 pub(super) fn ready(
@@ -56,6 +57,9 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         backlog: BACKLOG.unsigned_abs(),
         receive_buffer_bytes: config.receive_buffer,
         event_connections: inheritance.event_connections,
+        defer_accept_s: sys::defer_accept(&inheritance.listener)
+            .ok()
+            .filter(|seconds| *seconds > 0),
         head_timeout_ms: millis(config.clocks.head_timeout),
         idle_timeout_ms: millis(config.clocks.idle_timeout),
         rate_min_bytes_per_s: config.clocks.rate_min_bytes_per_s,

@@ -12,7 +12,7 @@ impl Supervisor {
     /// Reads the settings again, and replaces the workers one by one by such as have them. Settings that are
     /// wrong, or that a running server cannot change, change nothing.
     pub(super) fn reload(&mut self) -> Result<Flow> {
-        if self.roster.is_stopping() {
+        if self.is_on_its_way_out() {
             tracing::warn!("not reloading: the server is on its way out");
             return Ok(Flow::GoOn);
         }
@@ -59,7 +59,7 @@ impl Supervisor {
     /// One worker more, or one less.
     pub(super) fn resize_by(&mut self, difference: i32) -> Result<Flow> {
         let workers = self.config.workers.saturating_add_signed(difference);
-        if self.roster.is_stopping() || workers == 0 || workers > WORKERS_MAX {
+        if self.is_on_its_way_out() || workers == 0 || workers > WORKERS_MAX {
             tracing::warn!(workers = self.config.workers, "the pool keeps its size");
             return Ok(Flow::GoOn);
         }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 
+use super::door::Door;
 use super::events::Events;
 use super::members::Members;
 use super::{Supervisor, policy};
@@ -24,7 +25,7 @@ use crate::pool::{Inheritance, event};
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
 use crate::store::{Quota, Store, StoreOptions};
-use crate::{listener, port, sandbox};
+use crate::{listener, port, sandbox, sys};
 
 /// What the server stands on.
 struct Foundation {
@@ -66,6 +67,12 @@ impl Supervisor {
             config.pool.waits_in_accept(),
         )
         .context("cannot set up the listening socket")?;
+        // A service manager's socket may come with the option; a predecessor's must not keep what was turned off.
+        let is_bound = foundation.origin == Origin::Bound;
+        if let Some(seconds) = config.defer_accept_s.or(is_bound.then_some(0)) {
+            sys::set_defer_accept(&foundation.listener, seconds)
+                .context("cannot set --defer-accept")?;
+        }
         Self::assemble(config, source, foundation)
     }
 
@@ -117,6 +124,7 @@ impl Supervisor {
             ledger: Ledger::new(scoreboard, config.pool.is_a_process_each()),
             keeper: Keeper::new(holdings, rows),
             members: Members::default(),
+            door: Door::default(),
             origin: foundation.origin,
             predecessor: foundation
                 .predecessor

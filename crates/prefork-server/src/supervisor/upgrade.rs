@@ -49,7 +49,7 @@ impl Successor {
 impl Supervisor {
     /// Starts the new server.
     pub(super) fn upgrade(&mut self) {
-        let refusal = if self.roster.is_stopping() {
+        let refusal = if self.is_on_its_way_out() {
             Some("the server is on its way out")
         } else if self.successor.is_some() {
             Some("a new server is being started already")

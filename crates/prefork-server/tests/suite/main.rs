@@ -10,6 +10,7 @@ mod trace;
 
 mod addresses;
 mod admin;
+mod defer_accept;
 mod durability;
 mod event;
 mod examples;
