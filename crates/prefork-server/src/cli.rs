@@ -32,6 +32,7 @@ Signals, to the parent:
   TERM, INT   first: stop gracefully, losing no client that is queued; second: stop at once
   QUIT        stop at once
   HUP         read the configuration file again and replace the workers one by one
+  USR1        open --access-log and --log-file anew, after they were moved away
   USR2        start this program's file anew on the same socket; leave when the new server is ready
   TTIN, TTOU  one worker more, one less
 
@@ -213,7 +214,15 @@ pub struct Args {
     #[arg(long, requires = "self_test", help_heading = "Hardening")]
     pub json: bool,
 
-    /// Log lines of this level and above go to standard error: error, warn, info, debug, trace.
+    /// Write one JSON line a request to this file; USR1 opens it anew [default: off].
+    #[arg(long, value_name = "FILE", help_heading = "Logging")]
+    pub access_log: Option<PathBuf>,
+
+    /// Write log lines to this file instead of standard error, once the server is set up; USR1 opens it anew.
+    #[arg(long, value_name = "FILE", help_heading = "Logging")]
+    pub log_file: Option<PathBuf>,
+
+    /// Log lines of this level and above go to standard error, or to --log-file: error, warn, info, debug, trace.
     #[arg(
         long,
         value_name = "LEVEL",

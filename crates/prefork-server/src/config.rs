@@ -156,6 +156,10 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Stop when standard input ends.
     pub exit_with_stdin: bool,
+    /// Where requests are written down.
+    pub access_log: Option<PathBuf>,
+    /// Where log lines go instead of standard error.
+    pub log_file: Option<PathBuf>,
     /// Which log lines are written.
     pub log_level: tracing::Level,
     /// How they look.
@@ -188,6 +192,8 @@ impl Config {
                 "--exit-with-stdin",
                 self.exit_with_stdin != other.exit_with_stdin,
             ),
+            ("--access-log", self.access_log != other.access_log),
+            ("--log-file", self.log_file != other.log_file),
             ("--log-level", self.log_level != other.log_level),
             ("--log-format", self.log_format != other.log_format),
             ("--user", self.hardening.user != other.hardening.user),
@@ -257,6 +263,8 @@ impl TryFrom<Args> for Config {
                 .map(|address| resolve("--metrics", &address))
                 .transpose()?,
             exit_with_stdin: args.exit_with_stdin,
+            access_log: args.access_log,
+            log_file: args.log_file,
             log_level: args.log_level,
             log_format: args.log_format,
             hardening: Hardening {

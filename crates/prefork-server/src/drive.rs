@@ -15,6 +15,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use crate::address_cap::Place;
 use crate::clock::{Clock, Verdict, Waiting};
 use crate::config::Clocks;
+use crate::logs::access::Scribe;
 use crate::session::{End, Reading, Session, Shelf, Want};
 use crate::sys;
 
@@ -68,6 +69,8 @@ pub struct Connection<'s> {
     is_shut: bool,
     /// Its place among its address's connections, given back when this is dropped.
     _place: Option<Place>,
+    /// Whoever writes down its requests.
+    scribe: Option<Scribe<'s>>,
 }
 
 impl<'s> Connection<'s> {
@@ -81,7 +84,18 @@ impl<'s> Connection<'s> {
             lingered_len: 0,
             is_shut: false,
             _place: None,
+            scribe: None,
         }
+    }
+
+    /// Has its requests written down.
+    #[must_use]
+    pub fn written_down_by(mut self, scribe: Option<Scribe<'s>>) -> Self {
+        if scribe.is_some() {
+            self.session.remember_finished();
+        }
+        self.scribe = scribe;
+        self
     }
 
     /// Keeps `place` for as long as the connection lives.
@@ -115,11 +129,13 @@ impl<'s> Connection<'s> {
     /// Cut it.
     pub fn abort(&mut self) {
         self.session.end(End::Stopped);
+        self.write_down();
     }
 
     /// A panic has come out of [`Connection::drive`]: this connection is lost.
     pub fn crashed(&mut self) {
         self.session.end(End::Crashed);
+        self.write_down();
     }
 
     /// Who is at the other end, as far as that is still known.
@@ -129,8 +145,16 @@ impl<'s> Connection<'s> {
     }
 
     /// Books its end and closes the socket.
-    pub fn close(self) {
+    pub fn close(mut self) {
+        self.session.give_up();
+        self.write_down();
         self.session.close();
+    }
+
+    fn write_down(&mut self) {
+        if let Some(scribe) = &mut self.scribe {
+            scribe.look(&mut self.session);
+        }
     }
 
     fn move_bytes(&mut self) -> Pause {
@@ -167,6 +191,7 @@ impl<'s> Connection<'s> {
                     self.session.end(End::PeerGone);
                 }
             }
+            self.write_down();
         }
         Pause::Turn
     }

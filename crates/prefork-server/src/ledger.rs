@@ -241,6 +241,7 @@ fn add(sum: &mut Counts, one: &Counts) {
         aborted_by_stop,
         aborted_by_crash,
         in_flight,
+        unlogged,
     } = &mut sum.requests;
     plus(started, other.started);
     for verb in proto::Verb::ALL {
@@ -255,6 +256,7 @@ fn add(sum: &mut Counts, one: &Counts) {
     plus(aborted_by_stop, other.aborted_by_stop);
     plus(aborted_by_crash, other.aborted_by_crash);
     plus(in_flight, other.in_flight);
+    plus(unlogged, other.unlogged);
 }
 
 fn plus(sum: &mut u64, one: u64) {

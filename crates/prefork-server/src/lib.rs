@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod lifeline;
 pub mod listener;
 pub mod logger;
+pub mod logs;
 pub mod memory;
 pub mod pidfile;
 pub mod pool;

@@ -4,9 +4,12 @@
 //! another process that writes to the same descriptor.
 
 use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
 
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::logs::SharedFile;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -31,6 +34,15 @@ pub fn start(level: Level, format: LogFormat) {
     };
 }
 
+/// The file that standard error is, where `--log-file` says so.
+static LOG: OnceLock<Arc<SharedFile>> = OnceLock::new();
+
+/// From here on, before each line it is looked whether `log`, which standard error has become, was opened anew.
+/// Once set it stays: like the logger itself there is one for the whole process.
+pub fn follow(log: &Arc<SharedFile>) {
+    let _ = LOG.set(Arc::clone(log));
+}
+
 struct StandardError;
 
 impl<'a> MakeWriter<'a> for StandardError {
@@ -47,7 +59,12 @@ struct Line;
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let escaped = escape(line);
-        io::stderr().write_all(&escaped)?;
+        if let Some(log) = LOG.get() {
+            log.refresh();
+        }
+        // A log that cannot be written must not fail what it tells of; and the error, were it returned, would be
+        // printed to the same place, which panics.
+        let _ = io::stderr().write_all(&escaped);
         Ok(line.len())
     }
 

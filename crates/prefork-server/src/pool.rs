@@ -20,6 +20,7 @@ use crate::config::{Clocks, Congestion, PoolKind};
 use crate::exit::{WORKER_DONE, WORKER_FAILED};
 use crate::holdings::Holdings;
 use crate::lifeline::{Hold, Watch};
+use crate::logs::{Logs, Reopener};
 use crate::memory::OwnStatus;
 use crate::sandbox::Confinement;
 use crate::scoreboard::{Assignment, Scoreboard, Slot};
@@ -69,6 +70,10 @@ pub struct Inheritance {
     pub row: u32,
     /// Connections that one address may have open at once.
     pub connections_per_address_max: Option<u32>,
+    /// The files that lines are written to.
+    pub logs: Logs,
+    /// The parent's means of opening them anew; a child closes its copy at once.
+    pub reopener: Reopener,
     /// The store and the limits.
     pub service: Service,
     /// How workers are confined.
@@ -119,6 +124,7 @@ impl Inheritance {
             congestion: &self.congestion,
             reporter,
             address_cap: self.address_cap(),
+            logs: &self.logs,
         }
     }
 
@@ -170,6 +176,7 @@ fn child_main(
 ) -> i32 {
     inheritance.hold = None;
     inheritance.admin = Admin::default();
+    inheritance.reopener = Reopener::default();
     let seat = id.seat;
     if inheritance.kind.is_a_process_each() {
         title::worker(seat);

@@ -59,6 +59,8 @@ pub enum Field {
     Unanswered(RequestEnd),
     /// Connections refused because their address had too many.
     OverAddressCap,
+    /// Requests whose line in the access log could not be written.
+    Unlogged,
     /// The worker's VmHWM in bytes: the one field that is set rather than added to.
     PeakRss,
     /// Goes up whenever the worker comes round its loop: one that stands still for long is hung.
@@ -103,7 +105,8 @@ impl Field {
         const ERROR: usize = OK_BYTES + VERBS;
         const UNANSWERED: usize = ERROR + CODES;
         const OVER_ADDRESS_CAP: usize = UNANSWERED + 4;
-        const PEAK_RSS: usize = OVER_ADDRESS_CAP + 1;
+        const UNLOGGED: usize = OVER_ADDRESS_CAP + 1;
+        const PEAK_RSS: usize = UNLOGGED + 1;
         const SIGNS_OF_LIFE: usize = PEAK_RSS + 1;
         const { assert!(SIGNS_OF_LIFE < COMMAND_WORD) };
         match self {
@@ -115,6 +118,7 @@ impl Field {
             Self::Error(code) => ERROR + code as usize,
             Self::Unanswered(end) => UNANSWERED + end as usize,
             Self::OverAddressCap => OVER_ADDRESS_CAP,
+            Self::Unlogged => UNLOGGED,
             Self::PeakRss => PEAK_RSS,
             Self::SignsOfLife => SIGNS_OF_LIFE,
         }
@@ -281,6 +285,7 @@ impl Slot {
             timed_out: unanswered(RequestEnd::TimedOut),
             aborted_by_stop: unanswered(RequestEnd::AbortedByStop),
             aborted_by_crash: unanswered(RequestEnd::AbortedByCrash),
+            unlogged: self.get(Field::Unlogged),
             ..Requests::default()
         };
         for verb in Verb::ALL {

@@ -5,11 +5,14 @@
 //! clock; [`crate::drive`] joins it to both.
 
 mod buffers;
+mod finished;
 
 use std::ops::Range;
 
 use proto::request::{Event, Phase, Refusal, Request, RequestDecoder, Step};
 use proto::{Code, FileName, Limits, Verb, base64, reply};
+
+pub use finished::{Finished, Outcome};
 
 use crate::scoreboard::{ConnectionEnd, Field, RequestEnd, Slot};
 use crate::store::{Download, PendingUpload, Store, StoreError};
@@ -100,6 +103,12 @@ pub struct Session<'s> {
     task: Task,
     /// A request has started and has not been booked.
     request_open: bool,
+    /// What it asks for, as far as its head said.
+    verb: Option<Verb>,
+    /// Which file it is about.
+    name: Option<FileName>,
+    /// Requests that are over, for whoever wants to know: none if nobody does.
+    finished: Option<Vec<Finished>>,
     /// How the open request is booked, until the output is sent.
     answered: Option<Answer>,
     served_any: bool,
@@ -151,6 +160,9 @@ impl<'s> Session<'s> {
             sent: 0,
             task: Task::None,
             request_open: false,
+            verb: None,
+            name: None,
+            finished: None,
             answered: None,
             served_any: false,
             closing: None,
@@ -174,6 +186,23 @@ impl<'s> Session<'s> {
             self.sent = 0;
         }
         self.buffers.put_on(shelf, needed);
+    }
+
+    /// From here on it is remembered which requests are over, until [`Session::take_finished`] is called.
+    pub fn remember_finished(&mut self) {
+        self.finished.get_or_insert_default();
+    }
+
+    /// The next of the requests that are over, in order.
+    pub fn take_finished(&mut self) -> Option<Finished> {
+        let finished = self.finished.as_mut().filter(|all| !all.is_empty())?;
+        Some(finished.remove(0))
+    }
+
+    /// Whether a request has begun that is not over.
+    #[must_use]
+    pub const fn is_request_open(&self) -> bool {
+        self.request_open
     }
 
     /// Refuses the whole connection before its first request: one error, then the end.
@@ -302,14 +331,22 @@ impl<'s> Session<'s> {
         }
     }
 
+    /// What is still open is cut, as [`Session::close`] does too.
+    pub fn give_up(&mut self) {
+        if self.request_open {
+            self.cut(
+                Some(RequestEnd::AbortedByStop),
+                ConnectionEnd::AbortedByStop,
+            );
+        }
+    }
+
     /// Books the connection's end. To be called once, when it is closed.
     pub fn close(mut self) {
+        self.give_up();
         let end = self
             .closing
             .map_or(ConnectionEnd::AbortedByStop, |closing| closing.end);
-        if self.request_open {
-            self.cut(Some(RequestEnd::AbortedByStop), end);
-        }
         self.slot.add(Field::Ended(end), 1);
     }
 
@@ -318,6 +355,7 @@ impl<'s> Session<'s> {
         if let (true, Some(end)) = (self.request_open, request) {
             self.take_answer_back();
             self.slot.add(Field::Unanswered(end), 1);
+            self.finish(self.moved_bytes(), Outcome::Unanswered(end));
         }
         self.request_open = false;
         self.answered = None;
@@ -373,13 +411,18 @@ impl<'s> Session<'s> {
         if !matches!(event, Event::UploadEnd) && !self.request_open {
             self.request_open = true;
             self.served_any = true;
+            (self.verb, self.name) = (None, None);
             self.slot.add(Field::Started, 1);
         }
         match event {
             Event::Request(request) => self.begin(request),
             Event::UploadEnd => self.end_upload(),
-            Event::Refused(refusal) => self.refuse(&refusal),
+            Event::Refused(refusal) => {
+                self.verb = self.verb.or(refusal.verb);
+                self.refuse(&refusal);
+            }
             Event::Broken(refusal) => {
+                self.verb = self.verb.or(refusal.verb);
                 self.refuse(&refusal);
                 self.closing = Some(Closing {
                     end: ConnectionEnd::Refused,
@@ -390,6 +433,15 @@ impl<'s> Session<'s> {
     }
 
     fn begin(&mut self, request: Request) {
+        let (verb, name) = match &request {
+            Request::List => (Verb::List, None),
+            Request::Get(name) => (Verb::Get, Some(name)),
+            Request::Delete(name) => (Verb::Delete, Some(name)),
+            Request::Upload(name) => (Verb::Upload, Some(name)),
+        };
+        self.verb = Some(verb);
+        // Nobody asks for it but a log.
+        self.name = name.filter(|_| self.finished.is_some()).cloned();
         let store = &self.service.store;
         match request {
             Request::List => match store.list() {
@@ -489,6 +541,8 @@ impl<'s> Session<'s> {
             // Part of the reply may be out: leaving it without its terminator says that it is none.
             tracing::warn!(%error, "a download broke off: the file could not be read to its end");
             self.slot.add(Field::Error(Code::Internal), 1);
+            let moved = *offset;
+            self.finish(moved, Outcome::Error(Code::Internal));
             self.request_open = false;
             self.cut(None, ConnectionEnd::Closed);
             return;
@@ -546,13 +600,40 @@ impl<'s> Session<'s> {
         match self.answered.take() {
             Some(Answer::Ok(verb, bytes)) => {
                 tracing::debug!(verb = verb.as_str(), bytes, "request served");
+                self.finish(bytes, Outcome::Ok);
             }
-            Some(Answer::Error(code)) => tracing::debug!(code = code.as_str(), "request refused"),
+            Some(Answer::Error(code)) => {
+                tracing::debug!(code = code.as_str(), "request refused");
+                self.finish(0, Outcome::Error(code));
+            }
             None => return,
         }
         self.request_open = false;
         // A listing may have made it larger than any other reply does.
         self.buffers.output.shrink_to(OUTPUT_LEN);
+    }
+}
+
+impl Session<'_> {
+    /// The open request is over: whoever keeps a log of them is told.
+    fn finish(&mut self, bytes: u64, outcome: Outcome) {
+        if let Some(finished) = &mut self.finished {
+            finished.push(Finished {
+                verb: self.verb,
+                name: self.name.take(),
+                bytes,
+                outcome,
+            });
+        }
+    }
+
+    /// How much content the open request has moved so far.
+    fn moved_bytes(&self) -> u64 {
+        match &self.task {
+            Task::Upload { file, .. } => file.len() + self.content_len as u64,
+            Task::Download { offset, .. } => *offset,
+            Task::None | Task::Discard(_) => 0,
+        }
     }
 }
 

@@ -147,6 +147,10 @@ impl Supervisor {
             }
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => self.stop_at_once(),
             Signal::SIGHUP => self.reload(),
+            Signal::SIGUSR1 => {
+                self.reopen_logs();
+                Ok(Flow::GoOn)
+            }
             Signal::SIGUSR2 => {
                 self.upgrade();
                 Ok(Flow::GoOn)
@@ -158,6 +162,11 @@ impl Supervisor {
                 Ok(Flow::GoOn)
             }
         }
+    }
+
+    /// Whoever rotates the logs has moved them away.
+    fn reopen_logs(&mut self) {
+        self.inheritance.reopener.reopen();
     }
 
     /// Whether nobody has asked for a stop yet. A hand-over is none: it may take an hour, and whoever asks then

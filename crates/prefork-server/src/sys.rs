@@ -5,7 +5,7 @@
 
 use std::ffi::c_int;
 use std::fs;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::mem::size_of;
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
@@ -18,7 +18,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use nix::sys::socket::{SockFlag, accept4};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockFlag, accept4, recvmsg};
 use nix::unistd::{ForkResult, Pid};
 
 /// An interface index that no machine has. A listener bound to it refuses new connections and keeps its queue.
@@ -321,6 +321,47 @@ pub fn close_inherited() -> io::Result<usize> {
         }
     }
     Ok(closed)
+}
+
+/// Looks at the message that waits in `socket`, without taking it out: fills `payload`, and returns the
+/// descriptor that came with it, as one of this process's own. None if there was no room for one in its table.
+///
+/// # Errors
+/// What recvmsg(2) says; `EAGAIN` if there is no message.
+pub fn peek_descriptor(socket: &OwnedFd, payload: &mut [u8]) -> nix::Result<Option<OwnedFd>> {
+    let mut space = nix::cmsg_space!(RawFd);
+    let mut payload = [IoSliceMut::new(payload)];
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut payload, Some(&mut space), flags)?;
+    // An error means that it was cut short: there was space for one descriptor, so none has been received.
+    let Ok(mut parts) = message.cmsgs() else {
+        return Ok(None);
+    };
+    let Some(ControlMessageOwned::ScmRights(fds)) = parts.next() else {
+        return Ok(None);
+    };
+    // SAFETY: recvmsg has just put this descriptor into this process's table, and nothing else owns it.
+    let own = |fd: &RawFd| unsafe { OwnedFd::from_raw_fd(*fd) };
+    Ok(fds.first().map(own))
+}
+
+/// Makes `target` refer to what `source` refers to, close-on-exec, at one stroke for all threads.
+///
+/// # Errors
+/// What dup3(2) says.
+pub fn replace_descriptor(target: &OwnedFd, source: &OwnedFd) -> nix::Result<()> {
+    // SAFETY: both are open descriptors. `target` stays one, and stays its owner's: only what it refers to changes,
+    // which nothing in this program relies on.
+    let result = unsafe { libc::dup3(source.as_raw_fd(), target.as_raw_fd(), libc::O_CLOEXEC) };
+    Errno::result(result).map(drop)
+}
+
+/// Standard error, borrowed.
+#[must_use]
+pub fn standard_error() -> BorrowedFd<'static> {
+    // SAFETY: nothing in this program closes descriptor 2, and std reopens it as /dev/null at start if it was
+    // closed then.
+    unsafe { BorrowedFd::borrow_raw(2) }
 }
 
 /// Standard input, borrowed.

@@ -20,6 +20,7 @@ use crate::address_cap::{AddressCap, Admission};
 use crate::config::{Clocks, Congestion};
 use crate::drive::{Connection, Pause};
 use crate::lifeline::Watch;
+use crate::logs::Logs;
 use crate::pool::report::Reporter;
 use crate::scoreboard::{Field, Slot};
 use crate::session::{Service, Session, Shelf};
@@ -55,6 +56,8 @@ pub struct Worker<'a> {
     pub reporter: &'a Reporter<'a>,
     /// How many connections an address may have, if there is a limit.
     pub address_cap: Option<AddressCap>,
+    /// Where requests are written down.
+    pub logs: &'a Logs,
 }
 
 /// Why a worker left its accept loop.
@@ -124,7 +127,11 @@ impl<'a> Worker<'a> {
                 None
             }
         };
-        Connection::new(socket, session, self.clocks).holding(place)
+        let log = self.logs.access.as_ref();
+        let scribe = log.map(|log| log.scribe(self.slot, self.index, peer));
+        Connection::new(socket, session, self.clocks)
+            .holding(place)
+            .written_down_by(scribe)
     }
 
     /// Gives a connection a turn; a panic costs this connection and no other.

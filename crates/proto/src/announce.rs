@@ -122,6 +122,12 @@ pub struct Settings {
     /// What all files under the root may hold together, in bytes; none when off.
     #[serde(default)]
     pub root_bytes_max: Option<u64>,
+    /// Where requests are written down; none when off.
+    #[serde(default)]
+    pub access_log: Option<String>,
+    /// Where log lines go; none for standard error.
+    #[serde(default)]
+    pub log_file: Option<String>,
     /// Silence after which an unterminated request counts as ended; none when off.
     pub accept_unterminated_ms: Option<u64>,
     /// The user that parent and workers run as, by name.
@@ -257,6 +263,9 @@ pub struct Requests {
     pub aborted_by_crash: u64,
     /// Not answered yet.
     pub in_flight: u64,
+    /// Those that are over, however they ended, and whose line in the access log could not be written.
+    #[serde(default)]
+    pub unlogged: u64,
 }
 
 /// A number for each verb.
@@ -430,6 +439,8 @@ mod tests {
             connections_per_address_max: None,
             min_free_bytes: 0,
             root_bytes_max: None,
+            access_log: None,
+            log_file: None,
             accept_unterminated_ms: Some(50),
             user: "www".into(),
             uid: 33,

@@ -122,6 +122,8 @@ pub(crate) fn ready() -> Ready {
             connections_per_address_max: None,
             min_free_bytes: 64 << 20,
             root_bytes_max: None,
+            access_log: None,
+            log_file: None,
             accept_unterminated_ms: None,
             user: "www".into(),
             uid: 33,

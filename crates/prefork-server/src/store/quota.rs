@@ -30,7 +30,7 @@ use crate::sys;
 
 /// How long a process waits for the books before it says that the server is busy. They are open for some 10 µs
 /// at a time, or for as long as a large folder takes to be measured.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pauses between two tries to open them.
 const PAUSE_MIN: Duration = Duration::from_micros(20);

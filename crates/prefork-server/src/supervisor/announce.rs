@@ -1,6 +1,7 @@
 //! What the parent prints: READY, DONE, and how to reach the server.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -74,6 +75,8 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         connections_per_address_max: config.connections_per_address_max,
         min_free_bytes: config.min_free_bytes,
         root_bytes_max: config.root_bytes_max,
+        access_log: shown(config.access_log.as_deref()),
+        log_file: shown(config.log_file.as_deref()),
         accept_unterminated_ms: config.clocks.accept_unterminated.map(millis),
         user,
         uid,
@@ -172,6 +175,10 @@ pub(super) fn describe(status: i32) -> String {
 
 fn describe_signal(signal: Signal, core: bool) -> String {
     format!("{signal}{}", if core { ", core dumped" } else { "" })
+}
+
+fn shown(path: Option<&Path>) -> Option<String> {
+    path.map(|path| path.display().to_string())
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::door::Door;
@@ -19,6 +20,7 @@ use crate::holdings::{Holdings, Keeper};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
 use crate::lifeline::lifeline;
+use crate::logs::Logs;
 use crate::pool::roster::Roster;
 use crate::pool::watchdog::Watchdog;
 use crate::pool::{Inheritance, event};
@@ -40,6 +42,9 @@ struct Foundation {
 
 impl Supervisor {
     pub(super) fn start(config: Config, source: Source) -> Result<Self> {
+        // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
+        // this process and in every worker.
+        sys::ignore(Signal::SIGXFSZ).context("cannot ignore SIGXFSZ")?;
         let inherited = inherited::take()?;
         sandbox::harden_process();
         let foundation = match inherited {
@@ -77,6 +82,11 @@ impl Supervisor {
     }
 
     fn assemble(config: Config, source: Source, mut foundation: Foundation) -> Result<Self> {
+        let (mut logs, reopener) = Logs::open(
+            config.access_log.as_deref(),
+            config.log_file.as_deref(),
+            config.hardening.user.as_ref(),
+        )?;
         // What comes now is nobody's business but the server's user's.
         let confinement = sandbox::prepare(&config.hardening, &foundation.store)?;
         let (hold, watch) = lifeline().context("cannot make a pipe")?;
@@ -93,6 +103,8 @@ impl Supervisor {
         let quota = Quota::new(holdings).context("cannot set up the quota")?;
         foundation.store.share_quota(quota);
         report_use(&foundation.store, config.root_bytes_max)?;
+        // Until here, whoever starts the server is told on standard error why it does not start.
+        logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
             admin,
             listener: foundation.listener,
@@ -103,6 +115,8 @@ impl Supervisor {
             holdings,
             row: 0,
             connections_per_address_max: config.connections_per_address_max,
+            logs,
+            reopener,
             service: Service {
                 store: foundation.store,
                 limits: config.limits,

@@ -26,6 +26,7 @@ pub fn run(worker: &Worker<'_>) -> Left {
     let mut shelf = Shelf::default();
     loop {
         worker.reporter.count_round(worker.slot);
+        worker.logs.refresh();
         let command = worker.slot.command();
         if matches!(command, Command::Retire | Command::Stop) {
             return Left::Asked;
@@ -51,6 +52,7 @@ impl<'a> Worker<'a> {
     fn serve(&self, mut connection: Connection<'a>, shelf: &mut Shelf) {
         loop {
             self.reporter.count_round(self.slot);
+            self.logs.refresh();
             match self.slot.command() {
                 Command::Run => {}
                 Command::Drain => connection.drain(),

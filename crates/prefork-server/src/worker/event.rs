@@ -92,6 +92,7 @@ impl<'w> Loop<'w> {
     fn serve(mut self) -> nix::Result<Left> {
         loop {
             self.worker.reporter.count_round(self.worker.slot);
+            self.worker.logs.refresh();
             match self.worker.slot.command() {
                 Command::Run => {}
                 Command::Drain => self.drain(),

@@ -54,6 +54,7 @@ fn a_panic_costs_its_connection_and_no_other_under_either_kind_of_worker() {
         };
         let (_hold, watch) = lifeline().unwrap();
         let timeout = Duration::from_secs(60);
+        let logs = Logs::default();
         let worker = Worker {
             index: 0,
             slot,
@@ -71,6 +72,7 @@ fn a_panic_costs_its_connection_and_no_other_under_either_kind_of_worker() {
             congestion: &Congestion::System,
             reporter: &Reporter::new(&reporting, process, None),
             address_cap: None,
+            logs: &logs,
         };
         let address = listener.local_addr().unwrap();
         let left = thread::scope(|scope| {

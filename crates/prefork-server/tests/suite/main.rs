@@ -8,6 +8,7 @@
 mod support;
 mod trace;
 
+mod access_log;
 mod addresses;
 mod admin;
 mod defer_accept;
@@ -20,6 +21,7 @@ mod ledger;
 mod life_cycle;
 mod limits;
 mod load;
+mod log_file;
 mod malformed;
 mod quota;
 mod races;

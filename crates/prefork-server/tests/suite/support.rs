@@ -286,6 +286,13 @@ fn check_that_it_balances(done: &Done) {
     }
 }
 
+/// Whether this machine has a program.
+pub(crate) fn is_there(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdout(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// The processes that one has forked and not reaped.
 pub(crate) fn children_of(pid: u32) -> Vec<u32> {
     fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))

@@ -1,0 +1,157 @@
+//! The access log: one JSON line a request.
+//!
+//! A [`Scribe`] goes with each connection. It asks the session, which knows no socket and no clock, whether a
+//! request is over, and adds who the peer is and how long it took.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+
+use super::SharedFile;
+use crate::scoreboard::{Field, Slot};
+use crate::session::{Finished, Session};
+
+/// Longer than any line: the name is the only part that is not short, and has at most 255 bytes.
+const LINE_LEN: usize = 1024;
+
+/// The file, as every worker of a process writes it.
+#[derive(Debug)]
+pub struct AccessLog {
+    file: Arc<SharedFile>,
+    /// The last line was cut short by a full disk: the next one must not continue it.
+    is_torn: AtomicBool,
+    has_complained: AtomicBool,
+}
+
+/// Whoever writes down one connection's requests.
+#[derive(Debug)]
+pub struct Scribe<'a> {
+    log: &'a AccessLog,
+    slot: Slot,
+    worker: u32,
+    peer: Option<SocketAddr>,
+    /// Since when the next request has been waited for.
+    waiting_since: Instant,
+    /// When the open request's head was complete, if one is open.
+    head_at: Option<Instant>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    /// When the request was over: UTC, RFC 3339.
+    time: String,
+    peer: Option<SocketAddr>,
+    verb: Option<&'static str>,
+    name: Option<&'a str>,
+    /// Content bytes.
+    bytes: u64,
+    outcome: &'static str,
+    /// From accept, or from the end of the request before, to the complete head.
+    wait_ms: f64,
+    /// From there to the end.
+    transfer_ms: f64,
+    worker: u32,
+    pid: u32,
+}
+
+impl AccessLog {
+    /// A log in `file`.
+    #[must_use]
+    pub const fn new(file: Arc<SharedFile>) -> Self {
+        Self {
+            file,
+            is_torn: AtomicBool::new(false),
+            has_complained: AtomicBool::new(false),
+        }
+    }
+
+    /// See [`super::Logs::refresh`].
+    pub fn refresh(&self) {
+        self.file.refresh();
+    }
+
+    /// A scribe for a connection with `peer`, accepted just now by `worker`, which counts in `slot`.
+    #[must_use]
+    pub fn scribe(&self, slot: Slot, worker: u32, peer: Option<SocketAddr>) -> Scribe<'_> {
+        Scribe {
+            log: self,
+            slot,
+            worker,
+            peer,
+            waiting_since: Instant::now(),
+            head_at: None,
+        }
+    }
+
+    /// Writes one line, or does not: a log that cannot be written must not fail a request. Says whether it did.
+    fn write(&self, line: &Line<'_>) -> bool {
+        let mut text = Vec::with_capacity(LINE_LEN);
+        if self.is_torn.load(Relaxed) {
+            text.push(b'\n');
+        }
+        if serde_json::to_writer(&mut text, line).is_err() {
+            return false;
+        }
+        text.push(b'\n');
+        let error = match self.file.append(&text) {
+            Ok(len) if len == text.len() => {
+                self.is_torn.store(false, Relaxed);
+                return true;
+            }
+            Ok(_) => {
+                self.is_torn.store(true, Relaxed);
+                "no space left for the whole line"
+            }
+            Err(error) => error.desc(),
+        };
+        if !self.has_complained.swap(true, Relaxed) {
+            tracing::error!(
+                error,
+                "cannot write --access-log; lines that are lost are counted, and not mentioned again"
+            );
+        }
+        false
+    }
+}
+
+impl Scribe<'_> {
+    /// Looks whether a request is over, and whether one has begun. To be called whenever the session may have
+    /// come to either: of both there is at most one at a time.
+    pub fn look(&mut self, session: &mut Session<'_>) {
+        if let Some(finished) = session.take_finished() {
+            self.write_down(&finished);
+        }
+        if session.is_request_open() && self.head_at.is_none() {
+            self.head_at = Some(Instant::now());
+        }
+    }
+
+    fn write_down(&mut self, finished: &Finished) {
+        let now = Instant::now();
+        let head_at = self.head_at.take().unwrap_or(now);
+        let line = Line {
+            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            peer: self.peer,
+            verb: finished.verb.map(proto::Verb::as_str),
+            name: finished.name.as_ref().map(proto::FileName::as_str),
+            bytes: finished.bytes,
+            outcome: finished.outcome.as_str(),
+            wait_ms: millis(head_at.saturating_duration_since(self.waiting_since)),
+            transfer_ms: millis(now.saturating_duration_since(head_at)),
+            worker: self.worker,
+            pid: std::process::id(),
+        };
+        if !self.log.write(&line) {
+            self.slot.add(Field::Unlogged, 1);
+        }
+        self.waiting_since = now;
+    }
+}
+
+/// With three decimals: many a request takes less than a millisecond.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}

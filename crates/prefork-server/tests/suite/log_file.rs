@@ -1,0 +1,112 @@
+//! `--log-file`: log lines of all processes in one file, which can be moved away and opened anew.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::support::{DEADLINE, Server, each_pool};
+
+each_pool! {
+    fn log_lines_go_to_the_file_and_to_a_new_one_when_told_so(pool) {
+        let folder = TempDir::new().unwrap();
+        let [path, old] = ["server.log", "server.log.1"].map(|name| folder.path().join(name));
+        let args = ["--log-file", path.to_str().unwrap(), "--log-level", "debug", "--workers", "2"];
+        let mut server = Server::start(pool, &args);
+        assert_eq!(server.ready.settings.log_file, Some(path.display().to_string()));
+        wait_for(&path, "INFO ready");
+        server.connect().ask("GET one\r\n");
+        wait_for(&path, "request refused");
+        fs::rename(&path, &old).unwrap();
+        server.signal(Signal::SIGUSR1);
+        wait_for(&path, "reopened");
+        // The workers change over with their next line.
+        for _ in 0..4 {
+            server.connect().ask("LIST\r\n");
+        }
+        // A line comes after its answer.
+        wait_until(&path, |text| text.matches("request served").count() == 4);
+        server.kill_worker(server.children()[0], Signal::SIGKILL);
+        wait_for(&path, "worker died");
+        server.connect().ask("DELETE two\r\n");
+        server.signal(Signal::SIGTERM);
+        server.done_in_place();
+
+        let count = |path: &Path, text: &str| read(path).matches(text).count();
+        assert_eq!((count(&old, "request refused"), count(&old, "request served")), (1, 0));
+        assert_eq!((count(&path, "request refused"), count(&path, "request served")), (1, 4));
+        assert!(read(&path).ends_with("no connection was cut\n"));
+        // Nobody else was told anything.
+        assert_eq!(server.rest_of_log(), [""; 0]);
+    }
+
+    fn a_file_that_cannot_be_opened_anew_leaves_the_old_one_in_use(pool) {
+        let folder = TempDir::new().unwrap();
+        let [path, old] = ["server.log", "server.log.1"].map(|name| folder.path().join(name));
+        let args = ["--log-file", path.to_str().unwrap(), "--log-level", "debug"];
+        let server = Server::start(pool, &args);
+        fs::rename(&path, &old).unwrap();
+        fs::create_dir(&path).unwrap();
+        server.signal(Signal::SIGUSR1);
+        wait_for(&old, "cannot reopen this file");
+        server.connect().ask("LIST\r\n");
+        wait_for(&old, "request served");
+        let (_, code) = server.stop();
+        assert_eq!(code, 0);
+    }
+
+    fn a_log_that_cannot_be_written_fails_nothing(pool) {
+        let server = Server::start(pool, &["--log-file", "/dev/full", "--log-level", "trace"]);
+        let mut peer = server.connect();
+        for _ in 0..10 {
+            assert_eq!(peer.ask("LIST\r\n")["status"], "OK");
+        }
+        drop(peer);
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.requests.ok.list, done.crashes, code), (10, 0, 0));
+    }
+}
+
+#[test]
+fn whoever_starts_a_server_that_cannot_start_is_told_why_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("server.log");
+    let running = Server::start("process", &[]);
+    let root = TempDir::new().unwrap();
+    let args = [
+        "--log-file",
+        path.to_str().unwrap(),
+        "--bind",
+        &running.ready.address,
+    ];
+    let output = crate::support::command(root.path(), "process", &args)
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("--bind"), "{text}");
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Waits until a file has `text` in it.
+fn wait_for(path: &Path, text: &str) {
+    wait_until(path, |content| content.contains(text));
+}
+
+fn wait_until(path: &Path, is_right: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_right(&read(path)) {
+        assert!(
+            Instant::now() < deadline,
+            "{path:?} has only {}",
+            read(path)
+        );
+        std::thread::yield_now();
+    }
+}
