@@ -218,6 +218,7 @@ fn add(sum: &mut Counts, one: &Counts) {
         aborted_by_stop,
         aborted_by_crash,
         in_flight,
+        accept_errors,
     } = &mut sum.connections;
     let c = &one.connections;
     plus(accepted, c.accepted);
@@ -229,6 +230,7 @@ fn add(sum: &mut Counts, one: &Counts) {
     plus(aborted_by_stop, c.aborted_by_stop);
     plus(aborted_by_crash, c.aborted_by_crash);
     plus(in_flight, c.in_flight);
+    plus(accept_errors, c.accept_errors);
 
     let mut other = one.requests.clone();
     let Requests {

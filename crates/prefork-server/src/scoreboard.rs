@@ -59,6 +59,8 @@ pub enum Field {
     Unanswered(RequestEnd),
     /// Connections refused because their address had too many.
     OverAddressCap,
+    /// Accepts that failed for want of descriptors or memory.
+    AcceptErrors,
     /// Requests whose line in the access log could not be written.
     Unlogged,
     /// The worker's VmHWM in bytes: the one field that is set rather than added to.
@@ -105,7 +107,8 @@ impl Field {
         const ERROR: usize = OK_BYTES + VERBS;
         const UNANSWERED: usize = ERROR + CODES;
         const OVER_ADDRESS_CAP: usize = UNANSWERED + 4;
-        const UNLOGGED: usize = OVER_ADDRESS_CAP + 1;
+        const ACCEPT_ERRORS: usize = OVER_ADDRESS_CAP + 1;
+        const UNLOGGED: usize = ACCEPT_ERRORS + 1;
         const PEAK_RSS: usize = UNLOGGED + 1;
         const SIGNS_OF_LIFE: usize = PEAK_RSS + 1;
         const { assert!(SIGNS_OF_LIFE < COMMAND_WORD) };
@@ -118,6 +121,7 @@ impl Field {
             Self::Error(code) => ERROR + code as usize,
             Self::Unanswered(end) => UNANSWERED + end as usize,
             Self::OverAddressCap => OVER_ADDRESS_CAP,
+            Self::AcceptErrors => ACCEPT_ERRORS,
             Self::Unlogged => UNLOGGED,
             Self::PeakRss => PEAK_RSS,
             Self::SignsOfLife => SIGNS_OF_LIFE,
@@ -275,6 +279,7 @@ impl Slot {
             timed_out: ended(ConnectionEnd::TimedOut),
             refused: ended(ConnectionEnd::Refused),
             refused_over_address_cap: self.get(Field::OverAddressCap),
+            accept_errors: self.get(Field::AcceptErrors),
             aborted_by_stop: ended(ConnectionEnd::AbortedByStop),
             aborted_by_crash: ended(ConnectionEnd::AbortedByCrash),
             ..Connections::default()

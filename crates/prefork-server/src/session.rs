@@ -538,13 +538,10 @@ impl<'s> Session<'s> {
             .min(FILE_READ_LEN);
         let piece = &mut self.buffers.content[..want];
         if let Err(error) = file.read_exact_at(piece, *offset) {
-            // Part of the reply may be out: leaving it without its terminator says that it is none.
-            tracing::warn!(%error, "a download broke off: the file could not be read to its end");
-            self.slot.add(Field::Error(Code::Internal), 1);
-            let moved = *offset;
-            self.finish(moved, Outcome::Error(Code::Internal));
-            self.request_open = false;
-            self.cut(None, ConnectionEnd::Closed);
+            match *offset {
+                0 => self.fail_before_it_began(error),
+                offset => self.break_off(offset, &error),
+            }
             return;
         }
         crc.update(piece);
@@ -557,6 +554,21 @@ impl<'s> Session<'s> {
             self.task = Task::None;
             self.answer(Answer::Ok(Verb::Get, size));
         }
+    }
+
+    /// A download whose file cannot even begin to be read: of its reply nothing is out yet.
+    fn fail_before_it_began(&mut self, error: std::io::Error) {
+        self.buffers.output.clear();
+        self.fail(&error.into());
+    }
+
+    /// A part of the reply is out: leaving it without its terminator says that it is none.
+    fn break_off(&mut self, offset: u64, error: &std::io::Error) {
+        tracing::warn!(%error, "a download broke off: the file could not be read to its end");
+        self.slot.add(Field::Error(Code::Internal), 1);
+        self.finish(offset, Outcome::Error(Code::Internal));
+        self.request_open = false;
+        self.cut(None, ConnectionEnd::Closed);
     }
 
     fn fail(&mut self, error: &StoreError) {
@@ -645,7 +657,7 @@ fn encode_piece(piece: &[u8], out: &mut Vec<u8>) {
 }
 
 fn refusal_for(error: &StoreError, verb: Verb) -> Refusal {
-    if error.code() == Code::Internal {
+    if matches!(error.code(), Code::Internal | Code::Busy) {
         let source = std::error::Error::source(error).map(tracing::field::display);
         tracing::error!(source, verb = verb.as_str(), "the store failed");
     }

@@ -35,6 +35,9 @@ const DRAIN_GRACE: Duration = Duration::from_millis(5);
 /// How long to wait when the process or the machine is out of descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
+/// Of so many accepts that failed in a row one is mentioned in the log: one in ten seconds.
+const EXHAUSTED_MENTION: u64 = 100;
+
 /// Everything a worker works with.
 #[derive(Debug, Clone, Copy)]
 pub struct Worker<'a> {
@@ -98,11 +101,22 @@ impl<'a> Worker<'a> {
                 | Errno::EHOSTUNREACH,
             ) => Accepted::Again,
             Err(error @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
-                let worker = self.index;
-                tracing::warn!(worker, error = error.desc(), "cannot accept; waiting");
+                self.book_exhaustion(error);
                 Accepted::Exhausted
             }
             Err(error) => Accepted::Failed(error),
+        }
+    }
+
+    /// The queue keeps who cannot be accepted now.
+    fn book_exhaustion(&self, error: Errno) {
+        self.slot.add(Field::AcceptErrors, 1);
+        if self.slot.get(Field::AcceptErrors) % EXHAUSTED_MENTION == 1 {
+            tracing::warn!(
+                worker = self.index,
+                error = error.desc(),
+                "cannot accept; trying again every 100 ms, and mentioning it every 10 s"
+            );
         }
     }
 

@@ -239,6 +239,9 @@ pub struct Connections {
     pub aborted_by_crash: u64,
     /// Still open.
     pub in_flight: u64,
+    /// Accepts that failed for want of descriptors or memory; nobody was lost for it.
+    #[serde(default)]
+    pub accept_errors: u64,
 }
 
 /// `started = Σ ok + Σ errors + client_gone + timed_out + aborted_by_stop + aborted_by_crash + in_flight`.

@@ -139,9 +139,11 @@ fn connections(out: &mut Out<'_, '_>, connections: &Connections) -> Result<(), E
         client_gone,
         timed_out,
         refused,
+        refused_over_address_cap,
         aborted_by_stop,
         aborted_by_crash,
         in_flight,
+        accept_errors,
     } = *connections;
     out.counter(
         "connections_accepted",
@@ -165,6 +167,16 @@ fn connections(out: &mut Out<'_, '_>, connections: &Connections) -> Result<(), E
         "connections_in_flight",
         "Connections still open.",
         in_flight,
+    )?;
+    out.counter(
+        "connections_refused_over_address_cap",
+        "Those of the refused whose address had as many connections as it may have.",
+        refused_over_address_cap,
+    )?;
+    out.counter(
+        "accept_errors",
+        "Accepts that failed for want of descriptors or memory; the clients waited.",
+        accept_errors,
     )
 }
 
@@ -206,6 +218,11 @@ fn requests(out: &mut Out<'_, '_>, requests: &Requests) -> Result<(), Error> {
         "requests_in_flight",
         "Requests not answered yet.",
         requests.in_flight,
+    )?;
+    out.counter(
+        "requests_unlogged",
+        "Requests whose line in the access log could not be written.",
+        requests.unlogged,
     )?;
     let bytes = Verb::ALL.map(|verb| {
         (

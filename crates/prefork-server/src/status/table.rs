@@ -156,7 +156,16 @@ fn counts(out: &mut String, status: &Status) -> std::fmt::Result {
         ("in hand", r.in_flight),
     ]);
     let balanced = status.sum.requests_balanced;
-    writeln!(out, "requests: {} = {}", r.started, terms(&ends, balanced))
+    writeln!(out, "requests: {} = {}", r.started, terms(&ends, balanced))?;
+    let trouble = [
+        ("over their address's cap", c.refused_over_address_cap),
+        ("accepts failed", c.accept_errors),
+        ("lines not logged", r.unlogged),
+    ];
+    if trouble.iter().any(|(_, count)| *count > 0) {
+        writeln!(out, "trouble: {}", terms(&trouble, true))?;
+    }
+    Ok(())
 }
 
 /// The terms that are not zero, and a word if they do not add up.

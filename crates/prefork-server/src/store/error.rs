@@ -57,9 +57,9 @@ pub enum StoreError {
     /// This server changes no file.
     #[error("{UNKNOWN_VERB_TEXT}: this server is read-only, it takes no UPLOAD and no DELETE")]
     ReadOnly,
-    /// The server is short of something that others have just now.
+    /// The server is short of something that others have just now: descriptors, memory, the quota's books.
     #[error("the server has too much to do; try again")]
-    Busy,
+    Busy(#[source] io::Error),
     /// The upload is over the limit.
     #[error("larger than the {0} bytes this server takes")]
     TooLarge(u64),
@@ -76,7 +76,7 @@ impl StoreError {
             Self::NotFound => Code::NotFound,
             Self::NotAFile | Self::NameRefused => Code::BadName,
             Self::NoSpace => Code::NoSpace,
-            Self::Busy => Code::Busy,
+            Self::Busy(_) => Code::Busy,
             // The only code that says "do not try again here, with any name": as far as this server goes there
             // is no such verb. The text has what existing clients look for with that code.
             Self::ReadOnly => Code::UnknownVerb,
@@ -115,7 +115,9 @@ impl StoreError {
 impl From<Errno> for StoreError {
     fn from(errno: Errno) -> Self {
         match errno {
-            Errno::ENOSPC | Errno::EDQUOT => Self::NoSpace,
+            // EFBIG: the process may not make files of that size (RLIMIT_FSIZE).
+            Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG => Self::NoSpace,
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => Self::Busy(errno.into()),
             other => Self::Io(other.into()),
         }
     }

@@ -10,6 +10,7 @@
 //! it did not finish shows, so that the next one to open the books measures the folder again.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -141,7 +142,9 @@ impl Quota {
                     thread::sleep(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
-                Err(Errno::EAGAIN | Errno::EACCES) => return Err(StoreError::Busy),
+                Err(Errno::EAGAIN | Errno::EACCES) => {
+                    return Err(StoreError::Busy(ErrorKind::TimedOut.into()));
+                }
                 Err(errno) => return Err(errno.into()),
             }
         }

@@ -98,11 +98,7 @@ impl Supervisor {
             foundation.predecessor.is_some(),
             foundation.metrics,
         )?;
-        let (rows, cells) = rows_of_holdings(&config);
-        let holdings = Holdings::new(rows, cells).context("cannot map the holdings")?;
-        let quota = Quota::new(holdings).context("cannot set up the quota")?;
-        foundation.store.share_quota(quota);
-        report_use(&foundation.store, config.root_bytes_max)?;
+        let (holdings, rows) = share_limits(&mut foundation.store, &config)?;
         // Until here, whoever starts the server is told on standard error why it does not start.
         logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
@@ -199,7 +195,12 @@ fn report_swept(swept: std::io::Result<usize>) -> Result<()> {
     Ok(())
 }
 
-fn report_use(store: &Store, bytes_max: Option<u64>) -> Result<()> {
+/// What the limits that all workers share are kept with, and for how many processes.
+fn share_limits(store: &mut Store, config: &Config) -> Result<(Holdings, u32)> {
+    let (rows, cells) = rows_of_holdings(config);
+    let holdings = Holdings::new(rows, cells).context("cannot map the holdings")?;
+    store.share_quota(Quota::new(holdings).context("cannot set up the quota")?);
+    let bytes_max = config.root_bytes_max;
     let used_bytes = store
         .used_bytes()
         .context("cannot measure the root for --root-max-bytes")?;
@@ -210,7 +211,7 @@ fn report_use(store: &Store, bytes_max: Option<u64>) -> Result<()> {
             "the root holds more than --root-max-bytes; uploads are refused until it does not"
         );
     }
-    Ok(())
+    Ok((holdings, rows))
 }
 
 /// What a predecessor serves with, if it is what the settings ask for.

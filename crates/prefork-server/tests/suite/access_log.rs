@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::load::Load;
-use crate::support::{Server, command, command_under, each_pool, is_there, noise, upload};
+use crate::support::{Server, can_limit, command, each_pool, noise, under, upload};
 
 each_pool! {
     fn each_request_is_one_line_and_the_lines_agree_with_the_ledger(pool) {
@@ -94,8 +94,7 @@ each_pool! {
     }
 
     fn a_line_that_a_full_disk_has_cut_short_is_not_continued_by_the_next(pool) {
-        if !is_there("prlimit") {
-            eprintln!("SKIPPED: this machine has no prlimit(1)");
+        if !can_limit() {
             return;
         }
         let log = Log::new();
@@ -105,7 +104,7 @@ each_pool! {
         let path = log.path();
         let args = ["--access-log", path.to_str().unwrap(), "--workers", "1"];
         let launcher = ["prlimit", "--fsize=1000"];
-        let server = Server::spawn(&mut command_under(&launcher, root.path(), pool, &args));
+        let server = Server::spawn(&mut under(&launcher, &command(root.path(), pool, &args)));
         let mut peer = server.connect();
         for _ in 0..3 {
             assert_eq!(peer.ask("LIST\r\n")["status"], "OK");

@@ -38,8 +38,9 @@ each_pool! {
         assert_eq!((count(&old, "request refused"), count(&old, "request served")), (1, 0));
         assert_eq!((count(&path, "request refused"), count(&path, "request served")), (1, 4));
         assert!(read(&path).ends_with("no connection was cut\n"));
-        // Nobody else was told anything.
-        assert_eq!(server.rest_of_log(), [""; 0]);
+        // Nobody else was told anything, once the server was set up.
+        let elsewhere = server.rest_of_log();
+        assert!(!elsewhere.iter().any(|line| line.contains("ready") || line.contains("request")), "{elsewhere:?}");
     }
 
     fn a_file_that_cannot_be_opened_anew_leaves_the_old_one_in_use(pool) {

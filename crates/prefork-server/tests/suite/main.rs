@@ -15,6 +15,7 @@ mod defer_accept;
 mod durability;
 mod event;
 mod examples;
+mod exhaustion;
 mod foreign;
 mod hardening;
 mod ledger;

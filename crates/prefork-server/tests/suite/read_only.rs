@@ -5,7 +5,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Server, command_under, content, each_pool, noise, upload};
+use crate::support::{Server, command, content, each_pool, noise, under, upload, with_a_disk_at};
 
 each_pool! {
     fn a_read_only_server_refuses_whatever_would_change_a_file(pool) {
@@ -32,16 +32,9 @@ each_pool! {
 
     fn a_read_only_server_needs_no_right_to_write(pool) {
         let root = TempDir::new().unwrap();
-        let mount = r#"mount -t tmpfs none "$0" && echo content > "$0/f" &&
-            : > "$0/.prefork-tmp.999999.0" && mount -o remount,ro "$0" && exec "$@""#;
-        let path = root.path().to_str().unwrap();
-        let launcher = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, path];
-        let mut probe = Command::new(launcher[0]);
-        if !probe.args(&launcher[1..]).arg("true").status().is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: this machine does not let this user mount a file system of its own");
-            return;
-        }
-        let mut command = command_under(&launcher, root.path(), pool, &["--read-only"]);
+        let setup = r#"echo content > "$0/f" && : > "$0/.prefork-tmp.999999.0" && mount -o remount,ro "$0" &&"#;
+        let Some(launcher) = with_a_disk_at(root.path(), "", setup) else { return };
+        let mut command = under(&launcher, &command(root.path(), pool, &["--read-only"]));
         let mut server = Server::spawn(&mut command);
         let mut peer = server.connect();
         assert_eq!(content(&peer.ask("GET f\r\n")), b"content\n");

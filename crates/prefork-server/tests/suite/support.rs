@@ -286,13 +286,6 @@ fn check_that_it_balances(done: &Done) {
     }
 }
 
-/// Whether this machine has a program.
-pub(crate) fn is_there(program: &str) -> bool {
-    let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
 /// The processes that one has forked and not reaped.
 pub(crate) fn children_of(pid: u32) -> Vec<u32> {
     fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
@@ -304,17 +297,8 @@ pub(crate) fn children_of(pid: u32) -> Vec<u32> {
 
 /// The command that starts a server on port 0.
 pub(crate) fn command(root: &Path, pool: &str, args: &[&str]) -> Command {
-    command_under(&[], root, pool, args)
-}
-
-/// The same, started by the program `launcher` names with its first arguments.
-pub(crate) fn command_under(launcher: &[&str], root: &Path, pool: &str, args: &[&str]) -> Command {
-    let mut words = launcher
-        .iter()
-        .copied()
-        .chain([env!("CARGO_BIN_EXE_prefork-server")]);
-    let mut command = Command::new(words.next().unwrap_or_default());
-    command.args(words).args(["--pool", pool]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
+    command.args(["--pool", pool]);
     // What a test is not about must not depend on how full this machine's disk is, nor wait for it.
     for [flag, value] in [
         ["--bind", "127.0.0.1:0"],
@@ -349,8 +333,8 @@ fn shown_lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 /// The same command, started by a launcher such as a tracer.
-pub(crate) fn under(launcher: &[&str], command: &Command) -> Command {
-    let mut launched = Command::new(launcher[0]);
+pub(crate) fn under(launcher: &[impl AsRef<std::ffi::OsStr>], command: &Command) -> Command {
+    let mut launched = Command::new(&launcher[0]);
     launched.args(&launcher[1..]);
     launched.arg(command.get_program()).args(command.get_args());
     launched.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -381,6 +365,45 @@ pub(crate) fn can_trace() -> bool {
         skip("strace, or the permission to trace (apt-get install strace)");
     }
     can
+}
+
+/// Whether limits of running processes can be changed here; says so where they cannot.
+pub(crate) fn can_limit() -> bool {
+    let mut prlimit = Command::new("prlimit");
+    prlimit.arg("--version").stdout(Stdio::null());
+    let can = prlimit.status().is_ok_and(|status| status.success());
+    if !can {
+        skip("prlimit (apt-get install util-linux)");
+    }
+    can
+}
+
+/// What starts a program that sees a file system of its own, in memory, at `path`: made so with `options`, filled
+/// and changed by `setup`. Nothing, and says so, where that is not allowed.
+pub(crate) fn with_a_disk_at(path: &Path, options: &str, setup: &str) -> Option<Vec<String>> {
+    let mount = format!(r#"mount -t tmpfs {options} none "$0" && {setup} exec "$@""#);
+    let path = path.to_str().unwrap();
+    let words = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        &mount,
+        path,
+    ];
+    let mut probe = Command::new(words[0]);
+    if !probe
+        .args(&words[1..])
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        skip("the permission to mount a file system of one's own (unshare --user --mount)");
+        return None;
+    }
+    Some(words.map(str::to_owned).to_vec())
 }
 
 /// Whether this process may become another user and make device nodes; says so where it may not.

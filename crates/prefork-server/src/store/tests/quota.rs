@@ -122,7 +122,7 @@ fn a_change_that_was_not_finished_is_measured_again() {
         let mut books = store.root.books().expect("books").expect("a limit");
         let died = books.record(0, 0, || -> Result<(), StoreError> {
             fs::write(directory.path().join("g"), vec![2; 50 * KIB]).expect("a file");
-            Err(StoreError::Busy)
+            Err(StoreError::NoSpace)
         });
         assert!(died.is_err());
         drop(books);
