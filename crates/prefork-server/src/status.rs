@@ -4,7 +4,7 @@ mod ask;
 mod table;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -41,6 +41,14 @@ pub struct Args {
         value_parser = humantime::parse_duration
     )]
     pub watch: Option<Duration>,
+}
+
+/// The status of the server whose admin socket is `socket`.
+///
+/// # Errors
+/// Why it could not be asked, in words for a person.
+pub fn fetch(socket: &Path) -> Result<Status> {
+    Ok(serde_json::from_slice(&ask::status(socket)?)?)
 }
 
 /// Runs the command.

@@ -17,7 +17,7 @@ use crate::readback::{self, ReadBack};
 use crate::reconcile::{Facts, reconcile};
 use crate::record::Record;
 use crate::remote;
-use crate::rig::{self, Rig};
+use crate::rig::{self, Moment, Rig};
 use crate::served::Served;
 
 pub use crate::workdir::WorkDir;
@@ -182,16 +182,18 @@ fn run(
         0
     };
     let ballast = Ballast::take(needed);
+    scene.rig.mark(Moment::Before);
     let warmed = ballast.as_ref().map(Ballast::warmed);
     let watched = stage.ready.filter(|_| settings.watch_memory);
     let work = || {
         fault::carry_out(cell.fault, stage, || {
-            pool::run(cell.client_pool, job, cell.clients, scene)
+            pool::run(cell.client_pool, job, cell.clients, &mut *scene)
         })
     };
     let (result, server_memory) = memory::feed(ballast, || {
         memory::watch(watched.map(|ready| ready.pid), work)
     });
+    scene.rig.mark(Moment::After);
     measurement.warmed = warmed;
     measurement.server_memory = server_memory;
     let (reports, report) = result.map_err(pool::Error::CannotStart)?;

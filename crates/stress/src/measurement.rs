@@ -140,6 +140,9 @@ pub enum ServerChoice {
     Target {
         /// `HOST:PORT`.
         address: String,
+        /// Its admin socket, if it is ours and has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        admin: Option<PathBuf>,
     },
 }
 

@@ -24,10 +24,21 @@ pub trait Rig {
     fn address(&self) -> SocketAddr;
     /// What it said it was; none for a foreign server.
     fn ready(&self) -> Option<&Ready>;
+    /// The window is about to begin, or has ended.
+    fn mark(&mut self, _moment: Moment) {}
     /// Ends the server at once, so that its clients end too. [`Rig::stop`] is still due.
     fn cut(&mut self);
     /// Stops the server gracefully and says what is left of it. `interrupt` cuts that short.
     fn stop(&mut self, interrupt: &AtomicBool) -> Ending;
+}
+
+/// A moment of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the first client comes.
+    Before,
+    /// After the last client has gone.
+    After,
 }
 
 /// How a server ended.
@@ -73,7 +84,9 @@ pub fn start(
             };
             Box::new(foreign::Foreign::start(&orders, log, interrupt)?)
         }
-        ServerChoice::Target { address } => Box::new(target::Target::find(address)?),
+        ServerChoice::Target { address, admin } => {
+            Box::new(target::Target::find(address, admin.as_deref())?)
+        }
     })
 }
 

@@ -169,6 +169,11 @@ pub struct ServerArgs {
     /// into its folder and deleted through it.
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["server_cmd", "server_pool", "server_args", "server_buffer"], value_parser = parse::target)]
     pub target: Option<String>,
+
+    /// The admin socket of the --target, if it is our server and was started with --admin: its ledger is then asked
+    /// before and after each window. Nobody else may use the server meanwhile.
+    #[arg(long, value_name = "FILE", requires = "target")]
+    pub target_admin: Option<PathBuf>,
 }
 
 /// Where things go and what is shown.

@@ -162,7 +162,10 @@ impl Request {
 fn server(serving: &ServerArgs, servers: &[u32]) -> Result<ServerChoice, clap::Error> {
     if let Some(address) = serving.target.clone() {
         return match servers.len() {
-            1 => Ok(ServerChoice::Target { address }),
+            1 => Ok(ServerChoice::Target {
+                address,
+                admin: serving.target_admin.clone(),
+            }),
             _ => Err(Args::command().error(
                 ErrorKind::MissingRequiredArgument,
                 "--target: how many workers the running server has is not known here: say it with one --servers N",

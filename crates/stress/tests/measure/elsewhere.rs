@@ -137,6 +137,33 @@ fn a_server_that_runs_already_is_measured_through_itself_and_left_as_it_was() {
 }
 
 #[test]
+fn the_ledger_of_a_running_server_is_asked_where_it_can_be() {
+    let root = TempDir::new().unwrap();
+    let admin = TempDir::new().unwrap();
+    let admin = admin.path().join("admin.sock");
+    let socket = admin.to_str().unwrap();
+    let server = Server::start_with(&["--admin", socket], &[], "127.0.0.1:0", root.path());
+    let axes = ["--size", "200K", "--clients", "3", "--servers", "2"];
+    let target = ["--target", &server.ready.address, "--target-admin", socket];
+    let ended = run(&[&axes[..], &target].concat());
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
+    for measurement in &ended.measurements() {
+        assert_ok(measurement);
+        // Of the window alone: not what put the files there and took them away.
+        let done = measurement.done.as_ref().unwrap();
+        let planned = measurement.records.len() as u64;
+        assert_eq!(done.sum.connections.accepted, planned);
+        assert_eq!(done.sum.requests.ok.total(), planned);
+        assert_eq!(done.workers.len(), 2);
+    }
+    let nowhere = ["--target-admin", "/nonexistent.sock"];
+    let ended = run(&[&axes[..], &target[..2], &nowhere].concat());
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
+    let notes = ended.measurements()[0].notes.join(" ");
+    assert!(notes.contains("no such socket"), "{notes}");
+}
+
+#[test]
 fn a_server_on_another_host_is_measured_over_a_network() {
     let Some(hosts) = Hosts::make() else {
         eprintln!("SKIPPED: no network namespaces can be made here (root and ip are needed)");
@@ -193,8 +220,13 @@ struct Server {
 
 impl Server {
     fn start(on: &[String], address: &str, root: &Path) -> Self {
+        Self::start_with(&[], on, address, root)
+    }
+
+    fn start_with(flags: &[&str], on: &[String], address: &str, root: &Path) -> Self {
         let mut child = command(on)
             .args(["__server", "--workers", "2", "--exit-with-stdin"])
+            .args(flags)
             .args(["--durability", "none", "--bind", address, "--root"])
             .arg(root)
             .stdin(Stdio::piped())
