@@ -54,7 +54,7 @@ impl PlanName {
                 or(&mut axes.server_pool, ServerPool::value_variants());
                 or(&mut axes.fault, &faults(is_quick));
                 // A p99 needs 100 operations, also where a crash has cut some off.
-                let requests = if is_quick { 3 } else { 10 };
+                let requests = if is_quick { 3 } else { 5 };
                 measuring.requests = measuring.requests.or(Some(requests));
                 measuring.watch_memory = true;
             }

@@ -153,7 +153,7 @@ fn named_plans_are_axes_that_flags_change() {
     let pools = ServerPool::value_variants().len();
     assert_eq!(models.plan.cells.len(), 4 * pools * 2);
     assert!(models.settings.watch_memory);
-    assert_eq!(models.settings.transfer_requests, 10);
+    assert_eq!(models.settings.transfer_requests, 5);
     let quick = parse(&["--plan", "models", "--quick", "--clients", "60"]).unwrap();
     assert_eq!(quick.plan.cells.len(), 4 * pools);
     let operations = quick.settings.transfer_requests * quick.plan.cells[0].clients;
