@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use crate::exit::Exit;
+use crate::fail_on::GRAMMAR;
 use crate::run;
 
 pub use commands::Command;
@@ -33,6 +34,12 @@ Examples:
   stress --op download --fault none,silent-client:5,slow-client:1M:5,kill-worker
   stress --clients 7 --size 3M                other values: numbered from 1
   stress --resume                             go on with a run that was stopped
+  stress --budget 45m --server-cmd '…'        as much of the table as fits, the cheap rows first
+  stress --fail-on 'clients_failed>0,makespan_s>2'     for CI: exit 4 if a row is like that
+  stress show                                 the newest run's table again
+  stress verify results/*                     do all numbers follow from the journals?
+  stress compare OLD NEW                      what changed, with intervals
+  stress explain RUN 14                       where the time of row 14 went
   stress soak --time 60s                      kill workers, reload and upgrade under load
   stress --server-cmd 'python3 s.py -p {port} -w {workers} -d {root}'
 
@@ -43,13 +50,16 @@ Results, in results/<time>-<label>/, with results/latest pointing at the newest:
   journal.ndjson    every sample: the others are computed from it
 
 Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is \
-52,428,800 bytes, 50MB is 50,000,000 bytes.
+52,428,800 bytes, 50MB is 50,000,000 bytes.";
 
+const EXIT_CODES: &str = "\
 Exit codes:
   0    every operation of every combination was verified
   1    the harness could not go on
   2    usage
-  3    some combination failed or could not be run (a connection that --fault kill-worker cut is no failure)
+  3    some combination failed or could not be run (a connection that --fault kill-worker cut is no failure),
+       or the run does not verify
+  4    a row is like a condition of --fail-on (this goes before 3)
   130  interrupted; the samples taken are kept, and --resume goes on";
 
 /// Measures the file server in every combination of operation, volume, client pool and server pool: starts a
@@ -58,7 +68,7 @@ Exit codes:
 #[command(
     name = "stress",
     version,
-    after_help = EXAMPLES,
+    after_help = format!("{EXAMPLES}\n\n{GRAMMAR}\n\n{EXIT_CODES}"),
     max_term_width = 100,
     args_conflicts_with_subcommands = true
 )]

@@ -11,8 +11,10 @@ pub enum Exit {
     Harness,
     /// What was typed does not fit what is there.
     Usage,
-    /// Some cell failed, or was not run.
+    /// Some cell failed, or was not run, or something written does not follow from what was measured.
     CellFailed,
+    /// A threshold was crossed, or a figure got worse.
+    Threshold,
     /// The user stopped it; what was done is kept.
     Interrupted,
 }
@@ -24,6 +26,7 @@ impl From<Exit> for ExitCode {
             Exit::Harness => 1,
             Exit::Usage => 2,
             Exit::CellFailed => 3,
+            Exit::Threshold => 4,
             // As a shell reports a process that SIGINT ended.
             Exit::Interrupted => 130,
         })

@@ -77,6 +77,26 @@ impl Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// The name of each difference in settings, machine and program, with both values as text.
+    #[must_use]
+    pub fn conditions(&self, other: &Self) -> Vec<(String, String, String)> {
+        let program = (
+            "program".to_owned(),
+            self.binary.to_string(),
+            other.binary.to_string(),
+        );
+        let settings = fields(&self.settings, &other.settings).into_iter();
+        let all = settings
+            .chain(fields(&self.machine, &other.machine))
+            .chain([program]);
+        let plain = |text: &str| text.trim_matches('"').to_owned();
+        all.filter(|(_, ours, theirs)| ours != theirs)
+            .map(|(name, ours, theirs)| (name, plain(&ours), plain(&theirs)))
+            .collect()
+    }
+}
+
 fn word(order: Order) -> String {
     format!("{order:?}").to_lowercase()
 }

@@ -57,10 +57,13 @@ pub struct Contents {
     pub header: Header,
     /// Its sessions, in order.
     pub sessions: Vec<Session>,
-    /// Its samples by cell number and repeat; of several lines for one, the last counts.
+    /// Its samples by cell number and repeat; of several lines for one, the last that was taken
+    /// counts.
     pub samples: BTreeMap<(u32, u32), Sample>,
     /// Samples that are not counted, in the order they were taken.
     pub warmups: Vec<Sample>,
+    /// Samples that were taken, and then taken again.
+    pub retaken: Vec<Sample>,
     /// The ends of its sessions.
     pub ends: Vec<End>,
 }
@@ -74,6 +77,7 @@ impl Contents {
             sessions: Vec::new(),
             samples: BTreeMap::new(),
             warmups: Vec::new(),
+            retaken: Vec::new(),
             ends: Vec::new(),
         }
     }
@@ -104,31 +108,48 @@ impl Contents {
             Line::Sample(sample) if sample.is_warmup => self.warmups.push(*sample),
             Line::Sample(sample) => {
                 let key = (sample.measurement.cell.number, sample.measurement.repeat);
-                self.samples.insert(key, *sample);
+                // What could not be taken again is still what it was.
+                if sample.is_taken() || !self.is_taken(key.0, key.1) {
+                    let earlier = self.samples.insert(key, *sample);
+                    self.retaken.extend(earlier.filter(Sample::is_taken));
+                }
             }
             Line::End(end) => self.ends.push(end),
         }
     }
 
-    /// Whether the sample was taken. One that was not run or was cut short is taken again on resuming.
+    /// Whether the sample was taken.
     #[must_use]
     pub fn is_taken(&self, number: u32, repeat: u32) -> bool {
-        self.samples.get(&(number, repeat)).is_some_and(|sample| {
-            !matches!(sample.measurement.status, Status::NotRun | Status::Cut)
-        })
+        let sample = self.samples.get(&(number, repeat));
+        sample.is_some_and(Sample::is_taken)
+    }
+
+    /// Whether the sample was taken and everything about it is well.
+    #[must_use]
+    pub fn is_ok(&self, number: u32, repeat: u32) -> bool {
+        let sample = self.samples.get(&(number, repeat));
+        sample.is_some_and(|sample| sample.measurement.status == Status::Ok)
     }
 
     /// Whether every sample of the plan was taken.
     #[must_use]
     pub fn is_finished(&self) -> bool {
+        self.plan()
+            .all(|(number, repeat)| self.is_taken(number, repeat))
+    }
+
+    /// Every sample in the journal: those that count, those they replaced, and the warm-ups.
+    pub fn all_samples(&self) -> impl Iterator<Item = &Sample> {
+        let counted = self.samples.values().chain(&self.retaken);
+        counted.chain(&self.warmups)
+    }
+
+    /// The samples that are planned: the number of each cell, with each repeat.
+    pub fn plan(&self) -> impl Iterator<Item = (u32, u32)> {
         let fingerprint = &self.header.fingerprint;
-        let repeats = 0..fingerprint.repeats;
-        let mut cells = fingerprint.cells.iter();
-        cells.all(|cell| {
-            repeats
-                .clone()
-                .all(|repeat| self.is_taken(cell.number, repeat))
-        })
+        let cells = fingerprint.cells.iter();
+        cells.flat_map(|cell| (0..fingerprint.repeats).map(|repeat| (cell.number, repeat)))
     }
 
     /// The contents, and the length of the whole lines they came from.
@@ -167,6 +188,13 @@ impl Contents {
         let contents = contents.ok_or_else(|| damaged(1, "the header is missing".into()))?;
         Ok((contents, whole_len as u64))
     }
+}
+
+/// Whether the packed journal in the folder `run` says what the other one there does.
+#[must_use]
+pub fn is_packed_copy(run: &Path) -> bool {
+    let plain = std::fs::read(run.join(FILE_NAME));
+    plain.is_ok_and(|plain| unpack(&run.join(PACKED_NAME)).is_ok_and(|packed| packed == plain))
 }
 
 fn unpack(path: &Path) -> io::Result<Vec<u8>> {

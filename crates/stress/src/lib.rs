@@ -2,12 +2,16 @@
 //! reconciles both sides' ledgers, and writes a table.
 
 pub mod baseline;
+pub mod budget;
 mod child;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod corpus;
 pub mod environment;
 pub mod exit;
+pub mod explain;
+pub mod fail_on;
 pub mod fault;
 pub mod fingerprint;
 pub mod guard;
@@ -25,17 +29,21 @@ pub mod pool;
 pub mod preflight;
 pub mod progress;
 mod readback;
+pub mod recheck;
 pub mod reconcile;
 pub mod record;
 mod remote;
 pub mod rig;
 pub mod run;
+pub mod runs;
 pub mod schedule;
 mod served;
+pub mod show;
 pub mod size;
 pub mod soak;
 pub mod summary;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod verify;
 pub mod workdir;

@@ -12,6 +12,9 @@ use crate::fault::FaultReport;
 use crate::matrix::{Cell, Operation};
 use crate::record::Record;
 
+/// How the note of a sample begins that was not run for want of time.
+pub const BUDGET_NOTE: &str = "--budget:";
+
 /// How a sample ended, a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -199,6 +202,14 @@ impl Measurement {
             warmed: None,
             notes: Vec::new(),
         }
+    }
+
+    /// From the barrier's release to the end of the last operation that ended at all.
+    #[must_use]
+    pub fn window(&self) -> Option<Duration> {
+        let records = self.records.iter();
+        let ends = records.filter_map(|record| record.ended_ns?.checked_sub(record.released_ns));
+        ends.max().map(Duration::from_nanos)
     }
 }
 

@@ -67,11 +67,15 @@ pub fn point_latest(run: &Path) -> io::Result<()> {
     })
 }
 
-/// The newest run in `out` that is not finished.
+/// The newest run in `out` that is not finished: that has samples which are `wanted`, or was killed before its
+/// tables were written.
 ///
 /// # Errors
 /// `out` cannot be read.
-pub fn newest_unfinished(out: &Path) -> io::Result<Option<PathBuf>> {
+pub fn newest_unfinished(
+    out: &Path,
+    wanted: impl Fn(&Contents) -> bool,
+) -> io::Result<Option<PathBuf>> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(out)? {
         let entry = entry?;
@@ -81,47 +85,97 @@ pub fn newest_unfinished(out: &Path) -> io::Result<Option<PathBuf>> {
     }
     // Names begin with the time of their start.
     folders.sort_unstable();
-    let is_unfinished =
-        |run: &PathBuf| Contents::read(run).is_ok_and(|contents| !contents.is_finished());
+    let is_unfinished = |run: &PathBuf| {
+        let contents = Contents::read(run);
+        contents.is_ok_and(|contents| wanted(&contents) || !has_tables(run, &contents))
+    };
     Ok(folders.into_iter().rev().find(is_unfinished))
 }
 
-/// Writes `summary.csv`, `clients.csv`, `run.json` (and `models.md` for that plan) into the folder `run`, each whole or not at all.
+/// Whether all tables are there, and were written after the last line of the journal.
+fn has_tables(run: &Path, contents: &Contents) -> bool {
+    let written = |name: &str| fs::metadata(run.join(name)).and_then(|data| data.modified());
+    let Ok(journal) = written(journal::FILE_NAME) else {
+        return false;
+    };
+    derived(contents).all(|derived| written(derived.name).is_ok_and(|table| table >= journal))
+}
+
+/// Writes the [`derived`] files into the folder `run`, each whole or not at all.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn write_all(run: &Path, contents: &Contents, rows: &[Row]) -> Result<()> {
-    replace(run, "summary.csv", |out| {
-        Ok(summary::csv::write(rows, out)?)
-    })?;
-    replace(run, "clients.csv", |out| {
-        Ok(summary::clients::write(contents, out)?)
-    })?;
-    if contents.header.fingerprint.plan == PlanName::Models {
-        replace(run, "models.md", |out| {
-            let page = models::render(contents, rows, true);
-            Ok(out.write_all(page.as_bytes())?)
-        })?;
+    for derived in derived(contents) {
+        replace(run, derived, contents, rows)
+            .with_context(|| format!("cannot write {}", run.join(derived.name).display()))?;
     }
-    replace(run, "run.json", |out| {
-        serde_json::to_writer_pretty(&mut *out, &RunJson::new(contents, rows))?;
-        Ok(out.write_all(b"\n")?)
-    })
+    Ok(())
 }
 
-fn replace(
-    run: &Path,
-    name: &str,
-    fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
-) -> Result<()> {
-    let temporary = run.join(format!(".{name}.tmp"));
-    let write = || -> Result<()> {
-        let mut out = BufWriter::new(File::create(&temporary)?);
-        fill(&mut out)?;
-        out.flush()?;
-        Ok(fs::rename(&temporary, run.join(name))?)
-    };
-    write().with_context(|| format!("cannot write {}", run.join(name).display()))
+/// A file that is computed from the journal alone.
+#[derive(Clone, Copy)]
+pub struct Derived {
+    /// Its name in the folder of a run.
+    pub name: &'static str,
+    is_wanted: fn(&Contents) -> bool,
+    fill: fn(&Contents, &[Row], &mut dyn Write) -> Result<()>,
+}
+
+/// All files that are computed from the journal: written at the end of a run, and verified afterwards.
+const DERIVED: [Derived; 4] = [
+    Derived {
+        name: "summary.csv",
+        is_wanted: |_| true,
+        fill: |_, rows, out| Ok(summary::csv::write(rows, out)?),
+    },
+    Derived {
+        name: "clients.csv",
+        is_wanted: |_| true,
+        fill: |contents, _, out| Ok(summary::clients::write(contents, out)?),
+    },
+    Derived {
+        name: "models.md",
+        is_wanted: |contents| contents.header.fingerprint.plan == PlanName::Models,
+        fill: |contents, rows, out| {
+            let page = models::render(contents, rows, true);
+            Ok(out.write_all(page.as_bytes())?)
+        },
+    },
+    Derived {
+        name: "run.json",
+        is_wanted: |_| true,
+        fill: |contents, rows, out| {
+            serde_json::to_writer_pretty(&mut *out, &RunJson::new(contents, rows))?;
+            Ok(out.write_all(b"\n")?)
+        },
+    },
+];
+
+/// Those that a run with these `contents` has.
+pub fn derived(contents: &Contents) -> impl Iterator<Item = Derived> {
+    let derived = DERIVED.into_iter();
+    derived.filter(|derived| (derived.is_wanted)(contents))
+}
+
+impl Derived {
+    /// What has to stand in it.
+    ///
+    /// # Errors
+    /// What writing said.
+    pub fn content(&self, contents: &Contents, rows: &[Row]) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        (self.fill)(contents, rows, &mut out)?;
+        Ok(out)
+    }
+}
+
+fn replace(run: &Path, derived: Derived, contents: &Contents, rows: &[Row]) -> Result<()> {
+    let temporary = run.join(format!(".{}.tmp", derived.name));
+    let mut out = BufWriter::new(File::create(&temporary)?);
+    (derived.fill)(contents, rows, &mut out)?;
+    out.flush()?;
+    Ok(fs::rename(&temporary, run.join(derived.name))?)
 }
 
 /// `run.json`: what was measured with what on what, and how it went.

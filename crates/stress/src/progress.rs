@@ -25,6 +25,8 @@ pub struct Progress {
     /// Work done and to do, of this session.
     units: (u64, u64),
     failed: usize,
+    /// How long all of it may take, from the start.
+    budget: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -49,16 +51,31 @@ impl Progress {
             samples,
             units: (0, units),
             failed: 0,
+            budget: None,
         }
+    }
+
+    /// The same within a budget, which is shown instead of a guess at the time left.
+    #[must_use]
+    pub const fn within(mut self, budget: Option<Duration>) -> Self {
+        self.budget = budget;
+        self
     }
 
     /// A sample of `cell` begins.
     pub fn start(&self, cell: &Cell) {
         if let View::Bar(bar) = &self.view {
-            let left = remaining(self.started.elapsed(), self.units.0, self.units.1);
-            let left = left.map_or_else(String::new, |left| {
-                format!(", {} left", whole_seconds(left))
-            });
+            let elapsed = self.started.elapsed();
+            let guess = || remaining(elapsed, self.units.0, self.units.1);
+            let left = match self.budget {
+                Some(budget) => format!(
+                    ", {} of --budget left",
+                    whole_seconds(budget.saturating_sub(elapsed))
+                ),
+                None => guess().map_or_else(String::new, |left| {
+                    format!(", {} left", whole_seconds(left))
+                }),
+            };
             let failed = match self.failed {
                 0 => String::new(),
                 failed => format!(", {failed} failed"),
@@ -150,7 +167,7 @@ fn remaining(elapsed: Duration, done: u64, total: u64) -> Option<Duration> {
 }
 
 /// `1 h 5 min`, `3 min 20 s` or `12 s`.
-fn whole_seconds(time: Duration) -> String {
+pub(crate) fn whole_seconds(time: Duration) -> String {
     // Rounded up: "0 s left" would be a lie.
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {

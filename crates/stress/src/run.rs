@@ -1,34 +1,37 @@
 //! A run: every sample of the plan in turn, each in the journal before the next begins.
 
+mod agenda;
 mod dry_run;
 mod folder;
 mod samples;
+mod stops;
 
-use std::io::{ErrorKind, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use nix::sys::signal::Signal;
 
 use crate::baseline::Ceilings;
-use crate::cli::PlanName;
 use crate::cli::request::Request;
 use crate::environment::{self, COMMIT, CpuTicks};
 use crate::exit::Exit;
+use crate::fail_on::{self, Hit};
 use crate::journal::{Contents, End, Line, Session};
 use crate::measure::WorkDir;
 use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
-use crate::progress::Progress;
+use crate::progress::{Progress, whole_seconds};
 use crate::schedule::{self, Turn};
 use crate::summary::{self, Row};
-use crate::{models, size, table};
+use crate::{show, size, verify};
 
+use agenda::{Agenda, sampling_end};
 use folder::Folder;
 use samples::{Ended, RealBench, Taker};
+use stops::Stops;
+pub(crate) use stops::catch_interrupts;
 
 /// What was typed does not fit what is there: a usage error that only shows once files are looked at.
 #[derive(Debug, thiserror::Error)]
@@ -44,15 +47,39 @@ pub fn run(request: &Request) -> Result<Exit> {
         dry_run::print(request)?;
         return Ok(Exit::Verified);
     }
+    let measured = measure(request)?;
+    conclude(request, measured)
+}
+
+/// A run that has come to its end, with its tables written.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) path: PathBuf,
+    pub(crate) contents: Contents,
+    ended: Ended,
+}
+
+impl Measured {
+    /// Whether every sample was taken, or is a row that says why not.
+    pub(crate) const fn is_complete(&self) -> bool {
+        matches!(self.ended, Ended::Complete)
+    }
+}
+
+/// Takes what samples there are to take, and writes the tables. Must be called on the main thread.
+///
+/// # Errors
+/// [`Unusable`] if the user has to ask for something else; anything else that kept the harness from its work.
+pub(crate) fn measure(request: &Request) -> Result<Measured> {
     preflight::check_congestion(&request.settings.congestion).map_err(Unusable)?;
     let (started, ticks) = (Instant::now(), CpuTicks::read());
-    let interrupt = catch_interrupts()?;
+    let stops = Stops::catch()?;
     let mut folder = Folder::open(request)?;
     let session = session(request, &folder.contents)?;
     let number = session.number;
     folder.append(Line::Session(session))?;
 
-    let ended = take_samples(request, &mut folder, number, &interrupt)?;
+    let ended = take_samples(request, &mut folder, number, &stops, started)?;
     let end = folder.append(Line::End(End {
         session: number,
         ended_utc: now(),
@@ -61,7 +88,14 @@ pub fn run(request: &Request) -> Result<Exit> {
         interrupted: !matches!(ended, Ended::Complete),
     }));
     // Without its last line a journal is as good as before: the tables are written all the same.
-    conclude(request, &folder, end.map_or_else(Ended::Broken, |()| ended))
+    let ended = end.map_or_else(Ended::Broken, |()| ended);
+    let Folder { path, contents, .. } = folder;
+    output::write_all(&path, &contents, &summary::rows(&contents))?;
+    Ok(Measured {
+        path,
+        contents,
+        ended,
+    })
 }
 
 /// Takes the samples that are missing; the work directory is gone afterwards.
@@ -69,82 +103,92 @@ fn take_samples(
     request: &Request,
     folder: &mut Folder,
     session: u32,
-    interrupt: &AtomicBool,
+    stops: &Stops,
+    started: Instant,
 ) -> Result<Ended> {
     let turns = turns_left(request, &folder.contents);
     announce(request, folder, &turns);
     let work = WorkDir::create(request.work_parent()).context("cannot make a work directory")?;
     let settings = &request.settings;
+    let agenda = agenda(request, &folder.contents, &turns);
     let mut bench = RealBench {
         work: &work,
         settings,
-        interrupt,
+        stops,
+        started,
     };
     let mut taker = Taker {
         folder,
         progress: progress(request, &turns),
         settings,
         session,
-        interrupt,
+        stops,
     };
-    let ended = taker.take(&request.plan.cells, &turns, &mut bench);
+    if let Some(budget) = request.budget {
+        Stops::end_after(sampling_end(budget).saturating_sub(started.elapsed()));
+    }
+    let ended = taker.take(&request.plan.cells, agenda, &mut bench);
+    Stops::end_never();
     taker.progress.close();
     Ok(ended)
 }
 
-/// Writes all tables and says how it went.
-fn conclude(request: &Request, folder: &Folder, ended: Ended) -> Result<Exit> {
-    let rows = summary::rows(&folder.contents);
-    output::write_all(&folder.path, &folder.contents, &rows)?;
-    let run = folder.path.display().to_string();
-    show(request, &folder.contents, &rows, &run)?;
+fn agenda<'a>(request: &'a Request, contents: &Contents, turns: &[Turn]) -> Agenda<'a> {
+    let (cells, settings) = (&request.plan.cells, &request.settings);
+    match request.budget {
+        None => Agenda::listed(turns),
+        Some(budget) => Agenda::budgeted(turns, budget, contents, cells, settings),
+    }
+}
+
+/// Shows the table, verifies the run, and says how it went.
+fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
+    let Measured {
+        path,
+        contents,
+        ended,
+    } = measured;
+    let rows = summary::rows(&contents);
+    print(&show::text(&contents, &rows, &path, request.json))?;
     if !matches!(ended, Ended::Complete) {
-        let taken = turns_taken(&folder.contents);
+        let taken = turns_taken(&contents);
         let planned = request.plan.cells.len() * request.repeats as usize;
         eprintln!("stopped with {taken} of {planned} samples taken; they are kept. To go on:");
-        eprintln!("  {}", request.resume_command(&run));
+        eprintln!("  {}", request.resume_command(&path.display().to_string()));
     }
+    let is_verified = is_verified(&path);
     match ended {
-        Ended::Interrupted => Ok(Exit::Interrupted),
-        Ended::Broken(error) => Err(error),
-        Ended::Complete => {
-            let is_good = rows.iter().all(Row::is_as_expected);
-            Ok(if is_good {
-                Exit::Verified
-            } else {
-                Exit::CellFailed
-            })
-        }
+        Ended::Interrupted => return Ok(Exit::Interrupted),
+        Ended::Broken(error) => return Err(error),
+        Ended::Complete => {}
     }
+    let hits = fail_on::hits(&request.fail_on, &rows);
+    say_hits(&hits);
+    Ok(match () {
+        () if !is_verified => Exit::CellFailed,
+        () if !hits.is_empty() => Exit::Threshold,
+        () if !rows.iter().all(Row::is_as_expected) => Exit::CellFailed,
+        () => Exit::Verified,
+    })
 }
 
-fn show(request: &Request, contents: &Contents, rows: &[Row], run: &str) -> Result<()> {
-    if request.json {
-        let line = |row| format!("{}\n", summary::csv::to_json(row));
-        return print(&rows.iter().map(line).collect::<String>());
+/// Reads the run back and computes all of it again, as `stress verify` does; what does not fit is said.
+fn is_verified(run: &Path) -> bool {
+    let checked = verify::check(run);
+    if !checked.findings.is_empty() {
+        eprint!("{}", verify::text(&checked));
     }
-    let is_colourful = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    print(&table::render(contents, rows, run, is_colourful))?;
-    match request.plan_name {
-        PlanName::Models => print(&format!("\n{}", models::render(contents, rows, false))),
-        PlanName::Standard | PlanName::Assignment => Ok(()),
-    }
+    checked.findings.is_empty()
 }
 
-/// A flag that the first INT, TERM or HUP sets; the second one ends the process at once.
-pub(crate) fn catch_interrupts() -> Result<Arc<AtomicBool>> {
-    let interrupt = Arc::new(AtomicBool::new(false));
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // In this order: the first registered sees the flag as the signal before it left it.
-        signal_hook::flag::register_conditional_shutdown(
-            signal as i32,
-            130,
-            Arc::clone(&interrupt),
-        )
-        .and_then(|_| signal_hook::flag::register(signal as i32, Arc::clone(&interrupt)))
-        .context("cannot catch signals")?;
+fn say_hits(hits: &[Hit]) {
+    const SHOWN_MAX: usize = 10;
+    for hit in hits.iter().take(SHOWN_MAX) {
+        eprintln!("{hit}");
     }
-    Ok(interrupt)
+    if let Some(more @ 1..) = hits.len().checked_sub(SHOWN_MAX) {
+        eprintln!("… and {more} more");
+    }
 }
 
 fn session(request: &Request, contents: &Contents) -> Result<Session> {
@@ -171,7 +215,7 @@ fn session(request: &Request, contents: &Contents) -> Result<Session> {
 fn turns_left(request: &Request, contents: &Contents) -> Vec<Turn> {
     let cells = &request.plan.cells;
     let mut turns = schedule::turns(cells, request.repeats, request.order, request.settings.seed);
-    turns.retain(|turn| !contents.is_taken(cells[turn.index].number, turn.repeat));
+    turns.retain(|turn| request.is_wanted(contents, cells[turn.index].number, turn.repeat));
     schedule::with_warmup(turns, request.settings.warmup, request.order)
 }
 
@@ -194,6 +238,7 @@ fn progress(request: &Request, turns: &[Turn]) -> Progress {
         (planned - turns.len(), planned),
         units.sum(),
     )
+    .within(request.budget)
 }
 
 /// Says on standard error what is about to happen.
@@ -210,10 +255,16 @@ fn announce(request: &Request, folder: &Folder, turns: &[Turn]) {
         size::approximate(bytes.sum()),
         folder.path.display(),
     );
+    if let Some(budget) = request.budget {
+        eprintln!(
+            "within {}: what is cheap comes first, and what does not fit is a row with status not_run",
+            whole_seconds(budget)
+        );
+    }
 }
 
 /// Writes to standard output; a reader that has seen enough, such as `head`, is no error.
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(error).context("standard output")

@@ -65,8 +65,14 @@ pub fn with_commas(number: u64) -> String {
 /// `number` of the things that `noun` names one of: `1 file`, `1,600 files`.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{ending}", with_commas(number))
+    counted_as(number, noun, &format!("{noun}s"))
+}
+
+/// The same for a noun with a plural of its own: `1 process`, `5 processes`.
+#[must_use]
+pub fn counted_as(number: u64, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{} {noun}", with_commas(number))
 }
 
 /// `bytes` for a person, in units of 1,000 with three digits or so: `56.4 GB`.

@@ -8,6 +8,7 @@ pub mod clients;
 pub mod csv;
 mod figures;
 mod flags;
+pub mod metric;
 pub mod statistics;
 
 use std::cmp::Reverse;

@@ -72,7 +72,7 @@ fn write_head(out: &mut String, has_spread: bool, paint: Paint) -> std::fmt::Res
 }
 
 /// What the rows of a group share.
-fn heading(row: &Row) -> String {
+pub(crate) fn heading(row: &Row) -> String {
     let Cell {
         operation,
         volume,

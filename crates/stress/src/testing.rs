@@ -29,6 +29,16 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
+/// A foreign server that can be told everything.
+pub(crate) fn foreign(command: &str) -> ServerChoice {
+    ServerChoice::Command {
+        command: command.into(),
+        cwd: None,
+        port: None,
+        root: None,
+    }
+}
+
 pub(crate) fn header(selection: &Selection, repeats: u32) -> Header {
     let plan = Plan::new(selection);
     Header {

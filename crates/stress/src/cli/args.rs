@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{PlanName, Progress, parse};
+use crate::fail_on::Condition;
 use crate::fault::Fault;
 use crate::matrix::{ClientPool, Operation, ServerPool};
 use crate::measurement::Verify;
@@ -99,6 +100,11 @@ pub struct MeasuringArgs {
     /// The longest one operation may take, connecting included.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse::timeout)]
     pub timeout: Duration,
+
+    /// How long all of it may take, tables included: cheap combinations come first, what the others will take is
+    /// predicted from them, and what does not fit is a row with status not_run. Each --resume has it anew.
+    #[arg(long, value_name = "TIME", value_parser = parse::budget)]
+    pub budget: Option<Duration>,
 
     /// How contents are verified.
     #[arg(long, value_enum, default_value_t = Verify::Checksum, value_name = "HOW")]
@@ -200,6 +206,20 @@ pub struct OutputArgs {
     /// started with.
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
+
+    /// Start a new run, whatever is unfinished: what happens anyway, in so many words.
+    #[arg(long, conflicts_with_all = ["resume", "rerun_failed"])]
+    pub fresh: bool,
+
+    /// With --resume, or with the newest run that has any: take samples again that are not ok. The row then has
+    /// the flag retaken, and the journal has both.
+    #[arg(long)]
+    pub rerun_failed: bool,
+
+    /// Exit with 4 if a row is like this at the end, such as 'clients_failed>0', 'makespan_s>2' or 'status!=ok'; a
+    /// comma list, or repeated. The conditions are explained below.
+    #[arg(long, value_name = "CONDITION", value_delimiter = ',')]
+    pub fail_on: Vec<Condition>,
 
     /// What is shown on standard error meanwhile: auto is a bar on a terminal and plain lines elsewhere.
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]

@@ -4,11 +4,22 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::exit::Exit;
-use crate::{baseline, hostile, soak};
+use crate::{baseline, compare, explain, hostile, recheck, show, soak, verify};
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print the table of a run again: the newest, or the one named.
+    Show(show::ShowArgs),
+    /// Compute every number of runs again from their journals, check that both sides' accounts agree, and find
+    /// runs whose records are copies of one another.
+    Verify(verify::VerifyArgs),
+    /// Say what changed between two runs, row by row, with an interval; exit 4 on a regression.
+    Compare(compare::CompareArgs),
+    /// Measure some rows of a run again and say whether its ratios hold on this machine.
+    Recheck(recheck::RecheckArgs),
+    /// Say in sentences where the time of a row went.
+    Explain(explain::ExplainArgs),
     /// Keep our server under mixed load while its workers are killed, its settings reloaded and its program
     /// upgraded; then check that nothing acknowledged was lost and that both sides' accounts agree.
     Soak(soak::SoakArgs),
@@ -27,6 +38,11 @@ impl Command {
     /// What kept the harness from its work.
     pub fn run(&self) -> Result<Exit> {
         match self {
+            Self::Show(args) => show::run(args),
+            Self::Verify(args) => verify::run(args),
+            Self::Compare(args) => compare::run(args),
+            Self::Recheck(args) => recheck::run(args),
+            Self::Explain(args) => explain::run(args),
             Self::Soak(args) => soak::run(args),
             Self::Hostile(args) => hostile::run(args),
             Self::Baseline(args) => baseline::run(args),

@@ -18,6 +18,18 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A budget. Below the least there would be no time to measure anything beside what starting and ending take.
+pub(super) fn budget(text: &str) -> Result<Duration, String> {
+    let least = Duration::from_secs(5);
+    let longest = Duration::from_hours(24 * 365);
+    match humantime::parse_duration(text) {
+        Ok(time) if time < least => Err("the least is 5s".into()),
+        Ok(time) if time > longest => Err("the most is 365d".into()),
+        Ok(time) => Ok(time),
+        Err(_) => Err(format!("'{text}' is no time: write 90s, 45m or 2h")),
+    }
+}
+
 /// A whole number from 1 to `most`.
 pub(super) fn count(text: &str, most: u32) -> Result<u32, String> {
     match text.parse() {

@@ -2,12 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::{Args, PlanName, Progress, ServerArgs};
+use crate::fail_on::Condition;
 use crate::fault::Fault;
+use crate::journal::Contents;
 use crate::matrix::{Cell, Operation, Plan, Selection};
 use crate::measurement::{ServerChoice, Settings};
 use crate::schedule::Order;
@@ -40,6 +43,14 @@ pub struct Request {
     pub dry_run: bool,
     /// Whether to go on with an earlier run.
     pub start: Start,
+    /// Whether samples that are not ok are taken again.
+    pub rerun_failed: bool,
+    /// Whether the run becomes the newest one, which `latest` points at.
+    pub is_latest: bool,
+    /// How long all of it may take.
+    pub budget: Option<Duration>,
+    /// What no row may be like at the end.
+    pub fail_on: Vec<Condition>,
     /// What is shown meanwhile.
     pub progress: Progress,
     /// JSON instead of a table.
@@ -59,6 +70,18 @@ pub enum Start {
     Resume(PathBuf),
 }
 
+impl Start {
+    fn of(resume: Option<Option<PathBuf>>, rerun_failed: bool) -> Self {
+        match resume {
+            Some(Some(run)) => Self::Resume(run),
+            Some(None) => Self::ResumeNewest,
+            None if rerun_failed => Self::ResumeNewest,
+            // --fresh says so in so many words; it is what happens anyway.
+            None => Self::Fresh,
+        }
+    }
+}
+
 impl Request {
     /// What `args` mean; `argv` is kept as it was typed.
     ///
@@ -72,9 +95,8 @@ impl Request {
             output,
             command: _,
         } = args;
-        if output.dry_run && output.resume.is_some() {
-            let message =
-                "--dry-run lists a plan and --resume goes on with one: leave one of them out";
+        if output.dry_run && (output.resume.is_some() || output.rerun_failed) {
+            let message = "--dry-run lists a plan and --resume or --rerun-failed goes on with one: leave one of them out";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
         let name = axes.plan;
@@ -107,11 +129,6 @@ impl Request {
             faults: axes.fault,
         });
         check_faults(&plan, &settings)?;
-        let start = match output.resume {
-            None => Start::Fresh,
-            Some(None) => Start::ResumeNewest,
-            Some(Some(run)) => Start::Resume(run),
-        };
         Ok(Self {
             plan,
             plan_name: name,
@@ -123,7 +140,11 @@ impl Request {
             work_dir: output.work_dir,
             label: output.label,
             dry_run: output.dry_run,
-            start,
+            start: Start::of(output.resume, output.rerun_failed),
+            rerun_failed: output.rerun_failed,
+            is_latest: true,
+            budget: measuring.budget,
+            fail_on: output.fail_on,
             progress: output.progress,
             json: output.json,
             command_line: argv
@@ -131,6 +152,23 @@ impl Request {
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
         })
+    }
+
+    /// Whether something of the run with these `contents` is still to be taken, or to be taken again.
+    #[must_use]
+    pub fn has_work_in(&self, contents: &Contents) -> bool {
+        contents
+            .plan()
+            .any(|(number, repeat)| self.is_wanted(contents, number, repeat))
+    }
+
+    /// Whether this sample is still to be taken, or to be taken again.
+    #[must_use]
+    pub fn is_wanted(&self, contents: &Contents, number: u32, repeat: u32) -> bool {
+        match self.rerun_failed {
+            true => !contents.is_ok(number, repeat),
+            false => !contents.is_taken(number, repeat),
+        }
     }
 
     /// Where the work directory is made.
@@ -148,7 +186,7 @@ impl Request {
             if word == "--resume" {
                 // Its value, if it has one, is the next word that is no flag.
                 typed.next_if(|word| !word.starts_with('-'));
-            } else if !word.starts_with("--resume=") {
+            } else if !word.starts_with("--resume=") && word != "--fresh" {
                 words.push(quoted(word));
             }
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::Ceilings;
 use crate::environment::CpuTicks;
 use crate::fingerprint::Fingerprint;
-use crate::measurement::Measurement;
+use crate::measurement::{Measurement, Status};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,8 +70,20 @@ pub struct Sample {
     pub is_warmup: bool,
     /// Processor time of the whole machine over the sample, its preparation included.
     pub cpu: Option<CpuTicks>,
+    /// How long it took with all that belongs to it (files, server, verification), nanoseconds; none for a sample
+    /// that was not run, and in journals of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ns: Option<u64>,
     /// What was measured.
     pub measurement: Measurement,
+}
+
+impl Sample {
+    /// Whether it was taken, however that went. One that was not run or was cut short is taken again on resuming.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        !matches!(self.measurement.status, Status::NotRun | Status::Cut)
+    }
 }
 
 /// How a session ended.

@@ -14,6 +14,7 @@ fn sample(contents: &Contents, index: usize, repeat: u32, status: Status) -> Lin
             idle: 5,
             steal: 0,
         }),
+        wall_ns: None,
         measurement: testing::measurement(contents, index, repeat, status),
     }))
 }

@@ -97,6 +97,7 @@ fn contents() -> Contents {
             session: 0,
             is_warmup: false,
             cpu: None,
+            wall_ns: None,
             measurement,
         })));
     }

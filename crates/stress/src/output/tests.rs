@@ -55,30 +55,46 @@ fn the_newest_unfinished_run_is_found_among_others() {
         servers: vec![5],
         ..Selection::default()
     };
+    let newest = || newest_unfinished(out.path(), |contents| !contents.is_finished()).unwrap();
     let make = |name: &str, samples: usize| {
         let run = out.path().join(name);
         fs::create_dir(&run).unwrap();
-        let contents = testing::contents(&selection, 1);
+        let mut contents = testing::contents(&selection, 1);
         let mut journal = Journal::create(&run, &contents.header).unwrap();
         for index in 0..samples {
             let measurement = testing::measurement(&contents, index, 0, Status::Ok);
-            journal
-                .append(&Line::Sample(Box::new(Sample {
-                    session: 0,
-                    is_warmup: false,
-                    cpu: None,
-                    measurement,
-                })))
-                .unwrap();
+            let sample = Line::Sample(Box::new(Sample {
+                session: 0,
+                is_warmup: false,
+                cpu: None,
+                wall_ns: None,
+                measurement,
+            }));
+            journal.append(&sample).unwrap();
+            contents.add(sample);
         }
+        write_all(&run, &contents, &summary::rows(&contents)).unwrap();
+        run
     };
-    assert_eq!(newest_unfinished(out.path()).unwrap(), None);
+    assert_eq!(newest(), None);
     make("20260101T000000Z-run", 1);
-    make("20260102T000000Z-run", 2);
-    make("20260103T000000Z-run", 3);
+    let unfinished = make("20260102T000000Z-run", 2);
+    let finished = make("20260103T000000Z-run", 3);
     fs::create_dir(out.path().join("20260104T000000Z-run")).unwrap();
-    let newest = newest_unfinished(out.path()).unwrap().unwrap();
-    assert_eq!(newest, out.path().join("20260102T000000Z-run"));
+    assert_eq!(newest(), Some(unfinished.clone()));
+    // Killed after its last sample, before its last table.
+    fs::remove_file(finished.join("run.json")).unwrap();
+    assert_eq!(newest(), Some(finished.clone()));
+    let contents = Contents::read(&finished).unwrap();
+    write_all(&finished, &contents, &summary::rows(&contents)).unwrap();
+    assert_eq!(newest(), Some(unfinished));
+    // Killed when the tables of an earlier session were there.
+    let table = File::options()
+        .write(true)
+        .open(finished.join("summary.csv"))
+        .unwrap();
+    table.set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(newest(), Some(finished));
 }
 
 #[test]

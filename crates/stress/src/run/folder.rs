@@ -39,16 +39,13 @@ impl Folder {
         match &request.start {
             Start::Fresh => Self::create(request, fingerprint),
             Start::Resume(run) => Self::resume(run, &fingerprint),
-            Start::ResumeNewest => match output::newest_unfinished(&request.out)? {
-                Some(run) => Self::resume(&run, &fingerprint),
-                None => {
-                    let out = request.out.display();
-                    let message = format!(
-                        "--resume: no run in {out} is unfinished; name one, or leave the flag out"
-                    );
-                    Err(Unusable(message).into())
+            Start::ResumeNewest => {
+                let is_wanted = |contents: &Contents| request.has_work_in(contents);
+                match output::newest_unfinished(&request.out, is_wanted)? {
+                    Some(run) => Self::resume(&run, &fingerprint),
+                    None => Err(nothing_to_resume(request).into()),
                 }
-            },
+            }
         }
     }
 
@@ -72,7 +69,9 @@ impl Folder {
         };
         let journal = Journal::create(&path, &header)?;
         // The link is a convenience: a file system without links does not stop a run.
-        if let Err(error) = output::point_latest(&path) {
+        if request.is_latest
+            && let Err(error) = output::point_latest(&path)
+        {
             eprintln!(
                 "warning: cannot point 'latest' at {}: {error}",
                 path.display()
@@ -112,6 +111,17 @@ impl Folder {
         );
         Err(Unusable(message).into())
     }
+}
+
+fn nothing_to_resume(request: &Request) -> Unusable {
+    let out = request.out.display();
+    let (flag, state) = match request.rerun_failed {
+        true => ("--rerun-failed", "has a sample that is missing or not ok"),
+        false => ("--resume", "is unfinished"),
+    };
+    Unusable(format!(
+        "{flag}: no run in {out} {state}; name one with --resume RUN, or leave the flag out"
+    ))
 }
 
 fn no_journal(run: &Path) -> Unusable {

@@ -1,8 +1,11 @@
 //! The main loop: one sample after the other, whatever becomes of each.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use super::agenda::{Agenda, Unaffordable};
 use super::folder::Folder;
+use super::stops::Stops;
+use crate::budget::Cost;
 use crate::environment::CpuTicks;
 use crate::journal::{Line, Sample};
 use crate::matrix::Cell;
@@ -19,13 +22,16 @@ pub(super) trait Bench {
     fn shortage(&self, cell: &Cell) -> Option<String>;
     /// Takes one sample.
     fn measure(&mut self, cell: &Cell, repeat: u32) -> Result<Measurement, measure::Error>;
+    /// The time since the start of the session.
+    fn elapsed(&self) -> Duration;
 }
 
 /// Servers, clients and sockets.
 pub(super) struct RealBench<'a> {
     pub(super) work: &'a WorkDir,
     pub(super) settings: &'a Settings,
-    pub(super) interrupt: &'a AtomicBool,
+    pub(super) stops: &'a Stops,
+    pub(super) started: Instant,
 }
 
 impl Bench for RealBench<'_> {
@@ -34,7 +40,11 @@ impl Bench for RealBench<'_> {
     }
 
     fn measure(&mut self, cell: &Cell, repeat: u32) -> Result<Measurement, measure::Error> {
-        measure::measure(cell, repeat, self.settings, self.work, self.interrupt)
+        measure::measure(cell, repeat, self.settings, self.work, self.stops.any())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 }
 
@@ -55,42 +65,99 @@ pub(super) struct Taker<'a> {
     pub(super) progress: Progress,
     pub(super) settings: &'a Settings,
     pub(super) session: u32,
-    pub(super) interrupt: &'a AtomicBool,
+    pub(super) stops: &'a Stops,
 }
 
 impl Taker<'_> {
-    /// Takes the samples `turns` of `cells` in that order.
-    pub(super) fn take(&mut self, cells: &[Cell], turns: &[Turn], bench: &mut impl Bench) -> Ended {
-        for turn in turns {
-            if self.interrupt.load(Ordering::Relaxed) {
+    /// Takes the samples of `cells` that `agenda` has, and books those that it does not come to.
+    pub(super) fn take(
+        &mut self,
+        cells: &[Cell],
+        mut agenda: Agenda<'_>,
+        bench: &mut impl Bench,
+    ) -> Ended {
+        loop {
+            if self.stops.is_by_user() {
                 return Ended::Interrupted;
             }
+            let Some(turn) = agenda.next(bench.elapsed()) else {
+                break;
+            };
             let cell = &cells[turn.index];
-            self.progress.start(cell);
-            let before = CpuTicks::read();
-            let measurement = match bench.shortage(cell) {
-                Some(why) => Ok(not_run(cell, turn.repeat, why)),
-                None => bench.measure(cell, turn.repeat),
-            };
-            let measurement = match measurement {
-                Ok(measurement) => measurement,
-                Err(measure::Error::Interrupted) => return Ended::Interrupted,
-                Err(error) => return Ended::Broken(error.into()),
-            };
-            let sample = Sample {
-                session: self.session,
-                is_warmup: turn.is_warmup,
-                cpu: before.and_then(|before| Some(CpuTicks::read()?.since(before))),
-                measurement,
-            };
-            let brief = Brief::new(&sample, self.settings);
-            if let Err(error) = self.folder.append(Line::Sample(Box::new(sample))) {
-                return Ended::Broken(error);
+            match self.take_one(cell, turn, bench) {
+                Ok(Some(cost)) => agenda.learn(cell, cost),
+                Ok(None) => {}
+                Err(Ended::Interrupted) if !self.stops.is_by_user() => {
+                    agenda.put_back(turn, cell);
+                    break;
+                }
+                Err(ended) => return ended,
             }
-            self.progress
-                .finish(cell, &brief, preflight::work_units(cell, self.settings));
+        }
+        let left_over = agenda.left_over(bench.elapsed());
+        self.book_unaffordable(cells, left_over)
+    }
+
+    /// Takes one sample and says what that took; none if it cannot be taken, and is booked as that.
+    fn take_one(
+        &mut self,
+        cell: &Cell,
+        turn: Turn,
+        bench: &mut impl Bench,
+    ) -> Result<Option<Cost>, Ended> {
+        self.progress.start(cell);
+        let (started, before) = (bench.elapsed(), CpuTicks::read());
+        if let Some(why) = bench.shortage(cell) {
+            self.book_not_run(cell, turn, why)?;
+            return Ok(None);
+        }
+        let measurement = bench
+            .measure(cell, turn.repeat)
+            .map_err(|error| match error {
+                measure::Error::Interrupted => Ended::Interrupted,
+                error => Ended::Broken(error.into()),
+            })?;
+        let took = bench.elapsed().saturating_sub(started);
+        let sample = Sample {
+            session: self.session,
+            is_warmup: turn.is_warmup,
+            cpu: before.and_then(|before| Some(CpuTicks::read()?.since(before))),
+            wall_ns: Some(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
+            measurement,
+        };
+        let cost = Cost::new(took, sample.measurement.window());
+        self.book(cell, sample)?;
+        Ok(Some(cost))
+    }
+
+    fn book_unaffordable(&mut self, cells: &[Cell], left_over: Vec<Unaffordable>) -> Ended {
+        for Unaffordable { turn, why } in left_over {
+            if let Err(ended) = self.book_not_run(&cells[turn.index], turn, why) {
+                return ended;
+            }
         }
         Ended::Complete
+    }
+
+    fn book_not_run(&mut self, cell: &Cell, turn: Turn, why: String) -> Result<(), Ended> {
+        let sample = Sample {
+            session: self.session,
+            is_warmup: turn.is_warmup,
+            cpu: None,
+            wall_ns: None,
+            measurement: not_run(cell, turn.repeat, why),
+        };
+        self.book(cell, sample)
+    }
+
+    fn book(&mut self, cell: &Cell, sample: Sample) -> Result<(), Ended> {
+        let brief = Brief::new(&sample, self.settings);
+        self.folder
+            .append(Line::Sample(Box::new(sample)))
+            .map_err(Ended::Broken)?;
+        self.progress
+            .finish(cell, &brief, preflight::work_units(cell, self.settings));
+        Ok(())
     }
 }
 

@@ -135,6 +135,43 @@ pub fn to_json(row: &Row) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
+/// The rows as JSON, one a line.
+#[must_use]
+pub fn to_json_lines(rows: &[Row]) -> String {
+    rows.iter().map(|row| to_json(row) + "\n").collect()
+}
+
+/// The names of all columns, in order.
+pub fn columns() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|(name, _)| *name)
+}
+
+/// What stands in `column` of the row; empty if there is no value, none if there is no such column.
+#[must_use]
+pub fn value(row: &Row, column: &str) -> Option<String> {
+    let (_, field) = COLUMNS.iter().find(|(name, _)| *name == column)?;
+    Some(field(row).into_csv())
+}
+
+/// Whether `column` holds words rather than numbers.
+#[must_use]
+pub fn is_text(column: &str) -> bool {
+    TEXT_COLUMNS.contains(&column)
+}
+
+/// The columns that hold words; a test holds them to what rows have.
+const TEXT_COLUMNS: [&str; 9] = [
+    "operation",
+    "volume",
+    "client_pool",
+    "server_pool",
+    "status",
+    "durability",
+    "fault",
+    "top_outcome",
+    "flags",
+];
+
 /// A field; empty if there is no value.
 enum Field {
     Text(String),
@@ -214,5 +251,28 @@ pub const fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Mismatch => "mismatch",
         Outcome::ClientCrashed => "client_crashed",
         Outcome::NotSent => "not_sent",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Selection;
+    use crate::{summary, testing};
+
+    #[test]
+    fn every_column_is_known_to_hold_words_or_numbers() {
+        let contents = testing::contents(&Selection::default(), 1);
+        let row = &summary::rows(&contents)[0];
+        for (name, field) in COLUMNS {
+            assert_eq!(
+                is_text(name),
+                matches!(field(row), Field::Text(_)),
+                "{name}"
+            );
+        }
+        assert_eq!(value(row, "volume").as_deref(), Some("10M"));
+        assert_eq!(value(row, "makespan_s").as_deref(), Some(""));
+        assert_eq!(value(row, "nonsense"), None);
     }
 }

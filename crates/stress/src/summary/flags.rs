@@ -18,9 +18,22 @@ pub enum Flag {
     Outlier,
     /// The files were on tmpfs: in memory, not on a disk.
     Tmpfs,
+    /// A sample that was not ok was taken again, with `--rerun-failed`: what is shown is the later one, and the
+    /// journal has both.
+    Retaken,
 }
 
 impl Flag {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::BusyMachine,
+        Self::Steal,
+        Self::ClientBound,
+        Self::Outlier,
+        Self::Tmpfs,
+        Self::Retaken,
+    ];
+
     /// The word in tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +43,7 @@ impl Flag {
             Self::ClientBound => "client_bound",
             Self::Outlier => "outlier",
             Self::Tmpfs => "tmpfs",
+            Self::Retaken => "retaken",
         }
     }
 
@@ -42,6 +56,7 @@ impl Flag {
             Self::ClientBound => "the clients, not the server, used up the processors",
             Self::Outlier => "a sample lies far from the median",
             Self::Tmpfs => "files were on tmpfs, in memory",
+            Self::Retaken => "a sample that was not ok was taken again; the journal has both",
         }
     }
 }
@@ -72,6 +87,11 @@ pub(super) fn of(contents: &Contents, taken: &[Figures<'_>]) -> Vec<Flag> {
     let is_tmpfs = |figures: &Figures<'_>| {
         session(figures).is_some_and(|session| session.work_file_system == "tmpfs")
     };
+    let is_retaken = |figures: &Figures<'_>| {
+        let number = figures.sample.measurement.cell.number;
+        let mut retaken = contents.retaken.iter();
+        retaken.any(|earlier| earlier.measurement.cell.number == number)
+    };
     let checks = [
         (Flag::BusyMachine, taken.iter().any(is_busy)),
         (Flag::Steal, taken.iter().any(has_steal)),
@@ -81,6 +101,7 @@ pub(super) fn of(contents: &Contents, taken: &[Figures<'_>]) -> Vec<Flag> {
         ),
         (Flag::Outlier, has_outlier(taken)),
         (Flag::Tmpfs, taken.iter().any(is_tmpfs)),
+        (Flag::Retaken, taken.iter().any(is_retaken)),
     ];
     checks
         .into_iter()

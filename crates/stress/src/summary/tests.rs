@@ -81,6 +81,7 @@ fn sample(repeat: u32, status: Status, records: Vec<Record>) -> Sample {
         session: 0,
         is_warmup: false,
         cpu: None,
+        wall_ns: None,
         measurement,
     }
 }

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::Paint;
 use crate::journal::Contents;
-use crate::measurement::Status;
+use crate::measurement::{BUDGET_NOTE, Status};
 use crate::output::Totals;
+use crate::size::counted_as;
 use crate::summary::csv::{format_seconds, outcome_word};
 use crate::summary::{Flag, Row};
 
@@ -25,7 +26,7 @@ pub(super) fn write(
     // Rows that the run did not come to explain themselves.
     let trouble = || {
         rows.iter()
-            .filter(|row| row.status != Status::Ok && why(row).is_some())
+            .filter(|row| row.status != Status::Ok && why(row).is_some() && !is_over_budget(row))
     };
     writeln!(out)?;
     for row in trouble().take(EXPLAINED_MAX) {
@@ -41,13 +42,15 @@ pub(super) fn write(
             "… and {more} more: top_outcome in summary.csv, details in clients.csv"
         )?;
     }
-    for flag in [
-        Flag::BusyMachine,
-        Flag::Steal,
-        Flag::ClientBound,
-        Flag::Outlier,
-        Flag::Tmpfs,
-    ] {
+    let over_budget = rows.iter().filter(|row| is_over_budget(row)).count();
+    if over_budget > 0 {
+        writeln!(
+            out,
+            "{} not complete for want of time (--budget); --resume goes on with them",
+            counted_as(over_budget as u64, "row is", "rows are")
+        )?;
+    }
+    for flag in Flag::ALL {
         let count = rows.iter().filter(|row| row.flags.contains(&flag)).count();
         if count > 0 {
             let plural = if count == 1 { "" } else { "s" };
@@ -65,6 +68,12 @@ pub(super) fn write(
         "{}",
         paint.bold(&totals_line(&Totals::new(contents, rows), run))
     )
+}
+
+/// Whether the row lacks samples because the time was over, and nothing worse.
+fn is_over_budget(row: &Row) -> bool {
+    matches!(row.status, Status::NotRun | Status::Cut)
+        && row.notes.iter().any(|note| note.starts_with(BUDGET_NOTE))
 }
 
 /// What the first sample in trouble had to say, or how most operations ended that did not succeed.

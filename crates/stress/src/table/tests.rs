@@ -37,6 +37,7 @@ fn contents(repeats: u32) -> Contents {
                 session: 0,
                 is_warmup: false,
                 cpu: None,
+                wall_ns: None,
                 measurement,
             })));
         }

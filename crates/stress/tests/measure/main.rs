@@ -5,6 +5,7 @@ mod disturbance;
 mod elsewhere;
 mod faults;
 mod foreign;
+mod resume;
 mod script;
 mod support;
 mod violence;

@@ -60,6 +60,16 @@ impl Harness {
         kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap();
     }
 
+    /// The same for one that may have ended: until it has been waited for, its process id is nobody else's.
+    pub(crate) fn signal_if_alive(&self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.pid().cast_signed()), signal);
+    }
+
+    /// Whether it has ended, as far as the kernel tells; [`Harness::wait`] says how.
+    pub(crate) fn has_ended(&self) -> bool {
+        Process::read(self.pid()).is_none()
+    }
+
     /// Waits for the end of the run.
     pub(crate) fn wait(mut self) -> Ended {
         let status = until("the harness ends", || self.child.try_wait().unwrap());
@@ -81,10 +91,13 @@ impl Harness {
 
     /// Waits for a child that runs as `role` (`__server`, `__clients` or `__guard`).
     pub(crate) fn child(&self, role: &str) -> Process {
-        until(&format!("there is a {role}"), || {
-            let mut processes = self.descendants().into_iter();
-            processes.find(|process| process.parent == self.pid() && process.is(role))
-        })
+        until(&format!("there is a {role}"), || self.find(role))
+    }
+
+    /// A child that runs as `role`, if there is one.
+    pub(crate) fn find(&self, role: &str) -> Option<Process> {
+        let mut processes = self.descendants().into_iter();
+        processes.find(|process| process.parent == self.pid() && process.is(role))
     }
 
     /// Waits for a client process.
@@ -131,8 +144,9 @@ impl Ended {
         measurements.remove(0)
     }
 
-    /// Asserts that the run left nothing but its results.
+    /// Asserts that the run left nothing but its results, and that whatever went wrong in it, they are verified.
     pub(crate) fn assert_clean(&self) {
+        assert!(!self.errors.contains("NOT verified"), "{}", self.errors);
         assert_eq!(work_dirs(self.folder.path()), Vec::<PathBuf>::new());
     }
 

@@ -1,0 +1,144 @@
+//! Two made-up runs with known times beside each other.
+
+use super::*;
+use crate::journal::{Line, Sample};
+use crate::matrix::{Operation, Selection};
+use crate::measurement::Status;
+use crate::record::{Outcome, Record};
+use crate::testing;
+
+/// A run of two cells whose samples took these milliseconds; a 0 is a sample that failed.
+fn contents(times_ms: [&[u64]; 2]) -> Contents {
+    let selection = Selection {
+        operations: vec![Operation::Download],
+        volumes: vec![10 << 20],
+        clients: vec![1],
+        servers: vec![1, 5],
+        ..Selection::default()
+    };
+    let repeats = u32::try_from(times_ms[0].len()).unwrap();
+    let mut contents = testing::contents(&selection, repeats);
+    for (index, times_ms) in times_ms.into_iter().enumerate() {
+        for (repeat, ms) in (0..).zip(times_ms) {
+            let status = if *ms == 0 { Status::Failed } else { Status::Ok };
+            let mut measurement = testing::measurement(&contents, index, repeat, status);
+            measurement.records = vec![Record {
+                ended_ns: Some(ms * 1_000_000),
+                bytes: 10 << 20,
+                verified_bytes: if *ms == 0 { 0 } else { 10 << 20 },
+                outcome: if *ms == 0 {
+                    Outcome::Reset
+                } else {
+                    Outcome::Ok
+                },
+                ..Record::not_sent(0, 0)
+            }];
+            contents.add(Line::Sample(Box::new(Sample {
+                session: 0,
+                is_warmup: false,
+                cpu: None,
+                wall_ns: None,
+                measurement,
+            })));
+        }
+    }
+    contents
+}
+
+/// What the two come to: the table, the JSON, and how many regressions.
+fn compared(old: &Contents, new: &Contents, metric: Metric) -> (String, serde_json::Value, usize) {
+    let (old_run, new_run) = (PathBuf::from("results/a"), PathBuf::from("results/b"));
+    let (old_rows, new_rows) = (summary::rows(old), summary::rows(new));
+    let comparison = Comparison::new(
+        (&old_run, old, &old_rows),
+        (&new_run, new, &new_rows),
+        metric,
+        0.2,
+    )
+    .unwrap();
+    (
+        text::table(&comparison),
+        text::json(&comparison),
+        comparison.regressions(),
+    )
+}
+
+#[test]
+fn a_comparison_shows_each_change_with_its_interval() {
+    let old = contents([&[100, 102, 104, 101, 103], &[50, 51, 52, 53, 54]]);
+    let mut new = contents([&[101, 102, 105, 99, 103], &[90, 88, 85, 86, 99]]);
+    new.header.fingerprint.machine.cores = 4;
+    let (table, json, regressions) = compared(&old, &new, Metric::TimePerClientS);
+    let want = [
+        "OLD a",
+        "NEW b",
+        "cores: 2 in OLD, 4 in NEW",
+        "time_per_client_s, seconds, less is better",
+        "",
+        "       no  clients  servers         OLD         NEW    change  interval",
+        "download 10M (10,485,760 bytes), thread clients, process server",
+        "        1        1        1      0.1020      0.1020     0.0 %  -2.9 … +3.0 %               no difference seen",
+        "        2        1        5      0.0520      0.0880   +69.8 %  +60.4 … +90.4 %             worse",
+        "",
+        "geometric mean of all changes: +30.3 % (2 rows)",
+        "2 rows compared, noise 20 %: 1 no difference seen, 1 worse",
+        "",
+    ];
+    let got: Vec<&str> = table.split('\n').map(str::trim_end).collect();
+    assert_eq!(got, want);
+    assert_eq!(regressions, 1);
+    assert_eq!(json["regressions"], 1);
+    assert_eq!(json["rows"][1]["verdict"], "worse");
+    assert_eq!(json["rows"][1]["new"]["median"], 0.088);
+    assert_eq!(json["conditions"][0]["name"], "cores");
+    let confidence = json["rows"][1]["confidence"].as_f64().unwrap();
+    assert!((confidence - (1.0 - 8.0 / 252.0)).abs() < 1e-9);
+}
+
+#[test]
+fn one_sample_has_no_interval_and_says_so() {
+    let (old, new) = (contents([&[100], &[100]]), contents([&[110], &[70]]));
+    let (table, json, regressions) = compared(&old, &new, Metric::TimePerClientS);
+    assert_eq!(regressions, 0);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[6].contains("+10.0 %  no interval: one sample"),
+        "{table}"
+    );
+    assert!(lines[6].ends_with("no difference seen"), "{table}");
+    assert!(lines[7].ends_with("better"), "{table}");
+    assert!(table.contains("nothing is known of its spread"), "{table}");
+    assert!(json["rows"][0]["confidence"].is_null());
+}
+
+#[test]
+fn what_broke_is_a_regression_and_what_was_repaired_is_none() {
+    let (old, new) = (contents([&[100], &[0]]), contents([&[0], &[100]]));
+    let (table, _, regressions) = compared(&old, &new, Metric::TimePerClientS);
+    assert_eq!(regressions, 1);
+    assert!(table.contains("broken: ok, then failed"), "{table}");
+    assert!(table.contains("repaired: failed, then ok"), "{table}");
+}
+
+#[test]
+fn of_throughput_more_is_better() {
+    let (old, new) = (contents([&[100], &[100]]), contents([&[50], &[200]]));
+    let (table, _, regressions) = compared(&old, &new, Metric::AggregateBytesPerS);
+    assert_eq!(regressions, 1);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[2].ends_with(", MB/s, more is better"), "{table}");
+    assert!(
+        lines[6].contains("105         210") && lines[6].ends_with("better"),
+        "{table}"
+    );
+    assert!(lines[7].ends_with("worse"), "{table}");
+}
+
+#[test]
+fn noise_is_a_percentage() {
+    assert_eq!(percent("20"), Ok(0.2));
+    assert_eq!(percent("7.5%"), Ok(0.075));
+    for text in ["", "-1", "x", "1001", "NaN"] {
+        assert!(percent(text).unwrap_err().contains("such as 20"), "{text}");
+    }
+}

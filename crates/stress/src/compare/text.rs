@@ -1,0 +1,257 @@
+//! A comparison as a table for people, and as JSON for programs.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Comparison;
+use super::shift::CONFIDENCE;
+use super::verdict::{Change, Verdict};
+use crate::size;
+use crate::summary::Row;
+use crate::summary::csv::{self, format_seconds};
+use crate::summary::metric::Metric;
+use crate::table::{heading, rate_text};
+
+/// For a person.
+pub(super) fn table(comparison: &Comparison<'_>) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_head(&mut out, comparison);
+    let mut group = None;
+    for change in &comparison.changes {
+        let heading = heading(change.new);
+        if group.as_ref() != Some(&heading) {
+            let _ = writeln!(out, "{heading}");
+            group = Some(heading);
+        }
+        let _ = writeln!(out, "{}", line(change, comparison.metric));
+    }
+    let _ = write_foot(&mut out, comparison);
+    out
+}
+
+fn write_head(out: &mut String, comparison: &Comparison<'_>) -> std::fmt::Result {
+    let (old, new) = &comparison.names;
+    writeln!(out, "OLD {old}\nNEW {new}")?;
+    for difference in &comparison.matching.differences {
+        let or_none = |values: &str| match values {
+            "" => "none".to_owned(),
+            values => values.to_owned(),
+        };
+        let (old, new) = (or_none(&difference.old), or_none(&difference.new));
+        writeln!(
+            out,
+            "compared: {} {old} in OLD, {new} in NEW",
+            difference.axis
+        )?;
+    }
+    for (name, old, new) in &comparison.conditions {
+        writeln!(out, "{name}: {old} in OLD, {new} in NEW")?;
+    }
+    let metric = comparison.metric;
+    let direction = match metric.is_better_high() {
+        true => "more is better",
+        false => "less is better",
+    };
+    writeln!(out, "{}{}, {direction}\n", metric.as_str(), unit(metric))?;
+    writeln!(
+        out,
+        "{:>9}{:>9}{:>9}{:>12}{:>12}{:>10}  interval",
+        "no", "clients", "servers", "OLD", "NEW", "change"
+    )
+}
+
+fn unit(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ServerPeakRssBytes => "",
+        metric if metric.is_time() => ", seconds",
+        _ => ", MB/s",
+    }
+}
+
+fn line(change: &Change<'_>, metric: Metric) -> String {
+    let (old_no, new_no) = (change.old.cell.number, change.new.cell.number);
+    let no = match old_no == new_no {
+        true => new_no.to_string(),
+        false => format!("{old_no}→{new_no}"),
+    };
+    let figure = |value: Option<u64>| value.map_or_else(|| "-".into(), |it| figure(it, metric));
+    let ratio = change.shift.map(|shift| percent(shift.ratio));
+    let line = format!(
+        "{no:>9}{:>9}{:>9}{:>12}{:>12}{:>10}  {:<28}{}",
+        change.new.cell.clients,
+        change.new.cell.servers,
+        figure(change.medians.0),
+        figure(change.medians.1),
+        ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio} %")),
+        interval_text(change),
+        words(change),
+    );
+    line.trim_end().to_owned()
+}
+
+fn figure(value: u64, metric: Metric) -> String {
+    match metric {
+        Metric::ServerPeakRssBytes => size::approximate(value),
+        metric if metric.is_time() => format_seconds(Duration::from_nanos(value), 4),
+        _ => rate_text(value),
+    }
+}
+
+/// `+3.1` for a ratio of 1.031.
+fn percent(ratio: f64) -> String {
+    let percent = (ratio - 1.0) * 100.0;
+    let text = format!("{percent:+.1}");
+    // No sign for what rounds to nothing.
+    match text.as_str() {
+        "+0.0" | "-0.0" => "0.0".into(),
+        _ => text,
+    }
+}
+
+fn interval_text(change: &Change<'_>) -> String {
+    let Some(shift) = change.shift else {
+        return String::new();
+    };
+    let Some(interval) = shift.interval else {
+        return match change.lens.0.max(change.lens.1) {
+            1 => "no interval: one sample".into(),
+            _ => "no interval: one sample of one".into(),
+        };
+    };
+    let text = format!("{} … {} %", percent(interval.low), percent(interval.high));
+    match interval.confidence >= CONFIDENCE {
+        true => text,
+        false => format!("{text} (at {:.0} %)", interval.confidence * 100.0),
+    }
+}
+
+/// The verdict, with what it comes from where that is not the figures.
+fn words(change: &Change<'_>) -> String {
+    let (old, new) = (change.old.status.as_str(), change.new.status.as_str());
+    let verdict = change.verdict.as_str();
+    match change.verdict {
+        Verdict::NoDifference | Verdict::Better | Verdict::Worse => verdict.into(),
+        Verdict::Broken | Verdict::Repaired | Verdict::Unknown => {
+            format!("{verdict}: {old}, then {new}")
+        }
+    }
+}
+
+fn write_foot(out: &mut String, comparison: &Comparison<'_>) -> std::fmt::Result {
+    writeln!(out)?;
+    for (run, rows) in [
+        ("OLD", &comparison.matching.only_old),
+        ("NEW", &comparison.matching.only_new),
+    ] {
+        if !rows.is_empty() {
+            writeln!(out, "only in {run}: {}", numbers(rows))?;
+        }
+    }
+    if let Some((ratio, len)) = comparison.mean_ratio() {
+        let len = size::counted(len as u64, "row");
+        writeln!(
+            out,
+            "geometric mean of all changes: {} % ({len})",
+            percent(ratio)
+        )?;
+    }
+    let mut intervals = comparison.changes.iter().filter_map(|change| change.shift);
+    if intervals.any(|shift| shift.interval.is_none()) {
+        writeln!(
+            out,
+            "With one sample of a row nothing is known of its spread: --repeat 5 gives every change an interval."
+        )?;
+    }
+    let count = |verdict| {
+        let verdicts = comparison.changes.iter().map(|change| change.verdict);
+        verdicts.filter(|found| *found == verdict).count()
+    };
+    let all = [
+        Verdict::NoDifference,
+        Verdict::Better,
+        Verdict::Worse,
+        Verdict::Broken,
+        Verdict::Repaired,
+        Verdict::Unknown,
+    ];
+    let counts = all.into_iter().filter(|verdict| count(*verdict) > 0);
+    let counts: Vec<String> = counts
+        .map(|verdict| format!("{} {}", count(verdict), verdict.as_str()))
+        .collect();
+    writeln!(
+        out,
+        "{} compared, noise {} %: {}",
+        size::counted(comparison.changes.len() as u64, "row"),
+        comparison.noise * 100.0,
+        counts.join(", ")
+    )
+}
+
+/// `no 1, 2, 3`, the first few of them.
+fn numbers(rows: &[&Row]) -> String {
+    const SHOWN_MAX: usize = 12;
+    let shown = rows.iter().take(SHOWN_MAX);
+    let shown: Vec<String> = shown.map(|row| row.cell.number.to_string()).collect();
+    let more = match rows.len().saturating_sub(SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("no {}{more}", shown.join(", "))
+}
+
+/// For a program.
+pub(super) fn json(comparison: &Comparison<'_>) -> Value {
+    let (old, new) = &comparison.names;
+    let pair = |name: &str, old: &str, new: &str| json!({"name": name, "old": old, "new": new});
+    let compared = comparison.matching.differences.iter();
+    let conditions = comparison.conditions.iter();
+    let numbers = |rows: &[&Row]| -> Vec<u32> { rows.iter().map(|row| row.cell.number).collect() };
+    json!({
+        "old": old,
+        "new": new,
+        "metric": comparison.metric.as_str(),
+        "noise": comparison.noise,
+        "compared": compared.map(|it| pair(it.axis, &it.old, &it.new)).collect::<Vec<_>>(),
+        "conditions": conditions.map(|(name, old, new)| pair(name, old, new)).collect::<Vec<_>>(),
+        "rows": comparison.changes.iter().map(|it| row(it, comparison.metric)).collect::<Vec<_>>(),
+        "only_old": numbers(&comparison.matching.only_old),
+        "only_new": numbers(&comparison.matching.only_new),
+        "mean_change": comparison.mean_ratio().map(|(ratio, _)| ratio - 1.0),
+        "regressions": comparison.regressions(),
+    })
+}
+
+fn row(change: &Change<'_>, metric: Metric) -> Value {
+    let side = |row: &Row, median: Option<u64>, samples: usize| {
+        let value = median.map(|value| match metric.is_time() {
+            true => json!(value as f64 / 1e9),
+            false => json!(value),
+        });
+        json!({
+            "no": row.cell.number,
+            "status": row.status.as_str(),
+            "samples_ok": samples,
+            "median": value,
+        })
+    };
+    let interval = change.shift.and_then(|shift| shift.interval);
+    let column = |name: &str| csv::value(change.new, name).filter(|value| !value.is_empty());
+    json!({
+        "operation": column("operation"),
+        "volume_bytes": change.new.cell.volume,
+        "client_workers": change.new.cell.clients,
+        "server_workers": change.new.cell.servers,
+        "client_pool": column("client_pool"),
+        "server_pool": column("server_pool"),
+        "old": side(change.old, change.medians.0, change.lens.0),
+        "new": side(change.new, change.medians.1, change.lens.1),
+        "change": change.shift.map(|shift| shift.ratio - 1.0),
+        "change_low": interval.map(|interval| interval.low - 1.0),
+        "change_high": interval.map(|interval| interval.high - 1.0),
+        "confidence": interval.map(|interval| interval.confidence),
+        "verdict": change.verdict.as_str(),
+    })
+}

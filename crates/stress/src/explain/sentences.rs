@@ -1,0 +1,426 @@
+//! What there is to say about a row, a sentence a fact. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proto::announce::Done;
+
+use super::parts::{Part, Parts};
+use crate::journal::{Contents, Sample};
+use crate::matrix::{Cell, ClientPool, Operation};
+use crate::measurement::{Measurement, Status};
+use crate::record::Outcome;
+use crate::size::{self, counted, counted_as, with_commas};
+use crate::summary::csv::{format_seconds, outcome_word};
+use crate::summary::{Brief, Row};
+use crate::table::rate_text;
+
+/// Everything that is known about `row`, with `sample` as the one that is looked into.
+pub(super) fn of(contents: &Contents, row: &Row, sample: Option<&Sample>) -> Vec<String> {
+    let mut said = vec![what(row), how_often(contents, row)];
+    if let Some(sample) = sample {
+        let measurement = &sample.measurement;
+        let parts = Parts::of(&measurement.records);
+        let cores = contents.header.fingerprint.machine.cores;
+        said.extend(looked_into(row, measurement));
+        said.extend(clients(measurement));
+        if let Some(parts) = &parts {
+            said.push(split(&measurement.cell, parts));
+            said.extend(queueing(&measurement.cell, parts));
+        }
+        said.extend(ceiling(row));
+        said.extend(fault(measurement));
+        said.extend(processors(measurement, cores));
+        said.extend(workers(measurement));
+        said.extend(whole_sample(sample));
+        said.extend(failures(measurement));
+    }
+    let flags = row.flags.iter();
+    said.extend(flags.map(|flag| format!("Flag {}: {}.", flag.as_str(), flag.meaning())));
+    let notes = row.notes.iter();
+    said.extend(notes.map(|note| format!("Noted: {note}")));
+    said
+}
+
+fn seconds(time: Duration) -> String {
+    match time {
+        time if time < Duration::from_millis(1) => format!("{} µs", time.as_nanos().div_ceil(1000)),
+        time if time < Duration::from_secs(1) => {
+            format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
+        }
+        time => format!("{} s", format_seconds(time, 3)),
+    }
+}
+
+fn what(row: &Row) -> String {
+    let Cell {
+        operation,
+        volume,
+        clients,
+        servers,
+        client_pool,
+        server_pool,
+        ..
+    } = row.cell;
+    let server = match row.is_own_server {
+        true => {
+            let worker = format!("{} worker", server_pool.as_str());
+            format!("our server with {}", counted(servers.into(), &worker))
+        }
+        false => format!(
+            "a foreign server with {}",
+            counted(servers.into(), "worker")
+        ),
+    };
+    let volume = format!("{} ({} bytes)", size::format(volume), with_commas(volume));
+    let (one, many) = match client_pool {
+        ClientPool::Thread => ("client thread", "client threads"),
+        ClientPool::Process => ("client process", "client processes"),
+    };
+    let clients_text = counted_as(clients.into(), one, many);
+    let who = match clients {
+        1 => clients_text,
+        _ => format!("Each of {clients_text}"),
+    };
+    match operation {
+        Operation::Download => format!("{who} downloads {volume} from {server}."),
+        Operation::Upload => format!("{who} uploads {volume} to {server}."),
+        Operation::List => format!("{who} lists a folder of {volume} on {server}."),
+    }
+}
+
+fn how_often(contents: &Contents, row: &Row) -> String {
+    let (samples, repeats, status) = (row.samples, row.repeats, row.status.as_str());
+    if samples == 0 {
+        return format!("It was not measured: its status is {status}.");
+    }
+    let number = row.cell.number;
+    let settings = &contents.header.fingerprint.settings;
+    let all = contents.samples.range((number, 0)..=(number, u32::MAX));
+    let each: Vec<String> = all
+        .map(|(_, sample)| {
+            let brief = Brief::new(sample, settings);
+            let time = brief.time.map_or_else(|| "no time".into(), seconds);
+            match brief.status {
+                Status::Ok => time,
+                status => format!("{} ({time})", status.as_str()),
+            }
+        })
+        .collect();
+    format!(
+        "{} of {repeats}; status {status}; time per client in each: {}.",
+        counted(samples.into(), "sample"),
+        each.join(", ")
+    )
+}
+
+fn looked_into(row: &Row, measurement: &Measurement) -> Option<String> {
+    (row.repeats > 1).then(|| format!("From here on about sample {}.", measurement.repeat))
+}
+
+/// When the first and the last client were done.
+fn clients(measurement: &Measurement) -> Option<String> {
+    let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
+    for record in &measurement.records {
+        if let Some(since) = record
+            .ended_ns
+            .and_then(|at| at.checked_sub(record.released_ns))
+        {
+            let end = ends.entry(record.client).or_default();
+            *end = since.max(*end);
+        }
+    }
+    let (first, last) = (ends.values().min()?, ends.values().max()?);
+    let verified: u64 = measurement
+        .records
+        .iter()
+        .map(|record| record.verified_bytes)
+        .sum();
+    let rate = crate::summary::statistics::rate(verified, *last)
+        .map_or_else(String::new, |rate| format!(", {} MB/s", rate_text(rate)));
+    let (first, last) = (Duration::from_nanos(*first), Duration::from_nanos(*last));
+    let moved = format!(
+        "{} verified bytes in that time{rate}",
+        with_commas(verified)
+    );
+    Some(match ends.len() {
+        1 => format!(
+            "The client was done {} after the release: {moved}.",
+            seconds(last)
+        ),
+        _ => format!(
+            "The first client was done {} after the release, the last after {}: {moved}.",
+            seconds(first),
+            seconds(last)
+        ),
+    })
+}
+
+fn split(cell: &Cell, parts: &Parts) -> String {
+    let share = |part: &Part| {
+        let range = match parts.len {
+            1 => seconds(part.median),
+            _ => format!(
+                "median {}, {} to {}",
+                seconds(part.median),
+                seconds(part.min),
+                seconds(part.max)
+            ),
+        };
+        format!("{:.1} % ({range})", parts.percent(part))
+    };
+    let (wait, transfer) = match cell.operation {
+        Operation::Upload => (
+            "in sending the file and waiting for the answer",
+            "in taking the answer in",
+        ),
+        Operation::Download => ("in waiting for the first byte", "in the transfer"),
+        Operation::List => ("in waiting for the first byte", "in taking the listing in"),
+    };
+    format!(
+        "Of the time of {}, {} went in connecting, {} {wait}, {} {transfer}.",
+        counted(parts.len as u64, "verified operation"),
+        share(&parts.connect),
+        share(&parts.wait),
+        share(&parts.transfer)
+    )
+}
+
+/// With fewer workers than clients, some stand in a queue.
+fn queueing(cell: &Cell, parts: &Parts) -> Option<String> {
+    let Cell {
+        operation,
+        clients,
+        servers,
+        server_pool,
+        ..
+    } = *cell;
+    if clients <= servers || !server_pool.is_blocking() {
+        return None;
+    }
+    let turns = clients.div_ceil(servers);
+    let seen = match operation {
+        Operation::Upload => {
+            "Uploads stand in it with their bytes in the kernel's buffers, so that it shows in the same part as sending".to_owned()
+        }
+        Operation::Download | Operation::List => format!(
+            "The first byte of the luckiest operation came {} after its connection, that of the unluckiest after {}",
+            seconds(parts.wait.min),
+            seconds(parts.wait.max)
+        ),
+    };
+    Some(format!(
+        "{clients} clients share {}: unless a worker serves several at a time, a client waits for up to {} before it. {seen}.",
+        counted(servers.into(), "worker"),
+        counted((turns - 1).into(), "other"),
+    ))
+}
+
+/// The kernel tells user time from its own by ticks of some milliseconds: of less than this nobody can say whose it
+/// was.
+const KERNEL_SHARE_MIN: Duration = Duration::from_millis(100);
+
+/// How near the row came to what the machine can do.
+fn ceiling(row: &Row) -> Option<String> {
+    let permille = row.ceiling_permille()?;
+    Some(format!(
+        "The row's {} MB/s together are {}.{} % of the {} that the machine can move when nobody does anything with the bytes.",
+        rate_text(row.aggregate_bytes_per_s?),
+        permille / 10,
+        permille % 10,
+        rate_text(row.ceiling_bytes_per_s?)
+    ))
+}
+
+/// What was done to the server meanwhile.
+fn fault(measurement: &Measurement) -> Vec<String> {
+    let Some(report) = &measurement.fault else {
+        return Vec::new();
+    };
+    let mut said = Vec::new();
+    let fault = measurement.cell.fault;
+    let released = measurement.records.first().map(|record| record.released_ns);
+    if let Some(killed) = report.killed {
+        let since = released.and_then(|released| killed.at_ns.checked_sub(released));
+        let when = since.map_or_else(String::new, |ns| {
+            format!(" {} after the release", seconds(Duration::from_nanos(ns)))
+        });
+        said.push(format!(
+            "Fault {fault}: worker process {} was killed{when}, with {} in hand.",
+            killed.pid,
+            counted(killed.in_hand.into(), "connection")
+        ));
+    }
+    if !report.clients.is_empty() {
+        let held = report.clients.iter().map(|client| client.held_ns);
+        let held = crate::summary::statistics::median(held).unwrap_or(0);
+        said.push(format!(
+            "Fault {fault}: {} had a connection besides, for {} (median).",
+            counted_as(report.connected(), "faulty client", "faulty clients"),
+            seconds(Duration::from_nanos(held))
+        ));
+    }
+    said
+}
+
+/// Who kept the processors busy over the window.
+fn processors(measurement: &Measurement, cores: u32) -> Vec<String> {
+    let window = measurement.window().filter(|window| !window.is_zero());
+    let Some(window) = window else {
+        return Vec::new();
+    };
+    let available = window * cores;
+    let client = measurement.client_cpu_us.map(Duration::from_micros);
+    let done = measurement.done.as_ref();
+    let server = done.map(|done| Duration::from_micros(done.cpu_user_us + done.cpu_system_us));
+    let used = |who: &str, cpu: Option<Duration>| match cpu {
+        Some(cpu) => format!(
+            "{who} used {} ({:.0} %)",
+            seconds(cpu),
+            percent(cpu, available)
+        ),
+        None => format!("what {who} used is not known"),
+    };
+    let mut said = vec![format!(
+        "Over these {} the {} could give {} of CPU time: {}, {}.",
+        seconds(window),
+        counted(cores.into(), "processor"),
+        seconds(available),
+        used("the clients", client),
+        used("the server's workers, over their lives,", server)
+    )];
+    if let Some((client, server)) = client.zip(server) {
+        said.push(verdict(client, server, available));
+    }
+    if let Some((server, done)) = server.zip(done) {
+        let system = Duration::from_micros(done.cpu_system_us);
+        if server >= KERNEL_SHARE_MIN {
+            said.push(format!(
+                "Of the server's, {:.0} % were the kernel's: sockets and files.",
+                percent(system, server)
+            ));
+        }
+    }
+    said
+}
+
+fn percent(part: Duration, whole: Duration) -> f64 {
+    part.as_secs_f64() / whole.as_secs_f64() * 100.0
+}
+
+/// What held the sample up, as far as CPU time tells.
+fn verdict(client: Duration, server: Duration, available: Duration) -> String {
+    let share = percent(client + server, available);
+    let greater = match client > server {
+        true => "the clients, who need more of it than the server",
+        false => "the server, who needs more of it than the clients",
+    };
+    match share {
+        share if share >= 90.0 => {
+            format!(
+                "Together they used the processors up ({share:.0} %): what held this up is CPU time, first of all that of {greater}."
+            )
+        }
+        share if share >= 50.0 => {
+            format!(
+                "Together they used {share:.0} % of the processors: more would have gone through if all had always had something to do."
+            )
+        }
+        share => format!(
+            "Together they used {share:.0} % of the processors: most of the time everybody waited, for a turn, a timer or the other side."
+        ),
+    }
+}
+
+/// What each worker of our server did.
+fn workers(measurement: &Measurement) -> Option<String> {
+    let done: &Done = measurement.done.as_ref()?;
+    let served = |accepted: &u64| *accepted > 0;
+    let accepted = done
+        .workers
+        .iter()
+        .map(|worker| worker.counts.connections.accepted);
+    let busy_len = accepted.clone().filter(served).count();
+    let sum: u64 = accepted.clone().sum();
+    let most = accepted.clone().max().unwrap_or(0);
+    let least = accepted.filter(served).min().unwrap_or(0);
+    let len = done.workers.len();
+    let idle = match len - busy_len {
+        0 => String::new(),
+        idle => format!("; {idle} served nobody"),
+    };
+    let crashes = match done.crashes {
+        0 => String::new(),
+        crashes => format!(
+            "; {} ended without being asked to",
+            counted_as(crashes.into(), "worker process", "worker processes")
+        ),
+    };
+    let each = match (busy_len, most == least) {
+        (0, _) => "none served anybody".to_owned(),
+        (1, _) if sum == 1 => "one served the only connection".to_owned(),
+        (1, _) => format!("one served all {}", counted(sum, "connection")),
+        (_, true) => format!("{busy_len} served {} each", counted(most, "connection")),
+        (_, false) => format!(
+            "{busy_len} served between {least} and {most} of {} each",
+            counted(sum, "connection")
+        ),
+    };
+    Some(format!(
+        "Of {} {each}{idle}{crashes}.",
+        counted(len as u64, "server worker")
+    ))
+}
+
+/// What the sample took besides what is measured.
+fn whole_sample(sample: &Sample) -> Option<String> {
+    let wall = Duration::from_nanos(sample.wall_ns?);
+    let mut said = format!(
+        "With files, start and stop of the server and verification the sample took {}",
+        seconds(wall)
+    );
+    if let Some(busy) = sample
+        .cpu
+        .and_then(crate::environment::CpuTicks::busy_permille)
+    {
+        said += &format!(
+            "; meanwhile all processes of the machine kept its processors busy for {:.0} % of the time",
+            busy as f64 / 10.0
+        );
+    }
+    if let Some(steal @ 1..) = sample
+        .cpu
+        .and_then(crate::environment::CpuTicks::steal_permille)
+    {
+        said += &format!(", and its host took {:.1} % away", steal as f64 / 10.0);
+    }
+    Some(said + ".")
+}
+
+/// How operations ended that did not succeed, with what the first of each kind had to say.
+fn failures(measurement: &Measurement) -> Option<String> {
+    let mut by_outcome: BTreeMap<Outcome, (u64, Option<&str>)> = BTreeMap::new();
+    for record in &measurement.records {
+        if record.outcome != Outcome::Ok {
+            let entry = by_outcome.entry(record.outcome).or_default();
+            entry.0 += 1;
+            entry.1 = entry.1.or(record.detail.as_deref());
+        }
+    }
+    if by_outcome.is_empty() {
+        return None;
+    }
+    let each: Vec<String> = by_outcome
+        .iter()
+        .map(|(outcome, (count, detail))| match detail {
+            Some(detail) => format!("{count} {} ({detail})", outcome_word(*outcome)),
+            None => format!("{count} {}", outcome_word(*outcome)),
+        })
+        .collect();
+    let all = measurement.records.len() as u64;
+    Some(format!(
+        "Of {} planned, these did not succeed: {}.",
+        counted(all, "operation"),
+        each.join("; ")
+    ))
+}

@@ -1,0 +1,349 @@
+//! `stress recheck`: measures some cells of a run again, with the run's own settings, and says whether the ratios
+//! between them hold on this machine.
+//!
+//! A run made elsewhere cannot be repeated to the second: machines differ. But what a machine is faster in, it is
+//! faster in for all cells, more or less: ten times the bytes take about ten times as long, wherever. So every
+//! cell gets the factor by which it took longer here, the common factor is the median of those, and a cell whose
+//! factor is far from the common one was not measured as the run says, or depends on something that the machines
+//! do not have in common.
+
+mod choice;
+mod ratios;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::cli::request::{Request, Start};
+use crate::cli::{PlanName, Progress};
+use crate::environment::Machine;
+use crate::exit::Exit;
+use crate::journal::Contents;
+use crate::matrix::{Cell, Plan};
+use crate::measurement::{ServerChoice, Settings};
+use crate::paths::{ELSEWHERE, without_paths};
+use crate::run::{self, Unusable, print};
+use crate::schedule::Order;
+use crate::summary::csv::format_seconds;
+use crate::summary::metric::Metric;
+use crate::{runs, size};
+
+use ratios::{Pair, Ratios};
+
+/// The most cells that can be asked for: more is a run of its own.
+const SAMPLE_MAX: u32 = 1_000;
+
+const NOTES: &str = "\
+How it is judged:
+  Of the run's rows that are ok some are chosen by --seed, in turn from its operations, and measured --repeat times.
+  Each took some factor longer or shorter than in the run; the median of the factors is what the machines differ by.
+  A row holds if its factor is within --within of that, by the median of all its samples or by any single one. The
+  measurement is a run of its own in --out, with label recheck; latest does not point at it.
+
+Exit codes:
+  0    all ratios hold
+  1    the harness could not go on
+  2    usage
+  3    a row that was ok in the run is not ok here
+  4    a ratio does not hold
+  130  interrupted";
+
+/// Which run to measure again, and how much of it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = NOTES)]
+pub struct RecheckArgs {
+    /// The run: its folder, or its name in --out.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// How many rows are measured again; two or more make a ratio.
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=i64::from(SAMPLE_MAX)))]
+    pub sample: u32,
+
+    /// Samples of each.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub repeat: u32,
+
+    /// How far a row's factor may be from the common one: 2 is from half to double.
+    #[arg(long, value_name = "FACTOR", default_value = "2", value_parser = factor)]
+    pub within: f64,
+
+    /// What the choice of rows comes from.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// The command of the foreign server that was measured: a run keeps no paths, so one with paths in it has to be
+    /// given again.
+    #[arg(long, value_name = "CMD")]
+    pub server_cmd: Option<String>,
+
+    /// Its --server-cwd again, if it had one.
+    #[arg(long, value_name = "DIR")]
+    pub server_cwd: Option<PathBuf>,
+
+    /// Its --server-root again, if it had one.
+    #[arg(long, value_name = "DIR")]
+    pub server_root: Option<PathBuf>,
+
+    /// Where the folder of the new run is made, and where runs are looked for by name.
+    #[arg(long, value_name = "DIR", default_value = runs::OUT)]
+    pub out: PathBuf,
+
+    /// Where files are served from meanwhile [default: the --out folder].
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+
+    /// What is shown on standard error meanwhile.
+    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
+    pub progress: Progress,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Measures, compares, prints. Must be called on the main thread.
+///
+/// # Errors
+/// The run is not there, cannot be read, or has too little to measure again; or the harness cannot go on.
+pub fn run(args: &RecheckArgs) -> Result<Exit> {
+    let folder = runs::locate(Some(&args.run), &args.out)?;
+    let contents = Contents::read(&folder)?;
+    let request = request(args, &contents)?;
+    let measured = run::measure(&request)?;
+    if !measured.is_complete() {
+        eprintln!("interrupted: nothing can be said about the ratios");
+        return Ok(Exit::Interrupted);
+    }
+    let pairs = pairs(&request.plan.cells, &contents, &measured.contents);
+    let ratios = Ratios::of(pairs, args.within);
+    let is_same_machine = contents.header.fingerprint.machine == Machine::read();
+    let recheck = Recheck {
+        run: runs::name(&folder),
+        path: &measured.path,
+        ratios,
+        within: args.within,
+        seed: args.seed,
+        is_same_machine,
+    };
+    print(&match args.json {
+        true => format!("{}\n", recheck.json()),
+        false => recheck.text(),
+    })?;
+    Ok(recheck.exit())
+}
+
+/// The run that measures the chosen cells again.
+fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
+    let fingerprint = &contents.header.fingerprint;
+    let candidates = fingerprint.cells.iter();
+    // What took no time at all has no ratio to anything.
+    let has_time = |cell: &&Cell| {
+        !Metric::TimePerClientS
+            .values(contents, cell.number)
+            .is_empty()
+    };
+    let candidates: Vec<&Cell> = candidates.filter(has_time).collect();
+    let cells = choice::choose(&candidates, args.sample as usize, args.seed);
+    if cells.len() < 2 {
+        let message = "a ratio needs two rows of the run with a sample that is ok".to_owned();
+        return Err(Unusable(message).into());
+    }
+    Ok(Request {
+        plan: Plan {
+            cells,
+            full_len: fingerprint.full_len,
+        },
+        plan_name: PlanName::Standard,
+        repeats: args.repeat,
+        order: Order::Interleaved,
+        settings: settings(args, &fingerprint.settings)?,
+        baseline: false,
+        out: args.out.clone(),
+        work_dir: args.work_dir.clone(),
+        label: "recheck".into(),
+        dry_run: false,
+        start: Start::Fresh,
+        rerun_failed: false,
+        is_latest: false,
+        budget: None,
+        fail_on: Vec::new(),
+        progress: args.progress,
+        json: args.json,
+        command_line: std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+    })
+}
+
+/// The run's own settings; the paths of a foreign server have to come from the user.
+fn settings(args: &RecheckArgs, kept: &Settings) -> Result<Settings> {
+    let mut settings = kept.clone();
+    let given = &mut settings.server;
+    match given {
+        ServerChoice::Own | ServerChoice::Target { .. } => {
+            if args.server_cmd.is_some() || args.server_cwd.is_some() || args.server_root.is_some()
+            {
+                let message = "--server-cmd, --server-cwd, --server-root: the run did not start a foreign server; leave them out";
+                return Err(Unusable(message.into()).into());
+            }
+        }
+        ServerChoice::Command {
+            command, cwd, root, ..
+        } => {
+            replace(command, args.server_cmd.as_ref());
+            replace(cwd, args.server_cwd.clone().map(Some).as_ref());
+            replace(root, args.server_root.clone().map(Some).as_ref());
+        }
+    }
+    let is_whole = !serde_json::to_string(given)?.contains(&format!("{ELSEWHERE}/"));
+    if is_whole && without_paths(given)? == kept.server {
+        return Ok(settings);
+    }
+    Err(Unusable(format!(
+        "the run measured another server; start the same one with --server-cmd (and --server-cwd, --server-root), with its paths on this machine: {}",
+        serde_json::to_string(&kept.server)?
+    ))
+    .into())
+}
+
+fn replace<T: Clone>(kept: &mut T, given: Option<&T>) {
+    if let Some(given) = given {
+        kept.clone_from(given);
+    }
+}
+
+fn pairs(cells: &[Cell], then: &Contents, now: &Contents) -> Vec<Pair> {
+    let times = |contents, number| Metric::TimePerClientS.values(contents, number);
+    cells
+        .iter()
+        .map(|cell| Pair {
+            cell: cell.clone(),
+            then_ns: times(then, cell.number),
+            now_ns: times(now, cell.number),
+        })
+        .collect()
+}
+
+/// What came out.
+struct Recheck<'a> {
+    run: String,
+    path: &'a Path,
+    ratios: Ratios,
+    within: f64,
+    seed: u64,
+    is_same_machine: bool,
+}
+
+impl Recheck<'_> {
+    fn exit(&self) -> Exit {
+        match (self.ratios.failed_len(), self.ratios.holds()) {
+            (1.., _) => Exit::CellFailed,
+            (0, true) => Exit::Verified,
+            (0, false) => Exit::Threshold,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut out = format!(
+            "{} of {}, chosen with --seed {}; measured again as {}\n\n",
+            size::counted(self.ratios.rows.len() as u64, "row"),
+            self.run,
+            self.seed,
+            runs::name(self.path)
+        );
+        out += &format!(
+            "{:>5}  {:<9}{:>8}{:>9}{:>9}{:>12}{:>12}{:>9}{:>15}\n",
+            "no",
+            "operation",
+            "volume",
+            "clients",
+            "servers",
+            "then, s",
+            "now, s",
+            "factor",
+            "of the common"
+        );
+        let time = |ns: Option<u64>| {
+            let time = ns.map(std::time::Duration::from_nanos);
+            time.map_or_else(|| "-".into(), |time| format_seconds(time, 4))
+        };
+        let number =
+            |factor: Option<f64>| factor.map_or_else(|| "-".into(), |it| format!("{it:.2}"));
+        for row in &self.ratios.rows {
+            let cell = &row.pair.cell;
+            out += &format!(
+                "{:>5}  {:<9}{:>8}{:>9}{:>9}{:>12}{:>12}{:>9}{:>15}  {}\n",
+                cell.number,
+                cell.operation.as_str(),
+                size::format(cell.volume),
+                cell.clients,
+                cell.servers,
+                time(row.then_ns),
+                time(row.now_ns),
+                number(row.factor),
+                number(row.relative),
+                row.verdict.as_str(),
+            );
+        }
+        out += "\n";
+        if let Some(common) = self.ratios.common {
+            let machine = match self.is_same_machine {
+                true => "By its description this is the machine of the run",
+                false => "This is another machine than the run's",
+            };
+            out += &format!(
+                "Common factor {common:.2}: the rows took so many times as long here. {machine}.\n"
+            );
+        }
+        let (holding, all) = self.ratios.pair_counts();
+        out += &format!(
+            "{holding} of {all} ratios between the rows are within a factor of {}. ",
+            self.within
+        );
+        out += match self.exit() {
+            Exit::Verified => "The run's ratios hold.\n",
+            Exit::CellFailed => "A row that was ok in the run is not ok here.\n",
+            _ => "The run's ratios do NOT hold.\n",
+        };
+        out
+    }
+
+    fn json(&self) -> Value {
+        let row = |row: &ratios::Row| {
+            json!({
+                "no": row.pair.cell.number,
+                "operation": row.pair.cell.operation.as_str(),
+                "then_s": row.then_ns.map(|ns| ns as f64 / 1e9),
+                "now_s": row.now_ns.map(|ns| ns as f64 / 1e9),
+                "factor": row.factor,
+                "of_common": row.relative,
+                "verdict": row.verdict.as_str(),
+            })
+        };
+        let (holding, all) = self.ratios.pair_counts();
+        json!({
+            "run": self.run,
+            "measured": runs::name(self.path),
+            "seed": self.seed,
+            "within": self.within,
+            "is_same_machine": self.is_same_machine,
+            "common_factor": self.ratios.common,
+            "ratios": all,
+            "ratios_holding": holding,
+            "holds": self.ratios.holds(),
+            "rows": self.ratios.rows.iter().map(row).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (1.0..=100.0).contains(&factor) => Ok(factor),
+        _ => Err("write a factor from 1 to 100, such as 2 or 1.3".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

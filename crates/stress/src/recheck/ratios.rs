@@ -1,0 +1,140 @@
+//! Whether the ratios between some cells are those of another run. Pure.
+
+use crate::compare::shift::Shift;
+use crate::matrix::Cell;
+use crate::summary::statistics::median;
+
+/// One cell, measured then and now: times per client of the samples that are ok.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    pub(super) cell: Cell,
+    pub(super) then_ns: Vec<u64>,
+    pub(super) now_ns: Vec<u64>,
+}
+
+/// What a cell comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Holds,
+    DoesNotHold,
+    /// No sample of it is ok now.
+    Failed,
+}
+
+impl Verdict {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::DoesNotHold => "does not hold",
+            Self::Failed => "failed here",
+        }
+    }
+}
+
+/// One cell, judged.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) pair: Pair,
+    /// Medians.
+    pub(super) then_ns: Option<u64>,
+    pub(super) now_ns: Option<u64>,
+    /// Now over then; none if it failed.
+    pub(super) factor: Option<f64>,
+    /// That over the common factor.
+    pub(super) relative: Option<f64>,
+    pub(super) verdict: Verdict,
+}
+
+/// All cells, judged.
+#[derive(Debug)]
+pub(super) struct Ratios {
+    pub(super) rows: Vec<Row>,
+    /// The median of all factors; none if all failed.
+    pub(super) common: Option<f64>,
+    within: f64,
+}
+
+impl Ratios {
+    /// Judges `pairs`: a factor may be off the common one by a factor of `within`.
+    pub(super) fn of(pairs: Vec<Pair>, within: f64) -> Self {
+        let shifts: Vec<Option<Shift>> = pairs
+            .iter()
+            .map(|pair| Shift::of(&pair.then_ns, &pair.now_ns))
+            .collect();
+        let factors = shifts.iter().flatten().map(|shift| shift.ratio);
+        let common = common(factors.collect());
+        let row = |(pair, shift): (Pair, Option<Shift>)| {
+            let factor = shift.map(|shift| shift.ratio);
+            let relative = factor.zip(common).map(|(factor, common)| factor / common);
+            let verdict = match relative.zip(common) {
+                None => Verdict::Failed,
+                Some((_, common)) if comes_within(&pair, common, within) => Verdict::Holds,
+                Some(_) => Verdict::DoesNotHold,
+            };
+            Row {
+                then_ns: median(pair.then_ns.iter().copied()),
+                now_ns: median(pair.now_ns.iter().copied()),
+                pair,
+                factor,
+                relative,
+                verdict,
+            }
+        };
+        Self {
+            rows: pairs.into_iter().zip(shifts).map(row).collect(),
+            common,
+            within,
+        }
+    }
+
+    /// Whether every cell holds.
+    pub(super) fn holds(&self) -> bool {
+        self.rows.iter().all(|row| row.verdict == Verdict::Holds)
+    }
+
+    /// How many cells are not ok now.
+    pub(super) fn failed_len(&self) -> usize {
+        let failed = self.rows.iter();
+        failed.filter(|row| row.verdict == Verdict::Failed).count()
+    }
+
+    /// How many of the ratios between two cells are what they were, by their medians, and how many there are.
+    pub(super) fn pair_counts(&self) -> (usize, usize) {
+        let factors: Vec<f64> = self.rows.iter().filter_map(|row| row.factor).collect();
+        let (mut holding, mut all) = (0, 0);
+        for (index, first) in factors.iter().enumerate() {
+            for second in &factors[index + 1..] {
+                all += 1;
+                holding += usize::from(is_within(first / second, self.within));
+            }
+        }
+        (holding, all)
+    }
+}
+
+/// The median, of two middle ones their geometric mean.
+fn common(mut factors: Vec<f64>) -> Option<f64> {
+    factors.sort_unstable_by(f64::total_cmp);
+    let above = *factors.get(factors.len() / 2)?;
+    let below = factors[(factors.len() - 1) / 2];
+    Some((below * above).sqrt())
+}
+
+/// Whether the median factor is near the common one, or that of any two single samples: one that was disturbed
+/// proves nothing.
+fn comes_within(pair: &Pair, common: f64, within: f64) -> bool {
+    let extremes = |values: &[u64]| {
+        let (min, max) = (values.iter().min(), values.iter().max());
+        min.zip(max).map(|(min, max)| (*min as f64, *max as f64))
+    };
+    let (Some(then), Some(now)) = (extremes(&pair.then_ns), extremes(&pair.now_ns)) else {
+        return false;
+    };
+    let (least, most) = (now.0 / then.1 / common, now.1 / then.0 / common);
+    // The range of single factors reaches into the allowed one.
+    least <= within && most >= 1.0 / within
+}
+
+fn is_within(ratio: f64, within: f64) -> bool {
+    (1.0 / within..=within).contains(&ratio)
+}

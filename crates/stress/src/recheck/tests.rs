@@ -1,0 +1,176 @@
+//! The choice and the judgement, with known times.
+
+use super::ratios::Verdict;
+use super::*;
+use crate::matrix::{Operation, Selection};
+use crate::testing;
+
+fn cells() -> Vec<Cell> {
+    Plan::new(&Selection::default()).cells
+}
+
+fn numbers(cells: &[Cell]) -> Vec<u32> {
+    cells.iter().map(|cell| cell.number).collect()
+}
+
+#[test]
+fn the_choice_is_by_seed_and_from_every_operation() {
+    let cells = cells();
+    let all: Vec<&Cell> = cells.iter().collect();
+    let six = choice::choose(&all, 6, 1);
+    assert_eq!(six.len(), 6);
+    for operation in [Operation::Download, Operation::Upload, Operation::List] {
+        let of_it = six.iter().filter(|cell| cell.operation == operation);
+        assert_eq!(of_it.count(), 2, "{operation:?}");
+    }
+    assert!(numbers(&six).is_sorted());
+    assert_eq!(numbers(&six), numbers(&choice::choose(&all, 6, 1)));
+    assert_ne!(numbers(&six), numbers(&choice::choose(&all, 6, 2)));
+    // An operation with fewer cells leaves its places to the others.
+    let few: Vec<&Cell> = all.iter().copied().skip(26).take(4).collect();
+    assert_eq!(numbers(&choice::choose(&few, 6, 1)), [27, 28, 29, 30]);
+}
+
+/// Cells that took these milliseconds then and now.
+fn judged(times_ms: &[(&[u64], &[u64])], within: f64) -> Ratios {
+    let ns = |times: &[u64]| times.iter().map(|ms| ms * 1_000_000).collect();
+    let cells = cells().into_iter();
+    let pairs = cells.zip(times_ms).map(|(cell, (then, now))| Pair {
+        cell,
+        then_ns: ns(then),
+        now_ns: ns(now),
+    });
+    Ratios::of(pairs.collect(), within)
+}
+
+fn verdicts(ratios: &Ratios) -> Vec<Verdict> {
+    ratios.rows.iter().map(|row| row.verdict).collect()
+}
+
+#[test]
+fn a_machine_of_another_speed_changes_no_ratio() {
+    let ratios = judged(
+        &[(&[10], &[31, 30, 29]), (&[200], &[600]), (&[50], &[150])],
+        1.2,
+    );
+    assert!(ratios.holds());
+    assert!((ratios.common.unwrap() - 3.0).abs() < 1e-9);
+    assert_eq!(ratios.pair_counts(), (3, 3));
+}
+
+#[test]
+fn a_cell_that_was_never_measured_like_that_is_named() {
+    use Verdict::{DoesNotHold, Holds};
+    // All cells are said to have taken the same time.
+    let ratios = judged(
+        &[
+            (&[100], &[10, 11, 12]),
+            (&[100], &[100, 101, 102]),
+            (&[100], &[1_000, 1_001, 1_002]),
+        ],
+        2.0,
+    );
+    assert_eq!(verdicts(&ratios), [DoesNotHold, Holds, DoesNotHold]);
+    assert_eq!(ratios.pair_counts(), (0, 3));
+    assert!((ratios.rows[0].relative.unwrap() - 11.0 / 101.0).abs() < 1e-9);
+}
+
+#[test]
+fn one_disturbed_sample_proves_nothing() {
+    // Three times as long in the middle, but once as expected.
+    let ratios = judged(
+        &[(&[10], &[10, 30, 31]), (&[20], &[20]), (&[30], &[30])],
+        2.0,
+    );
+    assert!(ratios.holds(), "{ratios:?}");
+}
+
+#[test]
+fn a_cell_that_fails_here_holds_nothing() {
+    let ratios = judged(&[(&[10], &[]), (&[20], &[20]), (&[30], &[30])], 2.0);
+    assert_eq!(verdicts(&ratios)[0], Verdict::Failed);
+    assert_eq!((ratios.failed_len(), ratios.holds()), (1, false));
+    assert_eq!(ratios.common, Some(1.0));
+    let none = judged(&[(&[10], &[]), (&[20], &[])], 2.0);
+    assert_eq!((none.common, none.pair_counts()), (None, (0, 0)));
+}
+
+#[test]
+fn the_words_say_what_the_exit_code_does() {
+    let check = |times: &[(&[u64], &[u64])], exit: Exit, words: &str| {
+        let recheck = Recheck {
+            run: "a".into(),
+            path: Path::new("results/b-recheck"),
+            ratios: judged(times, 2.0),
+            within: 2.0,
+            seed: 1,
+            is_same_machine: false,
+        };
+        assert_eq!(recheck.exit(), exit);
+        let text = recheck.text();
+        assert!(text.contains(words), "{text}");
+        assert_eq!(recheck.json()["holds"], exit == Exit::Verified);
+    };
+    check(
+        &[(&[10], &[20]), (&[20], &[40])],
+        Exit::Verified,
+        "1 of 1 ratios between the rows are within a factor of 2. The run's ratios hold.",
+    );
+    check(
+        &[(&[10], &[20]), (&[20], &[40]), (&[10], &[900])],
+        Exit::Threshold,
+        "do NOT hold",
+    );
+    check(
+        &[(&[10], &[]), (&[20], &[40])],
+        Exit::CellFailed,
+        "is not ok here",
+    );
+}
+
+#[test]
+fn a_foreign_server_has_to_be_named_again_with_its_paths() {
+    let args = |server_cmd: Option<&str>, server_cwd: Option<&str>| RecheckArgs {
+        run: "x".into(),
+        sample: 6,
+        repeat: 3,
+        within: 2.0,
+        seed: 1,
+        server_cmd: server_cmd.map(str::to_owned),
+        server_cwd: server_cwd.map(PathBuf::from),
+        server_root: None,
+        out: "results".into(),
+        work_dir: None,
+        progress: Progress::None,
+        json: false,
+    };
+    let command = "python3 /home/me/s.py {port} {root}";
+    let mut kept = testing::settings();
+    assert!(settings(&args(None, None), &kept).is_ok());
+    let error = settings(&args(Some(command), None), &kept).unwrap_err();
+    assert!(error.to_string().contains("leave them out"), "{error}");
+
+    kept.server = testing::foreign("python3 …/s.py {port} {root}");
+    for given in [None, Some("python3 /home/me/other.py {port} {root}")] {
+        let error = settings(&args(given, None), &kept).unwrap_err();
+        assert!(error.is::<Unusable>(), "{error}");
+        let words = "python3 …/s.py {port} {root}";
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let found = settings(&args(Some(command), None), &kept).unwrap();
+    assert_eq!(found.server, testing::foreign(command));
+
+    // One without a path is known as it is, and so is one whose folder is said again.
+    kept.server = testing::foreign("serve {port} {root}");
+    assert_eq!(settings(&args(None, None), &kept).unwrap(), kept);
+    let in_folder = |folder: &str| ServerChoice::Command {
+        command: "serve {port} {root}".into(),
+        cwd: Some(folder.into()),
+        port: None,
+        root: None,
+    };
+    kept.server = in_folder("…/work");
+    assert!(settings(&args(None, None), &kept).is_err());
+    let found = settings(&args(None, Some("/home/me/work")), &kept).unwrap();
+    assert_eq!(found.server, in_folder("/home/me/work"));
+}

@@ -1,0 +1,157 @@
+//! What is still to be measured, and what of it comes next.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::budget::{self, Candidate, Cost, Costs, Kind};
+use crate::journal::Contents;
+use crate::matrix::Cell;
+use crate::measurement::{BUDGET_NOTE, Settings};
+use crate::progress::whole_seconds;
+use crate::schedule::Turn;
+
+/// What ending takes (stopping a sample, the tables, their verification) out of a budget: a second, and a fiftieth
+/// of it, as a budget of hours has large tables.
+const RESERVE_MIN: Duration = Duration::from_secs(1);
+const RESERVE_SHARE: u32 = 50;
+
+/// The samples to take.
+pub(super) enum Agenda<'a> {
+    /// All of them, in their order.
+    Listed(VecDeque<Turn>),
+    /// As many as a budget allows, the cheap ones first.
+    Budgeted(Budgeted<'a>),
+}
+
+/// See [`crate::budget`].
+pub(super) struct Budgeted<'a> {
+    /// When the last sample has to be over, from the start of the session.
+    end: Duration,
+    left: Vec<Candidate>,
+    /// Samples that do not count, taken just before the first of their cell that does.
+    warmups: Vec<Turn>,
+    costs: Costs,
+    settings: &'a Settings,
+}
+
+/// A sample that is not taken, and why not.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unaffordable {
+    pub(super) turn: Turn,
+    pub(super) why: String,
+}
+
+impl<'a> Agenda<'a> {
+    /// Everything in `turns`.
+    pub(super) fn listed(turns: &[Turn]) -> Self {
+        Self::Listed(turns.iter().copied().collect())
+    }
+
+    /// What of `turns` fits into `budget`, given what earlier samples in `contents` took.
+    pub(super) fn budgeted(
+        turns: &[Turn],
+        budget: Duration,
+        contents: &Contents,
+        cells: &[Cell],
+        settings: &'a Settings,
+    ) -> Self {
+        let mut costs = Costs::default();
+        for sample in contents.all_samples().filter(|sample| sample.is_taken()) {
+            if let Some(ns) = sample.wall_ns {
+                let measurement = &sample.measurement;
+                let cost = Cost::new(Duration::from_nanos(ns), measurement.window());
+                costs.learn(Kind::of(&measurement.cell, settings), cost);
+            }
+        }
+        let (warmups, counted): (Vec<Turn>, Vec<Turn>) =
+            turns.iter().partition(|turn| turn.is_warmup);
+        let candidate = |turn: &Turn| Candidate::new(*turn, &cells[turn.index], settings);
+        Self::Budgeted(Budgeted {
+            end: sampling_end(budget),
+            left: counted.iter().map(candidate).collect(),
+            warmups,
+            costs,
+            settings,
+        })
+    }
+
+    /// The sample to take now, `elapsed` after the start of the session.
+    pub(super) fn next(&mut self, elapsed: Duration) -> Option<Turn> {
+        match self {
+            Self::Listed(turns) => turns.pop_front(),
+            Self::Budgeted(budgeted) => {
+                let left = budgeted.end.saturating_sub(elapsed);
+                let index = budget::next(&budgeted.left, &budgeted.costs, left)?;
+                let cell = budgeted.left[index].turn.index;
+                let mut warmups = budgeted.warmups.iter();
+                match warmups.position(|warmup| warmup.index == cell) {
+                    Some(place) => Some(budgeted.warmups.remove(place)),
+                    None => Some(budgeted.left.remove(index).turn),
+                }
+            }
+        }
+    }
+
+    /// A sample of `cell` took that long.
+    pub(super) fn learn(&mut self, cell: &Cell, cost: Cost) {
+        if let Self::Budgeted(budgeted) = self {
+            let kind = Kind::of(cell, budgeted.settings);
+            budgeted.costs.learn(kind, cost);
+        }
+    }
+
+    /// The sample in hand was ended with the budget: it could not be afforded either.
+    pub(super) fn put_back(&mut self, turn: Turn, cell: &Cell) {
+        if let Self::Budgeted(budgeted) = self
+            && !turn.is_warmup
+        {
+            let candidate = Candidate::new(turn, cell, budgeted.settings);
+            budgeted.left.push(candidate);
+        }
+    }
+
+    /// What is left over when nothing fits any more, in the table's order: of each cell the first sample.
+    pub(super) fn left_over(self, elapsed: Duration) -> Vec<Unaffordable> {
+        let Self::Budgeted(Budgeted {
+            end,
+            mut left,
+            costs,
+            ..
+        }) = self
+        else {
+            return Vec::new();
+        };
+        left.sort_by_key(|candidate| (candidate.turn.index, candidate.turn.repeat));
+        left.dedup_by_key(|candidate| candidate.turn.index);
+        let rest = end.saturating_sub(elapsed);
+        let unaffordable = |candidate: Candidate| Unaffordable {
+            turn: candidate.turn,
+            why: why(costs.predict(candidate.kind), rest),
+        };
+        left.into_iter().map(unaffordable).collect()
+    }
+}
+
+/// When sampling has to be over for a run to end within `budget`.
+pub(super) fn sampling_end(budget: Duration) -> Duration {
+    budget.saturating_sub(RESERVE_MIN.max(budget / RESERVE_SHARE))
+}
+
+fn why(predicted: Option<Duration>, rest: Duration) -> String {
+    match predicted {
+        Some(predicted) if predicted > rest => format!(
+            "{BUDGET_NOTE} it would take about {}, and {} were left",
+            in_words(predicted),
+            in_words(rest)
+        ),
+        _ => format!("{BUDGET_NOTE} no time was left"),
+    }
+}
+
+/// Short times with a decimal: what is left and what is needed are often near each other at the end.
+fn in_words(time: Duration) -> String {
+    match time {
+        time if time < Duration::from_mins(1) => format!("{:.1} s", time.as_secs_f64()),
+        time => whole_seconds(time),
+    }
+}

@@ -1,0 +1,82 @@
+//! What may end a run early: the user's signals, and the end of the budget.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use nix::unistd::alarm;
+
+/// The signals by which a user stops a run.
+const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// What has asked the run to end.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    user: Arc<AtomicBool>,
+    /// The user, or the end of the budget: what a sample in hand is ended by.
+    any: Arc<AtomicBool>,
+}
+
+impl Stops {
+    /// Catches the signals; the user's second one ends the process at once.
+    pub(super) fn catch() -> Result<Self> {
+        let user = catch_interrupts()?;
+        let any = Arc::new(AtomicBool::new(false));
+        // Behind the user's flag, so that whoever sees this one set by a user sees the other set too.
+        for signal in SIGNALS.into_iter().chain([Signal::SIGALRM]) {
+            signal_hook::flag::register(signal as i32, Arc::clone(&any))
+                .context("cannot catch signals")?;
+        }
+        Ok(Self { user, any })
+    }
+
+    /// What a sample in hand watches.
+    pub(super) fn any(&self) -> &AtomicBool {
+        &self.any
+    }
+
+    /// Whether the user wants the run to end.
+    pub(super) fn is_by_user(&self) -> bool {
+        self.user.load(Ordering::Relaxed)
+    }
+
+    /// Ends the sample that is in hand after `left`. By the kernel's alarm rather than a thread of ours: nothing
+    /// runs beside what is measured. Children do not inherit it.
+    pub(super) fn end_after(left: Duration) {
+        // 0 would be no alarm at all. Durations that do not fit are longer than 136 years.
+        let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1);
+        alarm::set(seconds);
+    }
+
+    /// Takes back [`Stops::end_after`].
+    pub(super) fn end_never() {
+        alarm::cancel();
+    }
+}
+
+/// A flag that the first INT, TERM or HUP sets; the second one ends the process at once.
+pub(crate) fn catch_interrupts() -> Result<Arc<AtomicBool>> {
+    let interrupt = Arc::new(AtomicBool::new(false));
+    for signal in SIGNALS {
+        // In this order: the first registered sees the flag as the signal before it left it.
+        signal_hook::flag::register_conditional_shutdown(
+            signal as i32,
+            130,
+            Arc::clone(&interrupt),
+        )
+        .and_then(|_| signal_hook::flag::register(signal as i32, Arc::clone(&interrupt)))
+        .context("cannot catch signals")?;
+    }
+    Ok(interrupt)
+}
+
+#[cfg(test)]
+impl Stops {
+    /// As after a user's signal.
+    pub(super) fn stop_by_user(&self) {
+        self.user.store(true, Ordering::Relaxed);
+        self.any.store(true, Ordering::Relaxed);
+    }
+}

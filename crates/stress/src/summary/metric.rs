@@ -1,0 +1,117 @@
+//! One figure of each sample of a cell, for comparing cells with each other.
+
+use clap::ValueEnum;
+
+use super::figures::Figures;
+use crate::fault::Fault;
+use crate::journal::Contents;
+use crate::measurement::Status;
+
+/// What can be compared: figures that every sample has one of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Metric {
+    /// From the barrier's release to a client's last byte, mean over the clients that succeeded
+    TimePerClientS,
+    /// Verified bytes per second of a client, mean over the clients that succeeded
+    ThroughputPerClientBytesPerS,
+    /// When the first client finished
+    FirstDoneS,
+    /// When the last client finished
+    MakespanS,
+    /// All verified bytes over the makespan
+    AggregateBytesPerS,
+    /// Median over operations, from their start to the first byte of the reply
+    FirstByteMedianS,
+    /// CPU time of the server's workers
+    ServerCpuS,
+    /// CPU time of the clients
+    ClientCpuS,
+    /// The most memory of a server process
+    ServerPeakRssBytes,
+}
+
+impl Metric {
+    /// Its column in `summary.csv`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TimePerClientS => "time_per_client_s",
+            Self::ThroughputPerClientBytesPerS => "throughput_per_client_bytes_per_s",
+            Self::FirstDoneS => "first_done_s",
+            Self::MakespanS => "makespan_s",
+            Self::AggregateBytesPerS => "aggregate_bytes_per_s",
+            Self::FirstByteMedianS => "first_byte_median_s",
+            Self::ServerCpuS => "server_cpu_s",
+            Self::ClientCpuS => "client_cpu_s",
+            Self::ServerPeakRssBytes => "server_peak_rss_bytes",
+        }
+    }
+
+    /// Whether more of it is better.
+    #[must_use]
+    pub const fn is_better_high(self) -> bool {
+        matches!(
+            self,
+            Self::ThroughputPerClientBytesPerS | Self::AggregateBytesPerS
+        )
+    }
+
+    /// Whether it is a time, in nanoseconds, rather than bytes or bytes per second.
+    #[must_use]
+    pub const fn is_time(self) -> bool {
+        !matches!(
+            self,
+            Self::ThroughputPerClientBytesPerS
+                | Self::AggregateBytesPerS
+                | Self::ServerPeakRssBytes
+        )
+    }
+
+    /// The figure of every sample of the cell `number` that is ok, in the order of the repeats: nanoseconds, bytes
+    /// or bytes per second. What failed in part is not comparable with what did not, unless it was made to fail.
+    #[must_use]
+    pub fn values(self, contents: &Contents, number: u32) -> Vec<u64> {
+        let settings = &contents.header.fingerprint.settings;
+        let samples = contents.samples.range((number, 0)..=(number, u32::MAX));
+        let figures = samples.map(|(_, sample)| Figures::new(sample, settings));
+        let is_wanted = |figures: &Figures<'_>| match figures.status {
+            Status::Ok => true,
+            Status::Failed => figures.sample.measurement.cell.fault == Fault::KillWorker,
+            _ => false,
+        };
+        figures
+            .filter(is_wanted)
+            .filter_map(|figures| self.of(&figures))
+            .collect()
+    }
+
+    fn of(self, figures: &Figures<'_>) -> Option<u64> {
+        match self {
+            Self::TimePerClientS => figures.time_ns,
+            Self::ThroughputPerClientBytesPerS => figures.throughput_bytes_per_s,
+            Self::FirstDoneS => figures.first_done_ns,
+            Self::MakespanS => figures.makespan_ns,
+            Self::AggregateBytesPerS => figures.aggregate_bytes_per_s,
+            Self::FirstByteMedianS => figures.first_byte_ns,
+            Self::ServerCpuS => figures.server_cpu_ns,
+            Self::ClientCpuS => figures.client_cpu_ns,
+            Self::ServerPeakRssBytes => figures.server_peak_rss_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::csv;
+
+    #[test]
+    fn every_metric_is_a_column_of_the_table_under_the_same_name() {
+        for metric in Metric::value_variants() {
+            let typed = metric.to_possible_value().unwrap();
+            assert_eq!(typed.get_name(), metric.as_str());
+            assert!(csv::columns().any(|column| column == metric.as_str()));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! `stress verify`: computes every number of a run again from its journal, checks every identity, and finds runs
+//! whose records are copies of one another. The end of every run goes through here too.
+
+pub(crate) mod copies;
+mod facts;
+mod files;
+mod table;
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::journal::Contents;
+use crate::run::print;
+use crate::{runs, size, summary};
+
+use copies::{Copies, Prints};
+
+/// So many findings of one run are shown to a person.
+const SHOWN_MAX: usize = 20;
+
+const NOTES: &str = "\
+What is verified:
+  the journal      planned operations = the sum of their outcomes; where our server left a ledger, its ok and its
+                   bytes are the clients' to the byte, and its workers add up; every sample has the status its facts
+                   give it; times are in order and samples do not overlap
+  the tables       summary.csv, clients.csv and run.json are what the journal gives, to the last character
+  their values     clients and workers add up to the pools, statuses are of the closed set, a missing value is empty
+  several runs     no two samples have the same records: the same nanoseconds between the events of an operation,
+                   whatever the clock's offset, or all times scaled by one factor
+
+Exit codes:
+  0    all of it holds
+  2    usage
+  3    something does not; file, row and column are named";
+
+/// Which runs to verify.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = NOTES)]
+pub struct VerifyArgs {
+    /// The runs: their folders, or their names in --out [default: the newest].
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+
+    /// Where runs are looked for by name.
+    #[arg(long, value_name = "DIR", default_value = runs::OUT)]
+    pub out: PathBuf,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Something that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file it is in.
+    pub file: String,
+    /// Where in it: row and column, or sample; empty for the whole of it.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Finding {
+    fn new(file: &str, place: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            place: place.into(),
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, place, what } = self;
+        match place.as_str() {
+            "" => write!(f, "{file}: {what}"),
+            place => write!(f, "{file}, {place}: {what}"),
+        }
+    }
+}
+
+/// What became of one run.
+#[derive(Debug)]
+pub struct Checked {
+    /// Its folder.
+    pub run: PathBuf,
+    /// Rows of its table.
+    pub rows: usize,
+    /// Samples taken.
+    pub samples: usize,
+    /// Operations recorded.
+    pub operations: usize,
+    /// What does not hold; nothing if all is well.
+    pub findings: Vec<Finding>,
+    /// What tells its samples from all others.
+    prints: Prints,
+}
+
+/// Verifies the run in the folder `run`. What cannot be read is a finding too.
+#[must_use]
+pub fn check(run: &Path) -> Checked {
+    let mut checked = Checked {
+        run: run.to_owned(),
+        rows: 0,
+        samples: 0,
+        operations: 0,
+        findings: Vec::new(),
+        prints: Prints::default(),
+    };
+    let contents = match Contents::read(run) {
+        Ok(contents) => contents,
+        Err(error) => {
+            let what = error.to_string();
+            checked.findings.push(Finding::new("the journal", "", what));
+            return checked;
+        }
+    };
+    let rows = summary::rows(&contents);
+    let taken = || contents.samples.values().filter(|sample| sample.is_taken());
+    checked.rows = rows.len();
+    checked.samples = taken().count();
+    checked.operations = taken().map(|sample| sample.measurement.records.len()).sum();
+    checked.findings = facts::check(&contents);
+    checked.findings.extend(files::check(run, &contents, &rows));
+    checked.findings.extend(table::check(run));
+    checked.prints = Prints::of(&contents);
+    checked
+}
+
+/// Verifies all runs that are named, each by itself and all against each other.
+///
+/// # Errors
+/// No run is named and there is no newest one.
+pub fn run(args: &VerifyArgs) -> Result<Exit> {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    if args.runs.is_empty() {
+        folders.push(runs::locate(None, &args.out)?);
+    }
+    for named in &args.runs {
+        // One that is not there is a finding like others: the rest is verified all the same.
+        folders.push(runs::locate(Some(named), &args.out).unwrap_or_else(|_| named.clone()));
+    }
+    let mut seen = BTreeSet::new();
+    folders.retain(|run| seen.insert(std::fs::canonicalize(run).unwrap_or_else(|_| run.clone())));
+
+    let mut checked = Vec::new();
+    for run in folders {
+        let one = check(&run);
+        if !args.json {
+            print(&text(&one))?;
+        }
+        checked.push(one);
+    }
+    let prints: Vec<&Prints> = checked.iter().map(|one| &one.prints).collect();
+    let copies = copies::find(&prints);
+    let names: Vec<String> = checked
+        .iter()
+        .map(|one| one.run.display().to_string())
+        .collect();
+    print(&match args.json {
+        true => format!("{}\n", as_json(&checked, &copies, &names)),
+        false => copies
+            .iter()
+            .map(|copies| format!("copies: {}\n", copies.text(&names)))
+            .collect(),
+    })?;
+    let is_well = copies.is_empty() && checked.iter().all(|one| one.findings.is_empty());
+    Ok(match is_well {
+        true => Exit::Verified,
+        false => Exit::CellFailed,
+    })
+}
+
+/// What became of a run, for a person.
+#[must_use]
+pub fn text(checked: &Checked) -> String {
+    let run = checked.run.display();
+    let count = |number: usize, noun| size::counted(number as u64, noun);
+    if checked.findings.is_empty() {
+        return format!(
+            "{run}: verified: {}, {}, {}\n",
+            count(checked.rows, "row"),
+            count(checked.samples, "sample"),
+            count(checked.operations, "operation"),
+        );
+    }
+    let mut out = format!(
+        "{run}: NOT verified, {}:\n",
+        count(checked.findings.len(), "finding")
+    );
+    for finding in checked.findings.iter().take(SHOWN_MAX) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "  {finding}");
+    }
+    if let Some(more @ 1..) = checked.findings.len().checked_sub(SHOWN_MAX) {
+        let _ = writeln!(out, "  … and {more} more");
+    }
+    out
+}
+
+fn as_json(checked: &[Checked], copies: &[Copies], names: &[String]) -> serde_json::Value {
+    let finding = |finding: &Finding| json!({"file": finding.file, "place": finding.place, "what": finding.what});
+    let one = |one: &Checked| {
+        json!({
+            "run": one.run.display().to_string(),
+            "is_verified": one.findings.is_empty(),
+            "rows": one.rows,
+            "samples": one.samples,
+            "operations": one.operations,
+            "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "runs": checked.iter().map(one).collect::<Vec<_>>(),
+        "copies": copies.iter().map(|copies| copies.json(names)).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! The journal against itself: what its lines say must be possible, and must add up. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Finding;
+use crate::journal::{Contents, Sample};
+use crate::matrix::Operation;
+use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
+use crate::reconcile::{Facts, reconcile};
+use crate::record::{Outcome, Record};
+
+const JOURNAL: &str = "journal.ndjson";
+
+/// Everything about `contents` that cannot be.
+pub(super) fn check(contents: &Contents) -> Vec<Finding> {
+    let mut findings = sessions(contents);
+    findings.extend(overlaps(contents));
+    findings.extend(retaken(contents));
+    for sample in contents.all_samples() {
+        let problems = sample_problems(contents, sample);
+        let place = place(&sample.measurement);
+        findings.extend(
+            problems
+                .into_iter()
+                .map(|what| Finding::new(JOURNAL, &place, what)),
+        );
+    }
+    findings
+}
+
+fn place(measurement: &Measurement) -> String {
+    format!(
+        "no {}, repeat {}",
+        measurement.cell.number, measurement.repeat
+    )
+}
+
+fn sessions(contents: &Contents) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut expect = |holds: bool, place: String, what: &str| {
+        if !holds {
+            findings.push(Finding::new(JOURNAL, place, what));
+        }
+    };
+    let mut known = BTreeSet::new();
+    for (number, session) in (0..).zip(&contents.sessions) {
+        known.insert(session.number);
+        let place = format!("session {}", session.number);
+        expect(session.number == number, place, "it is not in its place");
+    }
+    let mut ended = BTreeSet::new();
+    for end in &contents.ends {
+        let place = format!("session {}", end.session);
+        expect(
+            known.contains(&end.session),
+            place.clone(),
+            "it ended and never began",
+        );
+        expect(ended.insert(end.session), place, "it ended twice");
+    }
+    for sample in contents.all_samples() {
+        let is_known = known.contains(&sample.session);
+        expect(
+            is_known,
+            place(&sample.measurement),
+            "it belongs to no session",
+        );
+    }
+    findings
+}
+
+/// One sample is measured at a time: the windows of a session's samples cannot overlap. Across sessions the clock
+/// may have begun anew.
+fn overlaps(contents: &Contents) -> Vec<Finding> {
+    let mut windows: BTreeMap<u32, Vec<(u64, u64, String)>> = BTreeMap::new();
+    for sample in contents.all_samples() {
+        let records = &sample.measurement.records;
+        let released = records.iter().map(|record| record.released_ns);
+        let ended = records.iter().filter_map(|record| record.ended_ns).max();
+        if let (Some(from @ 1..), Some(to)) = (released.min(), ended) {
+            let of_session = windows.entry(sample.session).or_default();
+            of_session.push((from, to, place(&sample.measurement)));
+        }
+    }
+    let mut findings = Vec::new();
+    for of_session in windows.values_mut() {
+        of_session.sort_unstable();
+        for pair in of_session.windows(2) {
+            if pair[1].0 < pair[0].1 {
+                let what = format!("it was measured at the same time as {}", pair[0].2);
+                findings.push(Finding::new(JOURNAL, &pair[1].2, what));
+            }
+        }
+    }
+    findings
+}
+
+/// Only what was not ok may have been taken again, and in a later session.
+fn retaken(contents: &Contents) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for earlier in &contents.retaken {
+        let measurement = &earlier.measurement;
+        let key = (measurement.cell.number, measurement.repeat);
+        let is_later = contents
+            .samples
+            .get(&key)
+            .is_some_and(|later| later.session > earlier.session);
+        if measurement.status == Status::Ok || !is_later {
+            let what =
+                "it was taken twice, though only what is not ok is taken again, by a later start";
+            findings.push(Finding::new(JOURNAL, place(measurement), what));
+        }
+    }
+    findings
+}
+
+fn sample_problems(contents: &Contents, sample: &Sample) -> Vec<String> {
+    let fingerprint = &contents.header.fingerprint;
+    let measurement = &sample.measurement;
+    let mut problems = Vec::new();
+    let mut expect = |holds: bool, what: &dyn Fn() -> String| {
+        if !holds {
+            problems.push(what());
+        }
+    };
+    let number = measurement.cell.number;
+    let mut planned = fingerprint.cells.iter();
+    let planned = planned.find(|cell| cell.number == number);
+    expect(planned == Some(&measurement.cell), &|| {
+        "no such combination is in the plan".into()
+    });
+    let (kind, planned) = match sample.is_warmup {
+        true => ("warm-ups", fingerprint.settings.warmup),
+        false => ("samples", fingerprint.repeats),
+    };
+    expect(measurement.repeat < planned, &|| {
+        format!("only {planned} {kind} are planned")
+    });
+    if !sample.is_taken() {
+        let is_empty = measurement.records.is_empty()
+            && measurement.ready.is_none()
+            && measurement.done.is_none();
+        expect(is_empty, &|| {
+            let status = measurement.status.as_str();
+            format!("its status is {status}, but something was measured")
+        });
+        return problems;
+    }
+    problems.extend(status_problem(measurement, &fingerprint.settings));
+    problems.extend(record_problems(measurement, &fingerprint.settings));
+    problems
+}
+
+/// The status that was written must be the one that the facts give.
+fn status_problem(measurement: &Measurement, settings: &Settings) -> Vec<String> {
+    let verdict = |is_lost: bool| {
+        reconcile(&Facts {
+            cell: &measurement.cell,
+            requests: settings.requests(&measurement.cell),
+            records: &measurement.records,
+            ready: measurement.ready.as_ref(),
+            done: measurement.done.as_ref(),
+            fault: measurement.fault.as_ref(),
+            is_lost,
+        })
+    };
+    let has_no_ledger = measurement.done.is_none();
+    // Our server leaves a ledger or is lost; of a foreign one only the notes know whether it was.
+    let possible: &[bool] = match (&settings.server, has_no_ledger) {
+        (_, false) => &[false],
+        (ServerChoice::Own, true) => &[true],
+        (ServerChoice::Command { .. } | ServerChoice::Target { .. }, true) => &[false, true],
+    };
+    let verdicts: Vec<_> = possible.iter().map(|is_lost| verdict(*is_lost)).collect();
+    let said = measurement.status;
+    let is_inconsistent = said == Status::Inconsistent;
+    // A part of an upload that nobody vouched for was found on the disk: only its note is left of that.
+    let has_note_of_it = is_inconsistent && !measurement.notes.is_empty();
+    if has_note_of_it || verdicts.iter().any(|verdict| verdict.status == said) {
+        return Vec::new();
+    }
+    let follows = verdicts[0].status.as_str();
+    let why = match verdicts[0].violations.join("; ") {
+        why if why.is_empty() => why,
+        why => format!(" ({why})"),
+    };
+    vec![format!(
+        "its status is {}, but {follows} follows from its records and the server's ledger{why}",
+        said.as_str()
+    )]
+}
+
+fn record_problems(measurement: &Measurement, settings: &Settings) -> Vec<String> {
+    let records = &measurement.records;
+    let mut problems = Vec::new();
+    let released = records.first().map(|record| record.released_ns);
+    let is_common = records
+        .iter()
+        .all(|record| Some(record.released_ns) == released);
+    if !is_common {
+        problems.push("its clients were not released at one time".to_owned());
+    }
+    let volume = match (measurement.cell.operation, settings.verify) {
+        (Operation::List, _) | (_, Verify::Off) => None,
+        _ => Some(measurement.cell.volume),
+    };
+    // By client and request, as they are written.
+    let mut before: Option<&Record> = None;
+    for record in records {
+        let who = format!("client {}, request {}", record.client, record.request);
+        let bytes = record.verified_bytes;
+        if record.outcome == Outcome::Ok && volume.is_some_and(|volume| volume != bytes) {
+            problems.push(format!("{who}: {bytes} bytes are verified, not the volume"));
+        }
+        let same_client = before.filter(|before| before.client == record.client);
+        let ended = same_client.and_then(|before| before.ended_ns);
+        if ended > record.connected_ns && record.connected_ns.is_some() {
+            problems.push(format!(
+                "{who}: it began before the one before it had ended"
+            ));
+        }
+        before = Some(record);
+    }
+    problems
+}

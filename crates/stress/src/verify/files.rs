@@ -1,0 +1,189 @@
+//! The files of a run against what its journal gives.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Finding;
+use crate::journal::{self, Contents};
+use crate::output;
+use crate::summary::Row;
+
+/// Of one file no more than this is told: a column that is wrong is wrong in every row.
+const FINDINGS_MAX: usize = 1_000;
+/// The columns that say which row it is.
+const NAMING: [&str; 4] = ["no", "repeat", "client", "request"];
+
+/// Every value in the files of `run` that is not what `contents` give.
+pub(super) fn check(run: &Path, contents: &Contents, rows: &[Row]) -> Vec<Finding> {
+    let mut findings = Vec::from_iter(journals(run));
+    for derived in output::derived(contents) {
+        let name = derived.name;
+        let expected = match derived.content(contents, rows) {
+            Ok(expected) => expected,
+            Err(error) => {
+                findings.push(Finding::new(
+                    name,
+                    "",
+                    format!("cannot be computed: {error:#}"),
+                ));
+                continue;
+            }
+        };
+        let mut differences = match std::fs::read(run.join(name)) {
+            Ok(written) if written == expected => continue,
+            Ok(written) => differences(name, &written, &expected),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                vec![Finding::new(name, "", "it is missing")]
+            }
+            Err(error) => vec![Finding::new(name, "", error.to_string())],
+        };
+        differences.truncate(FINDINGS_MAX);
+        findings.extend(differences);
+    }
+    findings
+}
+
+/// Where the journal is there packed and not packed, both must say the same.
+fn journals(run: &Path) -> Option<Finding> {
+    let has = |name| run.join(name).is_file();
+    let is_double = has(journal::FILE_NAME) && has(journal::PACKED_NAME);
+    (is_double && !journal::is_packed_copy(run)).then(|| {
+        let what = format!("it is another journal than {}", journal::FILE_NAME);
+        Finding::new(journal::PACKED_NAME, "", what)
+    })
+}
+
+fn differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> {
+    let mut found = match name.rsplit_once('.') {
+        Some((_, "csv")) => csv_differences(name, written, expected),
+        Some((_, "json")) => json_differences(name, written, expected),
+        _ => Vec::new(),
+    };
+    if found.is_empty() {
+        let what = "it is written otherwise than by this program: spaces, quotes or line ends";
+        found.push(Finding::new(name, "", what));
+    }
+    found
+}
+
+fn csv_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> {
+    let (written, expected) = (records(written), records(expected));
+    let (Some(columns), Some(written_columns)) = (expected.first(), written.first()) else {
+        return vec![Finding::new(name, "", "it is empty")];
+    };
+    if columns != written_columns {
+        let missing = columns
+            .iter()
+            .find(|column| !written_columns.contains(column));
+        let strange = written_columns
+            .iter()
+            .find(|column| !columns.contains(column));
+        let what = match (missing, strange) {
+            (Some(column), _) => format!("the column {column} is missing"),
+            (None, Some(column)) => format!("there is no column {column}"),
+            (None, None) => "its columns are in another order".into(),
+        };
+        return vec![Finding::new(name, "line 1", what)];
+    }
+    let mut found = Vec::new();
+    if written.len() != expected.len() {
+        let what = format!(
+            "{} rows are written, {} follow from the journal",
+            written.len() - 1,
+            expected.len() - 1
+        );
+        found.push(Finding::new(name, "", what));
+    }
+    for (wanted, row) in expected.iter().zip(&written).skip(1) {
+        for (index, column) in columns.iter().enumerate() {
+            let value = |row: &[String]| row.get(index).cloned().unwrap_or_default();
+            let (value, wanted_value) = (value(row), value(wanted));
+            if value != wanted_value {
+                let place = format!("{}, {column}", row_name(columns, wanted));
+                found.push(Finding::new(name, place, contrast(&value, &wanted_value)));
+            }
+        }
+    }
+    found
+}
+
+fn contrast(written: &str, wanted: &str) -> String {
+    let shown = |value: &str| match value {
+        "" => "nothing".to_owned(),
+        value => value.to_owned(),
+    };
+    format!(
+        "{} is written, {} follows from the journal",
+        shown(written),
+        shown(wanted)
+    )
+}
+
+/// `no 14` or `no 14, repeat 0, client 3, request 0`.
+fn row_name(columns: &[String], row: &[String]) -> String {
+    let named = columns.iter().zip(row);
+    let named = named.filter(|(column, _)| NAMING.contains(&column.as_str()));
+    let parts: Vec<String> = named
+        .map(|(column, value)| format!("{column} {value}"))
+        .collect();
+    parts.join(", ")
+}
+
+fn records(bytes: &[u8]) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(bytes);
+    let record = |record: csv::ByteRecord| {
+        let field = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
+        record.iter().map(field).collect()
+    };
+    reader.byte_records().flatten().map(record).collect()
+}
+
+fn json_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> {
+    let parse = |bytes| serde_json::from_slice::<Value>(bytes);
+    let (written, expected) = match (parse(written), parse(expected)) {
+        (Ok(written), Ok(expected)) => (written, expected),
+        (Err(error), _) | (_, Err(error)) => {
+            return vec![Finding::new(name, "", format!("it is no JSON: {error}"))];
+        }
+    };
+    let mut found = Vec::new();
+    compare(name, "", &written, &expected, &mut found);
+    found
+}
+
+fn compare(name: &str, place: &str, written: &Value, expected: &Value, found: &mut Vec<Finding>) {
+    let inner = |key: &str| match place {
+        "" => key.to_owned(),
+        place => format!("{place}.{key}"),
+    };
+    match (written, expected) {
+        (Value::Object(written), Value::Object(expected)) => {
+            for (key, wanted) in expected {
+                let value = written.get(key).unwrap_or(&Value::Null);
+                compare(name, &inner(key), value, wanted, found);
+            }
+            for key in written.keys().filter(|key| !expected.contains_key(*key)) {
+                found.push(Finding::new(
+                    name,
+                    inner(key),
+                    "the journal gives no such key",
+                ));
+            }
+        }
+        (Value::Array(written), Value::Array(expected)) if written.len() == expected.len() => {
+            for (index, (value, wanted)) in written.iter().zip(expected).enumerate() {
+                compare(name, &inner(&index.to_string()), value, wanted, found);
+            }
+        }
+        (written, expected) if written == expected => {}
+        (written, expected) => {
+            let what = contrast(&written.to_string(), &expected.to_string());
+            found.push(Finding::new(name, place, what));
+        }
+    }
+}
