@@ -126,10 +126,10 @@ pub struct MeasuringArgs {
     #[arg(long)]
     pub watch_memory: bool,
 
-    /// Do not take memory from a virtual machine's host before a cell that needs much of it: its window then pays
-    /// for that.
+    /// Take memory from a virtual machine's host before a cell that needs much of it, so that its window does not
+    /// pay for that. Takes some seconds for each large upload row.
     #[arg(long)]
-    pub no_warm_memory: bool,
+    pub warm_memory: bool,
 }
 
 /// What serves, and how both sides talk.

@@ -113,7 +113,7 @@ impl Request {
             terminator: serving.terminator,
             server_args: serving.server_args.unwrap_or_default().0,
             watch_memory: measuring.watch_memory,
-            warm_memory: !measuring.no_warm_memory,
+            warm_memory: measuring.warm_memory,
             warmup: measuring.warmup,
             server,
         };
