@@ -2,7 +2,7 @@
 //!
 //! Every process writes its own lines, each with one write(2) to a file opened for appending: no lock, no thread,
 //! no pipe that a slow reader could fill. The price is that whoever rotates a file must have all processes change
-//! over to the new one: see [`shared_file`].
+//! over to the new one: see `logs::shared_file`.
 
 pub mod access;
 mod shared_file;

@@ -76,7 +76,7 @@ pub(super) struct Claim {
 }
 
 impl Quota {
-    /// Books shared with every process forked from now on. This process has row 0 until [`Quota::hold_in`] says
+    /// Books shared with every process forked from now on. This process has row 0 until `Quota::hold_in` says
     /// otherwise.
     ///
     /// # Errors
