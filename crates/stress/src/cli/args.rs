@@ -74,8 +74,8 @@ pub struct AxisArgs {
     #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = parse::buffer, conflicts_with = "server_cmd")]
     pub server_buffer: Vec<u64>,
 
-    /// What is done to the server meanwhile: none, kill-worker, silent-client[:N], stall-client[:N] or
-    /// slow-client:RATE[:N]. Faulty clients come besides the others, first, and are not counted among them
+    /// What is done to the server meanwhile: none, kill-worker, `silent-client[:N]`, `stall-client[:N]` or
+    /// `slow-client:RATE[:N]`. Faulty clients come besides the others, first, and are not counted among them
     /// [default: none].
     #[arg(long, value_delimiter = ',', value_name = "FAULT")]
     pub fault: Vec<Fault>,
