@@ -96,8 +96,10 @@ impl Reopener {
     /// Opens every file anew, under the name it had at the start, and has all processes change over. A file that
     /// cannot be opened is kept as it is. For the parent only, and only while it has no other thread.
     pub fn reopen(&mut self) {
-        for opener in &mut self.openers {
-            match opener.reopen() {
+        // All first: what is said of them belongs into the new log.
+        let results: Vec<_> = self.openers.iter_mut().map(Opener::reopen).collect();
+        for (opener, result) in self.openers.iter().zip(results) {
+            match result {
                 Ok(()) => tracing::info!(file = %opener.path().display(), "reopened"),
                 Err(error) => tracing::error!(
                     file = %opener.path().display(),

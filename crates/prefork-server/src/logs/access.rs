@@ -1,7 +1,8 @@
 //! The access log: one JSON line a request.
 //!
 //! A [`Scribe`] goes with each connection. It asks the session, which knows no socket and no clock, whether a
-//! request is over, and adds who the peer is and how long it took.
+//! request is over, and adds who the peer is and how long it took. A line costs 4.3 µs, beside 50 for the smallest
+//! request over a connection of its own (`cargo bench --bench limits`); without a log there is no scribe.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -29,8 +29,9 @@ use super::{StoreError, temporary};
 use crate::holdings::{Holdings, Row};
 use crate::sys;
 
-/// How long a process waits for the books before it says that the server is busy. They are open for some 10 µs
-/// at a time, or for as long as a large folder takes to be measured.
+/// How long a process waits for the books before it says that the server is busy. They are open for as
+/// long as a rename takes, or a large folder to be measured: 29 ms for 10,000 files. An upload of 1 KiB or of 8 MiB is
+/// not measurably slower for it (`cargo bench --bench limits`).
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pauses between two tries to open them.

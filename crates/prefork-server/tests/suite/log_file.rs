@@ -1,13 +1,15 @@
 //! `--log-file`: log lines of all processes in one file, which can be moved away and opened anew.
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use nix::unistd::User;
 use tempfile::TempDir;
 
-use crate::support::{DEADLINE, Server, each_pool};
+use crate::support::{DEADLINE, Server, each_pool, is_root};
 
 each_pool! {
     fn log_lines_go_to_the_file_and_to_a_new_one_when_told_so(pool) {
@@ -67,6 +69,38 @@ each_pool! {
         drop(peer);
         let (done, code) = server.stop();
         assert_eq!((done.sum.requests.ok.list, done.crashes, code), (10, 0, 0));
+    }
+
+    fn they_are_opened_anew_though_neither_parent_nor_worker_is_root_and_workers_are_confined(pool) {
+        if !is_root() {
+            return;
+        }
+        let folder = TempDir::new().unwrap();
+        let nobody = User::from_name("nobody").unwrap().unwrap();
+        for path in [folder.path().to_owned(), folder.path().join("root")] {
+            let _ = fs::create_dir(&path);
+            chown(&path, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
+        }
+        let [log, access] = ["server.log", "access.log"].map(|name| folder.path().join(name));
+        let args = [
+            "--user", "nobody", "--workers", "2", "--log-level", "debug",
+            "--log-file", log.to_str().unwrap(), "--access-log", access.to_str().unwrap(),
+        ];
+        let server = Server::start_on(&folder.path().join("root"), pool, &args);
+        for round in 0..3 {
+            for path in [&log, &access] {
+                fs::rename(path, path.with_extension(round.to_string())).unwrap();
+            }
+            server.signal(Signal::SIGUSR1);
+            wait_until(&log, |text| text.matches("reopened").count() == 2);
+            for _ in 0..4 {
+                assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+            }
+            wait_until(&log, |text| text.matches("request served").count() == 4);
+            wait_until(&access, |text| text.lines().count() == 4);
+        }
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.requests.ok.list, done.sum.requests.unlogged, done.crashes, code), (12, 0, 0, 0));
     }
 }
 

@@ -1,5 +1,6 @@
 //! `--read-only`: files can be read and listed, and nothing can change them.
 
+use std::fs;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -48,6 +49,24 @@ each_pool! {
         assert_eq!(server.done_in_place().1, 0);
         let log = server.rest_of_log();
         assert!(!log.iter().any(|line| line.contains("temporary")), "{log:?}");
+    }
+
+    fn a_reload_turns_it_on_and_off(pool) {
+        let folder = TempDir::new().unwrap();
+        let settings = folder.path().join("server.toml");
+        fs::write(&settings, "read-only = true\nworkers = 2\n").unwrap();
+        let server = Server::start(pool, &["--config", settings.to_str().unwrap()]);
+        for (is_read_only, want) in [(false, None), (true, Some("unknown_verb")), (false, None)] {
+            fs::write(&settings, format!("read-only = {is_read_only}\nworkers = 2\n")).unwrap();
+            let before = server.children();
+            server.signal(Signal::SIGHUP);
+            server.wait_for_log("reloaded");
+            server.wait_for_children(|now| now.iter().all(|pid| !before.contains(pid)));
+            let reply = server.connect().ask(upload("f", &noise(1, 300_000)));
+            assert_eq!(reply["code"].as_str(), want, "{reply}");
+        }
+        assert_eq!(server.entries(), ["f"]);
+        server.stop();
     }
 }
 
