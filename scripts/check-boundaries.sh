@@ -24,7 +24,9 @@ absent "proto does not reach nix" \
 absent "client does not reach prefork-server" \
     sh -c "cargo tree -p client -e normal --prefix none --locked | grep -E '^prefork-server '"
 absent "a session knows no socket and no clock" \
-    grep -nE 'std::net|std::time|Instant' crates/prefork-server/src/session.rs
+    grep -rnE 'std::net|std::time|Instant' crates/prefork-server/src/session.rs crates/prefork-server/src/session
+absent "an event worker's crowd knows no socket" \
+    grep -nE 'std::(net|os)|nix::' crates/prefork-server/src/worker/event/crowd.rs
 absent "unsafe code lives in sys.rs only" \
     sh -c "grep -rnE '\bunsafe( |\$)' crates --include=*.rs | grep -vE 'crates/prefork-server/src/sys.rs|//'"
 absent "no test is ignored" \
