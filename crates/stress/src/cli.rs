@@ -40,6 +40,7 @@ Examples:
   stress verify results/*                     do all numbers follow from the journals?
   stress compare OLD NEW                      what changed, with intervals
   stress explain RUN 14                       where the time of row 14 went
+  stress report --lang id                     the newest run's report, in Indonesian
   stress soak --time 60s                      kill workers, reload and upgrade under load
   stress --server-cmd 'python3 s.py -p {port} -w {workers} -d {root}'
 
@@ -48,6 +49,8 @@ Results, in results/<time>-<label>/, with results/latest pointing at the newest:
   clients.csv       one row an operation
   run.json          machine, settings, and how it went
   journal.ndjson    every sample: the others are computed from it
+  report.html       the report, and report.md; in Indonesian, as a PDF, of several runs: stress report --help
+  table.csv, .xlsx  the assignment's nine columns
 
 Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is \
 52,428,800 bytes, 50MB is 50,000,000 bytes.";

@@ -33,6 +33,7 @@ pub mod recheck;
 pub mod reconcile;
 pub mod record;
 mod remote;
+pub mod report;
 pub mod rig;
 pub mod run;
 pub mod runs;

@@ -25,7 +25,7 @@ use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::{Progress, whole_seconds};
 use crate::schedule::{self, Turn};
 use crate::summary::{self, Row};
-use crate::{show, size, verify};
+use crate::{report, show, size, verify};
 
 use agenda::{Agenda, sampling_end};
 use folder::Folder;
@@ -150,6 +150,7 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
     } = measured;
     let rows = summary::rows(&contents);
     print(&show::text(&contents, &rows, &path, request.json))?;
+    report::write_beside(&path, &contents)?;
     if !matches!(ended, Ended::Complete) {
         let taken = turns_taken(&contents);
         let planned = request.plan.cells.len() * request.repeats as usize;

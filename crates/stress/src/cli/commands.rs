@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::exit::Exit;
-use crate::{baseline, compare, explain, hostile, recheck, show, soak, verify};
+use crate::{baseline, compare, explain, hostile, recheck, report, show, soak, verify};
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -29,6 +29,9 @@ pub enum Command {
     /// Measure this machine's ceilings: bytes through the loopback over 1, 5 and 50 connections, and through the
     /// page cache. With --baseline a run does that first, and every cell shows its fraction.
     Baseline(baseline::BaselineArgs),
+    /// Render the report of a run, or of several side by side, from the journal alone: a page, Markdown,
+    /// spreadsheets, and a PDF.
+    Report(Box<report::ReportArgs>),
 }
 
 impl Command {
@@ -46,6 +49,7 @@ impl Command {
             Self::Soak(args) => soak::run(args),
             Self::Hostile(args) => hostile::run(args),
             Self::Baseline(args) => baseline::run(args),
+            Self::Report(args) => report::run(args),
         }
     }
 }

@@ -257,7 +257,7 @@ fn check_faults(plan: &Plan, settings: &Settings) -> Result<(), clap::Error> {
 }
 
 /// `word` as a shell needs it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,=:+@%".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         word.to_owned()

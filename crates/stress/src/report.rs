@@ -1,0 +1,199 @@
+//! The report: everything a reader wants of a run, from its journal alone, as a page, as text, as spreadsheets,
+//! and (with the feature `pdf`) as a PDF; in English or Indonesian.
+
+mod chart;
+mod content;
+pub mod definitions;
+mod diagram;
+pub mod document;
+mod findings;
+pub mod html;
+pub mod lang;
+pub mod markdown;
+pub mod nine;
+pub mod notes;
+mod parts;
+#[cfg(feature = "pdf")]
+pub mod pdf;
+pub mod submission;
+pub mod svg;
+mod variants;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::exit::Exit;
+use crate::journal::Contents;
+use crate::output;
+use crate::run::Unusable;
+use crate::runs;
+
+pub use content::document;
+use document::Document;
+use lang::Lang;
+use submission::{Submission, SubmissionArgs};
+pub use variants::Run;
+
+/// What to report on, and how.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReportArgs {
+    /// Folders of runs; several come side by side into one report [default: the newest in results].
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+
+    /// Where the report is written [default: the folder of the run]; several runs need it.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// The language of all of it, headings, numbers and spreadsheets included.
+    #[arg(long, value_enum, default_value_t = Lang::En, value_name = "LANG")]
+    pub lang: Lang,
+
+    /// Write report.pdf too.
+    #[arg(long)]
+    pub pdf: bool,
+
+    /// Who hands it in.
+    #[command(flatten)]
+    pub submission: SubmissionArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  stress report                                      the newest run again, from its journal
+  stress report results/A results/B --out compare    two runs side by side
+  stress report --lang id --author 'Nama' --student-id 5025… --class 'Progjar C' \\
+         --repository https://… --notes notes.md --pdf --capture one.png two.png
+
+Files: report.html, report.md, table.csv, table.xlsx, with --pdf report.pdf; of a single run without --out also \
+summary.csv, clients.csv and run.json, all from journal.ndjson alone.";
+
+/// Renders what `args` ask for.
+///
+/// # Errors
+/// [`Unusable`] for what the user has to change; else what kept a file from being written.
+pub fn run(args: &ReportArgs) -> Result<Exit> {
+    if args.pdf && !cfg!(feature = "pdf") {
+        return Err(Unusable(WITHOUT_PDF.into()).into());
+    }
+    let submission = Submission::read(&args.submission)?;
+    let folders = folders(&args.runs)?;
+    let target = match (&args.out, &folders[..]) {
+        (Some(out), _) => out.clone(),
+        (None, [one]) => one.clone(),
+        (None, _) => {
+            let message = "several runs go into one report: say where to write it with --out DIR";
+            return Err(Unusable(message.into()).into());
+        }
+    };
+    let runs: Vec<Run> = folders
+        .iter()
+        .map(|folder| Ok(Run::new(runs::name(folder), Contents::read(folder)?)))
+        .collect::<Result<_>>()?;
+    if args.out.is_none() {
+        for run in &runs {
+            output::write_all(&target, &run.contents, &run.rows)?;
+        }
+    }
+    fs::create_dir_all(&target).with_context(|| {
+        format!(
+            "cannot make {}: name another folder with --out",
+            target.display()
+        )
+    })?;
+    write(&runs, &submission, args.lang, &target, args.pdf)?;
+    println!("{}", target.join("report.html").display());
+    Ok(Exit::Verified)
+}
+
+/// What `--pdf` says when it cannot.
+const WITHOUT_PDF: &str = "\
+--pdf: this program was built without its typesetter, which takes about nine minutes to build on two cores.
+Build it in, with the same arguments behind the --, as in:
+  cargo run --release --features pdf --bin stress -- report --pdf
+Or print report.html to a PDF from a browser: it has a style for paper.";
+
+/// Writes the report of a run that has just ended beside its tables, in English.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_beside(folder: &Path, contents: &Contents) -> Result<()> {
+    let run = Run::new(runs::name(folder), contents.clone());
+    write(&[run], &Submission::default(), Lang::En, folder, false)
+}
+
+/// Writes all files of a report on `runs` into the folder `target`, each whole or not at all.
+fn write(
+    runs: &[Run],
+    submission: &Submission,
+    lang: Lang,
+    target: &Path,
+    has_pdf: bool,
+) -> Result<()> {
+    let document = content::document(runs, submission, lang);
+    save(target, "report.html", html::render(&document).as_bytes())?;
+    save(target, "report.md", markdown::render(&document).as_bytes())?;
+    if has_pdf {
+        save(target, "report.pdf", &pdf_of(&document)?)?;
+    }
+    for run in runs {
+        let mut table = Vec::new();
+        nine::write_csv(&run.rows, lang, &mut table)?;
+        let name = match runs {
+            [_] => "table.csv".into(),
+            // Nine columns cannot say which run a row is of.
+            _ => format!("table-{}.csv", run.name),
+        };
+        save(target, &name, &table)?;
+    }
+    let workbook = nine::workbook(&variants::of(runs, lang), lang)?;
+    save(target, "table.xlsx", &workbook)?;
+    let captures = target.join(markdown::CAPTURES);
+    for image in submission.captures() {
+        fs::create_dir_all(&captures).with_context(|| captures.display().to_string())?;
+        save(&captures, &image.name, &image.bytes)?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "pdf")]
+fn pdf_of(document: &Document) -> Result<Vec<u8>> {
+    pdf::render(document)
+}
+
+#[cfg(not(feature = "pdf"))]
+fn pdf_of(_: &Document) -> Result<Vec<u8>> {
+    Err(Unusable(WITHOUT_PDF.into()).into())
+}
+
+/// The folders that are meant, each once.
+fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let out = Path::new(runs::OUT);
+    if named.is_empty() {
+        return Ok(vec![runs::locate(None, out)?]);
+    }
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for run in named {
+        let folder = runs::locate(Some(run), out)?;
+        if folders.contains(&folder) {
+            let message = format!("{} is named twice", folder.display());
+            return Err(Unusable(message).into());
+        }
+        folders.push(folder);
+    }
+    Ok(folders)
+}
+
+fn save(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let temporary = folder.join(format!(".{name}.tmp"));
+    let path = folder.join(name);
+    fs::write(&temporary, content)
+        .and_then(|()| fs::rename(&temporary, &path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

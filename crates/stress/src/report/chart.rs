@@ -1,0 +1,174 @@
+//! Charts: which figures of the data are drawn, and beside which others.
+
+mod axis;
+mod bars;
+mod lines;
+mod panel;
+
+use std::collections::BTreeSet;
+
+use super::document::{Plate, Text};
+use super::lang::Lang;
+use super::nine;
+use super::parts::Parts;
+use super::svg::Svg;
+use super::variants::{Place, Variant};
+use crate::matrix::Operation;
+use crate::size;
+
+use bars::{Bar, Bars};
+use lines::{Figure, Lines};
+
+/// The column of the share of the ceiling in rows that have one.
+pub(super) const CEILING: &str = "ceiling_fraction";
+
+/// The charts of one operation; nothing that there is no data for.
+pub(super) fn plates(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Vec<Plate> {
+    let lines = Figure::ALL.map(|figure| {
+        let lines = Lines {
+            variants,
+            operation,
+            figure,
+            lang,
+            axes: Axes::of(variants, operation),
+        };
+        lines.plate()
+    });
+    let parts = parts(variants, operation, lang);
+    lines.into_iter().flatten().chain(parts).collect()
+}
+
+/// The values of each axis, in order.
+struct Axes {
+    volumes: BTreeSet<u64>,
+    clients: BTreeSet<u32>,
+    servers: BTreeSet<u32>,
+}
+
+impl Axes {
+    fn of(variants: &[Variant<'_>], operation: Operation) -> Self {
+        let places: Vec<Place> = variants
+            .iter()
+            .flat_map(|variant| variant.rows.iter().map(|row| Place::of(row)))
+            .filter(|place| place.operation == operation)
+            .collect();
+        Self {
+            volumes: places.iter().map(|place| place.volume).collect(),
+            clients: places.iter().map(|place| place.clients).collect(),
+            servers: places.iter().map(|place| place.servers).collect(),
+        }
+    }
+}
+
+/// Where the time went: one panel a volume with a bar for each pair of pools; with several variants the largest
+/// volume alone, one panel a number of clients.
+fn parts(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Option<Plate> {
+    let axes = Axes::of(variants, operation);
+    let largest = *axes.volumes.last()?;
+    let panels: Vec<Svg> = match variants {
+        [variant] => {
+            let panel = |volume: &u64| {
+                let pairs = axes.clients.iter().flat_map(|clients| {
+                    axes.servers.iter().map(move |servers| (*clients, *servers))
+                });
+                let bars = pairs.filter_map(|(clients, servers)| {
+                    let place = Place {
+                        operation,
+                        volume: *volume,
+                        clients,
+                        servers,
+                    };
+                    let name = format!("{} → {}", lang.int(clients), lang.int(servers));
+                    bar(variant, place, name)
+                });
+                draw_bars(size::format(*volume), bars.collect(), operation, lang)
+            };
+            axes.volumes.iter().filter_map(panel).collect()
+        }
+        variants => {
+            let panel = |clients: &u32| {
+                let bars = axes.servers.iter().flat_map(|servers| {
+                    let place = Place {
+                        operation,
+                        volume: largest,
+                        clients: *clients,
+                        servers: *servers,
+                    };
+                    variants.iter().filter_map(move |variant| {
+                        let name = format!("{}, {}", variant.label, lang.int(*servers));
+                        bar(variant, place, name)
+                    })
+                });
+                let clients = client_workers(*clients, lang);
+                let title = format!("{}, {clients}", size::format(largest));
+                draw_bars(title, bars.collect(), operation, lang)
+            };
+            axes.clients.iter().filter_map(panel).collect()
+        }
+    };
+    (!panels.is_empty()).then(|| Plate {
+        title: format!(
+            "{}: {}",
+            nine::operation(operation),
+            lang.of(
+                "where an operation's time goes",
+                "ke mana waktu sebuah operasi"
+            )
+        ),
+        caption: bars_caption(variants.len() > 1, lang),
+        legend: bars::legend(operation, lang),
+        columns: panels.len().clamp(1, 3),
+        panels,
+    })
+}
+
+fn server_workers(servers: u32, lang: Lang) -> String {
+    match lang {
+        Lang::En if servers == 1 => "1 server worker".into(),
+        Lang::En => format!("{} server workers", lang.int(servers)),
+        Lang::Id => format!("{} worker server", lang.int(servers)),
+    }
+}
+
+fn client_workers(clients: u32, lang: Lang) -> String {
+    match lang {
+        Lang::En if clients == 1 => "1 client worker".into(),
+        Lang::En => format!("{} client workers", lang.int(clients)),
+        Lang::Id => format!("{} worker client", lang.int(clients)),
+    }
+}
+
+fn bar(variant: &Variant<'_>, place: Place, name: String) -> Option<Bar> {
+    let row = variant.at(place)?;
+    let parts = Parts::of(&variant.run.contents, row.cell.number)?;
+    Some(Bar { name, parts })
+}
+
+fn draw_bars(title: String, bars: Vec<Bar>, operation: Operation, lang: Lang) -> Option<Svg> {
+    let is_drawn = !bars.is_empty();
+    let bars = Bars {
+        title,
+        bars,
+        operation,
+        lang,
+    };
+    is_drawn.then(|| bars.draw())
+}
+
+fn bars_caption(has_variants: bool, lang: Lang) -> Text {
+    let names = match has_variants {
+        true => lang.of(
+            "Each bar is named by the server workers behind its variant.",
+            "Angka setelah nama varian adalah jumlah worker server.",
+        ),
+        false => lang.of(
+            "Each bar is named by its client workers → server workers.",
+            "Nama setiap batang: worker client → worker server.",
+        ),
+    };
+    let figures = lang.of(
+        "The figure at its end is the mean time of a verified operation; the parts are means too, as shares of it.",
+        "Angka di ujungnya adalah waktu rata-rata satu operasi yang terverifikasi; bagian-bagiannya juga rata-rata.",
+    );
+    Text::plain(format!("{names} {figures}"))
+}

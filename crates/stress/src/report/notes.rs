@@ -1,0 +1,390 @@
+//! The author's notes: Markdown, read into blocks. HTML in it becomes text, links that could do anything but lead
+//! somewhere become their words, and pictures become links: the report loads nothing from anywhere.
+
+use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+
+use super::document::{
+    Align, Block, Cell, Column, Group, Inline, Table, TableRow, Text, is_safe_url,
+};
+
+/// Lists and quotations may lie in each other so deep; what is deeper is left flat.
+const DEPTH_MAX: usize = 16;
+
+/// The blocks that `markdown` says.
+#[must_use]
+pub fn read(markdown: &str) -> Vec<Block> {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+    let mut reader = Reader {
+        events: Parser::new_ext(markdown, options),
+        depth: 0,
+    };
+    reader.blocks(None)
+}
+
+struct Reader<'a> {
+    events: Parser<'a>,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Everything up to `end`, or to the end of it all.
+    fn blocks(&mut self, end: Option<TagEnd>) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        let mut loose = Text::default();
+        while let Some(event) = self.events.next() {
+            if let Event::End(found) = &event
+                && Some(*found) == end
+            {
+                break;
+            }
+            match event {
+                Event::Start(tag) if is_block(&tag) => {
+                    flush(&mut blocks, &mut loose);
+                    self.block(tag, &mut blocks);
+                }
+                Event::Rule => {
+                    flush(&mut blocks, &mut loose);
+                    blocks.push(Block::Rule);
+                }
+                // The items of a tight list hold their words without a paragraph.
+                event => self.inline(event, &mut loose.0),
+            }
+        }
+        flush(&mut blocks, &mut loose);
+        blocks
+    }
+
+    fn block(&mut self, tag: Tag<'a>, blocks: &mut Vec<Block>) {
+        let end = tag.to_end();
+        match tag {
+            Tag::Paragraph => blocks.push(Block::Paragraph {
+                text: self.text(end),
+            }),
+            Tag::Heading { level, .. } => blocks.push(Block::Heading {
+                level: depth(level),
+                text: self.text(end),
+            }),
+            Tag::CodeBlock(kind) => {
+                let text = self.text(end).words();
+                let is_empty = matches!(kind, CodeBlockKind::Fenced(_)) && text.is_empty();
+                if !is_empty {
+                    blocks.push(Block::Code {
+                        text: text.trim_end_matches('\n').into(),
+                    });
+                }
+            }
+            Tag::HtmlBlock => {
+                let text = self.text(end).words();
+                blocks.push(Block::Code {
+                    text: text.trim_end_matches('\n').into(),
+                });
+            }
+            Tag::Table(align) => blocks.push(Block::Table(self.table(&align))),
+            Tag::List(start) => {
+                let items = self.nested(end, |reader| reader.items(end));
+                match items {
+                    Ok(items) => blocks.push(Block::List { start, items }),
+                    Err(flat) => blocks.extend(flat),
+                }
+            }
+            _ => match self.nested(end, |reader| reader.blocks(Some(end))) {
+                Ok(inner) => blocks.push(Block::Quote { blocks: inner }),
+                Err(flat) => blocks.extend(flat),
+            },
+        }
+    }
+
+    /// What `read` reads; too deep, the blocks up to `end` as one paragraph.
+    fn nested<T>(
+        &mut self,
+        end: TagEnd,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> Result<T, Vec<Block>> {
+        if self.depth >= DEPTH_MAX {
+            let text = self.flat(end);
+            return Err(vec![Block::Paragraph { text }]);
+        }
+        self.depth += 1;
+        let found = read(self);
+        self.depth -= 1;
+        Ok(found)
+    }
+
+    fn items(&mut self, end: TagEnd) -> Vec<Vec<Block>> {
+        let mut items = Vec::new();
+        while let Some(event) = self.events.next() {
+            match event {
+                Event::Start(Tag::Item) => items.push(self.blocks(Some(TagEnd::Item))),
+                Event::End(found) if found == end => break,
+                _ => {}
+            }
+        }
+        items
+    }
+
+    fn table(&mut self, align: &[Alignment]) -> Table {
+        let mut rows = Vec::new();
+        while let Some(event) = self.events.next() {
+            match event {
+                Event::Start(Tag::TableHead | Tag::TableRow) => rows.push(Vec::new()),
+                Event::Start(Tag::TableCell) => {
+                    let text = self.text(TagEnd::TableCell);
+                    rows.last_mut()
+                        .into_iter()
+                        .for_each(|row: &mut Vec<Text>| row.push(text.clone()));
+                }
+                Event::End(TagEnd::Table) => break,
+                _ => {}
+            }
+        }
+        let mut rows = rows.into_iter();
+        let head = rows.next().unwrap_or_default();
+        let column = |(index, title): (usize, &Text)| Column {
+            title: title.words(),
+            align: match align.get(index) {
+                Some(Alignment::Right) => Align::Right,
+                _ => Align::Left,
+            },
+            is_wide: false,
+        };
+        let cell = |text: Text| Cell {
+            text,
+            ..Cell::default()
+        };
+        let rows = rows.map(|row| TableRow {
+            cells: row.into_iter().map(cell).collect(),
+            trouble: None,
+        });
+        Table {
+            columns: head.iter().enumerate().map(column).collect(),
+            groups: vec![Group {
+                title: None,
+                rows: rows.collect(),
+            }],
+        }
+    }
+
+    fn text(&mut self, end: TagEnd) -> Text {
+        let mut text = Text::default();
+        while let Some(event) = self.events.next() {
+            match event {
+                Event::End(found) if found == end => break,
+                event => self.inline(event, &mut text.0),
+            }
+        }
+        text
+    }
+
+    /// The words up to `end`, whatever they lie in; ends of the same kind within count.
+    fn flat(&mut self, end: TagEnd) -> Text {
+        let mut text = Text::default();
+        let mut open = 1_usize;
+        for event in self.events.by_ref() {
+            match event {
+                Event::Start(tag) if tag.to_end() == end => open += 1,
+                Event::End(found) if found == end => {
+                    open -= 1;
+                    if open == 0 {
+                        break;
+                    }
+                }
+                Event::Text(words) | Event::Code(words) => {
+                    text.0.push(Inline::Plain {
+                        text: format!("{words} "),
+                    });
+                }
+                _ => {}
+            }
+        }
+        text
+    }
+
+    fn inline(&mut self, event: Event<'a>, found: &mut Vec<Inline>) {
+        let plain = |text: &str| Inline::Plain { text: text.into() };
+        match event {
+            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => {
+                found.push(plain(&text));
+            }
+            Event::Code(text) => found.push(Inline::Code {
+                text: text.into_string(),
+            }),
+            Event::SoftBreak => found.push(plain(" ")),
+            Event::HardBreak => found.push(Inline::Break),
+            Event::Start(tag) => {
+                let text = self.text(tag.to_end());
+                match tag {
+                    Tag::Strong => found.push(Inline::Strong { text }),
+                    Tag::Emphasis => found.push(Inline::Emphasis { text }),
+                    Tag::Strikethrough => found.push(Inline::Struck { text }),
+                    Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }
+                        if is_safe_url(&dest_url) =>
+                    {
+                        let text = if text.0.is_empty() {
+                            Text::plain(&*dest_url)
+                        } else {
+                            text
+                        };
+                        found.push(Inline::Link {
+                            url: dest_url.into_string(),
+                            text,
+                        });
+                    }
+                    _ => found.extend(text.0),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_block(tag: &Tag<'_>) -> bool {
+    !matches!(
+        tag,
+        Tag::Strong | Tag::Emphasis | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. }
+    )
+}
+
+fn flush(blocks: &mut Vec<Block>, loose: &mut Text) {
+    if !loose.0.is_empty() {
+        let text = std::mem::take(loose);
+        blocks.push(Block::Paragraph { text });
+    }
+}
+
+/// The first level of the notes lies below the headings of the report's sections.
+const fn depth(level: HeadingLevel) -> u8 {
+    match level {
+        HeadingLevel::H1 => 1,
+        HeadingLevel::H2 => 2,
+        HeadingLevel::H3 => 3,
+        _ => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn plain(text: &str) -> Inline {
+        Inline::Plain { text: text.into() }
+    }
+
+    fn paragraph(inlines: Vec<Inline>) -> Block {
+        Block::Paragraph {
+            text: Text(inlines),
+        }
+    }
+
+    #[test]
+    fn the_usual_markdown_is_understood() {
+        let blocks = read(
+            "# Head\n\nSome **bold** `code`.\n\n- one\n- two\n\n3. three\n\n> said\n\n---\n\n```sh\nls\n```\n",
+        );
+        let want = [
+            Block::Heading {
+                level: 1,
+                text: Text::plain("Head"),
+            },
+            paragraph(vec![
+                plain("Some "),
+                Inline::Strong {
+                    text: Text::plain("bold"),
+                },
+                plain(" "),
+                Inline::Code {
+                    text: "code".into(),
+                },
+                plain("."),
+            ]),
+            Block::List {
+                start: None,
+                items: vec![
+                    vec![paragraph(vec![plain("one")])],
+                    vec![paragraph(vec![plain("two")])],
+                ],
+            },
+            Block::List {
+                start: Some(3),
+                items: vec![vec![paragraph(vec![plain("three")])]],
+            },
+            Block::Quote {
+                blocks: vec![paragraph(vec![plain("said")])],
+            },
+            Block::Rule,
+            Block::Code { text: "ls".into() },
+        ];
+        assert_eq!(blocks, want);
+    }
+
+    #[test]
+    fn a_table_keeps_its_columns() {
+        let blocks = read("| a | b |\n|---|--:|\n| 1 | 2 |\n");
+        let [Block::Table(table)] = &blocks[..] else {
+            panic!("{blocks:?}");
+        };
+        assert_eq!(table.columns[0].title, "a");
+        assert_eq!(table.columns[1].align, Align::Right);
+        assert_eq!(table.groups[0].rows[0].cells[1], Cell::plain("2"));
+    }
+
+    #[test]
+    fn html_becomes_text_and_only_harmless_links_remain() {
+        let blocks = read("a <b onclick='x'>c</b>\n\n<script>alert(1)</script>\n");
+        assert_eq!(
+            blocks,
+            [
+                paragraph(vec![
+                    plain("a "),
+                    plain("<b onclick='x'>"),
+                    plain("c"),
+                    plain("</b>")
+                ]),
+                Block::Code {
+                    text: "<script>alert(1)</script>".into()
+                },
+            ]
+        );
+        let link = |url: &str| read(&format!("[words]({url})"));
+        assert_eq!(
+            link("javascript:alert(1)"),
+            [paragraph(vec![plain("words")])]
+        );
+        let url = "https://example.org/";
+        let want = Inline::Link {
+            url: url.into(),
+            text: Text::plain("words"),
+        };
+        assert_eq!(link(url), [paragraph(vec![want])]);
+        // A picture would be loaded from elsewhere.
+        let want = Inline::Link {
+            url: url.into(),
+            text: Text::plain("words"),
+        };
+        assert_eq!(read(&format!("![words]({url})")), [paragraph(vec![want])]);
+    }
+
+    #[test]
+    fn depth_has_a_bound() {
+        let blocks = read(&format!("{} deep", "> ".repeat(5_000)));
+        let mut depth = 0;
+        let mut inner = &blocks[..];
+        while let [Block::Quote { blocks }] = inner {
+            depth += 1;
+            inner = blocks;
+        }
+        assert!(depth <= DEPTH_MAX, "{depth}");
+        assert!(
+            matches!(inner, [Block::Paragraph { text }] if text.words().contains("deep")),
+            "{inner:?}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_notes_panic(text in "[-#>|*`~!\\[\\](){}<a-z0-9. \n\t]{0,200}") {
+            let _ = read(&text);
+        }
+    }
+}

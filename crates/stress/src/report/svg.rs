@@ -1,0 +1,434 @@
+//! Drawings: shapes and words on a plane, in colours that the page or the paper gives.
+
+use maud::{Markup, PreEscaped, html};
+use serde::{Serialize, Serializer};
+
+/// A drawing. It is scaled to the room it gets; a length of one is about a pixel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Svg {
+    width: f64,
+    height: f64,
+    /// What it shows, for those who do not see it; empty for an ornament.
+    alt: String,
+    body: String,
+}
+
+/// A colour by what it is for. The page's style gives it in light and dark, [`Svg::standalone`] on paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// Words.
+    Ink,
+    /// Words of less weight.
+    Muted,
+    /// Lines of a frame or grid.
+    Line,
+    /// Behind everything.
+    Paper,
+    /// The inside of boxes.
+    Soft,
+    /// What a diagram stresses.
+    Accent,
+    /// What went wrong.
+    Bad,
+    /// A series of a chart; from the ninth on they begin again.
+    Series(usize),
+}
+
+/// The names in the page's style, with their values on paper.
+const ON_PAPER: [(&str, &str); 15] = [
+    ("var(--ink)", "#1a1d21"),
+    ("var(--muted)", "#59626c"),
+    ("var(--line)", "#d5dae0"),
+    ("var(--paper)", "#ffffff"),
+    ("var(--soft)", "#f3f5f8"),
+    ("var(--accent)", "#0b5cad"),
+    ("var(--bad)", "#b3261e"),
+    ("var(--s0)", "#1f6fb4"),
+    ("var(--s1)", "#c8501e"),
+    ("var(--s2)", "#16825a"),
+    ("var(--s3)", "#8a4fb0"),
+    ("var(--s4)", "#9a6f00"),
+    ("var(--s5)", "#0d7f8c"),
+    ("var(--s6)", "#c2407f"),
+    ("var(--s7)", "#5b6570"),
+];
+const SERIES_FROM: usize = 7;
+/// The typeface of the report on paper.
+const PAPER_FONT: &str = "Libertinus Serif";
+/// How much larger its letters are than those of a screen.
+const PAPER_LETTERS: f64 = 1.16;
+
+impl Colour {
+    /// As it is written in an attribute.
+    #[must_use]
+    pub const fn token(self) -> &'static str {
+        let index = match self {
+            Self::Ink => 0,
+            Self::Muted => 1,
+            Self::Line => 2,
+            Self::Paper => 3,
+            Self::Soft => 4,
+            Self::Accent => 5,
+            Self::Bad => 6,
+            Self::Series(number) => SERIES_FROM + number % (ON_PAPER.len() - SERIES_FROM),
+        };
+        ON_PAPER[index].0
+    }
+}
+
+/// Where words stand against their point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    /// Right of it.
+    Start,
+    /// In the middle.
+    Middle,
+    /// Left of it.
+    End,
+}
+
+impl Anchor {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Middle => "middle",
+            Self::End => "end",
+        }
+    }
+}
+
+/// How words look.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Type {
+    /// The size of the letters.
+    pub size: f64,
+    /// Their colour.
+    pub colour: Colour,
+    /// Where they stand.
+    pub anchor: Anchor,
+    /// Whether they are bold.
+    pub is_bold: bool,
+}
+
+/// How a line is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pen {
+    /// Its colour.
+    pub colour: Colour,
+    /// Its width.
+    pub width: f64,
+    /// Its dashes; empty for a whole line.
+    pub dash: &'static str,
+}
+
+impl Pen {
+    /// A whole line.
+    #[must_use]
+    pub const fn new(colour: Colour, width: f64) -> Self {
+        Self {
+            colour,
+            width,
+            dash: "",
+        }
+    }
+}
+
+/// The mark of a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// ●
+    Circle,
+    /// ■
+    Square,
+    /// ▲
+    Triangle,
+    /// ◆
+    Diamond,
+}
+
+impl Mark {
+    /// The mark of a series.
+    #[must_use]
+    pub const fn of(series: usize) -> Self {
+        match series % 4 {
+            0 => Self::Circle,
+            1 => Self::Square,
+            2 => Self::Triangle,
+            _ => Self::Diamond,
+        }
+    }
+}
+
+impl Svg {
+    /// An empty drawing.
+    #[must_use]
+    pub fn new(width: f64, height: f64, alt: impl Into<String>) -> Self {
+        Self {
+            width,
+            height,
+            alt: alt.into(),
+            body: String::new(),
+        }
+    }
+
+    /// Its width over its height.
+    #[must_use]
+    pub const fn size(&self) -> (f64, f64) {
+        (self.width, self.height)
+    }
+
+    fn add(&mut self, shape: Markup) {
+        self.body.push_str(&shape.into_string());
+    }
+
+    /// A straight line.
+    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), pen: Pen) {
+        self.add(html! {
+            line x1=(n(from.0)) y1=(n(from.1)) x2=(n(to.0)) y2=(n(to.1))
+                stroke=(pen.colour.token()) stroke-width=(n(pen.width)) stroke-dasharray=[dash(pen)] {}
+        });
+    }
+
+    /// A line through `points`.
+    pub fn path(&mut self, points: &[(f64, f64)], pen: Pen) {
+        let points: Vec<String> = points
+            .iter()
+            .map(|(x, y)| format!("{},{}", n(*x), n(*y)))
+            .collect();
+        self.add(html! {
+            polyline points=(points.join(" ")) fill="none" stroke=(pen.colour.token())
+                stroke-width=(n(pen.width)) stroke-linejoin="round" stroke-dasharray=[dash(pen)] {}
+        });
+    }
+
+    /// A line through `points` with a head at its end.
+    pub fn arrow(&mut self, points: &[(f64, f64)], pen: Pen) {
+        let [.., before, tip] = points else { return };
+        let (dx, dy) = (tip.0 - before.0, tip.1 - before.1);
+        let length = dx.hypot(dy).max(1e-9);
+        let (ux, uy) = (dx / length, dy / length);
+        let base = (tip.0 - ux * 8.0, tip.1 - uy * 8.0);
+        let mut shaft = points.to_vec();
+        if let Some(last) = shaft.last_mut() {
+            *last = (tip.0 - ux * 6.0, tip.1 - uy * 6.0);
+        }
+        self.path(&shaft, pen);
+        let head = [
+            *tip,
+            (base.0 - uy * 4.0, base.1 + ux * 4.0),
+            (base.0 + uy * 4.0, base.1 - ux * 4.0),
+        ];
+        self.polygon(&head, pen.colour, None);
+    }
+
+    /// A rectangle with round corners.
+    pub fn rect(
+        &mut self,
+        corner: (f64, f64),
+        size: (f64, f64),
+        radius: f64,
+        fill: Colour,
+        pen: Option<Pen>,
+    ) {
+        self.titled_rect(corner, size, radius, fill, pen, "");
+    }
+
+    /// The same, with words that a browser shows on pointing at it.
+    pub fn titled_rect(
+        &mut self,
+        corner: (f64, f64),
+        size: (f64, f64),
+        radius: f64,
+        fill: Colour,
+        pen: Option<Pen>,
+        title: &str,
+    ) {
+        self.add(html! {
+            rect x=(n(corner.0)) y=(n(corner.1)) width=(n(size.0)) height=(n(size.1))
+                rx=[(radius > 0.0).then(|| n(radius))] fill=(fill.token())
+                stroke=[pen.map(|pen| pen.colour.token())] stroke-width=[pen.map(|pen| n(pen.width))]
+                stroke-dasharray=[pen.and_then(dash)] {
+                @if !title.is_empty() { title { (title) } }
+            }
+        });
+    }
+
+    /// A filled shape.
+    pub fn polygon(&mut self, points: &[(f64, f64)], fill: Colour, pen: Option<Pen>) {
+        let points: Vec<String> = points
+            .iter()
+            .map(|(x, y)| format!("{},{}", n(*x), n(*y)))
+            .collect();
+        self.add(html! {
+            polygon points=(points.join(" ")) fill=(fill.token())
+                stroke=[pen.map(|pen| pen.colour.token())] stroke-width=[pen.map(|pen| n(pen.width))] {}
+        });
+    }
+
+    /// The mark of a point, with words that a browser shows on pointing at it. Hollow if not `is_filled`.
+    pub fn mark(
+        &mut self,
+        mark: Mark,
+        at: (f64, f64),
+        colour: Colour,
+        is_filled: bool,
+        title: &str,
+    ) {
+        let (x, y) = at;
+        let shape = match mark {
+            Mark::Circle => format!(
+                "M{} {}a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
+                n(x - 3.5),
+                n(y)
+            ),
+            Mark::Square => format!("M{} {}h6.4v6.4h-6.4z", n(x - 3.2), n(y - 3.2)),
+            Mark::Triangle => format!("M{} {}l4 7.2h-8z", n(x), n(y - 4.4)),
+            Mark::Diamond => format!("M{} {}l4.4 4.4l-4.4 4.4l-4.4 -4.4z", n(x), n(y - 4.4)),
+        };
+        let fill = if is_filled { colour } else { Colour::Paper };
+        self.add(html! {
+            path d=(shape) fill=(fill.token()) stroke=(colour.token()) stroke-width="1.4" {
+                @if !title.is_empty() { title { (title) } }
+            }
+        });
+    }
+
+    /// A cross over what went wrong.
+    pub fn cross(&mut self, (x, y): (f64, f64), title: &str) {
+        let arms = format!("M{} {}l10 10m0 -10l-10 10", n(x - 5.0), n(y - 5.0));
+        self.add(html! {
+            path d=(arms) fill="none" stroke=(Colour::Bad.token()) stroke-width="2" {
+                @if !title.is_empty() { title { (title) } }
+            }
+        });
+    }
+
+    /// Words on one line.
+    pub fn text(&mut self, at: (f64, f64), look: Type, words: &str) {
+        self.add(html! {
+            text x=(n(at.0)) y=(n(at.1)) font-size=(n(look.size)) fill=(look.colour.token())
+                text-anchor=(look.anchor.word()) font-weight=[look.is_bold.then_some("600")] { (words) }
+        });
+    }
+
+    /// As an element of a page.
+    #[must_use]
+    pub fn to_html(&self) -> Markup {
+        let view = format!("0 0 {} {}", n(self.width), n(self.height));
+        let is_ornament = self.alt.is_empty();
+        html! {
+            svg viewBox=(view) width=(n(self.width)) height=(n(self.height))
+                role=[(!is_ornament).then_some("img")]
+                aria-label=[(!is_ornament).then_some(&self.alt)]
+                aria-hidden=[is_ornament.then_some("true")] { (PreEscaped(&self.body)) }
+        }
+    }
+
+    /// As a file of its own, in the colours of paper.
+    #[must_use]
+    pub fn standalone(&self, font: &str) -> String {
+        let view = format!("0 0 {} {}", n(self.width), n(self.height));
+        let drawing = html! {
+            svg xmlns="http://www.w3.org/2000/svg" viewBox=(view) width=(n(self.width))
+                height=(n(self.height)) font-family=(font) { (PreEscaped(&self.body)) }
+        };
+        let tokens = ON_PAPER.iter();
+        let drawing = tokens.fold(drawing.into_string(), |drawing, (token, value)| {
+            drawing.replace(token, value)
+        });
+        larger(&drawing)
+    }
+}
+
+/// A drawing with larger letters. Those on paper are smaller and narrower than those on screens: there is room.
+fn larger(drawing: &str) -> String {
+    const START: &str = "font-size=\"";
+    let mut parts = drawing.split(START);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (size, rest) = part.split_once('"').unwrap_or((part, ""));
+        let size = size
+            .parse()
+            .map_or_else(|_| size.to_owned(), |size: f64| n(size * PAPER_LETTERS));
+        out.push_str(&format!("{START}{size}\"{rest}"));
+    }
+    out
+}
+
+/// For the report on paper: with the drawing as a file of its own.
+impl Serialize for Svg {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut fields = serializer.serialize_struct("Svg", 3)?;
+        fields.serialize_field("alt", &self.alt)?;
+        fields.serialize_field("width", &self.width)?;
+        fields.serialize_field("source", &self.standalone(PAPER_FONT))?;
+        fields.end()
+    }
+}
+
+/// How wide `words` are at most, about, in letters of `size`: sans-serif faces differ.
+#[must_use]
+pub fn text_width(words: &str, size: f64) -> f64 {
+    words.chars().map(|_| 0.58).sum::<f64>() * size
+}
+
+fn dash(pen: Pen) -> Option<&'static str> {
+    (!pen.dash.is_empty()).then_some(pen.dash)
+}
+
+/// A coordinate, to a tenth.
+fn n(value: f64) -> String {
+    let text = format!("{value:.1}");
+    match text.strip_suffix(".0") {
+        Some("-0") => "0".into(),
+        Some(whole) => whole.into(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: Type = Type {
+        size: 12.0,
+        colour: Colour::Series(9),
+        anchor: Anchor::Start,
+        is_bold: false,
+    };
+
+    #[test]
+    fn words_cannot_leave_their_element() {
+        let mut svg = Svg::new(10.0, 10.0, "a \"drawing\"");
+        svg.text((1.0, 2.25), LOOK, "</text><script>");
+        svg.cross((5.0, 5.0), "<b>");
+        let html = svg.to_html().into_string();
+        assert!(html.contains("&lt;/text&gt;&lt;script&gt;"), "{html}");
+        assert!(html.contains("a &quot;drawing&quot;"), "{html}");
+        assert!(!html.contains("<script") && !html.contains("<b>"), "{html}");
+    }
+
+    #[test]
+    fn on_paper_no_colour_is_left_open() {
+        let mut svg = Svg::new(10.0, 10.0, "");
+        svg.text((1.0, 2.0), LOOK, "x");
+        for series in 0..20 {
+            svg.line(
+                (0.0, 0.0),
+                (1.0, 1.0),
+                Pen::new(Colour::Series(series), 1.0),
+            );
+        }
+        assert!(svg.to_html().into_string().contains("var(--s1)"));
+        let file = svg.standalone("A font");
+        assert!(!file.contains("var("), "{file}");
+        assert!(file.starts_with("<svg xmlns="), "{file}");
+        assert!(file.contains("font-size=\"13.9\""), "{file}");
+    }
+
+    #[test]
+    fn coordinates_are_short() {
+        assert_eq!([n(1.0), n(1.25), n(-0.04), n(2.96)], ["1", "1.2", "0", "3"]);
+    }
+}

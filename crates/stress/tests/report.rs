@@ -1,0 +1,238 @@
+//! The real program, reporting on real runs of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+fn stress(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stress"));
+    command.args(args).output().expect("stress runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// The folder of a run of one cell with small files.
+fn run(out: &Path, label: &str) -> PathBuf {
+    let folder = out.to_str().unwrap();
+    let output = stress(&[
+        "--op",
+        "download",
+        "--size",
+        "10K",
+        "--clients",
+        "2",
+        "--servers",
+        "1",
+        "--label",
+        label,
+        "--out",
+        folder,
+        "--work-dir",
+        folder,
+        "--timeout",
+        "30s",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    out.join(fs::read_link(out.join("latest")).unwrap())
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_report_is_rendered_from_the_journal_alone_packed_or_not() {
+    let out = tempfile::tempdir().unwrap();
+    let run = run(out.path(), "once");
+    let names = [
+        "clients.csv",
+        "report.html",
+        "report.md",
+        "run.json",
+        "summary.csv",
+        "table.csv",
+        "table.xlsx",
+    ];
+    let take = || {
+        names.map(|name| {
+            let content = fs::read(run.join(name)).unwrap();
+            fs::remove_file(run.join(name)).unwrap();
+            content
+        })
+    };
+    let written = take();
+    let journal = fs::read(run.join("journal.ndjson")).unwrap();
+    for is_packed in [false, true] {
+        if is_packed {
+            let file = fs::File::create(run.join("journal.ndjson.gz")).unwrap();
+            let mut packer = GzEncoder::new(file, Compression::default());
+            std::io::Write::write_all(&mut packer, &journal).unwrap();
+            packer.finish().unwrap();
+            fs::remove_file(run.join("journal.ndjson")).unwrap();
+        }
+        let output = stress(&["report", path(&run)]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(
+            text(&output.stdout).trim_end(),
+            path(&run.join("report.html"))
+        );
+        for ((name, before), after) in names.iter().zip(&written).zip(take()) {
+            assert!(*before == after, "{name}, packed: {is_packed}");
+        }
+    }
+}
+
+#[test]
+fn what_a_submission_must_contain_is_in_every_format() {
+    let out = tempfile::tempdir().unwrap();
+    let run = run(out.path(), "submission");
+    let notes = out.path().join("notes.md");
+    fs::write(&notes, "## Langkah\n\nSatu *dua* <b>tiga</b>.\n").unwrap();
+    let capture = out.path().join("Layar.png");
+    // The smallest PNG: one pixel.
+    fs::write(&capture, include_bytes!("pixel.png")).unwrap();
+    let target = out.path().join("laporan");
+    let mut args = vec![
+        "report",
+        path(&run),
+        "--out",
+        path(&target),
+        "--lang",
+        "id",
+        "--author",
+        "Ani & Budi",
+    ];
+    args.extend([
+        "--student-id",
+        "5025<1>",
+        "--class",
+        "C",
+        "--repository",
+        "https://example.org/x",
+    ]);
+    args.extend(["--notes", path(&notes), "--capture", path(&capture)]);
+    if cfg!(feature = "pdf") {
+        args.push("--pdf");
+    }
+    let output = stress(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let read = |name: &str| fs::read_to_string(target.join(name)).unwrap();
+    let page = read("report.html");
+    for part in [
+        "<html lang=\"id\">",
+        "Ani &amp; Budi (5025&lt;1&gt;)",
+        "<a href=\"https://example.org/x\"",
+        "Satu <em>dua</em> &lt;b&gt;tiga&lt;/b&gt;.",
+        "<img src=\"data:image/png;base64,iVBORw0KGgo",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let markdown = read("report.md");
+    for part in [
+        "Ani \\& Budi (5025\\<1\\>)",
+        "### Langkah",
+        "![Layar](captures/01-layar.png)",
+    ] {
+        assert!(markdown.contains(part), "{part}");
+    }
+    assert_eq!(
+        fs::read(target.join("captures/01-layar.png")).unwrap(),
+        include_bytes!("pixel.png")
+    );
+    assert!(read("table.csv").contains("1;Download;10K;2;1;0,"));
+    #[cfg(feature = "pdf")]
+    {
+        let pdf = fs::read(target.join("report.pdf")).unwrap();
+        assert!(pdf.starts_with(b"%PDF-"), "{} bytes", pdf.len());
+        let output = stress(&args);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(
+            fs::read(target.join("report.pdf")).unwrap() == pdf,
+            "the same again"
+        );
+    }
+}
+
+#[test]
+fn several_runs_come_side_by_side_into_a_folder_of_their_own() {
+    let out = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|label| run(out.path(), label));
+    let output = stress(&["report", path(&one), path(&two)]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("--out DIR"),
+        "{}",
+        text(&output.stderr)
+    );
+    let target = out.path().join("both");
+    let output = stress(&["report", path(&one), path(&two), "--out", path(&target)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let markdown = fs::read_to_string(target.join("report.md")).unwrap();
+    assert!(markdown.contains("“two” against “one”"), "{markdown}");
+    for run in [&one, &two] {
+        let name = run.file_name().unwrap().to_str().unwrap();
+        assert!(target.join(format!("table-{name}.csv")).is_file(), "{name}");
+    }
+    assert!(!target.join("summary.csv").exists());
+}
+
+#[test]
+fn what_cannot_be_reported_says_what_to_do_and_exits_2() {
+    let out = tempfile::tempdir().unwrap();
+    let run = run(out.path(), "wrong");
+    let check = |args: &[&str], part: &str| {
+        let output = stress(&[&["report"], args].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains(part), "{args:?}: {said}");
+    };
+    check(&["/nonexistent"], "there is no run in /nonexistent");
+    check(&[path(&run), path(&run)], "is named twice");
+    check(
+        &[path(&run), "--notes", "/nonexistent"],
+        "--notes /nonexistent",
+    );
+    check(&[path(&run), "--capture", path(&run)], "it is not a file");
+    check(&[path(&run), "--student-id", "1"], "--author");
+    check(&[path(&run), "--author", " "], "it is empty");
+    check(&[path(&run), "--lang", "fr"], "[possible values: en, id]");
+}
+
+#[cfg(not(feature = "pdf"))]
+#[test]
+fn without_its_typesetter_the_program_says_how_to_get_a_pdf_and_writes_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let run = run(out.path(), "pdf");
+    let target = out.path().join("report");
+    let output = stress(&["report", path(&run), "--pdf", "--out", path(&target)]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("cargo run --release --features pdf --bin stress -- report --pdf"),
+        "{said}"
+    );
+    assert!(!target.exists());
+}
+
+#[test]
+fn a_report_can_be_made_of_a_run_that_was_stopped() {
+    let out = tempfile::tempdir().unwrap();
+    let run = run(out.path(), "stopped");
+    let journal = fs::read_to_string(run.join("journal.ndjson")).unwrap();
+    // As a kill in the middle of the first sample leaves it: a header, a session, and half a line.
+    let kept: Vec<&str> = journal.split_inclusive('\n').take(2).collect();
+    fs::write(
+        run.join("journal.ndjson"),
+        format!("{}{{\"sam", kept.concat()),
+    )
+    .unwrap();
+    let output = stress(&["report", path(&run)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("not_run"), "{page}");
+}

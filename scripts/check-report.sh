@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Opens reports in headless Chromium, as a reader would: no word on the console, nothing wider than a wide or a
+# narrow window, colours that can be read in light and dark, and pages when printed.
+#
+#   scripts/check-report.sh results/latest/report.html ...
+set -euo pipefail
+
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+if [ -z "$browser" ]; then
+    echo "SKIPPED: no Chromium here, so no report was opened (apt-get install chromium)" >&2
+    exit 0
+fi
+[ $# -gt 0 ] || { echo "usage: $0 REPORT.html ..." >&2; exit 2; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+fail() { echo "FAILED: $*" >&2; failures=$((failures + 1)); }
+
+# The output of a program with a time limit; the profile is new each time, so that nothing is remembered.
+open_in_browser() {
+    local profile
+    profile=$(mktemp -d -p "$work")
+    timeout 120 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+        --disable-background-networking --disable-component-update --disable-sync \
+        --user-data-dir="$profile" "$@"
+}
+
+# What a page of this policy would not run, a copy without it does: the copy measures itself, in frames, because a
+# window is never narrower than 500.
+probe=$(cat <<'JS'
+<script>
+addEventListener('load', () => {
+  const root = document.documentElement;
+  const inner = '.wide, .panels, pre';
+  const wide = [...document.querySelectorAll('body *')].filter(e => !e.parentElement.closest(inner)
+    && e.getBoundingClientRect().right > root.clientWidth + 1).map(e => e.tagName + '.' + e.className);
+  const style = getComputedStyle(root);
+  const context = document.createElement('canvas').getContext('2d');
+  const light = name => {
+    context.fillStyle = style.getPropertyValue(name).trim();
+    context.fillRect(0, 0, 1, 1);
+    const linear = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+  const words = ['--ink', '--muted', '--accent', '--bad'];
+  const series = [...Array(8).keys()].map(i => '--s' + i);
+  const faint = words.filter(n => contrast(n, '--paper') < 4.5 || contrast(n, '--soft') < 4.5)
+    .concat(series.filter(n => contrast(n, '--paper') < 3));
+  parent.postMessage([root.clientWidth, root.scrollWidth, (wide[0] || '-').replaceAll(' ', '.'),
+    faint.join('+') || '-', light('--paper') > 0.5 ? 'light' : 'dark'].join(' '), '*');
+});
+</script>
+JS
+)
+cat >"$work/frames.html" <<'HTML'
+<!DOCTYPE html><meta charset="utf-8"><meta name="color-scheme" content="light dark"><body>
+<iframe src="copy.html" width="1200" height="900" style="border:0"></iframe>
+<iframe src="copy.html" width="800" height="900" style="border:0"></iframe>
+<iframe src="copy.html" width="500" height="900" style="border:0"></iframe>
+<iframe src="copy.html" width="400" height="900" style="border:0"></iframe>
+<script>addEventListener('message', e => document.body.append('probe: ' + e.data + '\n'))</script>
+HTML
+
+for report in "$@"; do
+    [ -s "$report" ] || { fail "$report: not there"; continue; }
+    address="file://$(realpath "$report")"
+
+    open_in_browser --enable-logging=stderr --dump-dom "$address" >"$work/dom" 2>"$work/log" || fail "$report: not opened"
+    if grep CONSOLE "$work/log" >&2; then fail "$report: the console has something to say"; fi
+    grep -q '<h1>' "$work/dom" || fail "$report: no heading"
+
+    copy="$work/copy.html"
+    sed 's/<meta http-equiv="Content-Security-Policy"[^>]*>//' "$report" >"$copy"
+    printf '%s' "$probe" >>"$copy"
+    for scheme in light dark; do
+        # Blink counts dark as 0 and light as 1.
+        setting=$([ $scheme = dark ] && echo 0 || echo 1)
+        open_in_browser --window-size=1700,1000 --hide-scrollbars --blink-settings=preferredColorScheme=$setting \
+            --dump-dom "file://$work/frames.html" >"$work/dom" 2>/dev/null || fail "$report: not opened"
+        grep -o 'probe: [0-9][^<]*' "$work/dom" | cut -d' ' -f2- | sort -n >"$work/probes" || true
+        widths=$(cut -d' ' -f1 "$work/probes" | xargs)
+        [ "$widths" = "400 500 800 1200" ] || fail "$report: measured at widths '$widths'"
+        while read -r width scroll element faint paper; do
+            [ "$scroll" = "$width" ] && [ "$element" = - ] ||
+                fail "$report: $scroll wide in a window of $width, at $element"
+            [ "$faint" = - ] || fail "$report, $scheme: too little contrast of $faint"
+            [ "$paper" = $scheme ] || fail "$report: asked for $scheme, the page is $paper"
+        done <"$work/probes"
+    done
+
+    open_in_browser --no-pdf-header-footer --print-to-pdf="$work/print.pdf" "$address" >/dev/null 2>&1 || true
+    if [ "$(head -c 5 "$work/print.pdf" 2>/dev/null)" != "%PDF-" ]; then
+        fail "$report: not printed"
+    elif command -v pdftotext >/dev/null; then
+        pdftotext -layout "$work/print.pdf" "$work/print.txt"
+        title=$(grep -o '<h1>[^<]*' "$report" | head -1 | cut -c5-)
+        grep -qF "$title" "$work/print.txt" || fail "$report: printed without its title"
+    fi
+    rm -f "$work/print.pdf"
+    [ $failures = 0 ] && echo "ok: $report"
+done
+[ $failures = 0 ]
