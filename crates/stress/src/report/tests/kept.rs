@@ -36,17 +36,20 @@ pub(super) fn contents() -> Contents {
         &serde_json::from_value(session.clone()).unwrap(),
     )));
     let mut records: HashMap<u32, Vec<Record>> = HashMap::new();
-    for fields in table("clients.csv") {
+    for_each_row("clients.csv", |fields| {
+        let record = record(&fields);
         records
             .entry(number(&fields, "no"))
             .or_default()
-            .push(record(&fields));
-    }
-    for (index, row) in table("summary.csv").enumerate() {
+            .push(record);
+    });
+    let mut index = 0;
+    for_each_row("summary.csv", |row| {
         let records = records.remove(&number(&row, "no")).unwrap();
         let sample = sample(&contents, index, &row, records);
         contents.add(Line::Sample(Box::new(sample)));
-    }
+        index += 1;
+    });
     contents.add(Line::End(End {
         session: 0,
         ended_utc: session["ended_utc"].as_str().unwrap().into(),
@@ -74,11 +77,13 @@ fn the_kept_rows_follow_from_the_kept_operations() {
     let mut reader = csv::Reader::from_reader(written.as_bytes());
     let rows: Vec<Fields> = reader.deserialize().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 81);
-    for (row, kept) in rows.iter().zip(table("summary.csv")) {
+    let mut rows = rows.iter();
+    for_each_row("summary.csv", |kept| {
+        let row = rows.next().unwrap();
         for column in &columns {
             assert_eq!(row[*column], kept[*column], "row {}, {column}", kept["no"]);
         }
-    }
+    });
 }
 
 fn sample(contents: &Contents, index: usize, row: &Fields, records: Vec<Record>) -> Sample {
@@ -131,12 +136,13 @@ fn number<T: std::str::FromStr>(fields: &Fields, column: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("{column}: {text}"))
 }
 
-fn table(name: &str) -> impl Iterator<Item = Fields> {
-    let rows = csv::Reader::from_reader(read(name).as_bytes())
-        .deserialize()
-        .map(Result::unwrap)
-        .collect::<Vec<Fields>>();
-    rows.into_iter()
+/// One row at a time: eleven thousand of them would fill the memory that other tests of this process watch.
+fn for_each_row(name: &str, mut use_row: impl FnMut(Fields)) {
+    let text = read(name);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    for row in reader.deserialize() {
+        use_row(row.unwrap());
+    }
 }
 
 fn read(name: &str) -> String {
