@@ -52,7 +52,7 @@ Results, in results/<time>-<label>/, with results/latest pointing at the newest:
   report.html       the report, and report.md; in Indonesian, as a PDF, of several runs: stress report --help
   table.csv, .xlsx  the assignment's nine columns
 
-Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is \
+Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is
 52,428,800 bytes, 50MB is 50,000,000 bytes.";
 
 const EXIT_CODES: &str = "\
@@ -60,8 +60,8 @@ Exit codes:
   0    every operation of every combination was verified
   1    the harness could not go on
   2    usage
-  3    some combination failed or could not be run (a connection that --fault kill-worker cut is no failure),
-       or the run does not verify
+  3    some combination failed or could not be run (a connection that --fault kill-worker cut is no
+       failure), or the run does not verify
   4    a row is like a condition of --fail-on (this goes before 3)
   130  interrupted; the samples taken are kept, and --resume goes on";
 

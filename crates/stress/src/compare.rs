@@ -22,13 +22,15 @@ use verdict::Change;
 
 const NOTES: &str = "\
 How it is judged:
-  Rows are matched by what was measured (operation, volume, workers, pools, buffers, fault), not by number. An axis
-  in which the runs differ as a whole, such as a foreign server against ours, is what is compared.
-  The change is Hodges and Lehmann's: the median of the ratios of all new samples to all old ones that are ok. Its
-  interval comes from the exact distribution of Mann and Whitney's U, at 95 % or as near as the samples allow:
-  three and three give 90 %, one sample gives none.
-  'no difference seen': the interval holds no change, or the change is within --noise, which is the same factor in
-  both directions: 20 % more, or 17 % less. One in twenty intervals at 95 % misses by chance.
+  Rows are matched by what was measured (operation, volume, workers, pools, buffers, fault), not by
+  number. An axis in which the runs differ as a whole, such as a foreign server against ours, is
+  what is compared.
+  The change is Hodges and Lehmann's: the median of the ratios of all new samples to all old ones
+  that are ok. Its interval comes from the exact distribution of Mann and Whitney's U, at 95 % or as
+  near as the samples allow: three and three give 90 %, one sample gives none.
+  'no difference seen': the interval holds no change, or the change is within --noise, which is the
+  same factor in both directions: 20 % more, or 17 % less. One in twenty intervals at 95 % misses by
+  chance.
 
 Exit codes:
   0    no regression

@@ -7,7 +7,7 @@ use crate::summary::{Row, csv};
 
 /// The grammar, for `--help`.
 pub const GRAMMAR: &str = "\
-Conditions of --fail-on, in a comma list or with the flag repeated; one that holds for any row is enough:
+Conditions of --fail-on (one that holds for any row is enough):
   COLUMN OP VALUE    any column of summary.csv; OP is = != < <= > or >=, and == is =
   clients_failed>0   numbers as in the table; sizes too: aggregate_bytes_per_s<100M
   status!=ok         words take = and != only

@@ -36,10 +36,11 @@ const SAMPLE_MAX: u32 = 1_000;
 
 const NOTES: &str = "\
 How it is judged:
-  Of the run's rows that are ok some are chosen by --seed, in turn from its operations, and measured --repeat times.
-  Each took some factor longer or shorter than in the run; the median of the factors is what the machines differ by.
-  A row holds if its factor is within --within of that, by the median of all its samples or by any single one. The
-  measurement is a run of its own in --out, with label recheck; latest does not point at it.
+  Of the run's rows that are ok some are chosen by --seed, in turn from its operations, and measured
+  --repeat times. Each took some factor longer or shorter than in the run; the median of the factors
+  is what the machines differ by. A row holds if its factor is within --within of that, by the
+  median of all its samples or by any single one. The measurement is a run of its own in --out, with
+  label recheck; latest does not point at it.
 
 Exit codes:
   0    all ratios hold
@@ -340,8 +341,8 @@ impl Recheck<'_> {
 
 fn factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(factor) if (1.0..=100.0).contains(&factor) => Ok(factor),
-        _ => Err("write a factor from 1 to 100, such as 2 or 1.3".into()),
+        Ok(factor) if (1.0..=10_000.0).contains(&factor) => Ok(factor),
+        _ => Err("write a factor from 1 to 10000, such as 2 or 1.3".into()),
     }
 }
 

@@ -25,13 +25,14 @@ const SHOWN_MAX: usize = 20;
 
 const NOTES: &str = "\
 What is verified:
-  the journal      planned operations = the sum of their outcomes; where our server left a ledger, its ok and its
-                   bytes are the clients' to the byte, and its workers add up; every sample has the status its facts
-                   give it; times are in order and samples do not overlap
-  the tables       summary.csv, clients.csv and run.json are what the journal gives, to the last character
-  their values     clients and workers add up to the pools, statuses are of the closed set, a missing value is empty
-  several runs     no two samples have the same records: the same nanoseconds between the events of an operation,
-                   whatever the clock's offset, or all times scaled by one factor
+  the journal    planned operations = the sum of their outcomes; where our server left a ledger, its
+                 ok and its bytes are the clients' to the byte, and its workers add up; every sample
+                 has the status its facts give it; times are in order and samples do not overlap
+  the files      summary.csv, clients.csv and run.json are what the journal gives, to the byte
+  their values   clients and workers add up to the pools, statuses are of the closed set, a missing
+                 value is empty
+  several runs   no two samples have the same records: the same nanoseconds between the events of an
+                 operation, whatever the clock's offset, or all times multiplied by one factor
 
 Exit codes:
   0    all of it holds

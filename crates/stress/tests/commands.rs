@@ -46,6 +46,12 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
+/// The same in one line, however it was wrapped.
+fn unwrapped(output: &Output) -> String {
+    let text = stdout(output);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
@@ -132,7 +138,7 @@ fn faults_and_warm_ups_are_verified_and_explained_too() {
     for line in lines.lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let explained = stress(out.path(), &["explain", "latest", &row["no"].to_string()]);
-        let text = stdout(&explained);
+        let text = unwrapped(&explained);
         let words = match row["fault"].as_str().unwrap() {
             "none" => "went in connecting",
             "kill-worker" => "Fault kill-worker: worker process",
@@ -214,7 +220,7 @@ fn a_run_compared_with_itself_shows_no_difference_and_a_slower_one_does() {
         "{text}"
     );
 
-    // The same run with all its ends a second later.
+    // The same run with all its ends a quarter of an hour later: more than any machine is busy.
     let slow = out.path().join("slow");
     fs::create_dir(&slow).unwrap();
     let journal = fs::read_to_string(latest(out.path()).join("journal.ndjson")).unwrap();
@@ -224,7 +230,7 @@ fn a_run_compared_with_itself_shows_no_difference_and_a_slower_one_does() {
         if let Some(records) = line.pointer_mut("/sample/measurement/records") {
             for record in records.as_array_mut().unwrap() {
                 let ended = record["ended_ns"].as_u64().unwrap();
-                record["ended_ns"] = (ended + 1_000_000_000).into();
+                record["ended_ns"] = (ended + 1_000_000_000_000).into();
             }
         }
         lines.push(line.to_string());
@@ -252,17 +258,14 @@ fn a_foreign_server_is_compared_with_ours() {
     );
     let foreign = measure(out.path(), &["--server-cmd", &command]);
     assert_eq!(foreign.status.code(), Some(0), "{}", stderr(&foreign));
-    let compared = stress(
-        out.path(),
-        &[
-            "compare",
-            "--noise",
-            "1000",
-            ours.to_str().unwrap(),
-            "latest",
-        ],
+    let compared = stress(out.path(), &["compare", ours.to_str().unwrap(), "latest"]);
+    // Which of the two is faster here and now is no matter.
+    let code = compared.status.code();
+    assert!(
+        matches!(code, Some(0 | 4)),
+        "{code:?} {}",
+        stderr(&compared)
     );
-    assert_eq!(compared.status.code(), Some(0), "{}", stderr(&compared));
     let text = stdout(&compared);
     assert!(
         text.contains("compared: server_pool process in OLD, none in NEW"),
@@ -285,13 +288,13 @@ fn a_row_is_explained_with_its_records() {
     for row in ["1", "2", "3"] {
         let explained = stress(out.path(), &["explain", "latest", row]);
         assert_eq!(explained.status.code(), Some(0), "{}", stderr(&explained));
-        let text = stdout(&explained);
+        let text = unwrapped(&explained);
         for part in [
             "Each of 2 client threads",
             "went in connecting",
             "The first client was done",
             "Of 2 server workers",
-            "outcome\n",
+            "ended, s bytes outcome",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
@@ -306,14 +309,14 @@ fn a_row_is_explained_with_its_records() {
 fn a_recheck_confirms_ratios_and_finds_one_that_was_made_up() {
     let out = measured(&[]);
     let work = out.path().to_str().unwrap();
-    // A factor of a hundred: whatever else this machine does meanwhile.
+    // A factor of ten thousand: whatever else this machine does meanwhile.
     let args = [
         "recheck",
         "latest",
         "--repeat",
         "2",
         "--within",
-        "100",
+        "10000",
         "--progress",
         "none",
         "--work-dir",
@@ -329,7 +332,7 @@ fn a_recheck_confirms_ratios_and_finds_one_that_was_made_up() {
         stderr(&fine)
     );
     assert!(
-        stdout(&fine).contains("3 of 3 ratios between the rows are within a factor of 100"),
+        stdout(&fine).contains("3 of 3 ratios between the rows are within a factor of 10000"),
         "{}",
         stdout(&fine)
     );

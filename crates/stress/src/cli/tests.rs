@@ -37,6 +37,24 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
+fn what_help_explains_below_the_flags_fits_its_lines() {
+    // Longer ones would be broken again, in the middle of a table.
+    let width = 100;
+    let command = Args::command();
+    let commands = std::iter::once(&command).chain(command.get_subcommands());
+    for command in commands {
+        let below = command.get_after_help().map(ToString::to_string);
+        for line in below.unwrap_or_default().lines() {
+            assert!(
+                line.chars().count() <= width,
+                "{}: {line}",
+                command.get_name()
+            );
+        }
+    }
+}
+
+#[test]
 fn without_flags_all_81_cells_are_measured_once() {
     let request = parse(&[]).unwrap();
     assert_eq!(request.plan.cells.len(), 81);
