@@ -49,7 +49,7 @@ Results, in results/<time>-<label>/, with results/latest pointing at the newest:
   clients.csv       one row an operation
   run.json          machine, settings, and how it went
   journal.ndjson    every sample: the others are computed from it
-  report.html       the report, and report.md; in Indonesian, as a PDF, of several runs: stress report --help
+  report.html       the report, and report.md; as a PDF, in Indonesian: stress report --help
   table.csv, .xlsx  the assignment's nine columns
 
 Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is

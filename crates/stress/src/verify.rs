@@ -14,8 +14,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::journal::Contents;
-use crate::run::print;
+use crate::journal::{self, Contents};
+use crate::run::{Unusable, print};
 use crate::{runs, size, summary};
 
 use copies::{Copies, Prints};
@@ -28,7 +28,8 @@ What is verified:
   the journal    planned operations = the sum of their outcomes; where our server left a ledger, its
                  ok and its bytes are the clients' to the byte, and its workers add up; every sample
                  has the status its facts give it; times are in order and samples do not overlap
-  the files      summary.csv, clients.csv and run.json are what the journal gives, to the byte
+  the files      summary.csv, clients.csv, run.json, and a report's table.csv if there is one, are
+                 what the journal gives, to the byte
   their values   clients and workers add up to the pools, statuses are of the closed set, a missing
                  value is empty
   several runs   no two samples have the same records: the same nanoseconds between the events of an
@@ -118,8 +119,15 @@ pub fn check(run: &Path) -> Checked {
     let contents = match Contents::read(run) {
         Ok(contents) => contents,
         Err(error) => {
-            let what = error.to_string();
-            checked.findings.push(Finding::new("the journal", "", what));
+            let is_missing = matches!(&error, journal::Error::Io { source, .. }
+                if source.kind() == std::io::ErrorKind::NotFound);
+            let what = match is_missing {
+                true => "it is not there, so that nothing can be computed again".into(),
+                false => error.to_string(),
+            };
+            checked
+                .findings
+                .push(Finding::new(journal::FILE_NAME, "", what));
             return checked;
         }
     };
@@ -141,10 +149,19 @@ pub fn check(run: &Path) -> Checked {
 /// No run is named and there is no newest one.
 pub fn run(args: &VerifyArgs) -> Result<Exit> {
     let mut folders: Vec<PathBuf> = Vec::new();
-    if args.runs.is_empty() {
+    // As the shell has it for results/*: the README beside the runs is none of them.
+    let (files, named): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        args.runs.iter().partition(|run| run.is_file());
+    for file in &files {
+        eprintln!("{} is no folder, and left out", file.display());
+    }
+    if named.is_empty() && !files.is_empty() {
+        return Err(Unusable("verify: name folders of runs".into()).into());
+    }
+    if named.is_empty() {
         folders.push(runs::locate(None, &args.out)?);
     }
-    for named in &args.runs {
+    for named in named {
         // One that is not there is a finding like others: the rest is verified all the same.
         folders.push(runs::locate(Some(named), &args.out).unwrap_or_else(|_| named.clone()));
     }

@@ -3,15 +3,20 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde_json::Value;
 
 use super::Finding;
 use crate::journal::{self, Contents};
 use crate::output;
+use crate::report::lang::Lang;
+use crate::report::nine;
 use crate::summary::Row;
 
 /// Of one file no more than this is told: a column that is wrong is wrong in every row.
 const FINDINGS_MAX: usize = 1_000;
+/// The assignment's table, which a report writes.
+const SUBMITTED: &str = "table.csv";
 /// The columns that say which row it is.
 const NAMING: [&str; 4] = ["no", "repeat", "client", "request"];
 
@@ -42,7 +47,58 @@ pub(super) fn check(run: &Path, contents: &Contents, rows: &[Row]) -> Vec<Findin
         differences.truncate(FINDINGS_MAX);
         findings.extend(differences);
     }
+    findings.extend(submitted(run, rows));
     findings
+}
+
+/// The assignment's table, which is handed in: in one of the languages it must be what the journal gives. It is no
+/// part of every run.
+fn submitted(run: &Path, rows: &[Row]) -> Vec<Finding> {
+    let Ok(written) = std::fs::read(run.join(SUBMITTED)) else {
+        return Vec::new();
+    };
+    let rendered = |lang: &Lang| {
+        let mut out = Vec::new();
+        nine::write_csv(rows, *lang, &mut out).map(|()| out)
+    };
+    let rendered: Vec<Vec<u8>> = Lang::value_variants().iter().flat_map(rendered).collect();
+    if rendered.contains(&written) {
+        return Vec::new();
+    }
+    let first_line = |bytes: &[u8]| {
+        bytes
+            .split(|byte| *byte == b'\n')
+            .next()
+            .map(<[u8]>::to_vec)
+    };
+    let heading = first_line(&written);
+    let same_language = rendered.iter().find(|table| first_line(table) == heading);
+    let Some(expected) = same_language else {
+        let what = "its first line is that of none of the languages";
+        return vec![Finding::new(SUBMITTED, "line 1", what)];
+    };
+    let mut found = line_differences(SUBMITTED, &written, expected);
+    found.truncate(FINDINGS_MAX);
+    found
+}
+
+fn line_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> {
+    let lines = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.lines().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let (written, expected) = (lines(written), lines(expected));
+    let len = written.len().max(expected.len());
+    let line = |lines: &[String], index: usize| lines.get(index).cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for index in 0..len {
+        let (value, wanted) = (line(&written, index), line(&expected, index));
+        if value != wanted {
+            let place = format!("line {}", index + 1);
+            found.push(Finding::new(name, place, contrast(&value, &wanted)));
+        }
+    }
+    found
 }
 
 /// Where the journal is there packed and not packed, both must say the same.

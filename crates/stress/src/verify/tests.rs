@@ -12,6 +12,8 @@ use crate::matrix::{Operation, Selection};
 use crate::measurement::{Measurement, Status};
 use crate::output;
 use crate::record::{Outcome, Record};
+use crate::report::lang::Lang;
+use crate::report::nine;
 use crate::testing;
 
 const VOLUME: u64 = 1_000_000;
@@ -234,8 +236,39 @@ fn missing_rows_and_files_are_found() {
         ]
     );
     let nowhere = check(Path::new("/nonexistent/run"));
-    assert!(nowhere.findings[0].to_string().starts_with("the journal: "));
+    let finding = nowhere.findings[0].to_string();
+    assert!(
+        finding.starts_with("journal.ndjson: it is not there"),
+        "{finding}"
+    );
     assert!(super::text(&nowhere).starts_with("/nonexistent/run: NOT verified, 1 finding:\n"));
+}
+
+#[test]
+fn the_table_that_is_handed_in_is_right_in_either_language_or_its_line_is_named() {
+    let contents = contents();
+    let folder = written(&contents);
+    let rows = summary::rows(&contents);
+    let path = folder.path().join("table.csv");
+    for lang in [Lang::En, Lang::Id] {
+        let mut table = Vec::new();
+        nine::write_csv(&rows, lang, &mut table).unwrap();
+        fs::write(&path, &table).unwrap();
+        assert_eq!(findings(&folder), Vec::<String>::new());
+        let better = String::from_utf8(table)
+            .unwrap()
+            .replacen("0.007", "0.001", 1);
+        let better = better.replacen("0,007", "0,001", 1);
+        fs::write(&path, better).unwrap();
+        let found = findings(&folder);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("table.csv, line 2: 13"), "{found:?}");
+    }
+    fs::write(&path, "No,Time\n1,2\n").unwrap();
+    assert_eq!(
+        findings(&folder),
+        ["table.csv, line 1: its first line is that of none of the languages"]
+    );
 }
 
 /// What is found after `change` of the journal, with the tables written anew from it.
