@@ -33,12 +33,14 @@ pub(super) struct Successor {
     report: OwnedFd,
     kill_at: Instant,
     is_ready: bool,
+    /// It has closed its end of the report without a word: it is about to end, and says why not.
+    has_closed: bool,
 }
 
 impl Successor {
-    /// What to watch for its report; nothing more once it is ready.
+    /// What to watch for its report; nothing more once it is ready, or never will be.
     pub(super) fn watched(&self) -> Option<&OwnedFd> {
-        (!self.is_ready).then_some(&self.report)
+        (!self.is_ready && !self.has_closed).then_some(&self.report)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -89,8 +91,9 @@ impl Supervisor {
                 self.tell_roster(Event::HandOver)
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Flow::GoOn),
+            // Killed now, it could not say why any more. Its death, or its deadline, is the end of it.
             _ => {
-                self.give_up_successor("it ended before it was ready");
+                successor.has_closed = true;
                 Ok(Flow::GoOn)
             }
         }
@@ -185,6 +188,7 @@ impl Supervisor {
             report,
             kill_at: Instant::now() + self.config.boot_timeout + MARGIN,
             is_ready: false,
+            has_closed: false,
         })
     }
 }

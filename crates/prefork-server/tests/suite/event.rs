@@ -295,3 +295,35 @@ fn ready_says_how_many_connections_a_worker_holds() {
     assert_eq!(server.connect().ask("LIST\r\n"), reply);
     assert_eq!(server.connect().ask("LIST\r\n"), reply);
 }
+
+#[test]
+fn an_upgrade_cannot_change_between_waiting_in_accept_and_waiting_for_events() {
+    let check = |before: &str, after: &str| {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("server.toml");
+        let settings = |pool: &str| format!("pool = '{pool}'\nworkers = 2\n");
+        std::fs::write(&file, settings(before)).unwrap();
+        let root = tempfile::TempDir::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
+        command
+            .args(["--bind", "127.0.0.1:0", "--allow-root", "--root"])
+            .arg(root.path())
+            .arg("--config")
+            .arg(&file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let server = Server::spawn(&mut command);
+        std::fs::write(&file, settings(after)).unwrap();
+        server.signal(Signal::SIGUSR2);
+        // The new server says why not; once it has ended, the old one says that it goes on.
+        server.wait_for_log("start the server anew");
+        server.wait_for_log("the upgrade failed");
+        // The socket that both have had is still as this one's workers need it.
+        assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+        let (done, code) = server.stop();
+        let served = (done.sum.requests.ok.list, done.crashes, code);
+        assert_eq!(served, (1, 0, 0), "{before} to {after}");
+    };
+    check("process", "event");
+    check("event", "thread");
+}
