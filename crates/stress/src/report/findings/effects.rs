@@ -174,8 +174,8 @@ impl<'a> Findings<'a> {
             .take(VARIANTS_MAX)
             .filter_map(|variant| {
                 let effect = effect(variant)?;
-                let (factor, from) = (lang.ratio(effect.mean), effect.range(lang));
-                Some(format!("{} {factor}{from}", variant.label))
+                let (factor, range) = (lang.ratio(effect.mean), effect.range(lang));
+                Some(format!("{factor} ({}{range})", variant.label))
             });
         let each: Vec<String> = each.collect();
         (!each.is_empty()).then(|| match lang {
