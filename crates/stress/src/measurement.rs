@@ -168,7 +168,7 @@ pub struct Measurement {
     pub done: Option<Done>,
     /// CPU time of the clients over the measured window, microseconds (user + system).
     pub client_cpu_us: Option<u64>,
-    /// VmHWM of the largest client process; none for thread clients.
+    /// VmHWM of the largest process that holds clients: for threads the harness itself, over this sample.
     pub client_peak_rss_bytes: Option<u64>,
     /// What was done to the server, and what became of it; none if the cell has no fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]

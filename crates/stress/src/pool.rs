@@ -29,7 +29,8 @@ pub struct Reports {
     pub attempts: Vec<Attempt>,
     /// CPU time over the window, microseconds; none if a client did not report its own.
     pub cpu_us: Option<u64>,
-    /// VmHWM of the largest client process; none for threads.
+    /// VmHWM of the largest process that holds clients: for threads the harness itself, over this sample alone.
+    /// None if the kernel does not say.
     pub peak_rss_bytes: Option<u64>,
 }
 
@@ -118,6 +119,12 @@ fn missing(client: u32, reported: &[Attempt], job: &Job, detail: &str) -> Vec<At
         .filter(|request| !is_reported(request))
         .map(|request| Attempt::without_times(client, request, Outcome::ClientCrashed, detail))
         .collect()
+}
+
+/// Makes the kernel forget how large this process has been, so that its peak is of what comes; false if it does not.
+fn forget_peak_rss() -> bool {
+    // proc_pid_clear_refs(5): "5" resets the high water mark, and walks no page.
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
 /// CPU time of this process so far, user and system, microseconds.

@@ -74,7 +74,7 @@ pub struct Row {
     pub latency_p99: Option<Duration>,
     /// The longest of them.
     pub latency_max: Option<Duration>,
-    /// The largest VmHWM of a client process in any sample; none for threads.
+    /// The largest VmHWM of a process with clients in any sample: one client, or the harness with its threads.
     pub client_peak_rss_bytes: Option<u64>,
     /// The most memory that all processes of the server had together in any sample; none if nobody watched.
     pub server_memory_bytes: Option<u64>,

@@ -4,7 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 
-use super::{ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, cpu_us, is_released, limit, missing};
+use prefork_server::memory;
+
+use super::{
+    ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, cpu_us, forget_peak_rss, is_released, limit,
+    missing,
+};
 use crate::clock::{Exhausted, Patience};
 use crate::corpus::Corpus;
 use crate::operation::{Attempt, Job, Worker};
@@ -22,6 +27,7 @@ pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Repo
     let cannot_start =
         |error: std::io::Error| Error::CannotStart(format!("client threads: {error}"));
     let barrier = Barrier::new().map_err(cannot_start)?;
+    let is_peak_ours = forget_peak_rss();
     let corpus = Corpus::new(job.seed);
     let workers: Vec<Worker<'_>> = (0..clients)
         .map(|client| Worker::new(job, corpus.clone(), client))
@@ -53,7 +59,13 @@ pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Repo
             .zip(cpu_before)
             .map(|(after, before)| after - before);
         let by_client = by_client?;
-        Ok(reports(by_client, job, released_ns, cpu_us))
+        Ok(Reports {
+            attempts: attempts(by_client, job, released_ns),
+            cpu_us,
+            peak_rss_bytes: is_peak_ours
+                .then(|| memory::peak_rss_bytes(std::process::id()))
+                .flatten(),
+        })
     })
 }
 
@@ -110,12 +122,8 @@ fn collect(
     }
 }
 
-fn reports(
-    by_client: Vec<Vec<Attempt>>,
-    job: &Job,
-    released_ns: u64,
-    cpu_us: Option<u64>,
-) -> Reports {
+/// What the clients reported, and what they did not.
+fn attempts(by_client: Vec<Vec<Attempt>>, job: &Job, released_ns: u64) -> Vec<Attempt> {
     let mut attempts = Vec::new();
     for (client, mut reported) in (0..).zip(by_client) {
         let missing = missing(client, &reported, job, "the client thread panicked");
@@ -125,9 +133,5 @@ fn reports(
     for attempt in &mut attempts {
         attempt.record.released_ns = released_ns;
     }
-    Reports {
-        attempts,
-        cpu_us,
-        peak_rss_bytes: None,
-    }
+    attempts
 }

@@ -220,8 +220,8 @@ pub const SUMMARY: [Definition; 47] = [
     ),
     means(
         "client_peak_rss_bytes",
-        "The most memory that one client process held (VmHWM); empty for threads.",
-        "Memori terbanyak yang dipakai satu proses client (VmHWM); kosong untuk thread.",
+        "The most memory that one process with clients held (VmHWM): one client, or for threads the harness with all of them.",
+        "Memori terbanyak yang dipakai satu proses berisi client (VmHWM): satu client, atau untuk thread harness dengan semua client.",
     ),
     means(
         "server_memory_bytes",

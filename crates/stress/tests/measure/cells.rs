@@ -1,6 +1,6 @@
 //! Small cells of every kind, measured for real.
 
-use stress::matrix::{ClientPool, Operation};
+use stress::matrix::Operation;
 use stress::measurement::{Measurement, Status};
 use stress::record::Outcome;
 
@@ -39,10 +39,8 @@ fn check_fine(measurement: &Measurement, requests: usize) {
     );
     assert_eq!(done.sum.requests.ok.total(), planned);
     assert!(measurement.client_cpu_us.is_some_and(|us| us > 0));
-    let has_peak = measurement
-        .client_peak_rss_bytes
-        .is_some_and(|peak| peak > MIB);
-    assert_eq!(has_peak, cell.client_pool == ClientPool::Process);
+    let peak = measurement.client_peak_rss_bytes;
+    assert!(peak.is_some_and(|peak| peak > MIB), "{peak:?}");
 }
 
 fn check_run(ended: &Ended, cells: usize, requests: [usize; 3]) {
