@@ -137,6 +137,26 @@ each_pool! {
         assert_eq!((done.crashes, done.sum.requests.ok.total(), code), (0, 0, 0));
     }
 
+    fn a_web_page_can_neither_store_nor_delete(pool) {
+        let server = Server::start(pool, &["--workers", "2"]);
+        server.put("f", b"untouched");
+        for request in ["DELETE f\r\n", "UPLOAD new QUJD\r\n"] {
+            let mut peer = server.connect();
+            peer.send(format!(
+                "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://example.org\r\n\
+                 Content-Length: {}\r\n\r\n{request}",
+                request.len()
+            ));
+            assert_eq!(peer.reply()["code"], "bad_name");
+            assert_eq!(peer.reply()["code"], "unknown_verb");
+            assert!(peer.try_reply().is_none());
+        }
+        assert_eq!(server.entries(), ["f"]);
+        assert_eq!(server.stored("f").unwrap(), b"untouched");
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.connections.refused, done.crashes, code), (2, 0, 0));
+    }
+
     fn a_thousand_malformed_requests_change_nothing(pool) {
         let server = Server::start(pool, &["--workers", "3"]);
         server.put("f", b"untouched");

@@ -169,9 +169,11 @@ impl RequestDecoder {
             return None;
         }
         let parsed = line::parse(&self.head);
+        let is_header = line::is_header(&self.head);
         self.start_over();
         Some(match parsed {
             Ok(request) => Event::Request(request),
+            Err(refusal) if is_header => self.break_off(refusal),
             Err(refusal) => Event::Refused(refusal),
         })
     }

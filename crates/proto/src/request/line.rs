@@ -57,6 +57,15 @@ impl NameScan {
     }
 }
 
+/// Whether a line begins as the headers of HTTP do. Every browser sends some before the content that a web page
+/// made up: whoever reads on takes that page's requests for its user's.
+pub(super) fn is_header(line: &[u8]) -> bool {
+    // RFC 9110, section 5: a name, then a colon without a space before it.
+    let name_len = memchr::memchr(b':', line).unwrap_or(0);
+    let is_of_a_name = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name_len > 0 && line[..name_len].iter().all(is_of_a_name)
+}
+
 fn refuse_nul(head: &[u8], verb: Option<Verb>) -> Result<(), Refusal> {
     match memchr::memchr(0, head) {
         None => Ok(()),
@@ -71,7 +80,11 @@ fn refuse_nul(head: &[u8], verb: Option<Verb>) -> Result<(), Refusal> {
 fn unknown_verb(word: &[u8]) -> Refusal {
     const SHOWN_LEN_MAX: usize = 32;
     let shown = word[..word.len().min(SHOWN_LEN_MAX)].escape_ascii();
-    let message = format!("{UNKNOWN_VERB_TEXT}: '{shown}' is none of LIST, GET, UPLOAD, DELETE");
+    let mut message =
+        format!("{UNKNOWN_VERB_TEXT}: '{shown}' is none of LIST, GET, UPLOAD, DELETE");
+    if is_header(word) {
+        message += "; this is no web server";
+    }
     Refusal::new(Code::UnknownVerb, None, message)
 }
 

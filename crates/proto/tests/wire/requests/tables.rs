@@ -218,6 +218,36 @@ fn nothing_is_read_after_a_broken_request() {
 }
 
 #[test]
+fn what_a_browser_sends_is_broken_at_its_first_header() {
+    let broken = Broken(Code::UnknownVerb);
+    for header in [
+        "Host: localhost:46666",
+        "host:localhost",
+        "X-Any:1",
+        "x_y.z: Host",
+    ] {
+        check(
+            format!("POST / HTTP/1.1\r\n{header}\r\n\r\nDELETE a\r\n"),
+            &[refused(Code::BadName, Verb::Upload), broken.clone()],
+        );
+        check(
+            format!("GET /a HTTP/1.1\n{header}\n\nLIST\n"),
+            &[refused(Code::BadRequest, Verb::Get), broken.clone()],
+        );
+    }
+    // Only the first word is looked at.
+    check(
+        "STORE a: b\r\n:\r\n\"a\": 1\r\nGET a:\r\n",
+        &[
+            Refused(Code::UnknownVerb, None),
+            Refused(Code::UnknownVerb, None),
+            Refused(Code::UnknownVerb, None),
+            get("a:"),
+        ],
+    );
+}
+
+#[test]
 fn a_head_has_a_longest_length() {
     let longest = proto::limits::HEAD_LEN_MAX;
     check(
