@@ -8,6 +8,7 @@ use std::time::Duration;
 use proto::Limits;
 
 use crate::cli::Args;
+use crate::listener;
 use crate::logger::LogFormat;
 use crate::sandbox::{Hardening, User};
 use crate::store::Durability;
@@ -230,11 +231,7 @@ impl TryFrom<Args> for Config {
             workers: args.workers,
             event_connections: event_connections(args.pool, args.event_connections)?,
             durability: args.durability,
-            congestion: match args.congestion.as_str() {
-                "auto" => Congestion::Auto,
-                "system" => Congestion::System,
-                name => Congestion::Named(name.to_owned()),
-            },
+            congestion: congestion(args.congestion)?,
             receive_buffer: args.receive_buffer,
             defer_accept_s: args.defer_accept,
             limits: Limits {
@@ -308,6 +305,14 @@ fn check(args: &Args) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+fn congestion(text: String) -> Result<Congestion, String> {
+    match text.as_str() {
+        "auto" => Ok(Congestion::Auto),
+        "system" => Ok(Congestion::System),
+        name => listener::check_congestion(name).map(|()| Congestion::Named(text)),
+    }
 }
 
 fn event_connections(pool: PoolKind, asked: Option<u32>) -> Result<Option<u32>, String> {

@@ -3,11 +3,14 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{Backlog, getsockopt, listen, setsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, getsockopt, listen, setsockopt, socket, sockopt,
+};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::config::Congestion;
@@ -54,7 +57,7 @@ pub fn configure(
         setsockopt(listener, sockopt::TcpCongestion, &OsString::from(name)).map_err(|e| {
             io::Error::new(
                 io::Error::from(e).kind(),
-                format!("cannot use congestion control '{name}': {}", e.desc()),
+                format!("cannot use --congestion {name}: {}", e.desc()),
             )
         })?;
     }
@@ -101,6 +104,39 @@ pub fn prepare(socket: &TcpStream, peer: SocketAddr, congestion: &Congestion) {
     }
 }
 
+/// Whether the kernel grants the congestion control `name`, which is neither auto nor system, to this process.
+///
+/// # Errors
+/// What to write instead.
+pub fn check_congestion(name: &str) -> Result<(), String> {
+    let attempt = || {
+        let socket = probe()?;
+        setsockopt(&socket, sockopt::TcpCongestion, &OsString::from(name))
+    };
+    attempt().map_err(|errno: Errno| {
+        // What the kernel has, and what whoever is not root may use of it.
+        let list = match errno {
+            Errno::ENOENT => "tcp_available_congestion_control",
+            _ => "tcp_allowed_congestion_control",
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a file of the kernel, not in the root that the store guards"
+        )]
+        let names = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{list}"));
+        format!(
+            "--congestion: the kernel does not grant '{name}' ({}): write auto, system, or one of: {}",
+            errno.desc(),
+            names.as_deref().map_or("unknown", str::trim)
+        )
+    })
+}
+
+fn probe() -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    socket(AddressFamily::Inet, SockType::Stream, flags, None)
+}
+
 /// The congestion control in force for loopback peers and for others, asked of the kernel on a socket that
 /// was prepared like an accepted one.
 #[must_use]
@@ -113,13 +149,7 @@ pub fn congestion_in_force(listener: &TcpListener, congestion: &Congestion) -> (
     if *congestion != Congestion::Auto {
         return (other.clone(), other);
     }
-    let loopback = nix::sys::socket::socket(
-        nix::sys::socket::AddressFamily::Inet,
-        nix::sys::socket::SockType::Stream,
-        nix::sys::socket::SockFlag::SOCK_CLOEXEC,
-        None,
-    )
-    .map_or_else(
+    let loopback = probe().map_or_else(
         |_| "unknown".to_owned(),
         |probe| {
             let _ = setsockopt(

@@ -143,14 +143,6 @@ pub fn congestion_default() -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// The congestion controls that any process may ask for.
-#[must_use]
-pub fn congestion_allowed() -> String {
-    read("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
-        .trim()
-        .to_owned()
-}
-
 /// The file system `path` lies on: `ext4`, `tmpfs`, …; a number in hexadecimal for one without a name here.
 ///
 /// # Errors

@@ -1,10 +1,8 @@
 //! What a cell needs of the machine, and whether that is there: asked before anything of the cell starts.
 
-use std::ffi::OsString;
 use std::path::Path;
 
-use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
+use prefork_server::listener;
 
 use crate::environment;
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
@@ -41,21 +39,10 @@ pub fn shortage(cell: &Cell, settings: &Settings, work: &Path) -> Option<String>
 /// # Errors
 /// What to write instead.
 pub fn check_congestion(name: &str) -> Result<(), String> {
-    if matches!(name, "auto" | "system") {
-        return Ok(());
+    match name {
+        "auto" | "system" => Ok(()),
+        name => listener::check_congestion(name),
     }
-    let attempt = || {
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-        setsockopt(&socket, sockopt::TcpCongestion, &OsString::from(name))
-    };
-    attempt().map_err(|errno: Errno| {
-        format!(
-            "--congestion: the kernel does not grant '{name}' ({}): write auto, system, or one of: {}",
-            errno.desc(),
-            environment::congestion_allowed()
-        )
-    })
 }
 
 /// Bytes of content that `cell` moves in one sample.

@@ -218,3 +218,30 @@ fn check_config_starts_nothing_and_tells_right_from_wrong() {
     fs::remove_file(&file.path).unwrap();
     check(2, "No such file");
 }
+
+#[test]
+fn a_congestion_control_that_the_kernel_does_not_have_is_wrong_before_anything_starts() {
+    let available =
+        fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control").unwrap();
+    let root = tempfile::tempdir().unwrap();
+    for only_check in [true, false] {
+        let output = Command::new(env!("CARGO_BIN_EXE_prefork-server"))
+            .args([
+                "--congestion",
+                "no-such-one",
+                "--bind",
+                "127.0.0.1:0",
+                "--root",
+            ])
+            .arg(root.path())
+            .args(only_check.then_some("--check-config"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(output.stdout.is_empty());
+        for want in ["--congestion", "'no-such-one'", available.trim()] {
+            assert!(said.contains(want), "{want}: {said}");
+        }
+    }
+}
