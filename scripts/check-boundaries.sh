@@ -23,6 +23,8 @@ absent "proto does not reach nix" \
     sh -c "cargo tree -p proto -e normal --prefix none --locked | grep -E '^nix '"
 absent "client does not reach prefork-server" \
     sh -c "cargo tree -p client -e normal --prefix none --locked | grep -E '^prefork-server '"
+absent "who uses the client as a library gets no clap" \
+    sh -c "cargo tree -p client --no-default-features -e normal --prefix none --locked | grep -E '^(clap|manual) '"
 absent "a session knows no socket and no clock" \
     grep -rnE 'std::net|std::time|Instant' crates/prefork-server/src/session.rs crates/prefork-server/src/session
 absent "an event worker's crowd knows no socket" \

@@ -1,44 +1,25 @@
 //! The command line: what can be typed.
 
+mod sections;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use client::{Congestion, FileName, Options, Terminator};
+use manual::Handout;
 
 use crate::address::Address;
 
-const EXAMPLES: &str = "\
-Examples:
-  prefork-client list                                    what is on the server
-  prefork-client upload report.pdf                       stored as report.pdf
-  prefork-client upload ~/big.iso --as image.iso         under another name
-  tar c src | prefork-client upload - --as src.tar       from a pipe
-  prefork-client get report.pdf                          into the current folder
-  prefork-client get a.bin b.bin -o downloads/           several, into a folder
-  prefork-client get src.tar -o - | tar t                to standard output
-  prefork-client delete report.pdf
-  prefork-client --server files.example:46666 --json list
-
-A download appears under its name only when it is complete and agrees with the size and CRC-32 \
-that the server sends; an interrupted one leaves nothing. An upload or a delete that may have been \
-carried out already is never sent again: it is reported as unknown.
-
-Exit codes:
-  0    all done
-  1    some file failed: refused, changed on its way, or not usable on this side
-  2    usage
-  3    cannot connect to the server
-  4    at least one upload or delete may or may not have been carried out
-  130  interrupted";
+pub(crate) use sections::SECTIONS;
 
 const CONNECTION: &str = "Connection";
 const REPORTING: &str = "Reporting";
 
 /// Lists, downloads, uploads and deletes files on a file server.
 #[derive(Debug, Parser)]
-#[command(name = "prefork-client", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "prefork-client", version, after_help = manual::help(&SECTIONS), max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -102,6 +83,9 @@ pub(crate) enum Command {
     Upload(Upload),
     /// Delete files on the server.
     Delete(Delete),
+    /// A script for a shell, or the manual.
+    #[command(flatten)]
+    Handout(Handout),
 }
 
 #[derive(Debug, clap::Args)]

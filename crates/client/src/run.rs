@@ -10,11 +10,11 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use client::FileName;
 
-use crate::cli::{Args, Command};
+use crate::cli::{Args, Command, SECTIONS};
 use crate::exit::Exit;
 use crate::interrupt::Signals;
 use crate::link::Link;
@@ -95,6 +95,12 @@ fn run(args: &Args) -> Result<Exit, End> {
         },
     };
     match &args.command {
+        Command::Handout(handout) => {
+            handout
+                .print(Args::command(), &SECTIONS)
+                .context("cannot write to standard output")?;
+            Ok(Exit::Done)
+        }
         Command::List => Ok(list::run(&mut run)?),
         Command::Get(get) => {
             let output = get::Output::choose(get, common.json).map_err(End::usage)?;

@@ -15,6 +15,11 @@ use tempfile::TempDir;
 
 use common::{Act, PATIENCE, Scripted, base64, content, get_reply, say, upload_reply};
 
+#[path = "../../manual/tests/support/handouts.rs"]
+mod handouts;
+
+const PROGRAM: handouts::Program = handouts::Program(env!("CARGO_BIN_EXE_prefork-client"));
+
 /// The program, in a folder of its own.
 struct Program {
     folder: TempDir,
@@ -501,4 +506,42 @@ fn an_interrupt_ends_the_waiting_for_a_reply() {
         (&error["kind"], &error["fate_unknown"]),
         (&json!("interrupted"), &json!(true))
     );
+}
+
+#[test]
+fn bash_completes_what_it_may_be_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |words: &[&str], want: &[&str]| {
+        PROGRAM.check_completion(folder.path(), words, want);
+    };
+    check(&["--terminator", ""], &["crlf", "crlfcrlf", "lf", "none"]);
+    check(&["up"], &["upload"]);
+    check(&["get", "--f"], &["--force", "--fsync"]);
+    // Nothing of the program's own: bash offers files then.
+    check(&["upload", ""], &[]);
+    check(&["upload", "--a"], &["--as"]);
+    check(&["--timeout", ""], &[]);
+    check(&["completions", "z"], &["zsh"]);
+}
+
+#[test]
+fn the_scripts_and_the_manual_are_printed_whole_or_not_at_all() {
+    PROGRAM.check_scripts();
+    PROGRAM.check_ends();
+}
+
+#[test]
+fn the_manual_tells_every_flag_and_renders_without_a_warning() {
+    PROGRAM.check_manual(&[
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "COMMANDS",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "EXAMPLES",
+        "SEE ALSO",
+    ]);
+    PROGRAM.check_rendering();
 }

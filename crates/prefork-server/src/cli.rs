@@ -1,11 +1,15 @@
 //! The command line: what can be typed, and the entry that runs it.
 
+mod sections;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{CommandFactory, Parser, ValueHint};
+use manual::Handout;
 
 use crate::config::{Config, PoolKind};
 use crate::exit::Exit;
@@ -14,39 +18,14 @@ use crate::sandbox::{SandboxMode, self_test};
 use crate::store::Durability;
 use crate::{config_file, size, status, supervisor};
 
-const EXAMPLES: &str = "\
-Examples:
-  prefork-server                                   serve ./files on 127.0.0.1:46666 with 5 worker processes
-  prefork-server --root /srv/files --workers 50    another folder, a larger pool
-  prefork-server --pool thread                     threads instead of processes
-  prefork-server --pool event --workers 2          processes that serve many connections each
-  prefork-server --bind 0.0.0.0:46666              for other machines too (no authentication: mind who can reach it)
-  prefork-server --config server.toml              settings from a file; flags override it
-  prefork-server --config server.toml --check-config     is the file right? (starts nothing)
-  prefork-server --user www --root /srv/files      started as root, runs as www
-  prefork-server --user www --root /srv/files --self-test      what a worker could reach then, tried out
-  prefork-server --admin /run/prefork.sock         let itself be asked; then, from another terminal:
-  prefork-server status /run/prefork.sock --watch  what is it doing?
-
-Signals, to the parent:
-  TERM, INT   first: stop gracefully, losing no client that is queued; second: stop at once
-  QUIT        stop at once
-  HUP         read the configuration file again and replace the workers one by one
-  USR1        open --access-log and --log-file anew, after they were moved away
-  USR2        start this program's file anew on the same socket; leave when the new server is ready
-  TTIN, TTOU  one worker more, one less
-
-Standard output carries JSON lines: READY (address, process ids, settings in force) and DONE (the ledger).
-
-Exit codes:
-  0 stopped, nothing cut short   1 error   2 usage   3 stopped, but connections were cut   4 gave up on its workers";
+use sections::SECTIONS;
 
 /// A multiprocess prefork file server: a parent binds and forks, a fixed pool of workers accepts and serves.
 #[derive(Debug, Parser)]
 #[command(
     name = "prefork-server",
     version,
-    after_help = EXAMPLES,
+    after_help = manual::help(&SECTIONS),
     max_term_width = 110,
     args_override_self = true,
     args_conflicts_with_subcommands = true,
@@ -63,7 +42,7 @@ pub struct Args {
     pub bind: String,
 
     /// The folder to serve [default: ./files, made if missing].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub root: Option<PathBuf>,
 
     /// Refuse UPLOAD and DELETE. The folder need not be writable then.
@@ -79,7 +58,7 @@ pub struct Args {
     pub workers: u32,
 
     /// Settings from a TOML file: its keys are these flags without their dashes. What is typed overrides it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
     /// Say whether the settings make sense, and start nothing.
@@ -175,12 +154,12 @@ pub struct Args {
     pub max_requests: Option<u64>,
 
     /// Write the parent's process id to this file while the server runs.
-    #[arg(long, value_name = "FILE", help_heading = "Life cycle")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Life cycle")]
     pub pidfile: Option<PathBuf>,
 
     /// Answer questions about the running server on this Unix socket, for this user only: `prefork-server status
     /// FILE`, or curl --unix-socket FILE http://x/status (JSON) or http://x/metrics (Prometheus) [default: off].
-    #[arg(long, value_name = "FILE", help_heading = "Watching")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Watching")]
     pub admin: Option<PathBuf>,
 
     /// Answer http://ADDR/metrics for Prometheus, to whoever can connect to it [default: off].
@@ -193,7 +172,7 @@ pub struct Args {
 
     /// Run as this user (name or number) once the address is bound; takes root to start. The default is whoever
     /// starts the server.
-    #[arg(long, value_name = "NAME", help_heading = "Hardening")]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Username, help_heading = "Hardening")]
     pub user: Option<String>,
 
     /// Run as root without a warning, and also where nothing confines the workers.
@@ -215,11 +194,11 @@ pub struct Args {
     pub json: bool,
 
     /// Write one JSON line a request to this file; USR1 opens it anew [default: off].
-    #[arg(long, value_name = "FILE", help_heading = "Logging")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Logging")]
     pub access_log: Option<PathBuf>,
 
     /// Write log lines to this file instead of standard error, once the server is set up; USR1 opens it anew.
-    #[arg(long, value_name = "FILE", help_heading = "Logging")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Logging")]
     pub log_file: Option<PathBuf>,
 
     /// Log lines of this level and above go to standard error, or to --log-file: error, warn, info, debug, trace.
@@ -227,6 +206,9 @@ pub struct Args {
         long,
         value_name = "LEVEL",
         default_value = "info",
+        value_parser = log_level(),
+        hide_possible_values = true,
+        ignore_case = true,
         help_heading = "Logging"
     )]
     pub log_level: tracing::Level,
@@ -241,6 +223,29 @@ pub struct Args {
 pub enum Subcommand {
     /// Show what a running server does: its workers, what they have done, how long the queue is.
     Status(status::Args),
+    /// A script for a shell, or the manual.
+    #[command(flatten)]
+    Handout(Handout),
+}
+
+impl Subcommand {
+    fn run(&self) -> ExitCode {
+        match self {
+            Self::Status(args) => status::run(args),
+            Self::Handout(handout) => match handout.print(Args::command(), &SECTIONS) {
+                Ok(()) => Exit::Done.into(),
+                Err(error) => {
+                    eprintln!("error: cannot write to standard output: {error}");
+                    Exit::Error.into()
+                }
+            },
+        }
+    }
+}
+
+fn log_level() -> impl TypedValueParser<Value = tracing::Level> {
+    PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"])
+        .try_map(|name| name.parse::<tracing::Level>())
 }
 
 /// Runs the server as this process's own arguments say.
@@ -258,8 +263,8 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(error) => return error.print(),
     };
-    if let Some(Subcommand::Status(args)) = &args.command {
-        return status::run(args);
+    if let Some(command) = &args.command {
+        return command.run();
     }
     logger::start(args.log_level, args.log_format);
     let is_check = args.check_config;

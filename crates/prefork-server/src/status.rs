@@ -24,7 +24,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The admin socket: what the server was started with as --admin.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub socket: PathBuf,
 
     /// For programs: the whole status as JSON, one line each time.

@@ -112,7 +112,7 @@ impl Ceilings {
 #[derive(Debug, Clone, clap::Args)]
 pub struct BaselineArgs {
     /// Where a file of 256 MiB is written and read; it is removed.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = "results")]
     pub work_dir: PathBuf,
 
     /// Print JSON, as run.json has it.

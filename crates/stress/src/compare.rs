@@ -43,11 +43,11 @@ Exit codes:
 #[command(after_help = NOTES)]
 pub struct CompareArgs {
     /// The run to compare with: its folder, or its name in --out.
-    #[arg(value_name = "OLD")]
+    #[arg(value_name = "OLD", value_hint = clap::ValueHint::DirPath)]
     pub old: PathBuf,
 
     /// The run to compare.
-    #[arg(value_name = "NEW")]
+    #[arg(value_name = "NEW", value_hint = clap::ValueHint::DirPath)]
     pub new: PathBuf,
 
     /// Changes up to this mean nothing, in percent.
@@ -65,7 +65,7 @@ pub struct CompareArgs {
     pub metric: Metric,
 
     /// Where runs are looked for by name.
-    #[arg(long, value_name = "DIR", default_value = runs::OUT)]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = runs::OUT)]
     pub out: PathBuf,
 
     /// Print one JSON object.

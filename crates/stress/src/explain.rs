@@ -25,7 +25,7 @@ const RECORDS_SHOWN_MAX: usize = 20;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ExplainArgs {
     /// The run: its folder, or its name in --out.
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     pub run: PathBuf,
 
     /// The row, by the number in the table's first column.
@@ -41,7 +41,7 @@ pub struct ExplainArgs {
     pub all: bool,
 
     /// Where runs are looked for by name.
-    #[arg(long, value_name = "DIR", default_value = runs::OUT)]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = runs::OUT)]
     pub out: PathBuf,
 
     /// Print one JSON object: the row, the sentences and the records.

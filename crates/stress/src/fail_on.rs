@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use crate::summary::{Row, csv};
 
-/// The grammar, for `--help`.
-pub const GRAMMAR: &str = "\
-Conditions of --fail-on (one that holds for any row is enough):
-  COLUMN OP VALUE    any column of summary.csv; OP is = != < <= > or >=, and == is =
+/// What stands above the grammar.
+pub const GRAMMAR_LEAD: &str = "Conditions of --fail-on (one that holds for any row is enough)";
+
+/// The grammar, for `--help` and the manual.
+pub const GRAMMAR: &str = "  COLUMN OP VALUE    any column of summary.csv; OP is = != < <= > or >=, and == is =
   clients_failed>0   numbers as in the table; sizes too: aggregate_bytes_per_s<100M
   status!=ok         words take = and != only
   flags=steal        a row has several flags: = asks whether it is among them

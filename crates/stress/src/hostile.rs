@@ -52,7 +52,7 @@ pub struct HostileArgs {
     pub limit: Duration,
 
     /// Where files are served from meanwhile; all of it is removed.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = "results")]
     pub work_dir: PathBuf,
 
     /// Print Markdown, as in the documentation.

@@ -55,7 +55,7 @@ Exit codes:
 #[command(after_help = NOTES)]
 pub struct RecheckArgs {
     /// The run: its folder, or its name in --out.
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     pub run: PathBuf,
 
     /// How many rows are measured again; two or more make a ratio.
@@ -76,23 +76,23 @@ pub struct RecheckArgs {
 
     /// The command of the foreign server that was measured: a run keeps no paths, so one with paths in it has to be
     /// given again.
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, value_name = "CMD", value_hint = clap::ValueHint::CommandString)]
     pub server_cmd: Option<String>,
 
     /// Its --server-cwd again, if it had one.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub server_cwd: Option<PathBuf>,
 
     /// Its --server-root again, if it had one.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub server_root: Option<PathBuf>,
 
     /// Where the folder of the new run is made, and where runs are looked for by name.
-    #[arg(long, value_name = "DIR", default_value = runs::OUT)]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = runs::OUT)]
     pub out: PathBuf,
 
     /// Where files are served from meanwhile [default: the --out folder].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub work_dir: Option<PathBuf>,
 
     /// What is shown on standard error meanwhile.

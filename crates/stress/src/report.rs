@@ -41,11 +41,11 @@ pub use variants::Run;
 #[command(after_help = EXAMPLES)]
 pub struct ReportArgs {
     /// Folders of runs; several come side by side into one report [default: the newest in results].
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     pub runs: Vec<PathBuf>,
 
     /// Where the report is written [default: the folder of the run]; several runs need it.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub out: Option<PathBuf>,
 
     /// The language of all of it, headings, numbers and spreadsheets included.

@@ -16,11 +16,11 @@ use crate::{models, runs, summary, table};
 #[derive(Debug, Clone, clap::Args)]
 pub struct ShowArgs {
     /// The run: its folder, or its name in --out [default: the newest].
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     pub run: Option<PathBuf>,
 
     /// Where runs are looked for by name.
-    #[arg(long, value_name = "DIR", default_value = runs::OUT)]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = runs::OUT)]
     pub out: PathBuf,
 
     /// Print the rows as JSON, one a line, instead of a table.

@@ -71,7 +71,7 @@ pub struct SoakArgs {
     pub seed: u64,
 
     /// Where files are stored meanwhile; all of it is removed [default: results].
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = "results")]
     pub work_dir: PathBuf,
 
     /// Print the outcome as one JSON object.

@@ -49,7 +49,7 @@ pub struct VerifyArgs {
     pub runs: Vec<PathBuf>,
 
     /// Where runs are looked for by name.
-    #[arg(long, value_name = "DIR", default_value = runs::OUT)]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = runs::OUT)]
     pub out: PathBuf,
 
     /// Print one JSON object.

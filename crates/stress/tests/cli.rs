@@ -2,6 +2,11 @@
 
 use std::process::{Command, Output};
 
+#[path = "../../manual/tests/support/handouts.rs"]
+mod handouts;
+
+const PROGRAM: handouts::Program = handouts::Program(env!("CARGO_BIN_EXE_stress"));
+
 fn stress(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stress"))
         .args(args)
@@ -127,4 +132,58 @@ fn help_names_every_exit_code() {
     ] {
         assert!(text.contains(part), "{part}");
     }
+}
+
+#[test]
+fn bash_completes_what_it_may_be_told() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("a-run")).unwrap();
+    let check = |words: &[&str], want: &[&str]| {
+        PROGRAM.check_completion(folder.path(), words, want);
+    };
+    check(&["--plan", ""], &["standard", "assignment", "models"]);
+    check(&["--server-pool", "p"], &["process"]);
+    check(&["--op", ""], &["download", "upload", "list"]);
+    check(
+        &["--op", "download,"],
+        &["download,download", "download,upload", "download,list"],
+    );
+    check(&["--op", "list,u"], &["list,upload"]);
+    // Nothing of the program's own: bash offers files then.
+    check(&["show", ""], &[]);
+    check(&["show", "--o"], &["--out"]);
+    check(&["soak", "--durability", ""], &["none", "data", "full"]);
+    check(&["comp"], &["compare", "completions"]);
+    check(
+        &["soak", "--server-pool", ""],
+        &["process", "thread", "event"],
+    );
+    check(&["verify", "--j"], &["--json"]);
+    check(&["--target-admin", "a"], &["a-run"]);
+    check(&["--repeat", ""], &[]);
+    check(&["completions", "z"], &["zsh"]);
+}
+
+#[test]
+fn the_scripts_and_the_manual_are_printed_whole_or_not_at_all() {
+    PROGRAM.check_scripts();
+    PROGRAM.check_ends();
+}
+
+#[test]
+fn the_manual_tells_every_flag_and_renders_without_a_warning() {
+    PROGRAM.check_manual(&[
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "COMMANDS",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "FILES",
+        "NOTES",
+        "EXAMPLES",
+        "SEE ALSO",
+    ]);
+    PROGRAM.check_rendering();
 }

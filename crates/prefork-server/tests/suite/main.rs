@@ -17,6 +17,7 @@ mod event;
 mod examples;
 mod exhaustion;
 mod foreign;
+mod handouts;
 mod hardening;
 mod ledger;
 mod life_cycle;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueHint;
+
 use super::{PlanName, Progress, parse};
 use crate::fail_on::Condition;
 use crate::fault::Fault;
@@ -155,11 +157,11 @@ pub struct ServerArgs {
 
     /// Measure this server instead of ours: a command line with {port} and {root} (the folder to serve) in it, and
     /// {workers} if it can be told. They are filled in for each combination.
-    #[arg(long, value_name = "CMD", conflicts_with = "server_pool", value_parser = parse::server_cmd)]
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, conflicts_with = "server_pool", value_parser = parse::server_cmd)]
     pub server_cmd: Option<String>,
 
     /// The folder that --server-cmd is started in.
-    #[arg(long, value_name = "DIR", requires = "server_cmd")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "server_cmd")]
     pub server_cwd: Option<PathBuf>,
 
     /// The port that --server-cmd always listens on; then {port} need not stand in it.
@@ -168,7 +170,7 @@ pub struct ServerArgs {
 
     /// The folder that --server-cmd always serves; then {root} need not stand in it. It must be empty, and is empty
     /// afterwards.
-    #[arg(long, value_name = "DIR", requires = "server_cmd")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "server_cmd")]
     pub server_root: Option<PathBuf>,
 
     /// Measure a server that runs already, here or elsewhere; --servers says how many workers it has. Files are put
@@ -178,7 +180,7 @@ pub struct ServerArgs {
 
     /// The admin socket of the --target, if it is our server and was started with --admin: its ledger is then asked
     /// before and after each window. Nobody else may use the server meanwhile.
-    #[arg(long, value_name = "FILE", requires = "target")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "target")]
     pub target_admin: Option<PathBuf>,
 }
 
@@ -187,11 +189,11 @@ pub struct ServerArgs {
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Where the folder of the run is made.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "results")]
     pub out: PathBuf,
 
     /// Where files are served from and stored to while measuring; all of it is removed [default: the --out folder].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub work_dir: Option<PathBuf>,
 
     /// A word in the name of the run's folder.
@@ -204,7 +206,7 @@ pub struct OutputArgs {
 
     /// Go on with a run that was stopped: the newest in --out, or the one named. Give it the flags that the run was
     /// started with.
-    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath, num_args = 0..=1)]
     pub resume: Option<Option<PathBuf>>,
 
     /// Start a new run, whatever is unfinished: what happens anyway, in so many words.

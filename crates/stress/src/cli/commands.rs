@@ -1,8 +1,11 @@
 //! What `stress` does besides measuring a plan: one subcommand each.
 
-use anyhow::Result;
-use clap::Subcommand;
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Subcommand};
+use manual::Handout;
 
+use super::Args;
+use super::sections::SECTIONS;
 use crate::exit::Exit;
 use crate::{baseline, compare, explain, hostile, recheck, report, show, soak, verify};
 
@@ -32,6 +35,9 @@ pub enum Command {
     /// Render the report of a run, or of several side by side, from the journal alone: a page, Markdown,
     /// spreadsheets, and a PDF.
     Report(Box<report::ReportArgs>),
+    /// A script for a shell, or the manual.
+    #[command(flatten)]
+    Handout(Handout),
 }
 
 impl Command {
@@ -50,6 +56,12 @@ impl Command {
             Self::Hostile(args) => hostile::run(args),
             Self::Baseline(args) => baseline::run(args),
             Self::Report(args) => report::run(args),
+            Self::Handout(handout) => {
+                handout
+                    .print(Args::command(), &SECTIONS)
+                    .context("cannot write to standard output")?;
+                Ok(Exit::Verified)
+            }
         }
     }
 }

@@ -35,11 +35,11 @@ pub struct SubmissionArgs {
     pub repository: Option<String>,
 
     /// Notes of your own, in Markdown, for a section of their own.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub notes: Option<PathBuf>,
 
     /// Screenshots (PNG, JPEG, GIF or WebP), put into the report whole; name runs before this flag.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, num_args = 1..)]
     pub capture: Vec<PathBuf>,
 }
 
