@@ -1,5 +1,5 @@
 //! What keeps a worker that has gone wrong from doing harm: another user, no new privileges, no core dumps,
-//! and Landlock, which leaves it the root and nothing else.
+//! and Landlock, which leaves it the root and nothing else, and of that only reading where nobody is to change it.
 //!
 //! [`prepare`] puts in force what the parent shares with its workers and finds out, by trying it, what the
 //! kernel can confine; [`Confinement::enter`] confines a worker, before it has threads and before it has seen
@@ -21,6 +21,8 @@ use nix::unistd::ForkResult;
 
 use crate::store::Store;
 use crate::sys;
+
+use landlock::RootAccess;
 
 pub use landlock::{ABI_CONFINING_FILES, Level};
 pub use user::User;
@@ -143,7 +145,7 @@ impl Confinement {
     /// What the kernel says. A worker must not serve then: its server has announced that it is confined.
     pub fn enter(self, store: &Store) -> io::Result<()> {
         if self.abi.is_some() {
-            landlock::restrict(store.directory()).map_err(io::Error::other)?;
+            landlock::restrict(store).map_err(io::Error::other)?;
         }
         Ok(())
     }
@@ -154,14 +156,16 @@ impl Confinement {
         self.abi.is_some_and(|abi| abi >= ABI_CONFINING_FILES)
     }
 
-    /// As READY tells it.
+    /// As READY tells it: how workers forked from now on are confined.
     #[must_use]
-    pub fn announce(self) -> proto::announce::Sandbox {
+    pub fn announce(self, store: &Store) -> proto::announce::Sandbox {
+        let root_access = RootAccess::of(store).as_str().to_owned();
         proto::announce::Sandbox {
             mode: self.mode.as_str().to_owned(),
             level: Level::of(self.abi).as_str().to_owned(),
             landlock_abi: self.abi,
             not_denied: landlock::not_denied(self.abi).map(str::to_owned).collect(),
+            root_access: self.abi.map(|_| root_access),
             no_new_privs: prctl::get_no_new_privs().unwrap_or(false),
         }
     }
@@ -188,7 +192,7 @@ fn try_out(store: &Store) -> Result<Option<u32>> {
     const FAILED: i32 = 255;
     let child = match sys::fork().context("cannot fork")? {
         ForkResult::Child => {
-            let abi = landlock::restrict(store.directory()).unwrap_or_else(|error| {
+            let abi = landlock::restrict(store).unwrap_or_else(|error| {
                 tracing::warn!(%error, "Landlock is there, but does not work");
                 None
             });

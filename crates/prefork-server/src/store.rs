@@ -214,6 +214,12 @@ impl Store {
         }
     }
 
+    /// Whether nothing in it is changed, by this store.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.root.options.read_only
+    }
+
     /// The directory, to be handed to another server together with its lock.
     #[must_use]
     pub fn directory(&self) -> BorrowedFd<'_> {
@@ -272,7 +278,7 @@ impl Store {
     }
 
     fn sweep_where(&self, is_stale: impl Fn(u32) -> bool) -> io::Result<usize> {
-        if self.root.options.read_only {
+        if self.is_read_only() {
             return Ok(0);
         }
         temporary::sweep(&self.root.directory, is_stale)
@@ -326,7 +332,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::ReadOnly`]; [`StoreError::NotFound`] also for everything that is not a regular file.
     pub fn delete(&self, name: &FileName) -> Result<(), StoreError> {
-        if self.root.options.read_only {
+        if self.is_read_only() {
             return Err(StoreError::ReadOnly);
         }
         let directory = &self.root.directory;

@@ -159,6 +159,10 @@ pub struct Sandbox {
     /// What that version does not deny: `files`, `truncate`, `tcp`, `device_ioctl`, `abstract_sockets`,
     /// `signals`, `unix_sockets`, `udp`.
     pub not_denied: Vec<String>,
+    /// What that version leaves them in the root: `read_write`, or `read` under `--read-only`; none if nothing
+    /// confines them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_access: Option<String>,
     /// No program that a worker might start could gain privileges.
     pub no_new_privs: bool,
 }
@@ -452,6 +456,7 @@ mod tests {
                 level: "partial".into(),
                 landlock_abi: Some(7),
                 not_denied: vec!["udp".into()],
+                root_access: Some("read_write".into()),
                 no_new_privs: true,
             },
             admin: None,

@@ -3,12 +3,12 @@
 //! Each version (ABI) of Landlock can deny more than the one before; what the kernel has of it is used, down
 //! to nothing.
 
-use std::os::fd::BorrowedFd;
-
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
+
+use crate::store::Store;
 
 /// The newest version that is asked for.
 const ABI_WANTED: ABI = ABI::V10;
@@ -29,11 +29,46 @@ const DENIALS: [(u32, &str); 8] = [
     (10, "udp"),
 ];
 
-/// What the store does in the root: it makes regular files, and renames and removes what is not a folder. All
+/// What a worker may do in the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RootAccess {
+    /// What a store that nobody changes takes.
+    Read,
+    /// What uploads and deletions take, too.
+    ReadWrite,
+}
+
+impl RootAccess {
+    /// What the store needs of the root.
+    pub(super) fn of(store: &Store) -> Self {
+        if store.is_read_only() {
+            Self::Read
+        } else {
+            Self::ReadWrite
+        }
+    }
+
+    /// The word in READY.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::ReadWrite => "read_write",
+        }
+    }
+
+    fn rights(self) -> BitFlags<AccessFs> {
+        match self {
+            Self::Read => make_bitflags!(AccessFs::{ReadFile | ReadDir}),
+            Self::ReadWrite => rights_to_change(),
+        }
+    }
+}
+
+/// What a store that takes uploads does in the root: it makes regular files, and renames and removes what is not a folder. All
 /// stays in one folder, so nothing is moved between folders. To remove folders is allowed only so that an
 /// upload over one is refused by the kernel for what it is (EISDIR); otherwise Landlock would come first, with
 /// the answer that a root without write permission gives.
-fn rights_in_root() -> BitFlags<AccessFs> {
+fn rights_to_change() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{
         ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile | RemoveDir
     })
@@ -81,15 +116,18 @@ pub(super) fn not_denied(abi: Option<u32>) -> impl Iterator<Item = &'static str>
         .map(|(_, what)| what)
 }
 
-/// Confines this thread, and the threads and processes it starts from now on, to `root`. Returns the version
-/// of Landlock that does it; none where the kernel has none.
-pub(super) fn restrict(root: BorrowedFd<'_>) -> Result<Option<u32>, RulesetError> {
+/// Confines this thread, and the threads and processes it starts from now on, to the root, and there to what the
+/// store does. Returns the version of Landlock that does it; none where the kernel has none.
+pub(super) fn restrict(store: &Store) -> Result<Option<u32>, RulesetError> {
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI_WANTED))?
         .handle_access(AccessNet::from_all(ABI_WANTED))?
         .scope(Scope::from_all(ABI_WANTED))?
         .create()?
-        .add_rule(PathBeneath::new(root, rights_in_root()))?
+        .add_rule(PathBeneath::new(
+            store.directory(),
+            RootAccess::of(store).rights(),
+        ))?
         .restrict_self()?;
     Ok(match (status.ruleset, status.landlock) {
         (RulesetStatus::NotEnforced, _) => None,

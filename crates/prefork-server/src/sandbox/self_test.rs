@@ -92,7 +92,7 @@ pub fn run(config: &Config, json: bool) -> Result<Exit> {
         user,
         uid,
         root: store.root().display().to_string(),
-        sandbox: confinement.announce(),
+        sandbox: confinement.announce(&store),
         core_limit_bytes: getrlimit(Resource::RLIMIT_CORE)?.0,
         passed: trials.iter().all(|trial| trial.passed),
         trials,
@@ -183,6 +183,11 @@ fn table(report: &Report) -> String {
         (Some(abi), []) => format!("version {abi}, full"),
         (Some(abi), open) => format!("version {abi}, does not deny: {}", open.join(", ")),
     };
+    let root_access = match sandbox.root_access.as_deref() {
+        None => "whatever the user may",
+        Some("read") => "read",
+        Some(_) => "read and change",
+    };
     let core = match report.core_limit_bytes {
         0 => "none".to_owned(),
         bytes => format!("up to {bytes} bytes"),
@@ -192,6 +197,7 @@ fn table(report: &Report) -> String {
         format!("root             {}", report.root),
         format!("sandbox          {}, {}", sandbox.mode, sandbox.level),
         format!("Landlock         {landlock}"),
+        format!("in the root      {root_access}"),
         format!(
             "new privileges   {}",
             if sandbox.no_new_privs {

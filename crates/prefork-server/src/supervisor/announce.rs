@@ -80,7 +80,7 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         accept_unterminated_ms: config.clocks.accept_unterminated.map(millis),
         user,
         uid,
-        sandbox: inheritance.confinement.announce(),
+        sandbox: inheritance.confinement.announce(store),
         admin: config.admin.as_ref().map(|path| path.display().to_string()),
         metrics: inheritance
             .admin

@@ -214,20 +214,25 @@ each_pool! {
 }
 
 /// A system call of a running process, all its threads, that fails until this ends.
-struct Fault {
+pub(crate) struct Fault {
     strace: Child,
 }
 
 impl Fault {
     /// None, loudly, where this machine does not let this test do it.
     fn inject(pid: u32, call: &str, error: &str) -> Option<Self> {
+        Self::tamper(pid, call, &format!("error={error}"))
+    }
+
+    /// The same with a call that is tampered with in another way, in strace's words.
+    pub(crate) fn tamper(pid: u32, call: &str, how: &str) -> Option<Self> {
         if !can_trace() {
             return None;
         }
         let mut strace = Command::new("strace")
             .args(["-f", "-o", "/dev/null", "-p", &pid.to_string()])
             .args(["-e", &format!("trace={call}")])
-            .args(["-e", &format!("inject={call}:error={error}")])
+            .args(["-e", &format!("inject={call}:{how}")])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -244,7 +249,7 @@ impl Fault {
         Some(Self { strace })
     }
 
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         let _ = kill(
             Pid::from_raw(self.strace.id().cast_signed()),
             Signal::SIGTERM,

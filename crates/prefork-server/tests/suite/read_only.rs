@@ -3,10 +3,14 @@
 use std::fs;
 use std::process::Command;
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Server, command, content, each_pool, noise, under, upload, with_a_disk_at};
+use crate::exhaustion::Fault;
+use crate::support::{
+    Server, command, content, each_pool, noise, skip, under, upload, with_a_disk_at,
+};
 
 each_pool! {
     fn a_read_only_server_refuses_whatever_would_change_a_file(pool) {
@@ -51,6 +55,45 @@ each_pool! {
         assert!(!log.iter().any(|line| line.contains("temporary")), "{log:?}");
     }
 
+    /// The kernel is made to take a worker's opening a file for reading as what somebody who has taken the worker
+    /// over would try. That it succeeds where it may shows that it is tried.
+    fn a_worker_that_was_taken_over_cannot_write_either(pool) {
+        let folder = TempDir::new().unwrap();
+        let settings = folder.path().join("server.toml");
+        let set = |is_read_only: bool| {
+            fs::write(&settings, format!("read-only = {is_read_only}\nworkers = 1\n")).unwrap();
+        };
+        set(true);
+        let server = Server::start(pool, &["--config", settings.to_str().unwrap()]);
+        let Some(access) = server.ready.settings.sandbox.root_access.clone() else {
+            return skip("Landlock");
+        };
+        assert_eq!(access, "read");
+        for is_read_only in [true, false, true] {
+            set(is_read_only);
+            reload(&server);
+            server.put("f", b"abc");
+            let got: Vec<_> = OPENINGS.iter().map_while(|(name, flags)| {
+                let bytes = (flags.bits() as u64).to_ne_bytes().map(|byte| format!("{byte:02x}")).concat();
+                let poke = format!("poke_enter=@arg3={bytes}");
+                let tampered = Fault::tamper(server.children()[0], "openat2", &poke)?;
+                let reply = server.connect().ask(format!("GET {name}\r\n"));
+                tampered.end();
+                Some(reply["status"] == "OK")
+            }).collect();
+            if got.len() < OPENINGS.len() {
+                return;
+            }
+            assert_eq!(got, [!is_read_only; 3]);
+            // What was opened with O_CREAT is there, what was with O_TRUNC is empty.
+            let (entries, content) = if is_read_only { (vec!["f"], &b"abc"[..]) } else { (vec!["f", "new"], &b""[..]) };
+            assert_eq!((server.entries(), server.stored("f").unwrap().as_slice()), (entries.iter().map(ToString::to_string).collect(), content));
+            let _ = fs::remove_file(server.root().join("new"));
+            assert_eq!(server.connect().ask("GET f\r\n")["status"], "OK");
+        }
+        server.stop();
+    }
+
     fn a_reload_turns_it_on_and_off(pool) {
         let folder = TempDir::new().unwrap();
         let settings = folder.path().join("server.toml");
@@ -58,16 +101,33 @@ each_pool! {
         let server = Server::start(pool, &["--config", settings.to_str().unwrap()]);
         for (is_read_only, want) in [(false, None), (true, Some("unknown_verb")), (false, None)] {
             fs::write(&settings, format!("read-only = {is_read_only}\nworkers = 2\n")).unwrap();
-            let before = server.children();
-            server.signal(Signal::SIGHUP);
-            server.wait_for_log("reloaded");
-            server.wait_for_children(|now| now.iter().all(|pid| !before.contains(pid)));
+            reload(&server);
             let reply = server.connect().ask(upload("f", &noise(1, 300_000)));
             assert_eq!(reply["code"].as_str(), want, "{reply}");
         }
         assert_eq!(server.entries(), ["f"]);
         server.stop();
     }
+}
+
+/// To write to a file, to make one, to empty one.
+const OPENINGS: [(&str, OFlag); 3] = [
+    ("f", OFlag::O_RDWR.union(OFlag::O_CLOEXEC)),
+    (
+        "new",
+        OFlag::O_RDWR.union(OFlag::O_CLOEXEC).union(OFlag::O_CREAT),
+    ),
+    (
+        "f",
+        OFlag::O_RDWR.union(OFlag::O_CLOEXEC).union(OFlag::O_TRUNC),
+    ),
+];
+
+fn reload(server: &Server) {
+    let before = server.children();
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    server.wait_for_children(|now| now.iter().all(|pid| !before.contains(pid)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, renameat};
 use nix::sys::signal::kill;
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, stat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat, stat};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{
@@ -24,6 +24,9 @@ use crate::sys;
 
 /// What a worker must be able to do.
 const INSIDE: &str = "upload, list, download and delete in the root";
+
+/// The same under `--read-only`.
+const INSIDE_READ_ONLY: &str = "list and download in the root";
 
 /// Something that a worker must not be able to do.
 struct Probe {
@@ -160,6 +163,48 @@ const PROBES: [Probe; 20] = [
     ),
 ];
 
+/// What a worker must not be able to do in a root that is only read. None of it changes anything there that
+/// could not be undone, even if it succeeds.
+const READ_ONLY_PROBES: [Probe; 3] = [
+    probe("make a file in the root", Some(1), |_, store| {
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        openat(store.directory(), STRAY, flags, Mode::S_IRUSR).map(drop)?;
+        Ok(unlinkat(
+            store.directory(),
+            STRAY,
+            UnlinkatFlags::NoRemoveDir,
+        )?)
+    }),
+    probe("make an unnamed file in the root", Some(1), |_, store| {
+        let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        openat(store.directory(), ".", flags, Mode::S_IRUSR).map(drop)?;
+        Ok(())
+    }),
+    probe("make a folder in the root", Some(1), |_, store| {
+        mkdirat(store.directory(), STRAY, Mode::S_IRWXU)?;
+        Ok(unlinkat(
+            store.directory(),
+            STRAY,
+            UnlinkatFlags::RemoveDir,
+        )?)
+    }),
+];
+
+/// The same for a file that is there.
+const READ_ONLY_FILE_PROBES: [FileProbe; 2] = [
+    ("write to a file in the root", |store, name| {
+        let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        openat(store.directory(), name, flags, NO_MODE).map(drop)?;
+        Ok(())
+    }),
+    ("rename or remove a file in the root", |store, name| {
+        // To its own name, which is allowed or not as any other, and does nothing (rename(2)).
+        Ok(renameat(store.directory(), name, store.directory(), name)?)
+    }),
+];
+
+type FileProbe = (&'static str, fn(&Store, &str) -> io::Result<()>);
+
 const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
 const NO_MODE: Mode = Mode::empty();
 
@@ -180,12 +225,39 @@ const fn probe(
 
 /// Tries everything. `abi` is the version of Landlock in force.
 pub(super) fn all(ground: &Ground, store: &Store, abi: Option<u32>) -> Vec<Trial> {
-    let inside = trial(INSIDE, Wanted::Allowed, use_the_root(store));
-    let outside = PROBES.iter().map(|probe| {
+    let attempt = |probe: &Probe| {
         let result = (probe.attempt)(ground, store);
         trial(probe.what, wanted(probe.denied_from, abi), result)
-    });
-    std::iter::once(inside).chain(outside).collect()
+    };
+    let mut trials = Vec::new();
+    if store.is_read_only() {
+        trials.push(trial(
+            INSIDE_READ_ONLY,
+            Wanted::Allowed,
+            read_the_root(store),
+        ));
+        trials.extend(READ_ONLY_PROBES.iter().map(attempt));
+        trials.extend(try_a_file(store, abi));
+    } else {
+        trials.push(trial(INSIDE, Wanted::Allowed, use_the_root(store)));
+    }
+    trials.extend(PROBES.iter().map(attempt));
+    trials
+}
+
+/// Tries the first file of the root; nothing where there is none.
+fn try_a_file(store: &Store, abi: Option<u32>) -> Vec<Trial> {
+    let Ok(listing) = store.list() else {
+        return Vec::new();
+    };
+    let Some(name) = listing.names().next() else {
+        return Vec::new();
+    };
+    let attempt = |(what, attempt): FileProbe| {
+        let result = attempt(store, name.as_str());
+        trial(what, wanted(Some(1), abi), result)
+    };
+    READ_ONLY_FILE_PROBES.map(attempt).into()
 }
 
 fn trial(what: &str, wanted: Wanted, result: io::Result<()>) -> Trial {
@@ -196,7 +268,7 @@ fn trial(what: &str, wanted: Wanted, result: io::Result<()>) -> Trial {
         .map(Errno::from_raw);
     let outcome = match (&result, errno) {
         (Ok(()), _) => Outcome::Allowed,
-        (_, Some(Errno::EACCES | Errno::EPERM | Errno::EXDEV)) => Outcome::Denied,
+        (_, Some(Errno::EACCES | Errno::EPERM | Errno::EXDEV | Errno::EROFS)) => Outcome::Denied,
         _ => Outcome::Failed,
     };
     Trial {
@@ -235,8 +307,28 @@ fn use_the_root(store: &Store) -> io::Result<()> {
     match round() {
         Ok(true) => Ok(()),
         Ok(false) => Err(io::Error::other("it came back different")),
-        Err(StoreError::Io(error)) => Err(error),
-        Err(error) => Err(io::Error::other(error.to_string())),
+        Err(error) => Err(io_error(error)),
+    }
+}
+
+/// The same where nobody may change anything: the first file is as good as any.
+fn read_the_root(store: &Store) -> io::Result<()> {
+    let listing = store.list().map_err(io_error)?;
+    let Some(name) = listing.names().next() else {
+        return Ok(());
+    };
+    let download = store.read(name).map_err(io_error)?;
+    let mut start = [0; 4096];
+    let len = start
+        .len()
+        .min(usize::try_from(download.len()).unwrap_or(0));
+    download.read_exact_at(&mut start[..len], 0)
+}
+
+fn io_error(error: StoreError) -> io::Error {
+    match error {
+        StoreError::Io(error) => error,
+        error => io::Error::other(error.to_string()),
     }
 }
 

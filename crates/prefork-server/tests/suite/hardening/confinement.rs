@@ -55,6 +55,36 @@ each_pool! {
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0, "nothing is left of the trials");
     }
 
+    fn a_worker_of_a_read_only_server_can_change_nothing_in_the_root_either(pool) {
+        let root = TempDir::new().unwrap();
+        fs::write(root.path().join("f"), b"abc").unwrap();
+        let changes = [
+            "make a file in the root",
+            "make an unnamed file in the root",
+            "make a folder in the root",
+            "write to a file in the root",
+            "rename or remove a file in the root",
+        ];
+        let (report, code) = self_test(&root, pool, &["--read-only"]);
+        if report["sandbox"]["landlock_abi"].as_u64() < Some(3) {
+            return crate::support::skip("Landlock, version 3 or later");
+        }
+        for what in OUT_OF_REACH.into_iter().chain(changes) {
+            assert_eq!(outcome(&report, what), "denied", "{report:#}");
+        }
+        assert_eq!(outcome(&report, "list and download in the root"), "allowed");
+        assert_eq!((&report["passed"], code), (&Value::Bool(true), 0));
+        assert_eq!(report["sandbox"]["root_access"], "read");
+        // That each could succeed is shown by the same without confinement.
+        let (report, code) = self_test(&root, pool, &["--read-only", "--sandbox", "off"]);
+        for what in changes {
+            assert_eq!(outcome(&report, what), "allowed", "{report:#}");
+        }
+        assert_eq!((&report["passed"], code), (&Value::Bool(false), 1));
+        assert_eq!(fs::read(root.path().join("f")).unwrap(), b"abc");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "nothing is left of the trials");
+    }
+
     fn every_process_that_accepts_was_confined_before(pool) {
         if !can_trace() {
             return;
