@@ -32,10 +32,10 @@ pub struct AddressCap {
 /// The answer to a new connection.
 #[derive(Debug)]
 pub enum Admission {
-    /// It may be served. The place is to be kept as long as the connection lives; there is none only where no
-    /// cell was left to write it down in, which is then not held against the peer.
+    /// It may be served. The place is to be kept as long as the connection lives; there is none only where there is
+    /// no limit.
     Admitted(Option<Place>),
-    /// Its address has as many connections as it may have.
+    /// Its address has as many connections as it may have, or they could not be counted.
     OverCap,
 }
 
@@ -68,10 +68,11 @@ impl AddressCap {
         }
         if !HAS_COMPLAINED.swap(true, SeqCst) {
             tracing::warn!(
-                "--max-connections-per-address: more connections than can be counted; those are served all the same"
+                "--max-connections-per-address: a connection is refused because it cannot be counted; this is a fault"
             );
         }
-        Admission::Admitted(None)
+        // Never more than the limit, also where something is wrong.
+        Admission::OverCap
     }
 
     fn count(&self, key: u64) -> u64 {
@@ -169,13 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_a_free_cell_refuses_nobody() {
+    fn nobody_is_let_in_uncounted() {
         let cap = cap(Holdings::new(1, 1).unwrap(), 0, 5);
-        let _first = place(&cap, "192.0.2.1").unwrap();
-        assert!(matches!(
-            cap.admit(peer("192.0.2.1")),
-            Admission::Admitted(None)
-        ));
+        let first = place(&cap, "192.0.2.1").unwrap();
+        assert!(place(&cap, "192.0.2.2").is_none());
+        drop(first);
+        assert!(place(&cap, "192.0.2.2").is_some());
     }
 
     #[test]

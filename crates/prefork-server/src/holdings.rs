@@ -61,6 +61,12 @@ impl Holdings {
         })
     }
 
+    /// How many connections of a process can be written down.
+    #[must_use]
+    pub const fn cells(&self) -> usize {
+        self.cells
+    }
+
     /// One row.
     ///
     /// # Panics

@@ -31,11 +31,29 @@ impl Supervisor {
             );
             return Ok(Flow::GoOn);
         }
+        if let Some(refusal) = self.beyond_the_count(&config) {
+            tracing::error!("nothing is reloaded: {refusal}");
+            return Ok(Flow::GoOn);
+        }
         tracing::info!("reloading: the workers are being replaced one by one");
         announce::notify_reloading();
         let before = self.adopt(config);
         self.replaced_config.get_or_insert(before);
         self.resize_then(Event::Roll)
+    }
+
+    /// Why connections could not be counted by their addresses under other settings, if they could not: what they
+    /// are counted in keeps its size. Of the pools only the event pool has workers that may be allowed more.
+    fn beyond_the_count(&self, config: &Config) -> Option<String> {
+        let connections_max = config.event_connections?;
+        config.connections_per_address_max?;
+        let cells = self.inheritance.holdings.cells();
+        (connections_max as usize > cells).then(|| {
+            format!(
+                "--event-connections {connections_max} with --max-connections-per-address: this server counts \
+                 the addresses of {cells} connections of a worker; start it anew for more"
+            )
+        })
     }
 
     /// Every worker has the new settings.

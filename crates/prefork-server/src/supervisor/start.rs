@@ -155,8 +155,8 @@ impl Supervisor {
 }
 
 /// How many processes there may be at once, each beside its successor, and how many connections one may have in
-/// hand. The pool may grow; an event worker that a reload allows more than it was thought of at the start serves
-/// those beyond without counting them for their address.
+/// hand. The pool may grow. An event worker may be allowed more connections in a reload, too: to this number if their
+/// addresses are counted, which a reload looks at.
 fn rows_of_holdings(config: &Config) -> (u32, u32) {
     let event_connections = config.event_connections.unwrap_or(1);
     match config.pool {

@@ -1,5 +1,6 @@
 //! `--max-connections-per-address`: one address cannot take every worker.
 
+use std::fs;
 use std::io::Write;
 use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
@@ -7,6 +8,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn};
+use tempfile::TempDir;
 
 use crate::support::{DEADLINE, Peer, Server, each_pool, upload};
 
@@ -80,6 +82,38 @@ each_pool! {
         let (done, code) = server.stop();
         assert_eq!((done.sum.connections.aborted_by_crash, code), (3, 0));
     }
+}
+
+/// The table in which addresses are counted is as large as the server thought at its start: whoever is let in beyond
+/// it would be let in uncounted.
+#[test]
+fn a_reload_does_not_let_more_in_than_can_be_counted() {
+    let folder = TempDir::new().unwrap();
+    let settings = folder.path().join("server.toml");
+    let reload = |server: &Server, text: &str, want: &str| {
+        fs::write(&settings, format!("workers = 1\n{text}")).unwrap();
+        server.signal(Signal::SIGHUP);
+        server.wait_for_log(want)
+    };
+    fs::write(&settings, "workers = 1\nmax-connections-per-address = 2\n").unwrap();
+    let server = Server::start("event", &["--config", settings.to_str().unwrap()]);
+    let before = server.children();
+    let refused = "max-connections-per-address = 2\nevent-connections = 1025\n";
+    let line = reload(&server, refused, "nothing is reloaded");
+    assert!(
+        line.contains("--event-connections") && line.contains("1024"),
+        "{line}"
+    );
+    assert_eq!(server.children(), before);
+    // As many as can be counted are let in, and more where nobody counts; then counting cannot begin.
+    reload(
+        &server,
+        "max-connections-per-address = 2\nevent-connections = 1024\n",
+        "INFO reloaded",
+    );
+    reload(&server, "event-connections = 1025\n", "INFO reloaded");
+    reload(&server, refused, "nothing is reloaded");
+    server.stop();
 }
 
 /// Connects until a place is free: the server notices an end, or a worker's death, when it comes to that.
