@@ -86,6 +86,16 @@ impl Clock {
         }
     }
 
+    /// A part of a reply is out: what is waited for from here on in the way of heads is another request's.
+    pub fn replied(&mut self) {
+        self.in_first_head = false;
+        let is_of_a_head =
+            |reading| matches!(reading, Reading::First | Reading::Idle | Reading::Head);
+        if matches!(self.phase, Some((Waiting::For(reading), _)) if is_of_a_head(reading)) {
+            self.phase = None;
+        }
+    }
+
     /// The connection has to wait. Called again for the same wait, it says whether that may go on.
     pub fn wait(&mut self, waiting: Waiting, now: Instant) -> Verdict {
         let since = match self.waiting {
@@ -244,6 +254,25 @@ mod tests {
             clock.wait(HEAD, start + seconds(40)),
             Verdict::Until(start + seconds(50))
         );
+    }
+
+    #[test]
+    fn whoever_goes_on_asking_is_not_idle() {
+        let start = Instant::now();
+        let mut clock = Clock::new(CLOCKS, start);
+        for waiting in [IDLE, HEAD] {
+            let deadline = if waiting == IDLE { 30 } else { 10 };
+            for second in 0..100 {
+                let now = start + seconds(second);
+                assert_eq!(
+                    clock.wait(waiting, now),
+                    Verdict::Until(now + seconds(deadline))
+                );
+                clock.moved(7, || now);
+                clock.moved(100, || now);
+                clock.replied();
+            }
+        }
     }
 
     #[test]

@@ -175,7 +175,10 @@ impl<'s> Connection<'s> {
                     self.clock.moved(len, Instant::now);
                     match want {
                         Want::Read(_) => self.session.arrived(len),
-                        Want::Write => self.session.sent(len),
+                        Want::Write => {
+                            self.session.sent(len);
+                            self.clock.replied();
+                        }
                         Want::Linger(_) | Want::Close => {}
                     }
                 }

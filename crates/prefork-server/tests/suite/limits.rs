@@ -1,8 +1,9 @@
 //! Slow, silent and greedy clients.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
-use crate::support::{Server, content, each_pool, encode, noise, upload};
+use crate::support::{DEADLINE, Server, content, each_pool, encode, noise, upload};
 
 each_pool! {
     fn a_refused_upload_still_gets_its_answer(pool) {
@@ -25,6 +26,32 @@ each_pool! {
         assert_eq!(peer.ask(upload("g", &noise(1, 5_000_000)))["code"], "no_space");
         assert_eq!(content(&peer.ask("GET f\r\n")), b"abc");
         assert_eq!(server.entries(), ["f"]);
+    }
+
+    fn whoever_goes_on_asking_is_not_idle(pool) {
+        let server = Server::start(pool, &["--idle-timeout", "1s"]);
+        server.put("f", b"abc");
+        let deadline = Instant::now() + DEADLINE;
+        'again: loop {
+            assert!(Instant::now() < deadline, "this process never gets round to asking");
+            let mut peer = server.connect();
+            let (start, mut asked) = (Instant::now(), Instant::now());
+            while start.elapsed() < Duration::from_millis(1500) {
+                let reply = peer.stream.write_all(b"GET f\r\n").ok().and_then(|()| peer.try_reply());
+                // If this process was put aside, it was idle.
+                if asked.elapsed() > Duration::from_millis(500) {
+                    continue 'again;
+                }
+                assert_eq!(content(&reply.expect("a reply")), b"abc");
+                asked = Instant::now();
+                // Most of the time the server waits for the next request.
+                let answered = Instant::now();
+                while answered.elapsed() < Duration::from_millis(20) {
+                    std::thread::yield_now();
+                }
+            }
+            break;
+        }
     }
 
     fn a_body_below_the_least_rate_is_cut(pool) {
