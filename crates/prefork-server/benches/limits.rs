@@ -106,7 +106,7 @@ fn quota(criterion: &mut Criterion) {
         let name = format!("f{number}").parse().expect("a name");
         store
             .create(&name)
-            .and_then(prefork_server::store::PendingUpload::commit)
+            .and_then(|mut upload| upload.commit())
             .expect("a file");
     }
     let outside = root.path().join("outside");

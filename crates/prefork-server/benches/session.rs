@@ -43,7 +43,9 @@ fn converse(session: &mut Session<'_>, shelf: &mut Shelf, mut request: &[u8]) ->
                 request = &request[len..];
                 session.arrived(len);
             }
-            Want::Linger(_) | Want::Close => unreachable!("nothing here ends the conversation"),
+            Want::Resume | Want::Linger(_) | Want::Close => {
+                unreachable!("nothing here ends the conversation")
+            }
         }
     }
 }

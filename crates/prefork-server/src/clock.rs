@@ -20,6 +20,13 @@ const LINGER_SILENCE: Duration = Duration::from_millis(300);
 /// on 2 workers took 6 s to drain with the longer one.
 const LINGER_SILENCE_IDLE: Duration = Duration::from_millis(20);
 
+/// How long a request waits for what another has in hand, the quota's books, before it is refused as one too many.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long it is left alone in between: as long as it has waited already, within these.
+const STORE_PAUSE_MIN: Duration = Duration::from_millis(1);
+const STORE_PAUSE_MAX: Duration = Duration::from_millis(10);
+
 /// How long a connection that was accepted while draining may take to send its first byte: it was queued
 /// before the stop, and its request may still be on its way.
 const FIRST_BYTE_WHILE_DRAINING: Duration = Duration::from_secs(1);
@@ -52,6 +59,8 @@ pub struct Clock {
     clocks: Clocks,
     accepted: Instant,
     waiting: Option<(Waiting, Instant)>,
+    /// Since when the connection waits for the store, which is not the peer's fault.
+    store_since: Option<Instant>,
     /// Since when the connection has been in a phase that has a deadline.
     phase: Option<(Waiting, Instant)>,
     /// No wait yet but for the first head, whose deadline counts from accept.
@@ -69,6 +78,7 @@ impl Clock {
             clocks,
             accepted: now,
             waiting: None,
+            store_since: None,
             phase: None,
             in_first_head: true,
             silence_told: false,
@@ -80,9 +90,21 @@ impl Clock {
     /// Bytes moved: whatever was waited for has come. `now` is asked for only after a wait.
     pub fn moved(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         self.moved_bytes += bytes as u64;
+        self.store_since = None;
         self.silence_told = false;
         if let Some((_, since)) = self.waiting.take() {
             self.waited += now().saturating_duration_since(since);
+        }
+    }
+
+    /// The connection has to wait for the store: until when, before it tries again.
+    pub fn wait_for_store(&mut self, now: Instant) -> Verdict {
+        let since = *self.store_since.get_or_insert(now);
+        let waited = now.saturating_duration_since(since);
+        let pause = waited.clamp(STORE_PAUSE_MIN, STORE_PAUSE_MAX);
+        match verdict(since + STORE_TIMEOUT, now) {
+            Verdict::Until(deadline) => Verdict::Until(deadline.min(now + pause)),
+            expired => expired,
         }
     }
 
@@ -253,6 +275,25 @@ mod tests {
         assert_eq!(
             clock.wait(HEAD, start + seconds(40)),
             Verdict::Until(start + seconds(50))
+        );
+    }
+
+    #[test]
+    fn the_store_is_waited_for_in_short_pauses_and_not_for_ever() {
+        let start = Instant::now();
+        let mut clock = Clock::new(CLOCKS, start);
+        let mut now = start;
+        let mut tries = 0;
+        while let Verdict::Until(until) = clock.wait_for_store(now) {
+            assert!(until > now && until <= now + STORE_PAUSE_MAX);
+            (now, tries) = (until, tries + 1);
+        }
+        assert_eq!(now, start + STORE_TIMEOUT);
+        assert!((200..220).contains(&tries), "{tries}");
+        clock.moved(1, || now);
+        assert_eq!(
+            clock.wait_for_store(now),
+            Verdict::Until(now + STORE_PAUSE_MIN)
         );
     }
 

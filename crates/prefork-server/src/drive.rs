@@ -57,6 +57,8 @@ pub enum Interest {
     Readable,
     /// Room for bytes to write.
     Writable,
+    /// Nothing: only the time is waited for.
+    Nothing,
 }
 
 /// A connection: its socket, its session and its clock.
@@ -161,11 +163,17 @@ impl<'s> Connection<'s> {
         let mut moved_len = 0;
         while moved_len < TURN_LEN {
             let want = self.session.want();
+            if want == Want::Resume {
+                match self.resume() {
+                    Some(pause) => return pause,
+                    None => continue,
+                }
+            }
             let result = match want {
                 Want::Read(_) => self.socket.read(self.session.space()),
                 Want::Write => self.socket.write(self.session.output()),
                 Want::Linger(_) => self.linger(),
-                Want::Close => return Pause::Over,
+                Want::Resume | Want::Close => return Pause::Over,
             };
             match (result, want) {
                 (Ok(0), Want::Read(_)) => self.session.end(End::PeerClosed),
@@ -179,7 +187,7 @@ impl<'s> Connection<'s> {
                             self.session.sent(len);
                             self.clock.replied();
                         }
-                        Want::Linger(_) | Want::Close => {}
+                        Want::Resume | Want::Linger(_) | Want::Close => {}
                     }
                 }
                 (Err(error), _) if error.kind() == ErrorKind::Interrupted => {}
@@ -199,6 +207,25 @@ impl<'s> Connection<'s> {
         Pause::Turn
     }
 
+    /// Lets the session ask the store again; none if there is something else to do at once.
+    fn resume(&mut self) -> Option<Pause> {
+        self.session.resume(false);
+        if self.session.want() == Want::Resume {
+            match self.clock.wait_for_store(Instant::now()) {
+                Verdict::Until(until) => {
+                    return Some(Pause::NotNow {
+                        interest: Interest::Nothing,
+                        until,
+                        idle: false,
+                    });
+                }
+                Verdict::Silence | Verdict::Expired => self.session.resume(true),
+            }
+        }
+        self.write_down();
+        None
+    }
+
     /// The socket is not ready for what the session wants; none if there is something else to do at once.
     fn not_now(&mut self, want: Want) -> Option<Pause> {
         let now = Instant::now();
@@ -206,7 +233,7 @@ impl<'s> Connection<'s> {
             Want::Read(reading) => (Waiting::For(reading), Interest::Readable),
             Want::Write => (Waiting::ToWrite, Interest::Writable),
             Want::Linger(lingering) => (Waiting::ToClose(lingering), Interest::Readable),
-            Want::Close => return Some(Pause::Over),
+            Want::Resume | Want::Close => return Some(Pause::Over),
         };
         let idle = want == Want::Read(Reading::Idle);
         let verdict = match want {

@@ -41,6 +41,8 @@ pub enum Want {
     Read(Reading),
     /// To have [`Session::output`] sent.
     Write,
+    /// To be told to go on shortly ([`Session::resume`]), whatever the peer does: the store cannot yet.
+    Resume,
     /// To stop sending, take a bounded amount of what still comes, and close: closing with input unread would
     /// reset the connection and destroy the reply.
     Linger(Lingering),
@@ -101,6 +103,10 @@ pub struct Session<'s> {
     /// How much of `buffers.output` has been sent.
     sent: usize,
     task: Task,
+    /// What the store was asked for and could not do yet. Nothing else is done before.
+    deferred: Option<Deferred>,
+    /// The store is asked for the last time.
+    is_last_try: bool,
     /// A request has started and has not been booked.
     request_open: bool,
     /// What it asks for, as far as its head said.
@@ -133,6 +139,20 @@ enum Task {
     },
 }
 
+/// The store cannot do it yet.
+struct NotYet;
+
+/// What is to be done again when the store can.
+#[derive(Debug)]
+enum Deferred {
+    /// To begin a request.
+    Begin(Request),
+    /// To write a piece of content, of which this much has been decoded, and then what came behind it.
+    Piece(Option<Event>),
+    /// To write the last piece, if there still is one, and to put the file under its name.
+    End,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Answer {
     Ok(Verb, u64),
@@ -159,6 +179,8 @@ impl<'s> Session<'s> {
             content_len: 0,
             sent: 0,
             task: Task::None,
+            deferred: None,
+            is_last_try: false,
             request_open: false,
             verb: None,
             name: None,
@@ -220,6 +242,9 @@ impl<'s> Session<'s> {
         if !self.output().is_empty() {
             return Want::Write;
         }
+        if self.deferred.is_some() {
+            return Want::Resume;
+        }
         match self.closing {
             Some(Closing {
                 linger: Some(lingering),
@@ -270,6 +295,19 @@ impl<'s> Session<'s> {
             self.happened(event);
             self.advance();
         }
+    }
+
+    /// Asks the store again for what it could not do yet. If it is the last time, that is refused if it still cannot.
+    pub fn resume(&mut self, is_last_try: bool) {
+        self.is_last_try = is_last_try;
+        match self.deferred.take() {
+            None => {}
+            Some(Deferred::Begin(request)) => self.begin(request),
+            Some(Deferred::Piece(event)) => self.write_piece(event),
+            Some(Deferred::End) => self.end_upload(),
+        }
+        self.is_last_try = false;
+        self.advance();
     }
 
     /// The server is stopping: what is in hand is finished, then the connection closes.
@@ -360,6 +398,7 @@ impl<'s> Session<'s> {
         self.request_open = false;
         self.answered = None;
         self.task = Task::None;
+        self.deferred = None;
         self.content_len = 0;
         self.buffers.output.clear();
         self.sent = 0;
@@ -372,7 +411,7 @@ impl<'s> Session<'s> {
     /// Goes on until there is something to send or nothing left to decode.
     fn advance(&mut self) {
         loop {
-            if !self.output().is_empty() {
+            if !self.output().is_empty() || self.deferred.is_some() {
                 return;
             }
             self.buffers.output.clear();
@@ -398,12 +437,18 @@ impl<'s> Session<'s> {
             } = self.decoder.decode(input, content);
             self.undecoded.start += consumed;
             self.content_len += produced;
-            if self.content_len >= FILE_WRITE_LEN {
-                self.flush_content(FILE_WRITE_LEN);
-            }
-            if let Some(event) = event {
-                self.happened(event);
-            }
+            self.write_piece(event);
+        }
+    }
+
+    /// Writes content of which there is enough, and goes on to what came behind it.
+    fn write_piece(&mut self, event: Option<Event>) {
+        if self.content_len >= FILE_WRITE_LEN && self.flush_content(FILE_WRITE_LEN).is_err() {
+            self.deferred = Some(Deferred::Piece(event));
+            return;
+        }
+        if let Some(event) = event {
+            self.happened(event);
         }
     }
 
@@ -443,6 +488,7 @@ impl<'s> Session<'s> {
         // Nobody asks for it but a log.
         self.name = name.filter(|_| self.finished.is_some()).cloned();
         let store = &self.service.store;
+        let is_last_try = self.is_last_try;
         match request {
             Request::List => match store.list() {
                 Ok(listing) => {
@@ -474,6 +520,9 @@ impl<'s> Session<'s> {
                     reply::encode_deleted(&mut self.buffers.output, &name);
                     self.answer(Answer::Ok(Verb::Delete, 0));
                 }
+                Err(StoreError::NotYet) if !is_last_try => {
+                    self.deferred = Some(Deferred::Begin(Request::Delete(name)));
+                }
                 Err(error) => self.fail(&error),
             },
             Request::Upload(name) => {
@@ -484,32 +533,50 @@ impl<'s> Session<'s> {
                         file,
                         crc: crc32fast::Hasher::new(),
                     },
+                    Err(StoreError::NotYet) if !is_last_try => {
+                        self.deferred = Some(Deferred::Begin(Request::Upload(name)));
+                        Task::None
+                    }
                     Err(error) => Task::Discard(refusal_for(&error, Verb::Upload)),
                 };
             }
         }
     }
 
-    /// Moves the first `len` bytes of decoded content to the file, or drops them if there is none.
-    fn flush_content(&mut self, len: usize) {
+    /// Moves the first `len` bytes of decoded content to the file, or drops them if there is none. An error only if
+    /// the store cannot do it yet.
+    fn flush_content(&mut self, len: usize) -> Result<(), NotYet> {
         let content = &self.buffers.content[..len];
         if let Task::Upload { file, crc, .. } = &mut self.task {
-            crc.update(content);
-            if let Err(error) = file.write(content) {
+            match file.write(content) {
+                Ok(()) => crc.update(content),
+                Err(StoreError::NotYet) if !self.is_last_try => return Err(NotYet),
                 // Dropping the pending upload removes what there is of it.
-                self.task = Task::Discard(refusal_for(&error, Verb::Upload));
+                Err(error) => self.task = Task::Discard(refusal_for(&error, Verb::Upload)),
             }
         }
         self.buffers.content.copy_within(len..self.content_len, 0);
         self.content_len -= len;
+        Ok(())
     }
 
     fn end_upload(&mut self) {
-        self.flush_content(self.content_len);
+        if self.flush_content(self.content_len).is_err() {
+            self.deferred = Some(Deferred::End);
+            return;
+        }
         match std::mem::replace(&mut self.task, Task::None) {
-            Task::Upload { name, file, crc } => {
+            Task::Upload {
+                name,
+                mut file,
+                crc,
+            } => {
                 let size = file.len();
                 match file.commit() {
+                    Err(StoreError::NotYet) if !self.is_last_try => {
+                        self.task = Task::Upload { name, file, crc };
+                        self.deferred = Some(Deferred::End);
+                    }
                     Ok(()) => {
                         reply::encode_uploaded(
                             &mut self.buffers.output,

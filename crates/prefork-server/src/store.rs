@@ -322,7 +322,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::ReadOnly`], [`StoreError::NotAFile`] where the name is a folder's,
-    /// [`StoreError::NameRefused`], [`StoreError::NoSpace`] or [`StoreError::Io`].
+    /// [`StoreError::NameRefused`], [`StoreError::NoSpace`], [`StoreError::NotYet`] or [`StoreError::Io`].
     pub fn create(&self, name: &FileName) -> Result<PendingUpload, StoreError> {
         PendingUpload::create(&self.root, name)
     }
@@ -330,7 +330,7 @@ impl Store {
     /// Removes a regular file.
     ///
     /// # Errors
-    /// [`StoreError::ReadOnly`]; [`StoreError::NotFound`] also for everything that is not a regular file.
+    /// [`StoreError::ReadOnly`]; [`StoreError::NotYet`]; [`StoreError::NotFound`] also for everything that is not a regular file.
     pub fn delete(&self, name: &FileName) -> Result<(), StoreError> {
         if self.is_read_only() {
             return Err(StoreError::ReadOnly);

@@ -60,6 +60,10 @@ pub enum StoreError {
     /// The server is short of something that others have just now: descriptors, memory, the quota's books.
     #[error("the server has too much to do; try again")]
     Busy(#[source] io::Error),
+    /// Somebody else has the quota's books open, and will for a moment: the same call may be made again, as if this
+    /// one had not been.
+    #[error("the server has too much to do; try again")]
+    NotYet,
     /// The upload is over the limit.
     #[error("larger than the {0} bytes this server takes")]
     TooLarge(u64),
@@ -76,7 +80,7 @@ impl StoreError {
             Self::NotFound => Code::NotFound,
             Self::NotAFile | Self::NameRefused => Code::BadName,
             Self::NoSpace => Code::NoSpace,
-            Self::Busy(_) => Code::Busy,
+            Self::Busy(_) | Self::NotYet => Code::Busy,
             // The only code that says "do not try again here, with any name": as far as this server goes there
             // is no such verb. The text has what existing clients look for with that code.
             Self::ReadOnly => Code::UnknownVerb,

@@ -10,10 +10,9 @@
 //! it did not finish shows, so that the next one to open the books measures the folder again.
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,14 +28,14 @@ use super::{StoreError, temporary};
 use crate::holdings::{Holdings, Row};
 use crate::sys;
 
-/// How long a process waits for the books before it says that the server is busy. They are open for as
-/// long as a rename takes, or a large folder to be measured: 29 ms for 10,000 files. An upload of 1 KiB or of 8 MiB is
-/// not measurably slower for it (`cargo bench --bench limits`).
-const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a call waits for books that somebody else has open before it is left to whoever drives the connection to
+/// wait, who may have others to serve. Most often they are open for as long as a rename takes, which is less: an
+/// upload of 1 KiB or of 8 MiB is not measurably slower for them (`cargo bench --bench limits`). To measure a folder
+/// of 10,000 files takes 29 ms.
+const OPEN_PATIENCE: Duration = Duration::from_micros(200);
 
 /// The pauses between two tries to open them.
 const PAUSE_MIN: Duration = Duration::from_micros(20);
-const PAUSE_MAX: Duration = Duration::from_millis(1);
 
 /// The shared words.
 const VISIBLE: usize = 0;
@@ -57,6 +56,8 @@ pub struct Quota {
     lock: OwnedFd,
     /// Locks them against other threads, which a record lock does not.
     threads: Mutex<()>,
+    /// Somebody else had them open when this process last looked.
+    is_taken: AtomicBool,
 }
 
 /// The books, open for one process and thread at a time.
@@ -92,6 +93,7 @@ impl Quota {
             words,
             lock: memfd_create("prefork-server quota", MFdFlags::MFD_CLOEXEC)?,
             threads: Mutex::new(()),
+            is_taken: AtomicBool::new(false),
         })
     }
 
@@ -108,18 +110,17 @@ impl Quota {
         }
     }
 
-    /// Opens the books on `directory`, once nobody else has them open, and brings them up to date. What they say
+    /// Opens the books on `directory`, unless somebody else has them open, and brings them up to date. What they say
     /// is held against `bytes_max`.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] if that takes too long; what measuring the folder says.
+    /// [`StoreError::NotYet`] if somebody has; what measuring the folder says.
     pub(super) fn open<'q>(
         &'q self,
         directory: &'q File,
         bytes_max: u64,
     ) -> Result<Books<'q>, StoreError> {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wait_for_lock()?;
+        let threads = self.wait_for_lock()?;
         let mut books = Books {
             quota: self,
             directory,
@@ -133,21 +134,35 @@ impl Quota {
         Ok(books)
     }
 
-    fn wait_for_lock(&self) -> Result<(), StoreError> {
-        let deadline = Instant::now() + OPEN_TIMEOUT;
+    /// Only the first of many waits: once it was in vain, the next ones look, and do not add up.
+    fn wait_for_lock(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+        let waits = !self.is_taken.load(SeqCst);
+        let deadline = Instant::now() + OPEN_PATIENCE;
         let mut pause = PAUSE_MIN;
         loop {
-            match self.set_lock(libc::F_WRLCK) {
-                Ok(()) => return Ok(()),
-                Err(Errno::EAGAIN | Errno::EACCES) if Instant::now() < deadline => {
-                    thread::sleep(pause);
-                    pause = (pause * 2).min(PAUSE_MAX);
-                }
-                Err(Errno::EAGAIN | Errno::EACCES) => {
-                    return Err(StoreError::Busy(ErrorKind::TimedOut.into()));
-                }
-                Err(errno) => return Err(errno.into()),
+            if let Some(threads) = self.try_lock()? {
+                self.is_taken.store(false, SeqCst);
+                return Ok(threads);
             }
+            if !waits || Instant::now() >= deadline {
+                self.is_taken.store(true, SeqCst);
+                return Err(StoreError::NotYet);
+            }
+            thread::sleep(pause);
+            pause *= 2;
+        }
+    }
+
+    fn try_lock(&self) -> Result<Option<MutexGuard<'_, ()>>, StoreError> {
+        let threads = match self.threads.try_lock() {
+            Ok(threads) => threads,
+            Err(TryLockError::Poisoned(threads)) => threads.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        match self.set_lock(libc::F_WRLCK) {
+            Ok(()) => Ok(Some(threads)),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+            Err(errno) => Err(errno.into()),
         }
     }
 

@@ -63,12 +63,22 @@ fn name(text: &str) -> FileName {
 }
 
 fn put(store: &Store, text: &str, content: &[u8]) -> Result<(), StoreError> {
-    let mut upload = store.create(&name(text))?;
+    let mut upload = in_the_end(|| store.create(&name(text)))?;
     for piece in content.chunks(256 << 10) {
-        upload.write(piece)?;
+        in_the_end(|| upload.write(piece))?;
     }
     assert_eq!(upload.len(), content.len() as u64);
-    upload.commit()
+    in_the_end(|| upload.commit())
+}
+
+/// What is asked of a store until it can.
+fn in_the_end<T>(mut ask: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    loop {
+        match ask() {
+            Err(StoreError::NotYet) => std::thread::yield_now(),
+            result => return result,
+        }
+    }
 }
 
 fn get(store: &Store, text: &str) -> Result<Vec<u8>, StoreError> {

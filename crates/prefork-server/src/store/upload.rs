@@ -39,6 +39,8 @@ pub struct PendingUpload {
     replaced_len: u64,
     /// What it takes up of the quota, if there is one.
     claim: Option<Claim>,
+    /// The content is whole, and as durable as it is to be: only the name is missing.
+    is_complete: bool,
 }
 
 impl PendingUpload {
@@ -65,6 +67,7 @@ impl PendingUpload {
             reserved: false,
             replaced_len,
             claim,
+            is_complete: false,
         })
     }
 
@@ -84,6 +87,7 @@ impl PendingUpload {
     ///
     /// # Errors
     /// [`StoreError::TooLarge`], [`StoreError::NoSpace`] or [`StoreError::Io`]; the upload is then to be dropped.
+    /// [`StoreError::NotYet`], and nothing of `data` has been written.
     pub fn write(&mut self, data: &[u8]) -> Result<(), StoreError> {
         let len = self.len + data.len() as u64;
         let len_max = self.root.options.upload_len_max;
@@ -103,18 +107,12 @@ impl PendingUpload {
     /// or a FIFO that had the name is replaced itself; nothing is ever written through it.
     ///
     /// # Errors
-    /// [`StoreError`]; the old content is intact then, and of the new one nothing is left. A failed sync is
+    /// [`StoreError`]; the old content is intact then, and of the new one nothing is left once the upload is dropped,
+    /// which it is to be unless it was [`StoreError::NotYet`]. A failed sync is
     /// not tried again: the kernel may have dropped the pages it could not write. Only when the very last
     /// step fails, to sync the folder, the new content is there already, but may not survive a power loss.
-    pub fn commit(mut self) -> Result<(), StoreError> {
-        if self.reserved {
-            self.file.set_len(self.len)?;
-        }
-        match self.root.options.durability {
-            Durability::None => {}
-            Durability::Data => self.file.sync_data()?,
-            Durability::Full => self.file.sync_all()?,
-        }
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        self.complete()?;
         let root = Arc::clone(&self.root);
         match root.books()? {
             None => self.take_name()?,
@@ -123,6 +121,23 @@ impl PendingUpload {
         if root.options.durability == Durability::Full {
             root.directory.sync_all()?;
         }
+        Ok(())
+    }
+
+    /// Makes the content what it is to be, once.
+    fn complete(&mut self) -> Result<(), StoreError> {
+        if self.is_complete {
+            return Ok(());
+        }
+        if self.reserved {
+            self.file.set_len(self.len)?;
+        }
+        match self.root.options.durability {
+            Durability::None => {}
+            Durability::Data => self.file.sync_data()?,
+            Durability::Full => self.file.sync_all()?,
+        }
+        self.is_complete = true;
         Ok(())
     }
 

@@ -92,11 +92,16 @@ impl<'a> Worker<'a> {
         until: Instant,
         idle: bool,
     ) -> Waited {
+        let now = Instant::now();
         let flags = match interest {
             Interest::Readable => PollFlags::POLLIN,
             Interest::Writable => PollFlags::POLLOUT,
+            // An end that the peer has made would be told at once, and again and again.
+            Interest::Nothing => {
+                self.pause(until.saturating_duration_since(now));
+                return Waited::DriveAgain;
+            }
         };
-        let now = Instant::now();
         let yield_at = now + IDLE_WHILE_OTHERS_WAIT;
         let mut fds = [
             PollFd::new(connection.as_fd(), flags),

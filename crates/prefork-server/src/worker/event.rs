@@ -276,6 +276,8 @@ fn arm(epoll: &Epoll, id: Id, member: &mut Member<'_>, interest: Interest) -> ni
     let flags = match interest {
         Interest::Readable => EpollFlags::EPOLLIN,
         Interest::Writable => EpollFlags::EPOLLOUT,
+        // An end that the peer has made is told whether one asks for it or not, but then once.
+        Interest::Nothing => EpollFlags::EPOLLONESHOT,
     };
     let mut event = EpollEvent::new(flags, id.0);
     match member.armed.replace(interest) {

@@ -1,12 +1,15 @@
 //! `--root-max-bytes`: what all files hold together stays within it, whoever uploads and whoever dies.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread::{ScopedJoinHandle, scope};
 use std::time::Instant;
 
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -83,6 +86,68 @@ each_pool! {
         assert_eq!(server.entries(), ["g"]);
     }
 
+    fn whoever_finds_the_books_open_waits_until_they_are_closed(pool) {
+        let server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "1"]);
+        server.put("f", b"abc");
+        let mut peer = server.connect();
+        // The kernel may let this process rest for as long as the server waits: then once more.
+        let was_served = (0..20).any(|_| {
+            let open = OpenBooks::take(&server);
+            peer.send(upload("g", &noise(1, 900_000)));
+            wait_until_pending(&server);
+            drop(open);
+            let reply = peer.reply();
+            assert!(reply["status"] == "OK" || reply["code"] == "busy", "{reply}");
+            reply["status"] == "OK"
+        });
+        assert!(was_served);
+        let was_served = (0..20).any(|_| {
+            let open = OpenBooks::take(&server);
+            peer.send("DELETE f\r\n");
+            drop(open);
+            peer.reply()["status"] == "OK"
+        });
+        assert!(was_served);
+        assert_eq!(server.entries(), ["g"]);
+        assert_eq!(server.stored("g").unwrap(), noise(1, 900_000));
+        assert_eq!(peer.ask("DELETE g\r\n")["status"], "OK");
+        assert_fills_up(&server);
+    }
+
+    fn whoever_finds_the_books_open_for_long_is_told_that_the_server_is_busy(pool) {
+        let server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "3"]);
+        server.put("f", b"abc");
+        let open = OpenBooks::take(&server);
+        // A body in one piece, one in many, and none; what is sent behind is served after it.
+        let requests = [upload("g", b"d"), upload("h", &noise(1, 900_000)), b"DELETE f\r\n".to_vec()];
+        let peers = requests.map(|request| {
+            let mut peer = server.connect();
+            peer.send([request, b"LIST\r\n".to_vec()].concat());
+            peer
+        });
+        for mut peer in peers {
+            assert_eq!(peer.reply()["code"], "busy");
+            assert_eq!(peer.reply()["data"], serde_json::json!(["f"]));
+        }
+        drop(open);
+        assert_eq!(server.connect().ask("DELETE f\r\n")["status"], "OK");
+        assert_fills_up(&server);
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.requests.errors.busy, code), (3, 0));
+    }
+
+    fn a_stop_does_not_wait_for_open_books(pool) {
+        let server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "1"]);
+        let _open = OpenBooks::take(&server);
+        let mut peer = server.connect();
+        peer.send(upload("g", &noise(1, 900_000)));
+        wait_until_pending(&server);
+        server.signal(Signal::SIGQUIT);
+        assert!(peer.try_reply().is_none_or(|reply| reply["code"] == "busy"));
+        assert!(server.entries().is_empty());
+        server.done();
+    }
+
     fn it_holds_though_workers_are_killed_at_every_point(pool) {
         let server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "4"]);
         let acknowledged = Mutex::new(HashMap::new());
@@ -128,6 +193,78 @@ each_pool! {
     }
 }
 
+/// An event worker has others to serve while one of its clients waits for the quota's books.
+#[test]
+fn nobody_else_waits_for_the_books() {
+    let args = ["--root-max-bytes", "1000000B", "--workers", "1"];
+    let server = Server::start("event", &args);
+    server.put("f", b"abc");
+    let (mut uploader, mut other) = (server.connect(), server.connect());
+    assert_eq!(other.ask("GET f\r\n")["status"], "OK");
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let open = OpenBooks::take(&server);
+        uploader.send(upload("g", &noise(1, 900_000)));
+        wait_until_pending(&server);
+        for _ in 0..3 {
+            assert_eq!(other.ask("GET f\r\n")["status"], "OK");
+        }
+        uploader.stream.set_nonblocking(true).unwrap();
+        let was_still_waiting = uploader.stream.peek(&mut [0]).is_err();
+        uploader.stream.set_nonblocking(false).unwrap();
+        drop(open);
+        uploader.reply();
+        if was_still_waiting {
+            break;
+        }
+        // Unless this process was put aside for that long itself.
+        assert!(
+            Instant::now() < deadline,
+            "GET waits for somebody else's UPLOAD"
+        );
+    }
+    server.stop();
+}
+
+/// The quota's books, which this process keeps from all workers as one of them would: by a record lock.
+struct OpenBooks {
+    _file: File,
+}
+
+impl OpenBooks {
+    fn take(server: &Server) -> Self {
+        let is_lock = |path: &PathBuf| {
+            std::fs::read_link(path).is_ok_and(|target| {
+                target
+                    .to_string_lossy()
+                    .contains("memfd:prefork-server quota")
+            })
+        };
+        let open = std::fs::read_dir(format!("/proc/{}/fd", server.ready.pid)).unwrap();
+        let mut paths = open.map(|entry| entry.unwrap().path());
+        let path = paths.find(is_lock).expect("the quota's lock");
+        let file = File::options().write(true).open(path).unwrap();
+        let whole = libc::flock {
+            l_type: libc::F_WRLCK as i16,
+            l_whence: libc::SEEK_SET as i16,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_SETLKW(&whole)).unwrap();
+        // It is closed with the file.
+        Self { _file: file }
+    }
+}
+
+/// Waits until a worker has begun an upload.
+fn wait_until_pending(server: &Server) {
+    let deadline = Instant::now() + DEADLINE;
+    while pending_lens(server).is_empty() {
+        assert!(Instant::now() < deadline, "no upload is pending");
+    }
+}
+
 /// There is room for exactly what is missing to the quota, and for no byte more.
 fn assert_fills_up(server: &Server) {
     let names = server.entries();
@@ -144,6 +281,10 @@ fn assert_fills_up(server: &Server) {
 /// How long the pending uploads of all workers are together, as far as they have been written: open files in the
 /// root, without a name or under a hidden one.
 fn pending_len(server: &Server) -> u64 {
+    pending_lens(server).iter().sum()
+}
+
+fn pending_lens(server: &Server) -> Vec<u64> {
     let root = server.root();
     let is_pending = |path: &PathBuf| {
         std::fs::read_link(path).is_ok_and(|target| {
@@ -158,5 +299,5 @@ fn pending_len(server: &Server) -> u64 {
     let files = paths.filter(is_pending);
     files
         .filter_map(|path| Some(std::fs::metadata(path).ok()?.len()))
-        .sum()
+        .collect()
 }

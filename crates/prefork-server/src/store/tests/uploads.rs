@@ -65,9 +65,10 @@ fn an_unnamed_file_can_be_named_without_privileges() {
 #[test]
 fn a_commit_that_fails_leaves_nothing() {
     for (store, directory) in stores_of_both_kinds() {
-        let upload = store.create(&name("a")).expect("an upload");
+        let mut upload = store.create(&name("a")).expect("an upload");
         fs::create_dir(directory.path().join("a")).expect("a folder");
         assert!(matches!(upload.commit(), Err(StoreError::NotAFile)));
+        drop(upload);
         assert_eq!(raw_names(directory.path()), ["a"]);
     }
 }
