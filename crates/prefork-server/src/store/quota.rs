@@ -204,6 +204,23 @@ impl Books<'_> {
         Ok(())
     }
 
+    /// Looks once more whether the folder may grow by `growth` bytes, which `claim` covers: since they were reserved
+    /// somebody may have put files there who reserves nothing here, such as another server during an upgrade.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] if that would pass the limit.
+    pub(super) fn confirm(&mut self, claim: &Claim, growth: u64) -> Result<(), StoreError> {
+        let unneeded = claim.bytes.saturating_sub(growth);
+        let passes = |books: &Self| books.used_bytes().saturating_sub(unneeded) > books.bytes_max;
+        if growth > 0 && passes(self) && !self.measured {
+            self.measure()?;
+        }
+        if growth > 0 && passes(self) {
+            return Err(StoreError::NoSpace);
+        }
+        Ok(())
+    }
+
     /// Carries out a change of the folder that makes `old_len` visible bytes into `new_len`.
     ///
     /// # Errors

@@ -146,7 +146,9 @@ impl PendingUpload {
         // Another upload or a delete may have come in between; from here to the rename none does.
         let old_len = quota::visible_len(&self.root.directory, self.name.as_str())?;
         if let Some(claim) = &mut self.claim {
-            books.raise(claim, self.len.saturating_sub(old_len))?;
+            let growth = self.len.saturating_sub(old_len);
+            books.raise(claim, growth)?;
+            books.confirm(claim, growth)?;
         }
         books.record(old_len, self.len, || self.take_name())?;
         // Before the books are closed: what was claimed is visible now.

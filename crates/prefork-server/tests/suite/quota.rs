@@ -148,6 +148,34 @@ each_pool! {
         server.done();
     }
 
+    /// The old and the new server do not see what the other has reserved, but what the other has finished.
+    fn what_is_stored_stays_within_the_quota_through_an_upgrade(pool) {
+        let mut server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "1"]);
+        let mut early = server.connect();
+        // Whole pieces: when the end comes, nothing is left to be reserved.
+        let request = upload("early", &noise(1, 3 * (256 << 10)));
+        early.send(&request[..request.len() - 2]);
+        let deadline = Instant::now() + DEADLINE;
+        while pending_len(&server) < 3 * (256 << 10) {
+            assert!(Instant::now() < deadline, "the upload is not written");
+        }
+        server.signal(Signal::SIGUSR2);
+        server.wait_for_successor();
+        let deadline = Instant::now() + DEADLINE;
+        // The old server may let somebody in until its workers have heard that they are to leave.
+        while server.connect().ask(upload("late", &noise(2, 800_000)))["status"] != "OK" {
+            assert!(Instant::now() < deadline, "the new server takes no upload");
+        }
+        early.send(&request[request.len() - 2..]);
+        assert_eq!(early.reply()["code"], "no_space");
+        assert_eq!(server.entries(), ["late"]);
+        drop(early);
+        assert_eq!(server.next_done().reason, "handed_over");
+        assert_fills_up(&server);
+        server.signal(Signal::SIGTERM);
+        server.next_done();
+    }
+
     fn it_holds_though_workers_are_killed_at_every_point(pool) {
         let server = Server::start(pool, &["--root-max-bytes", "1000000B", "--workers", "4"]);
         let acknowledged = Mutex::new(HashMap::new());
