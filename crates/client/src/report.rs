@@ -6,7 +6,7 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::outcome::{Done, Failure, Kind, Operation, Outcome};
-use crate::text::shown;
+use crate::text::{say, shown};
 
 /// How much is said, and in which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(crate) fn listing(style: Style, names: &[String], truncated: bool) -> io::Re
     }
     out.flush()?;
     if truncated && style != Style::Json {
-        eprintln!("warning: the server has more files than it lists");
+        say("warning: the server has more files than it lists");
     }
     Ok(())
 }
@@ -106,7 +106,7 @@ pub(crate) fn no_listing(style: Style, failure: &Failure) -> io::Result<()> {
     };
     match style {
         Style::Json => json_line(&mut io::stdout().lock(), &listing)?,
-        Style::Lines | Style::Quiet => eprintln!("error: {}", explained(failure)),
+        Style::Lines | Style::Quiet => say(format_args!("error: {}", explained(failure))),
     }
     Ok(())
 }
@@ -120,11 +120,11 @@ pub(crate) fn file(style: Style, outcome: &Outcome) -> io::Result<()> {
     match (style, &outcome.result) {
         (Style::Json, _) => json_line(&mut io::stdout().lock(), &file_json(outcome))?,
         (Style::Quiet, Ok(_)) => {}
-        (Style::Lines, Ok(done)) => eprintln!("{name}: {}", told(outcome.operation, *done)),
+        (Style::Lines, Ok(done)) => say(format_args!("{name}: {}", told(outcome.operation, *done))),
         (_, Err(failure)) if failure.kind == Kind::OutputClosed => {}
         // The summary has the names.
         (_, Err(failure)) if failure.kind == Kind::NotTried => {}
-        (_, Err(failure)) => eprintln!("error: {name}: {}", explained(failure)),
+        (_, Err(failure)) => say(format_args!("error: {name}: {}", explained(failure))),
     }
     Ok(())
 }
@@ -141,9 +141,9 @@ pub(crate) fn summary(style: Style, outcomes: &[Outcome]) {
         _ if count < 2 => {}
         Style::Quiet if failed == 0 => {}
         Style::Lines | Style::Quiet => {
-            eprintln!("{done} of {count} files done");
+            say(format_args!("{done} of {count} files done"));
             if failed > 0 {
-                eprint!("{}", groups(outcomes));
+                say(groups(outcomes).trim_end());
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::link::Link;
 use crate::outcome::{Done, Failure, Operation, Outcome};
 use crate::progress::Display;
 use crate::report::{self, Style};
+use crate::text::say;
 
 /// Runs the program as its arguments say.
 pub(crate) fn main() -> ExitCode {
@@ -37,7 +38,7 @@ pub(crate) fn main() -> ExitCode {
         Err(End::Error(error)) => {
             // Whoever read standard output has seen enough: nothing to complain about.
             if !error.downcast_ref().is_some_and(report::is_closed) {
-                eprintln!("error: {error:#}");
+                say(format_args!("error: {error:#}"));
             }
             Exit::Failed.into()
         }

@@ -1,9 +1,15 @@
 //! Words for people: nothing from outside reaches a terminal unescaped.
 
-use std::fmt::Write as _;
-use std::io;
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write as _};
 
 use client::FileName;
+
+/// Says a line on standard error. Where nobody can read it there is nothing else to be done about it: what was
+/// asked for is done all the same, and ends with its exit code.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
 
 /// `text` with every character escaped that a file name may not contain for being invisible: a server
 /// cannot move the cursor, colour the screen or turn the writing direction.

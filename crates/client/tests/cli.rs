@@ -545,3 +545,22 @@ fn the_manual_tells_every_flag_and_renders_without_a_warning() {
     ]);
     PROGRAM.check_rendering();
 }
+
+#[test]
+fn exit_codes_hold_though_nobody_can_read_why() {
+    // Nobody listens there.
+    let program = Program::new("127.0.0.1:1");
+    program.write("f", b"content");
+    for args in [
+        &["list"][..],
+        &["get", "f"],
+        &["upload", "f"],
+        &["delete", "f", "g"],
+    ] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let told = program.command(args).output().unwrap();
+        let untold = program.command(args).stderr(full).status().unwrap();
+        assert_eq!(untold.code(), told.status.code(), "{args:?}");
+        assert_ne!(untold.code(), Some(101), "{args:?}");
+    }
+}

@@ -3,6 +3,8 @@
 mod sections;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -234,10 +236,7 @@ impl Subcommand {
             Self::Status(args) => status::run(args),
             Self::Handout(handout) => match handout.print(Args::command(), &SECTIONS) {
                 Ok(()) => Exit::Done.into(),
-                Err(error) => {
-                    eprintln!("error: cannot write to standard output: {error}");
-                    Exit::Error.into()
-                }
+                Err(error) => cannot_write(&error),
             },
         }
     }
@@ -274,12 +273,12 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(message) => return Wrong::Settings(message).print(),
     };
     if is_check {
-        println!(
-            "the settings make sense: {} {} workers",
-            config.workers,
-            config.pool.as_str()
-        );
-        return Exit::Done.into();
+        let (workers, pool) = (config.workers, config.pool.as_str());
+        let line = format!("the settings make sense: {workers} {pool} workers\n");
+        return match std::io::stdout().write_all(line.as_bytes()) {
+            Ok(()) => Exit::Done.into(),
+            Err(error) => cannot_write(&error),
+        };
     }
     let result = match self_test {
         Some(json) => self_test::run(&config, json),
@@ -288,10 +287,30 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say(format_args!("error: {error:#}"));
             Exit::Error.into()
         }
     }
+}
+
+/// What clap says, without the frame that it puts around every message.
+fn unframed(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (message, _) = text.rsplit_once("\n\nFor more").unwrap_or((text, ""));
+    message.trim_end().to_owned()
+}
+
+/// Says a line on standard error. Where nobody can read it there is nothing else to be done about it.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn cannot_write(error: &std::io::Error) -> ExitCode {
+    say(format_args!(
+        "error: cannot write to standard output: {error}"
+    ));
+    Exit::Error.into()
 }
 
 /// Where the settings come from: what was typed, and the file it names. Read again at each reload.
@@ -336,7 +355,7 @@ impl Source {
         let (name, flags) = self.argv.split_at(self.argv.len().min(1));
         let all = name.iter().chain(&from_file).chain(flags);
         // What was typed is right by itself, so what is wrong now is in the file.
-        Args::try_parse_from(all).map_err(|error| wrong(&error.render()))
+        Args::try_parse_from(all).map_err(|error| wrong(&unframed(&error)))
     }
 
     /// The settings, now.
@@ -367,11 +386,13 @@ impl Wrong {
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
             }
             Self::File(message) => {
-                eprintln!("error: {}", message.trim_end());
+                say(format_args!("error: {}", message.trim_end()));
                 Exit::Usage.into()
             }
             Self::Settings(message) => {
-                eprintln!("error: {message}\n\nFor all options try 'prefork-server --help'.");
+                say(format_args!(
+                    "error: {message}\n\nFor all options try 'prefork-server --help'."
+                ));
                 Exit::Usage.into()
             }
         }

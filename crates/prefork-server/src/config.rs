@@ -281,6 +281,21 @@ fn check(args: &Args) -> Result<(), String> {
             args.workers
         ));
     }
+    if args.head_timeout.is_zero() {
+        return Err(
+            "--head-timeout 0s: no request comes in no time; the default is 10s, 1h is as good as never"
+                .into(),
+        );
+    }
+    if args.idle_timeout.is_zero() {
+        return Err(
+            "--idle-timeout 0s: a second request needs some time to come; 200ms closes soon after each reply"
+                .into(),
+        );
+    }
+    if args.upload_max == 0 {
+        return Err("--upload-max 0: --read-only takes no upload at all".into());
+    }
     if args.rate_window.is_zero() {
         return Err(
             "--rate-window 0s: a rate needs a time to be measured over; --min-rate 0 turns it off"

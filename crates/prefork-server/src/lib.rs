@@ -3,6 +3,9 @@
 //! A parent process binds the socket and forks a fixed pool of workers, which accept and serve connections.
 //! The repository's `ARCHITECTURE.md` says how the parts fit together.
 
+// They panic when nobody can read them any more.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod address_cap;
 pub mod admin;
 pub mod backlog;

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use console::Term;
 use proto::status::Status;
 
+use crate::cli::say;
 use crate::exit::Exit;
 
 /// How often `--watch` asks by itself.
@@ -59,7 +60,7 @@ pub fn run(args: &Args) -> ExitCode {
         // Whoever read the output has seen enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say(format_args!("error: {error:#}"));
             Exit::Error.into()
         }
     }

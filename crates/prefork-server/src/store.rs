@@ -302,6 +302,12 @@ impl Store {
         file_system::name(&self.root.directory)
     }
 
+    /// Whether the file system is mounted read-only: then every change is refused, with `--read-only` or without.
+    #[must_use]
+    pub fn is_mounted_read_only(&self) -> bool {
+        file_system::is_read_only(&self.root.directory)
+    }
+
     /// The names of the regular files, sorted by bytes.
     ///
     /// # Errors

@@ -121,6 +121,7 @@ impl From<Errno> for StoreError {
         match errno {
             // EFBIG: the process may not make files of that size (RLIMIT_FSIZE).
             Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG => Self::NoSpace,
+            Errno::EROFS => Self::ReadOnly,
             Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => Self::Busy(errno.into()),
             other => Self::Io(other.into()),
         }

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 
+use nix::errno::Errno;
 use nix::sys::statfs::{self, FsType, fstatfs};
-use nix::sys::statvfs::fstatvfs;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 /// Names by magic number (statfs(2)). ext2, ext3 and ext4 share one.
 const NAMES: [(FsType, &str); 12] = [
@@ -40,9 +41,17 @@ pub(super) fn gains_by_reserving(directory: &File) -> bool {
     !fstatfs(directory).is_ok_and(|stat| stat.filesystem_type() == statfs::TMPFS_MAGIC)
 }
 
+/// Whether nothing can be written under the root, whoever asks.
+pub(super) fn is_read_only(directory: &File) -> bool {
+    fstatvfs(directory).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY))
+}
+
 /// The bytes that this process may still fill.
 pub(super) fn free_bytes(directory: &File) -> nix::Result<u64> {
     let stat = fstatvfs(directory)?;
+    if stat.flags().contains(FsFlags::ST_RDONLY) {
+        return Err(Errno::EROFS);
+    }
     if stat.blocks() == 0 {
         // A tmpfs without a limit, or a file system that keeps no count.
         return Ok(u64::MAX);

@@ -19,7 +19,9 @@ impl Supervisor {
         let config = match self.source.config() {
             Ok(config) => config,
             Err(error) => {
-                tracing::error!("nothing is reloaded: {}", error.trim_end());
+                // A TOML error shows the file's line in lines of its own; a log has one for each event.
+                let lines: Vec<&str> = error.lines().map(str::trim).collect();
+                tracing::error!("nothing is reloaded: {}", lines.join(" ").trim_end());
                 return Ok(Flow::GoOn);
             }
         };

@@ -184,6 +184,12 @@ pub(super) fn options(config: &Config) -> StoreOptions {
 pub(crate) fn open_store(config: &Config) -> Result<Store> {
     let store = Store::open(&config.root, options(config))?;
     report_swept(store.sweep())?;
+    if store.is_mounted_read_only() && !config.read_only {
+        tracing::warn!(
+            "the root's file system is mounted read-only: every upload and delete will be refused; --read-only \
+             says that this is meant"
+        );
+    }
     Ok(store)
 }
 

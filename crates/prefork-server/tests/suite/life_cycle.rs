@@ -194,6 +194,8 @@ fn wrong_flags_are_usage_errors() {
     let check = |args: &[&str], want: &str| {
         let root = tempfile::TempDir::new().unwrap();
         let output = support::command(root.path(), "process", args)
+            // Else one that is right after all would serve.
+            .arg("--check-config")
             .stderr(Stdio::piped())
             .output()
             .unwrap();
@@ -204,6 +206,9 @@ fn wrong_flags_are_usage_errors() {
     check(&["--workers", "0"], "--workers 0");
     check(&["--workers", "many"], "--workers");
     check(&["--rate-window", "0s"], "--rate-window");
+    check(&["--head-timeout", "0s"], "--head-timeout 0s");
+    check(&["--idle-timeout", "0s"], "--idle-timeout 0s");
+    check(&["--upload-max", "0"], "--read-only");
     check(&["--upload-max", "4X"], "'4X' is no size");
     check(&["--event-connections", "10"], "add --pool event");
     check(
@@ -211,6 +216,22 @@ fn wrong_flags_are_usage_errors() {
         "1 to 65536 connections",
     );
     check(&["--nonsense"], "--nonsense");
+}
+
+#[test]
+fn exit_codes_hold_though_nobody_can_read_why() {
+    let check = |args: &[&str], want: i32| {
+        let root = tempfile::TempDir::new().unwrap();
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let status = support::command(root.path(), "process", args)
+            .stderr(full)
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(want), "{args:?}");
+    };
+    check(&["--bind", "x"], 2);
+    check(&["--config", "/nonexistent"], 2);
+    check(&["--pidfile", "/nonexistent/pid"], 1);
 }
 
 #[test]

@@ -55,6 +55,24 @@ each_pool! {
         assert!(!log.iter().any(|line| line.contains("temporary")), "{log:?}");
     }
 
+    fn a_root_that_is_mounted_read_only_is_warned_about_and_says_so_to_clients(pool) {
+        let root = TempDir::new().unwrap();
+        // Less room than --min-free keeps, which is not what is wrong.
+        let setup = r#"echo content > "$0/f" && mount -o remount,ro "$0" &&"#;
+        let Some(launcher) = with_a_disk_at(root.path(), "-o size=1m", setup) else { return };
+        let min_free = ["--min-free", "64M"];
+        let server = Server::spawn(&mut under(&launcher, &command(root.path(), pool, &min_free)));
+        server.wait_for_log("mounted read-only");
+        let mut peer = server.connect();
+        assert_eq!(content(&peer.ask("GET f\r\n")), b"content\n");
+        assert_eq!(peer.ask("DELETE f\r\n")["code"], "unknown_verb");
+        let reply = peer.ask(upload("g", b"new"));
+        assert_eq!(reply["code"], "unknown_verb");
+        assert!(reply["data"].as_str().unwrap().contains("read-only"), "{reply}");
+        drop(peer);
+        assert_eq!(server.stop().1, 0);
+    }
+
     /// The kernel is made to take a worker's opening a file for reading as what somebody who has taken the worker
     /// over would try. That it succeeds where it may shows that it is tried.
     fn a_worker_that_was_taken_over_cannot_write_either(pool) {

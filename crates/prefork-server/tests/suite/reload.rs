@@ -209,6 +209,9 @@ fn check_config_starts_nothing_and_tells_right_from_wrong() {
         let said = String::from_utf8(said).unwrap();
         assert_eq!(output.status.code(), Some(want_code), "{said}");
         assert!(said.contains(want), "{said}");
+        // clap's own frame around its message would be a second one.
+        let frames = said.matches("error:").count() + said.matches("try '--help'").count();
+        assert_eq!(frames, usize::from(want_code != 0), "{said}");
     };
     check(0, "8 process workers");
     file.write("workers = 'x'\n");
