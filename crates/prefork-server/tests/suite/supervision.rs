@@ -92,5 +92,7 @@ fn a_worker_that_cannot_start_is_not_started_for_ever() {
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{log}");
-    assert!(log.contains("cannot start a thread"), "{log}");
+    // A thread for which there is no memory is either not started, or ends its process as it starts.
+    let says_why = log.contains("cannot start a thread") || log.contains("panicked");
+    assert!(says_why && log.contains("gave up"), "{log}");
 }
