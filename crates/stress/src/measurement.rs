@@ -149,6 +149,18 @@ pub enum ServerChoice {
     },
 }
 
+impl ServerChoice {
+    /// Whether the server is told how many workers each cell wants; otherwise it always has the same number.
+    #[must_use]
+    pub fn is_told_workers(&self) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Command { command, .. } => command.contains("{workers}"),
+            Self::Target { .. } => false,
+        }
+    }
+}
+
 /// One sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {

@@ -10,6 +10,7 @@
 mod choice;
 mod ratios;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -138,6 +139,7 @@ pub fn run(args: &RecheckArgs) -> Result<Exit> {
 /// The run that measures the chosen cells again.
 fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
     let fingerprint = &contents.header.fingerprint;
+    refuse_untold(&fingerprint.settings.server, &fingerprint.cells)?;
     let candidates = fingerprint.cells.iter();
     // What took no time at all has no ratio to anything.
     let has_time = |cell: &&Cell| {
@@ -176,6 +178,16 @@ fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
             .map(|word| word.to_string_lossy().into_owned())
             .collect(),
     })
+}
+
+/// Rows of several numbers of workers, of a server that always had the same, say nothing that could hold.
+fn refuse_untold(server: &ServerChoice, cells: &[Cell]) -> Result<(), Unusable> {
+    let numbers: BTreeSet<u32> = cells.iter().map(|cell| cell.servers).collect();
+    if server.is_told_workers() || numbers.len() < 2 {
+        return Ok(());
+    }
+    let message = "the run's rows say several numbers of server workers, but its --server-cmd has no {workers} and so its server always had one: measure it anew, with one --servers N";
+    Err(Unusable(message.into()))
 }
 
 /// The run's own settings; the paths of a foreign server have to come from the user.

@@ -161,7 +161,11 @@ fn a_server_that_does_not_start_is_a_row_and_exits_3() {
     ];
     let output = run(
         out.path(),
-        &[&args[..], &["--server-cmd", "false {port} {root}"]].concat(),
+        &[
+            &args[..],
+            &["--server-cmd", "false {port} {workers} {root}"],
+        ]
+        .concat(),
     );
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     let rows = rows(out.path());

@@ -156,7 +156,7 @@ pub struct ServerArgs {
     pub server_args: Option<parse::Words>,
 
     /// Measure this server instead of ours: a command line with {port} and {root} (the folder to serve) in it, and
-    /// {workers} if it can be told. They are filled in for each combination.
+    /// {workers} if it can be told; else one --servers N says how many it has. They are filled in for each combination.
     #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, conflicts_with = "server_pool", value_parser = parse::server_cmd)]
     pub server_cmd: Option<String>,
 

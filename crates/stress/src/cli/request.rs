@@ -99,9 +99,11 @@ impl Request {
             let message = "--dry-run lists a plan and --resume or --rerun-failed goes on with one: leave one of them out";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
+        // Before a plan's own values: what they say of somebody else's server is a guess.
+        let server = server(&serving)?;
+        check_workers(&server, &axes.servers)?;
         let name = axes.plan;
         name.fill_in(axes.quick, &mut axes, &mut measuring);
-        let server = server(&serving, &axes.servers)?;
         let settings = Settings {
             list_requests: measuring.requests.unwrap_or(LIST_REQUESTS),
             transfer_requests: measuring.requests.unwrap_or(1),
@@ -196,19 +198,13 @@ impl Request {
     }
 }
 
-/// Whose server `serving` asks for; `servers` is what was typed for --servers.
-fn server(serving: &ServerArgs, servers: &[u32]) -> Result<ServerChoice, clap::Error> {
+/// Whose server `serving` asks for.
+fn server(serving: &ServerArgs) -> Result<ServerChoice, clap::Error> {
     if let Some(address) = serving.target.clone() {
-        return match servers.len() {
-            1 => Ok(ServerChoice::Target {
-                address,
-                admin: serving.target_admin.clone(),
-            }),
-            _ => Err(Args::command().error(
-                ErrorKind::MissingRequiredArgument,
-                "--target: how many workers the running server has is not known here: say it with one --servers N",
-            )),
-        };
+        return Ok(ServerChoice::Target {
+            address,
+            admin: serving.target_admin.clone(),
+        });
     }
     let Some(command) = serving.server_cmd.clone() else {
         return Ok(ServerChoice::Own);
@@ -235,6 +231,23 @@ fn server(serving: &ServerArgs, servers: &[u32]) -> Result<ServerChoice, clap::E
         missing.join(" and ")
     );
     Err(Args::command().error(ErrorKind::ValueValidation, message))
+}
+
+/// A server that is not told its number of workers has one: rows that say otherwise would be wrong. `servers` is
+/// what was typed for --servers.
+fn check_workers(server: &ServerChoice, servers: &[u32]) -> Result<(), clap::Error> {
+    if server.is_told_workers() || servers.len() == 1 {
+        return Ok(());
+    }
+    let message = match server {
+        ServerChoice::Target { .. } => {
+            "--target: how many workers the running server has is not known here: say it with one --servers N"
+        }
+        ServerChoice::Own | ServerChoice::Command { .. } => {
+            "--server-cmd: a command without {workers} has one number of workers: say it with one --servers N, or put {workers} into the command"
+        }
+    };
+    Err(Args::command().error(ErrorKind::MissingRequiredArgument, message))
 }
 
 /// Faults that would do nothing are no faults.

@@ -195,7 +195,7 @@ fn check_error(words: &[&str], parts: &[&str]) {
 #[test]
 fn errors_about_faults_and_other_peoples_servers_say_what_to_write() {
     let check = check_error;
-    let foreign = ["--server-cmd", "run {port} {root}"];
+    let foreign = ["--server-cmd", "run {port} {workers} {root}"];
     check(
         &[&foreign[..], &["--fault", "kill-worker"]].concat(),
         &["--fault", "not known", "--server-cmd"],
@@ -226,6 +226,33 @@ fn errors_about_faults_and_other_peoples_servers_say_what_to_write() {
         &["--server-cmd", "run {root}"],
         &["{port} must stand in it", "--server-port N"],
     );
+    check(
+        &["--server-cmd", "run {workers} {root}", "--servers", "5"],
+        &["{port} must stand in it", "--server-port N"],
+    );
+}
+
+#[test]
+fn a_server_that_is_not_told_its_workers_takes_one_number_of_them() {
+    let fixed = ["--server-cmd", "run --workers 5 {port} {root}"];
+    let more: [&[&str]; 7] = [
+        &[],
+        &["--servers", "1,5"],
+        &["--servers", "1", "--servers", "5"],
+        &["--plan", "assignment"],
+        // Its five workers are the plan's word, not the user's.
+        &["--plan", "models", "--quick", "--fault", "none"],
+        &["--resume"],
+        &["--dry-run"],
+    ];
+    for more in more {
+        let words = [&fixed[..], more].concat();
+        check_error(&words, &["--server-cmd", "--servers N", "put {workers}"]);
+    }
+    let one = parse(&[&fixed[..], &["--servers", "5"]].concat()).unwrap();
+    assert!(one.plan.cells.iter().all(|cell| cell.servers == 5));
+    let told = parse(&["--server-cmd", "run {workers} {port} {root}"]).unwrap();
+    assert_eq!(told.plan.cells.len(), 81);
 }
 
 #[test]
@@ -309,7 +336,7 @@ fn the_command_to_go_on_is_the_command_of_the_start() {
         "stress --seed 2 --resume results/x-run",
     );
     check(
-        &["--server-cmd", "'my server' {port} {root}"],
-        r"stress --server-cmd ''\''my server'\'' {port} {root}' --resume results/x-run",
+        &["--server-cmd", "'my server' {port} {workers} {root}"],
+        r"stress --server-cmd ''\''my server'\'' {port} {workers} {root}' --resume results/x-run",
     );
 }

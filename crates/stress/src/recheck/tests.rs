@@ -174,3 +174,14 @@ fn a_foreign_server_has_to_be_named_again_with_its_paths() {
     let found = settings(&args(None, Some("/home/me/work")), &kept).unwrap();
     assert_eq!(found.server, in_folder("/home/me/work"));
 }
+
+#[test]
+fn rows_of_workers_that_the_server_was_not_told_are_not_measured_again() {
+    let untold = testing::foreign("serve --workers 5 {port} {root}");
+    let error = refuse_untold(&untold, &cells()).unwrap_err().to_string();
+    assert!(error.contains("--servers N"), "{error}");
+    assert!(refuse_untold(&untold, &cells()[..1]).is_ok());
+    let told = testing::foreign("serve {workers} {port} {root}");
+    assert!(refuse_untold(&told, &cells()).is_ok());
+    assert!(refuse_untold(&ServerChoice::Own, &cells()).is_ok());
+}

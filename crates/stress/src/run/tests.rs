@@ -409,7 +409,7 @@ fn a_run_started_otherwise_is_not_resumed_and_the_difference_is_named() {
 fn a_foreign_server_is_the_same_only_with_the_same_paths() {
     let out = tempfile::tempdir().unwrap();
     let open = |server: &str, words: &[&str]| {
-        let command = format!("python3 {server}/server.py {{port}} {{root}}");
+        let command = format!("python3 {server}/server.py {{port}} {{workers}} {{root}}");
         let words = [&["--server-cmd", command.as_str()][..], words].concat();
         request(out.path(), &words)
     };
