@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::{self, Lines};
 use crate::clock::Patience;
+use crate::console;
 use crate::environment;
 use crate::exit::Exit;
 use crate::matrix::{Cell, Operation};
@@ -129,9 +130,9 @@ pub fn run(args: &BaselineArgs) -> Result<Exit> {
     std::fs::create_dir_all(folder).with_context(|| format!("--work-dir {}", folder.display()))?;
     let ceilings = Ceilings::measure(folder)?;
     if args.json {
-        println!("{}", serde_json::to_string(&ceilings)?);
+        console::print(&format!("{}\n", serde_json::to_string(&ceilings)?))?;
     } else {
-        print!("{}", text(&ceilings, &environment::file_system(folder)?));
+        console::print(&text(&ceilings, &environment::file_system(folder)?))?;
     }
     Ok(Exit::Verified)
 }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
+use crate::console;
 use crate::exit::Exit;
 use crate::run;
 
@@ -84,20 +85,30 @@ pub fn main() -> ExitCode {
         Ok(Asked::Measure(request)) => run::run(&request),
         Ok(Asked::Command(command)) => command.run(),
         Err(error) => {
-            // Help and version come this way too, with their own exit code.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return say_usage(&error);
         }
     };
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            console::say(format_args!("error: {error:#}"));
             match error.is::<run::Unusable>() {
                 true => Exit::Usage.into(),
                 false => Exit::Harness.into(),
             }
         }
+    }
+}
+
+/// Says what is wrong with what was typed; or help and the version, which are results.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    let printed = console::forgive_closed(error.print());
+    match (error.use_stderr(), printed) {
+        (false, Err(error)) => {
+            console::say(format_args!("error: {error:#}"));
+            Exit::Harness.into()
+        }
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
     }
 }
 

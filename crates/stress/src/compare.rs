@@ -9,10 +9,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::console::print;
 use crate::exit::Exit;
 use crate::fingerprint::Fingerprint;
 use crate::journal::Contents;
-use crate::run::{Unusable, print};
+use crate::run::Unusable;
 use crate::summary::metric::Metric;
 use crate::summary::{self, Row};
 use crate::{runs, size};

@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
+use crate::console::print;
 use crate::exit::Exit;
 use crate::journal::{Contents, Sample};
 use crate::record::Record;
-use crate::run::{Unusable, print};
+use crate::run::Unusable;
 use crate::runs;
 use crate::summary::csv::{format_seconds, outcome_word, to_json};
 use crate::summary::{self, Brief, Row};

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::child;
 use crate::clock::Patience;
+use crate::console;
 
 /// How long a server may take from TERM until it is killed.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -61,7 +62,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match guard(&command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            console::say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

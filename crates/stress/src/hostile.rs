@@ -7,7 +7,6 @@ mod attack;
 mod good;
 mod table;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::console::{print, say};
 use crate::exit::Exit;
 use crate::matrix::ServerPool;
 use crate::rig::Rig;
@@ -93,10 +93,10 @@ pub fn run(args: &HostileArgs) -> Result<Exit> {
     let mut findings = Vec::new();
     for attack in attacks {
         for pool in pools {
-            let _ = writeln!(std::io::stderr(), "{}, {} pool", attack.name, pool.as_str());
+            say(format_args!("{}, {} pool", attack.name, pool.as_str()));
             let finding = try_one(attack, *pool, args, &work, &interrupt)?;
             if args.json {
-                println!("{}", serde_json::to_string(&finding)?);
+                print(&format!("{}\n", serde_json::to_string(&finding)?))?;
             }
             findings.push(finding);
             if interrupt.load(Ordering::SeqCst) {
@@ -105,7 +105,7 @@ pub fn run(args: &HostileArgs) -> Result<Exit> {
         }
     }
     if !args.json {
-        print!("{}", table::render(&findings, args.markdown));
+        print(&table::render(&findings, args.markdown))?;
     }
     Ok(match findings.iter().all(|finding| finding.is_unharmed) {
         true => Exit::Verified,

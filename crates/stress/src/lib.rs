@@ -1,12 +1,16 @@
 //! The stress harness: plans cells, starts a server for each, drives a pool of clients, verifies every byte,
 //! reconciles both sides' ledgers, and writes a table.
 
+// They panic when the stream is full or gone, and a run with them: see `console`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod baseline;
 pub mod budget;
 mod child;
 pub mod cli;
 pub mod clock;
 pub mod compare;
+mod console;
 pub mod corpus;
 pub mod environment;
 pub mod exit;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Progress as Kind;
+use crate::console::say;
 use crate::matrix::Cell;
 use crate::measurement::Status;
 use crate::size::format;
@@ -97,7 +98,7 @@ impl Progress {
                 }
                 bar.set_position(self.samples.0 as u64);
             }
-            View::Lines => eprintln!("{}", self.line(cell, brief)),
+            View::Lines => say(self.line(cell, brief)),
             View::Nothing => {}
         }
     }

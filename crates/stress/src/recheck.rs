@@ -18,13 +18,14 @@ use serde_json::{Value, json};
 
 use crate::cli::request::{Request, Start};
 use crate::cli::{PlanName, Progress};
+use crate::console::{self, print};
 use crate::environment::Machine;
 use crate::exit::Exit;
 use crate::journal::Contents;
 use crate::matrix::{Cell, Plan};
 use crate::measurement::{ServerChoice, Settings};
 use crate::paths::{ELSEWHERE, without_paths};
-use crate::run::{self, Unusable, print};
+use crate::run::{self, Unusable};
 use crate::schedule::Order;
 use crate::summary::csv::format_seconds;
 use crate::summary::metric::Metric;
@@ -115,7 +116,7 @@ pub fn run(args: &RecheckArgs) -> Result<Exit> {
     let request = request(args, &contents)?;
     let measured = run::measure(&request)?;
     if !measured.is_complete() {
-        eprintln!("interrupted: nothing can be said about the ratios");
+        console::say("interrupted: nothing can be said about the ratios");
         return Ok(Exit::Interrupted);
     }
     let pairs = pairs(&request.plan.cells, &contents, &measured.contents);

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::console::print;
 use crate::exit::Exit;
 use crate::journal::Contents;
 use crate::output;
@@ -105,7 +106,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
         )
     })?;
     write(&runs, &submission, args.lang, &target, args.pdf)?;
-    println!("{}", target.join("report.html").display());
+    print(&format!("{}\n", target.join("report.html").display()))?;
     Ok(Exit::Verified)
 }
 

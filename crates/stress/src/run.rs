@@ -6,7 +6,6 @@ mod folder;
 mod samples;
 mod stops;
 
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::baseline::Ceilings;
 use crate::cli::request::Request;
+use crate::console::{print, say};
 use crate::environment::{self, COMMIT, CpuTicks};
 use crate::exit::Exit;
 use crate::fail_on::{self, Hit};
@@ -141,7 +141,8 @@ fn agenda<'a>(request: &'a Request, contents: &Contents, turns: &[Turn]) -> Agen
     }
 }
 
-/// Shows the table, verifies the run, and says how it went.
+/// Writes the report, shows the table, verifies the run, and says how it went. What cannot be shown is said once
+/// every file of the run is there.
 fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
     let Measured {
         path,
@@ -149,19 +150,27 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
         ended,
     } = measured;
     let rows = summary::rows(&contents);
-    print(&show::text(&contents, &rows, &path, request.json))?;
-    report::write_beside(&path, &contents)?;
+    let written = report::write_beside(&path, &contents);
+    let shown = print(&show::text(&contents, &rows, &path, request.json));
     if !matches!(ended, Ended::Complete) {
         let taken = turns_taken(&contents);
         let planned = request.plan.cells.len() * request.repeats as usize;
-        eprintln!("stopped with {taken} of {planned} samples taken; they are kept. To go on:");
-        eprintln!("  {}", request.resume_command(&path.display().to_string()));
+        say(format_args!(
+            "stopped with {taken} of {planned} samples taken; they are kept. To go on:"
+        ));
+        say(format_args!(
+            "  {}",
+            request.resume_command(&path.display().to_string())
+        ));
     }
     let is_verified = is_verified(&path);
-    match ended {
-        Ended::Interrupted => return Ok(Exit::Interrupted),
-        Ended::Broken(error) => return Err(error),
-        Ended::Complete => {}
+    if let Ended::Broken(error) = ended {
+        return Err(error);
+    }
+    written?;
+    shown?;
+    if matches!(ended, Ended::Interrupted) {
+        return Ok(Exit::Interrupted);
     }
     let hits = fail_on::hits(&request.fail_on, &rows);
     say_hits(&hits);
@@ -177,7 +186,7 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
 fn is_verified(run: &Path) -> bool {
     let checked = verify::check(run);
     if !checked.findings.is_empty() {
-        eprint!("{}", verify::text(&checked));
+        say(verify::text(&checked).trim_end());
     }
     checked.findings.is_empty()
 }
@@ -185,10 +194,10 @@ fn is_verified(run: &Path) -> bool {
 fn say_hits(hits: &[Hit]) {
     const SHOWN_MAX: usize = 10;
     for hit in hits.iter().take(SHOWN_MAX) {
-        eprintln!("{hit}");
+        say(hit);
     }
     if let Some(more @ 1..) = hits.len().checked_sub(SHOWN_MAX) {
-        eprintln!("… and {more} more");
+        say(format_args!("… and {more} more"));
     }
 }
 
@@ -250,27 +259,17 @@ fn announce(request: &Request, folder: &Folder, turns: &[Turn]) {
     let bytes = turns
         .iter()
         .map(|turn| content_bytes(&request.plan.cells[turn.index], &request.settings));
-    eprintln!(
+    say(format_args!(
         "{} to take, about {} of content to move; results in {}",
         size::counted(turns.len() as u64, "sample"),
         size::approximate(bytes.sum()),
         folder.path.display(),
-    );
+    ));
     if let Some(budget) = request.budget {
-        eprintln!(
+        say(format_args!(
             "within {}: what is cheap comes first, and what does not fit is a row with status not_run",
             whole_seconds(budget)
-        );
-    }
-}
-
-/// Writes to standard output; a reader that has seen enough, such as `head`, is no error.
-pub(crate) fn print(text: &str) -> Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("standard output")
-        }
-        _ => Ok(()),
+        ));
     }
 }
 

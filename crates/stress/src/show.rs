@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::cli::PlanName;
+use crate::console::print;
 use crate::exit::Exit;
 use crate::journal::Contents;
-use crate::run::print;
 use crate::summary::Row;
 use crate::{models, runs, summary, table};
 

@@ -7,7 +7,6 @@ mod client;
 mod server;
 mod verdict;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::console::{print, say};
 use crate::corpus::Corpus;
 use crate::exit::Exit;
 use crate::matrix::ServerPool;
@@ -104,7 +104,7 @@ pub fn run(args: &SoakArgs) -> Result<Exit> {
             .collect();
         let chaos = Chaos::new(args).unleash(&mut server, &interrupt, |line| {
             if !args.json {
-                let _ = writeln!(std::io::stderr(), "{line}");
+                say(line);
             }
         });
         is_over.store(true, Ordering::SeqCst);
@@ -118,9 +118,9 @@ pub fn run(args: &SoakArgs) -> Result<Exit> {
     let ledgers = server.stop(&interrupt);
     let verdict = Verdict::new(&tallies, &ledgers, &chaos, &cell.root(), &corpus, soaked);
     if args.json {
-        println!("{}", verdict.to_json());
+        print(&format!("{}\n", verdict.to_json()))?;
     } else {
-        print!("{verdict}");
+        print(&verdict.to_string())?;
     }
     Ok(match (interrupt.load(Ordering::SeqCst), verdict.holds()) {
         (_, false) => Exit::CellFailed,

@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::json;
 
+use crate::console::{print, say};
 use crate::exit::Exit;
 use crate::journal::{self, Contents};
-use crate::run::{Unusable, print};
+use crate::run::Unusable;
 use crate::{runs, size, summary};
 
 use copies::{Copies, Prints};
@@ -153,7 +154,10 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
     let (files, named): (Vec<&PathBuf>, Vec<&PathBuf>) =
         args.runs.iter().partition(|run| run.is_file());
     for file in &files {
-        eprintln!("{} is no folder, and left out", file.display());
+        say(format_args!(
+            "{} is no folder, and left out",
+            file.display()
+        ));
     }
     if named.is_empty() && !files.is_empty() {
         return Err(Unusable("verify: name folders of runs".into()).into());

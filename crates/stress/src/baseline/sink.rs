@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::{LIMIT, READ_LEN};
+use crate::console;
 
 /// Runs a sink. `args` are the role's name, the number of connections, and the process that starts it.
 #[must_use]
@@ -26,7 +27,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            console::say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -5,24 +5,25 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use crate::cli::request::Request;
+use crate::console;
 use crate::preflight::content_bytes;
 use crate::size;
 
 /// The cells on standard output, what they come to on standard error.
 pub(super) fn print(request: &Request) -> Result<()> {
-    super::print(&listing(request)?)?;
+    console::print(&listing(request)?)?;
     let cells = &request.plan.cells;
     let bytes: u64 = cells
         .iter()
         .map(|cell| content_bytes(cell, &request.settings))
         .sum();
-    eprintln!(
+    console::say(format_args!(
         "{} of {}, {} each, about {} of content to move",
         size::counted(cells.len() as u64, "cell"),
         request.plan.full_len,
         size::counted(request.repeats.into(), "sample"),
         size::approximate(bytes.saturating_mul(request.repeats.into())),
-    );
+    ));
     Ok(())
 }
 

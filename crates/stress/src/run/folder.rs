@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Unusable;
 use crate::cli::request::{Request, Start};
+use crate::console;
 use crate::environment::{self, Machine};
 use crate::fingerprint::{Binary, Fingerprint};
 use crate::journal::{self, Contents, Header, Journal, Line, SCHEMA};
@@ -72,10 +73,10 @@ impl Folder {
         if request.is_latest
             && let Err(error) = output::point_latest(&path)
         {
-            eprintln!(
+            console::say(format_args!(
                 "warning: cannot point 'latest' at {}: {error}",
                 path.display()
-            );
+            ));
         }
         Ok(Self {
             path,

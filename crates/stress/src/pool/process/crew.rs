@@ -25,6 +25,7 @@ use prefork_server::{memory, sys};
 
 use super::super::{cpu_us, is_released};
 use super::report::{Orders, Report, say};
+use crate::console;
 use crate::corpus::Corpus;
 use crate::operation::{Job, Worker};
 
@@ -40,7 +41,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match lead(args.into_iter().nth(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            console::say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -94,7 +95,7 @@ fn spawn(job: &Job, corpus: &Corpus, client: u32) -> nix::Result<Pid> {
             let code = match catch_unwind(work) {
                 Ok(Ok(())) => 0,
                 Ok(Err(error)) => {
-                    eprintln!("error: client {client}: {error}");
+                    console::say(format_args!("error: client {client}: {error}"));
                     FAILED
                 }
                 Err(_) => PANICKED,
