@@ -254,12 +254,20 @@ pub struct Totals {
     pub ok: usize,
     /// Rows with a sample that was not.
     pub failed: usize,
-    /// Rows whose samples are missing, all or some.
+    /// Rows some of whose samples are missing.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cut: usize,
+    /// Rows without any sample.
     pub not_run: usize,
     /// Content bytes that were verified.
     pub verified_bytes: u64,
     /// Time of all sessions that came to their end, nanoseconds.
     pub wall_ns: u64,
+}
+
+/// Earlier versions did not tell rows that were cut from those that were not run: their files stay as they are.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Totals {
@@ -270,7 +278,8 @@ impl Totals {
             rows.iter().filter(|row| is_counted(row.status)).count()
         };
         let ok = count(|status| status == Status::Ok);
-        let not_run = count(|status| matches!(status, Status::NotRun | Status::Cut));
+        let cut = count(|status| status == Status::Cut);
+        let not_run = count(|status| status == Status::NotRun);
         let records = contents
             .samples
             .values()
@@ -278,7 +287,8 @@ impl Totals {
         Self {
             rows: rows.len(),
             ok,
-            failed: rows.len() - ok - not_run,
+            failed: rows.len() - ok - cut - not_run,
+            cut,
             not_run,
             verified_bytes: records.map(|record| record.verified_bytes).sum(),
             wall_ns: contents.ends.iter().map(|end| end.wall_ns).sum(),

@@ -107,14 +107,14 @@ impl<'a> Findings<'a> {
                 n(totals.ok),
                 n(totals.rows),
                 n(totals.failed),
-                n(totals.not_run),
+                n(totals.cut + totals.not_run),
             ),
             (Lang::Id, false) => format!(
                 "{} dari {} baris terukur dan terverifikasi penuh; gagal: {}; tidak dijalankan atau terpotong: {}. {bytes} isi terverifikasi dalam {operations} operasi.{bad}",
                 n(totals.ok),
                 n(totals.rows),
                 n(totals.failed),
-                n(totals.not_run),
+                n(totals.cut + totals.not_run),
             ),
         }
     }

@@ -76,10 +76,16 @@ fn is_over_budget(row: &Row) -> bool {
         && row.notes.iter().any(|note| note.starts_with(BUDGET_NOTE))
 }
 
-/// What the first sample in trouble had to say, or how most operations ended that did not succeed.
-fn why(row: &Row) -> Option<&str> {
-    let outcome = row.top_outcome.map(outcome_word);
-    row.notes.first().map(String::as_str).or(outcome)
+/// What the first sample in trouble had to say, or how most operations ended that did not succeed; of a row that was
+/// cut, how far it came.
+fn why(row: &Row) -> Option<String> {
+    let note = row.notes.first();
+    if row.status == Status::Cut {
+        let note = note.map_or_else(String::new, |note| format!(": {note}"));
+        return Some(format!("{} of {} samples{note}", row.samples, row.repeats));
+    }
+    let outcome = || row.top_outcome.map(outcome_word).map(str::to_owned);
+    note.cloned().or_else(outcome)
 }
 
 fn explanation(row: &Row) -> String {
@@ -105,16 +111,18 @@ fn repeats_line(repeats: u32) -> String {
 }
 
 fn totals_line(totals: &Totals, run: &str) -> String {
-    let not_run = match totals.not_run {
+    let missing = |count: usize, how: &str| match count {
         0 => String::new(),
-        not_run => format!(", {not_run} not run"),
+        count => format!(", {count} {how}"),
     };
     format!(
-        "{} row{}, {} ok, {} failed{not_run}, {} s, {run}",
+        "{} row{}, {} ok, {} failed{}{}, {} s, {run}",
         totals.rows,
         if totals.rows == 1 { "" } else { "s" },
         totals.ok,
         totals.failed,
+        missing(totals.cut, "cut"),
+        missing(totals.not_run, "not run"),
         format_seconds(totals.wall(), 1),
     )
 }

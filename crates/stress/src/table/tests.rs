@@ -80,6 +80,22 @@ fn repeats_add_a_column_of_spread() {
 }
 
 #[test]
+fn a_row_that_was_cut_is_none_that_was_not_run() {
+    let mut contents = contents(1);
+    contents.header.fingerprint.repeats = 3;
+    let mut cells = contents.header.fingerprint.cells.clone();
+    cells.push(Cell {
+        number: 81,
+        ..cells[0].clone()
+    });
+    contents.header.fingerprint.cells = cells;
+    let text = render(&contents, &summary::rows(&contents), "results/x", false);
+    assert!(text.contains("no 1, cut: 1 of 3 samples\n"), "{text}");
+    let totals = "3 rows, 0 ok, 1 failed, 1 cut, 1 not run, 0.0 s";
+    assert!(text.contains(totals), "{text}");
+}
+
+#[test]
 fn no_line_is_wider_than_a_hundred_columns() {
     for repeats in [1, 5] {
         for line in rendered(repeats, false).lines() {
