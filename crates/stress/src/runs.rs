@@ -12,7 +12,8 @@ pub const OUT: &str = "results";
 /// The link to the newest of them.
 const LATEST: &str = "latest";
 
-/// The folder of the run `named`: a path, or a name in `out`; the newest in `out` if none is named.
+/// The folder of the run `named`: a path, or a name in `out`; the newest in `out` if none is named: what `latest`
+/// points at, or without it (a fresh clone has none) the last by name, which begins with the time.
 ///
 /// # Errors
 /// [`Unusable`] if there is no run.
@@ -24,15 +25,40 @@ pub fn locate(named: Option<&Path>, out: &Path) -> Result<PathBuf> {
     if let Some(run) = candidates.iter().find(|run| has_journal(run)) {
         return Ok(real_name(run));
     }
+    match named {
+        Some(_) => Err(not_there(&candidates).into()),
+        None => last_by_name(out).ok_or_else(|| {
+            let out = out.display();
+            let message = format!(
+                "there is no run in {out}: measure one (stress --quick), or name the folder of a run, which has a {FILE_NAME}"
+            );
+            Unusable(message).into()
+        }),
+    }
+}
+
+fn not_there(candidates: &[PathBuf]) -> Unusable {
+    if let Some(folder) = candidates.iter().find(|folder| folder.is_dir()) {
+        return Unusable(format!(
+            "{} has no journal: the folder of a run has a {FILE_NAME}, from which all else is computed",
+            folder.display()
+        ));
+    }
     let tried: Vec<String> = candidates
         .iter()
         .map(|run| run.display().to_string())
         .collect();
-    Err(Unusable(format!(
+    Unusable(format!(
         "there is no run in {}: name the folder of a run, which has a {FILE_NAME}",
         tried.join(", nor in "),
     ))
-    .into())
+}
+
+/// The last run in `out`; what cannot be read is none.
+fn last_by_name(out: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(out).ok()?;
+    let runs = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    runs.filter(|run| has_journal(run)).max()
 }
 
 /// What a run is called: the last name of its folder.
@@ -64,7 +90,8 @@ mod tests {
         assert!(error.is::<Unusable>(), "{error}");
         let run = out.path().join("20260101T000000Z-run");
         std::fs::create_dir(&run).unwrap();
-        assert!(locate(Some(&run), out.path()).is_err(), "it has no journal");
+        let error = locate(Some(&run), out.path()).unwrap_err().to_string();
+        assert!(error.contains("-run has no journal"), "{error}");
         std::fs::write(run.join(PACKED_NAME), "").unwrap();
         std::os::unix::fs::symlink("20260101T000000Z-run", out.path().join(LATEST)).unwrap();
         assert_eq!(locate(Some(&run), Path::new("/nonexistent")).unwrap(), run);
@@ -72,5 +99,21 @@ mod tests {
         assert_eq!(locate(Some(short), out.path()).unwrap(), run);
         assert_eq!(locate(None, out.path()).unwrap(), run);
         assert_eq!(name(&run), "20260101T000000Z-run");
+    }
+
+    #[test]
+    fn without_a_link_to_the_newest_run_it_is_the_last_by_name() {
+        let out = tempfile::tempdir().unwrap();
+        for name in ["20260102T000000Z-b", "20260101T000000Z-z"] {
+            std::fs::create_dir(out.path().join(name)).unwrap();
+            std::fs::write(out.path().join(name).join(PACKED_NAME), "").unwrap();
+        }
+        std::fs::create_dir(out.path().join("20260103T000000Z-work")).unwrap();
+        std::fs::write(out.path().join("README.md"), "").unwrap();
+        let newest = out.path().join("20260102T000000Z-b");
+        assert_eq!(locate(None, out.path()).unwrap(), newest);
+        // One that points at a run that was removed is none.
+        std::os::unix::fs::symlink("20260104T000000Z-gone", out.path().join(LATEST)).unwrap();
+        assert_eq!(locate(None, out.path()).unwrap(), newest);
     }
 }

@@ -132,6 +132,11 @@ fn no_journal(run: &Path) -> Unusable {
             "--resume: the journal is packed; unpack it first: gunzip {}",
             packed.display()
         ),
+        false if run.is_dir() => format!(
+            "--resume: {} has no journal ({}): there is nothing to go on with; leave --resume out for a new run",
+            run.display(),
+            journal::FILE_NAME,
+        ),
         false => format!("--resume: there is no run in {}", run.display()),
     })
 }

@@ -438,6 +438,11 @@ fn there_must_be_something_to_resume() {
     assert_eq!(error, "--resume: there is no run in /nonexistent");
     let run = out.path().join("packed");
     std::fs::create_dir(&run).unwrap();
+    let error = refusal(&request(out.path(), &["--resume", run.to_str().unwrap()]));
+    assert!(
+        error.contains("packed has no journal (journal.ndjson)"),
+        "{error}"
+    );
     std::fs::write(run.join(crate::journal::PACKED_NAME), []).unwrap();
     let error = refusal(&request(out.path(), &["--resume", run.to_str().unwrap()]));
     assert!(error.contains("unpack it first: gunzip "), "{error}");
