@@ -7,6 +7,7 @@ mod parse;
 mod preset;
 pub mod request;
 mod sections;
+mod server_args;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use crate::fault::{Fault, FaultReport, FaultyEnd, Killed};
 use crate::matrix::{Cell, Operation};
 use crate::measurement::Status;
 use crate::record::{Outcome, Record};
+use crate::size::counted;
 
 /// What is known about a sample.
 #[derive(Debug, Clone, Copy)]
@@ -206,8 +207,10 @@ impl Violations {
     fn check_pool(&mut self, cell: &Cell, ready: &Ready) {
         let asked = (cell.servers, cell.server_pool.as_str());
         let found = (ready.workers, ready.pool.as_str());
+        let pool =
+            |(workers, pool): (u32, &str)| counted(workers.into(), &format!("{pool} worker"));
         self.expect(asked == found, || {
-            format!("a server pool of {asked:?} was asked for, {found:?} is what the server had")
+            format!("the server had {} instead of {}", pool(found), pool(asked))
         });
     }
 

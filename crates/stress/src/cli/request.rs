@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::{Args, PlanName, Progress, ServerArgs};
+use super::{Args, PlanName, Progress, ServerArgs, server_args};
 use crate::fail_on::Condition;
 use crate::fault::Fault;
 use crate::journal::Contents;
@@ -131,6 +131,8 @@ impl Request {
             faults: axes.fault,
         });
         check_faults(&plan, &settings)?;
+        server_args::check(&plan, &settings)
+            .map_err(|message| Args::command().error(ErrorKind::ValueValidation, message))?;
         Ok(Self {
             plan,
             plan_name: name,

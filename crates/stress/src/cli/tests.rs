@@ -256,6 +256,43 @@ fn a_server_that_is_not_told_its_workers_takes_one_number_of_them() {
 }
 
 #[test]
+fn what_our_server_would_refuse_or_the_harness_says_itself_is_refused_before_anything_runs() {
+    let check = |words: &str, more: &[&str], part: &str| {
+        let words = [&["--server-args", words][..], more].concat();
+        check_error(&words, &["--server-args: ", part]);
+    };
+    check("--root /tmp", &[], "--root: each combination has a folder");
+    check("--bind 127.0.0.1:80", &[], "--bind: the harness takes");
+    check("--workers=3", &[], "--workers: write stress --servers N");
+    check("--pool thread", &[], "--pool: write stress --server-pool");
+    check("--durability full", &[], "--durability: write stress");
+    check("--congestion reno", &[], "--congestion: write stress");
+    check("--receive-buffer 1M", &[], "write stress --server-buffer");
+    check("--exit-with-stdin", &[], "--exit-with-stdin: the harness");
+    check("--nonsense", &[], "unexpected argument '--nonsense'");
+    check("--head-timeout soon", &[], "invalid value 'soon'");
+    check("--worker-timeout 1s", &[], "--worker-timeout 1s: workers");
+    check("--config /nonexistent", &[], "--config /nonexistent: ");
+    check("--check-config", &[], "it starts no server");
+    check("--self-test --json", &[], "it starts no server");
+    check("--help", &[], "no settings");
+    check("status /run/x", &[], "it starts no server");
+    let events = "--event-connections 8";
+    check(
+        events,
+        &[],
+        "with --server-pool process: --event-connections 8",
+    );
+    let both = ["--server-pool", "event,thread"];
+    check(events, &both, "with --server-pool thread");
+    let settings = |words: &[&str]| parse(words).unwrap().settings.server_args;
+    let event = ["--server-args", events, "--server-pool", "event"];
+    assert_eq!(settings(&event), ["--event-connections", "8"]);
+    let limits = "--head-timeout 2s --defer-accept 3 --log-level debug";
+    assert_eq!(settings(&["--server-args", limits]).len(), 6);
+}
+
+#[test]
 fn errors_name_the_flag_and_what_to_write_instead() {
     let check = check_error;
     check(&["--size", "5X"], &["--size", "'5X' is no size", "50MiB"]);

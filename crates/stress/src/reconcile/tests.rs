@@ -222,6 +222,13 @@ fn a_server_pool_of_another_kind_or_size_is_found() {
     check((2, ServerPool::Event), (2, "process"), true);
     check((2, ServerPool::Process), (2, "event"), true);
     check((2, ServerPool::Event), (3, "event"), true);
+
+    let mut ready = crate::testing::ready();
+    (ready.workers, ready.pool) = (3, "event".into());
+    let mut violations = Violations::default();
+    violations.check_pool(&Cell { servers: 1, ..CELL }, &ready);
+    let words = "the server had 3 event workers instead of 1 process worker";
+    assert_eq!(violations.0, [words]);
 }
 
 #[test]

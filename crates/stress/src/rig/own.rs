@@ -182,7 +182,8 @@ fn ready(lines: &mut Lines, patience: &Patience<'_>) -> Result<(Ready, SocketAdd
     }
 }
 
-fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
+/// What our server is started with for `cell`, but its folder.
+pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
     let workers = cell.servers.to_string();
     let fixed = [
         ("--bind", "127.0.0.1:0"),
