@@ -28,12 +28,13 @@ pub const SCHEMA: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Reading or writing failed.
-    #[error("{path}: {source}")]
+    // Its reason is in its words, and so is no source: a chain of errors would say it twice.
+    #[error("{path}: {reason}")]
     Io {
         /// The journal.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Another harness is writing to it.
     #[error("{0} is being written by another run")]
@@ -93,9 +94,9 @@ impl Contents {
             true => (&packed, unpack(&packed)),
             false => (&plain, std::fs::read(&plain)),
         };
-        let bytes = bytes.map_err(|source| Error::Io {
+        let bytes = bytes.map_err(|reason| Error::Io {
             path: path.clone(),
-            source,
+            reason,
         })?;
         Self::parse(path, &bytes).map(|(contents, _)| contents)
     }
@@ -218,9 +219,9 @@ impl Journal {
     pub fn create(run: &Path, header: &Header) -> Result<Self, Error> {
         let path = run.join(FILE_NAME);
         let opened = OpenOptions::new().append(true).create_new(true).open(&path);
-        let file = opened.map_err(|source| Error::Io {
+        let file = opened.map_err(|reason| Error::Io {
             path: path.clone(),
-            source,
+            reason,
         })?;
         let mut journal = Self::locked(file, path)?;
         journal.append(&Line::Header(header.clone()))?;
@@ -233,9 +234,9 @@ impl Journal {
     /// See [`Error`].
     pub fn resume(run: &Path) -> Result<(Self, Contents), Error> {
         let path = run.join(FILE_NAME);
-        let io = |source| Error::Io {
+        let io = |reason| Error::Io {
             path: path.clone(),
-            source,
+            reason,
         };
         let file = OpenOptions::new()
             .read(true)
@@ -255,21 +256,28 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`].
     pub fn append(&mut self, line: &Line) -> Result<(), Error> {
-        let io = |source| Error::Io {
+        let io = |reason| Error::Io {
             path: self.path.clone(),
-            source,
+            reason,
         };
         let mut bytes = serde_json::to_vec(line).map_err(|error| io(error.into()))?;
         bytes.push(b'\n');
-        self.file.write_all(&bytes).map_err(io)?;
-        self.file.sync_data().map_err(io)
+        let whole_len = self.file.metadata().map_err(io)?.len();
+        let written = self.file.write_all(&bytes);
+        written
+            .and_then(|()| self.file.sync_data())
+            .map_err(|reason| {
+                // Half a line, as of a disk that is full, would spoil the next one.
+                let _ = self.file.set_len(whole_len);
+                io(reason)
+            })
     }
 
     fn locked(file: File, path: PathBuf) -> Result<Self, Error> {
         match file.try_lock() {
             Ok(()) => Ok(Self { file, path }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked(path)),
-            Err(TryLockError::Error(source)) => Err(Error::Io { path, source }),
+            Err(TryLockError::Error(reason)) => Err(Error::Io { path, reason }),
         }
     }
 }

@@ -107,8 +107,7 @@ fn has_tables(run: &Path, contents: &Contents) -> bool {
 /// A file cannot be written.
 pub fn write_all(run: &Path, contents: &Contents, rows: &[Row]) -> Result<()> {
     for derived in derived(contents) {
-        replace(run, derived, contents, rows)
-            .with_context(|| format!("cannot write {}", run.join(derived.name).display()))?;
+        replace(run, derived.name, |out| (derived.fill)(contents, rows, out))?;
     }
     Ok(())
 }
@@ -170,12 +169,25 @@ impl Derived {
     }
 }
 
-fn replace(run: &Path, derived: Derived, contents: &Contents, rows: &[Row]) -> Result<()> {
-    let temporary = run.join(format!(".{}.tmp", derived.name));
-    let mut out = BufWriter::new(File::create(&temporary)?);
-    (derived.fill)(contents, rows, &mut out)?;
-    out.flush()?;
-    Ok(fs::rename(&temporary, run.join(derived.name))?)
+/// Writes the file `name` in `folder` anew, whole or not at all: nothing is left beside it either way.
+pub(crate) fn replace(
+    folder: &Path,
+    name: &str,
+    fill: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let temporary = folder.join(format!(".{name}.tmp"));
+    let path = folder.join(name);
+    let write = || -> Result<()> {
+        let mut out = BufWriter::new(File::create(&temporary)?);
+        fill(&mut out)?;
+        out.flush()?;
+        Ok(fs::rename(&temporary, &path)?)
+    };
+    write()
+        .inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+        })
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// `run.json`: what was measured with what on what, and how it went.

@@ -189,11 +189,7 @@ fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 fn save(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
-    let temporary = folder.join(format!(".{name}.tmp"));
-    let path = folder.join(name);
-    fs::write(&temporary, content)
-        .and_then(|()| fs::rename(&temporary, &path))
-        .with_context(|| format!("cannot write {}", path.display()))
+    output::replace(folder, name, |out| Ok(out.write_all(content)?))
 }
 
 #[cfg(test)]

@@ -120,8 +120,8 @@ pub fn check(run: &Path) -> Checked {
     let contents = match Contents::read(run) {
         Ok(contents) => contents,
         Err(error) => {
-            let is_missing = matches!(&error, journal::Error::Io { source, .. }
-                if source.kind() == std::io::ErrorKind::NotFound);
+            let is_missing = matches!(&error, journal::Error::Io { reason, .. }
+                if reason.kind() == std::io::ErrorKind::NotFound);
             let what = match is_missing {
                 true => "it is not there, so that nothing can be computed again".into(),
                 false => error.to_string(),

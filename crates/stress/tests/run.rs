@@ -309,3 +309,37 @@ fn buffers_are_axes_and_memory_is_a_column() {
         );
     }
 }
+
+#[test]
+fn a_disk_that_fills_up_is_said_once_and_leaves_no_half_files() {
+    let out = tempfile::tempdir().unwrap();
+    let args = ["--op", "list", "--size", "4K", "--clients", "5"];
+    let more = ["--servers", "1", "--requests", "20", "--repeat", "5"];
+    let args = [&args[..], &more].concat();
+    // No file may become longer than a few samples are: to the harness the same as a disk without space.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "sh"]);
+    let command = stress(out.path(), &args);
+    limited.arg(command.get_program()).args(command.get_args());
+    let output = limited.output().expect("a shell");
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    let last = errors.lines().last().unwrap();
+    assert!(
+        last.ends_with("journal.ndjson: File too large (os error 27)"),
+        "{errors}"
+    );
+    assert_eq!(last.matches("File too large").count(), 1, "{errors}");
+    let run = out.path().join("latest");
+    let left = names(&run);
+    assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
+
+    // With space again, all of it is there, and goes on.
+    let output = run_again(out.path(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(rows(out.path())[0]["samples"], "5");
+}
+
+fn run_again(out: &Path, args: &[&str]) -> Output {
+    run(out, &[args, &["--resume"]].concat())
+}

@@ -128,3 +128,14 @@ fn all_tables_are_written_whole_and_nothing_is_left_beside_them() {
     assert_eq!(json["sessions"][0]["wall_ns"], 43_200_000_000_u64);
     assert_eq!(json["sessions"][0]["interrupted"], true);
 }
+
+#[test]
+fn a_file_that_cannot_be_replaced_leaves_nothing_half_written() {
+    let run = tempfile::tempdir().unwrap();
+    fs::create_dir(run.path().join("summary.csv")).unwrap();
+    let contents = testing::contents(&Selection::default(), 1);
+    let error = write_all(run.path(), &contents, &summary::rows(&contents)).unwrap_err();
+    let words = format!("{error:#}");
+    assert!(words.contains("summary.csv: Is a directory"), "{words}");
+    assert_eq!(entry(run.path()), ["summary.csv"]);
+}

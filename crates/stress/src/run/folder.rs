@@ -90,8 +90,8 @@ impl Folder {
         let path = std::fs::read_link(run)
             .map_or_else(|_| run.into(), |target| run.with_file_name(target));
         let (journal, contents) = Journal::resume(&path).map_err(|error| match error {
-            journal::Error::Io { ref source, .. }
-                if source.kind() == std::io::ErrorKind::NotFound =>
+            journal::Error::Io { ref reason, .. }
+                if reason.kind() == std::io::ErrorKind::NotFound =>
             {
                 no_journal(&path).into()
             }
