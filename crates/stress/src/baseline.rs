@@ -31,6 +31,7 @@ use crate::matrix::{Cell, Operation};
 use crate::memory::Ballast;
 use crate::summary::statistics::rate;
 use crate::table::rate_text;
+use crate::workdir::Made;
 
 /// Connections at once.
 const CONNECTIONS: [u32; 3] = [1, 5, 50];
@@ -127,7 +128,7 @@ pub struct BaselineArgs {
 /// What cannot be done.
 pub fn run(args: &BaselineArgs) -> Result<Exit> {
     let folder = &args.work_dir;
-    std::fs::create_dir_all(folder).with_context(|| format!("--work-dir {}", folder.display()))?;
+    let _made = Made::folder(folder).with_context(|| format!("--work-dir {}", folder.display()))?;
     let ceilings = Ceilings::measure(folder)?;
     if args.json {
         console::print(&format!("{}\n", serde_json::to_string(&ceilings)?))?;

@@ -22,7 +22,7 @@ use crate::matrix::ServerPool;
 use crate::rig::Rig;
 use crate::rig::own::Own;
 use crate::run::catch_interrupts;
-use crate::workdir::WorkDir;
+use crate::workdir::{Made, WorkDir};
 
 use attack::{ATTACKS, Attack, Fate};
 use good::Experience;
@@ -83,7 +83,7 @@ struct Finding {
 pub fn run(args: &HostileArgs) -> Result<Exit> {
     let interrupt = catch_interrupts()?;
     let attacks = wanted(args)?;
-    std::fs::create_dir_all(&args.work_dir)
+    let _made = Made::folder(&args.work_dir)
         .with_context(|| format!("--work-dir {}", args.work_dir.display()))?;
     let work = WorkDir::create(&args.work_dir)?;
     let pools = match args.server_pool.is_empty() {

@@ -74,12 +74,16 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
     preflight::check_congestion(&request.settings.congestion).map_err(Unusable)?;
     let (started, ticks) = (Instant::now(), CpuTicks::read());
     let stops = Stops::catch()?;
+    let _parents = folder::make_parents(request)?;
+    // Before the run's folder: one that cannot be used leaves no run that has nothing but a journal.
+    let work = WorkDir::create(request.work_parent())
+        .context("cannot make a work directory; name another folder with --work-dir")?;
     let mut folder = Folder::open(request)?;
     let session = session(request, &folder.contents)?;
     let number = session.number;
     folder.append(Line::Session(session))?;
 
-    let ended = take_samples(request, &mut folder, number, &stops, started)?;
+    let ended = take_samples(request, &mut folder, work, number, &stops, started)?;
     let end = folder.append(Line::End(End {
         session: number,
         ended_utc: now(),
@@ -102,13 +106,13 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
 fn take_samples(
     request: &Request,
     folder: &mut Folder,
+    work: WorkDir,
     session: u32,
     stops: &Stops,
     started: Instant,
 ) -> Result<Ended> {
     let turns = turns_left(request, &folder.contents);
     announce(request, folder, &turns);
-    let work = WorkDir::create(request.work_parent()).context("cannot make a work directory")?;
     let settings = &request.settings;
     let agenda = agenda(request, &folder.contents, &turns);
     let mut bench = RealBench {

@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::matrix::ServerPool;
 use crate::run::catch_interrupts;
 use crate::size;
-use crate::workdir::WorkDir;
+use crate::workdir::{Made, WorkDir};
 
 use chaos::Chaos;
 use client::{Client, Tally};
@@ -85,7 +85,7 @@ pub struct SoakArgs {
 /// What kept the harness from its work; a server that fails is an outcome.
 pub fn run(args: &SoakArgs) -> Result<Exit> {
     let interrupt = catch_interrupts()?;
-    std::fs::create_dir_all(&args.work_dir)
+    let _made = Made::folder(&args.work_dir)
         .with_context(|| format!("--work-dir {}", args.work_dir.display()))?;
     let work = WorkDir::create(&args.work_dir)?;
     let cell = work.cell()?;

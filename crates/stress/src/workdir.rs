@@ -87,6 +87,36 @@ impl Drop for WorkDir {
     }
 }
 
+/// A folder that is there while this is: what had to be made of it is removed again when dropped, if nothing is in it.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// The folders that were not there, the innermost first.
+    missing: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Makes the folder, and those that it is in, where they are missing.
+    pub(crate) fn folder(path: &Path) -> io::Result<Self> {
+        let missing = path
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = Self {
+            missing: missing.map(Path::to_owned).collect(),
+        };
+        fs::create_dir_all(path)?;
+        Ok(made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in &self.missing {
+            // One with something in it stays, and so do those that it is in.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
 /// What one cell has on disk; gone when dropped.
 #[derive(Debug)]
 pub(crate) struct CellDir {
@@ -202,6 +232,24 @@ mod tests {
         assert!(!stale.exists());
         let second = WorkDir::create(parent.path()).unwrap();
         assert!(first.path().exists() && second.path().exists() && other.exists());
+    }
+
+    #[test]
+    fn what_was_made_for_a_run_is_gone_again_and_what_has_something_in_it_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let inner = parent.path().join("a/b/c");
+        let made = Made::folder(&inner).unwrap();
+        assert!(inner.is_dir());
+        fs::write(parent.path().join("a/kept"), "").unwrap();
+        drop(made);
+        assert_eq!(names(&parent.path().join("a")).len(), 1, "b is gone");
+        drop(Made::folder(&parent.path().join("a")).unwrap());
+        assert!(parent.path().join("a/kept").exists());
+        let empty = parent.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        drop(Made::folder(&empty).unwrap());
+        assert!(empty.is_dir(), "it was there before");
+        assert!(Made::folder(Path::new("/proc/none/here")).is_err());
     }
 
     #[test]

@@ -187,3 +187,49 @@ fn the_manual_tells_every_flag_and_renders_without_a_warning() {
     ]);
     PROGRAM.check_rendering();
 }
+
+#[test]
+fn a_dry_run_of_somebody_elses_server_says_nothing_of_its_pool() {
+    let own = [
+        "--dry-run",
+        "--op",
+        "list",
+        "--size",
+        "1M",
+        "--clients",
+        "1",
+    ];
+    let foreign = ["--server-cmd", "run {port} {root}", "--servers", "5"];
+    let text = stdout(&stress(&[&own[..], &foreign].concat()));
+    assert!(
+        text.lines()
+            .nth(1)
+            .unwrap()
+            .ends_with("thread       foreign"),
+        "{text}"
+    );
+    let json = stdout(&stress(&[&own[..], &foreign, &["--json"]].concat()));
+    assert!(json.contains("\"server_pool\":null"), "{json}");
+    let json = stdout(&stress(&[&own[..], &["--servers", "5", "--json"]].concat()));
+    assert!(json.contains("\"server_pool\":\"process\""), "{json}");
+}
+
+#[test]
+fn a_work_directory_that_cannot_be_used_leaves_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("results");
+    let output = stress(&[
+        "--quick",
+        "--out",
+        out.to_str().unwrap(),
+        "--work-dir",
+        "/proc",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("--work-dir: /proc: "),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!out.exists(), "and not the folder that was made for it");
+}

@@ -117,6 +117,27 @@ fn every_operation_is_measured_verified_and_written() {
 }
 
 #[test]
+fn a_work_directory_that_was_made_for_a_run_is_gone_after_it() {
+    let out = tempfile::tempdir().unwrap();
+    let made = out.path().join("a/b");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stress"));
+    command.args([
+        "--op",
+        "list",
+        "--size",
+        "1K",
+        "--clients",
+        "1",
+        "--servers",
+        "1",
+    ]);
+    let command = command.arg("--out").arg(out.path());
+    let output = command.arg("--work-dir").arg(&made).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(names(out.path()).len(), 2, "{:?}", names(out.path()));
+}
+
+#[test]
 fn all_pools_measure_the_same_cells() {
     let out = tempfile::tempdir().unwrap();
     let pools = [

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::cli::request::Request;
 use crate::console;
+use crate::measurement::ServerChoice;
 use crate::preflight::content_bytes;
 use crate::size;
 
@@ -29,9 +30,15 @@ pub(super) fn print(request: &Request) -> Result<()> {
 
 fn listing(request: &Request) -> Result<String> {
     let mut out = String::new();
+    // Of somebody else's server nobody knows what its workers are.
+    let is_own = request.settings.server == ServerChoice::Own;
     if request.json {
         for cell in &request.plan.cells {
-            writeln!(out, "{}", serde_json::to_string(cell)?)?;
+            let mut cell = serde_json::to_value(cell)?;
+            if !is_own {
+                cell["server_pool"] = serde_json::Value::Null;
+            }
+            writeln!(out, "{cell}")?;
         }
         return Ok(out);
     }
@@ -59,7 +66,11 @@ fn listing(request: &Request) -> Result<String> {
             cell.clients,
             cell.servers,
             cell.client_pool.as_str(),
-            cell.server_pool.as_str(),
+            if is_own {
+                cell.server_pool.as_str()
+            } else {
+                "foreign"
+            },
         )?;
     }
     Ok(out)

@@ -14,6 +14,7 @@ use crate::journal::{self, Contents, Header, Journal, Line, SCHEMA};
 use crate::measurement::ServerChoice;
 use crate::output;
 use crate::paths::without_paths;
+use crate::workdir::Made;
 
 /// A run's folder with its journal open, and all that is in it.
 #[derive(Debug)]
@@ -24,18 +25,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// The folder that `request` asks for.
+    /// The folder that `request` asks for, in one that is there.
     pub(super) fn open(request: &Request) -> Result<Self> {
-        for (flag, folder) in [
-            ("--out", request.out.as_path()),
-            ("--work-dir", request.work_parent()),
-        ] {
-            std::fs::create_dir_all(folder).with_context(|| {
-                let folder = folder.display();
-                format!("cannot make {folder}: name another folder with {flag}")
-            })?;
-        }
-        refuse_memory(request)?;
         let fingerprint = fingerprint(request)?;
         match &request.start {
             Start::Fresh => Self::create(request, fingerprint),
@@ -112,6 +103,23 @@ impl Folder {
         );
         Err(Unusable(message).into())
     }
+}
+
+/// Makes the folders that runs and work directories are made in; those that were missing are gone again when dropped,
+/// if nothing is in them.
+pub(super) fn make_parents(request: &Request) -> Result<[Made; 2]> {
+    let make = |flag: &str, folder: &Path| {
+        Made::folder(folder).with_context(|| {
+            let folder = folder.display();
+            format!("cannot make {folder}: name another folder with {flag}")
+        })
+    };
+    let parents = [
+        make("--out", &request.out)?,
+        make("--work-dir", request.work_parent())?,
+    ];
+    refuse_memory(request)?;
+    Ok(parents)
 }
 
 fn nothing_to_resume(request: &Request) -> Unusable {
