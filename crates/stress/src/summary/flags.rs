@@ -67,6 +67,8 @@ const STEAL_PERMILLE_MAX: u64 = 20;
 const STEAL_TICKS_MIN: u64 = 3;
 /// Processors used up to this share count as used up: scheduling leaves gaps.
 const SATURATED_PERCENT: u64 = 90;
+/// In a shorter window it is mostly their own start that clients work for, not anything that a server could do faster.
+const WINDOW_NS_MIN: u64 = 1_000_000;
 /// Fewer samples than this do not tell an outlier from spread.
 const OUTLIER_SAMPLES_MIN: usize = 5;
 
@@ -119,11 +121,15 @@ fn has_steal(figures: &Figures<'_>) -> bool {
 }
 
 /// Either every client (or, with more clients than processors, every processor) was busy with client work for
-/// the whole window, or both sides together used up the processors and the clients the greater part.
+/// the whole window, or both sides together used up the processors and the clients the greater part. Nothing can be
+/// said of clients that got nothing done, or in a window that was over as soon as it began.
 fn is_client_bound(figures: &Figures<'_>, cores: u64) -> bool {
     let (Some(makespan), Some(client)) = (figures.makespan_ns, figures.client_cpu_ns) else {
         return false;
     };
+    if figures.clients.ok == 0 || makespan < WINDOW_NS_MIN {
+        return false;
+    }
     let uses_up = |cpu_ns: u64, processors: u64| {
         u128::from(cpu_ns) * 100
             >= u128::from(makespan) * u128::from(processors * SATURATED_PERCENT)

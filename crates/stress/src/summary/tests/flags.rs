@@ -56,6 +56,24 @@ fn flags_say_what_disturbed_a_row() {
 }
 
 #[test]
+fn clients_that_got_nothing_or_hardly_started_used_up_no_processors() {
+    let flags = |ended_ms: u64, outcome: Outcome, status: Status| {
+        let records = (0..5).map(|client| Record {
+            ended_ns: Some(1_000 * MS + ended_ms * MS / 10),
+            ..record(client, 0, outcome)
+        });
+        let mut sample = sample(0, status, records.collect());
+        // Of two processors all that there is, and what starting took.
+        sample.measurement.client_cpu_us = Some(200 * ended_ms + 500);
+        row_of(1, vec![sample]).flags
+    };
+    assert_eq!(flags(500, Outcome::Ok, Status::Ok), [Flag::ClientBound]);
+    assert_eq!(flags(10, Outcome::Ok, Status::Ok), [Flag::ClientBound]);
+    assert_eq!(flags(9, Outcome::Ok, Status::Ok), []);
+    assert_eq!(flags(500, Outcome::ServerError, Status::Failed), []);
+}
+
+#[test]
 fn an_outlier_is_flagged_and_still_counted() {
     let samples = [100, 101, 102, 103, 900]
         .into_iter()
