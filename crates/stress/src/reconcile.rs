@@ -335,7 +335,13 @@ impl Tally {
 }
 
 fn undone(fault: Fault) -> String {
-    format!("the fault was not carried out: {fault}")
+    let advice = match fault {
+        Fault::KillWorker => {
+            ": no worker was busy for long enough; choose a larger --size or more --requests"
+        }
+        _ => "",
+    };
+    format!("the fault was not carried out: {fault}{advice}")
 }
 
 fn has_order(record: &Record) -> bool {
