@@ -19,11 +19,13 @@ use crate::environment::{self, COMMIT, CpuTicks};
 use crate::exit::Exit;
 use crate::fail_on::{self, Hit};
 use crate::journal::{Contents, End, Line, Session};
-use crate::measure::WorkDir;
+use crate::measure::{self, WorkDir};
+use crate::measurement::ServerChoice;
 use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::{Progress, whole_seconds};
 use crate::schedule::{self, Turn};
+use crate::served::Served;
 use crate::summary::{self, Row};
 use crate::{report, show, size, verify};
 
@@ -78,6 +80,13 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
     // Before the run's folder: one that cannot be used leaves no run that has nothing but a journal.
     let work = WorkDir::create(request.work_parent())
         .context("cannot make a work directory; name another folder with --work-dir")?;
+    if let ServerChoice::Command {
+        root: Some(root), ..
+    } = &request.settings.server
+    {
+        // Also before: each cell takes it anew.
+        drop(Served::take(root).map_err(|error| measure::Error::Harness(error.to_string()))?);
+    }
     let mut folder = Folder::open(request)?;
     let session = session(request, &folder.contents)?;
     let number = session.number;

@@ -4,6 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::cli::request::quoted;
+use crate::size;
+
 /// The folder, for one cell. What the cell leaves in it is removed when dropped; names that begin with a dot are
 /// nobody's business.
 #[derive(Debug)]
@@ -19,13 +22,10 @@ impl Served {
     pub(crate) fn take(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         let path = fs::canonicalize(path)?;
-        match visible(&path)?.first() {
+        let found = visible(&path)?;
+        match found.first() {
             None => Ok(Self { path }),
-            Some(entry) => Err(io::Error::other(format!(
-                "--server-root: {} is not empty ({} is in it): empty it, or name another",
-                path.display(),
-                entry.file_name().unwrap_or_default().display()
-            ))),
+            Some(first) => Err(io::Error::other(not_empty(&path, first, &found))),
         }
     }
 
@@ -43,6 +43,43 @@ impl Drop for Served {
     }
 }
 
+/// Why the folder cannot be taken. What a killed run left is not removed without being asked: it could be anybody's.
+fn not_empty(folder: &Path, first: &Path, found: &[PathBuf]) -> String {
+    let stranger = found.iter().find(|entry| !is_named_by_us(entry));
+    let shown = stranger.map_or(first, PathBuf::as_path);
+    let name = shown.file_name().unwrap_or_default().display();
+    let folder_text = folder.display();
+    if stranger.is_some() {
+        return format!(
+            "--server-root: {folder_text} is not empty ({name} is in it): empty it, or name another"
+        );
+    }
+    let files = size::counted(found.len() as u64, "file");
+    let pattern = format!("{}/[dlu][0-9]*.bin", quoted(&folder.to_string_lossy()));
+    format!(
+        "--server-root: {folder_text} is not empty: {files} in it ({name}), all with names that this program gives, as a run that was killed leaves them. If nobody else put them there, remove them: rm {pattern}"
+    )
+}
+
+/// Whether the entry has a name of `corpus`: `d0001.bin`, `l0001.bin` or `u0001-1.bin`; and is no folder.
+fn is_named_by_us(entry: &Path) -> bool {
+    let is_number = |text: &str, digits_min: usize| {
+        text.len() >= digits_min && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let name = entry.file_name().and_then(|name| name.to_str());
+    let Some(stem) = name.and_then(|name| name.strip_suffix(".bin")) else {
+        return false;
+    };
+    let is_ours = match (stem.get(..1), stem.get(1..)) {
+        (Some("d" | "l"), Some(number)) => is_number(number, 4),
+        (Some("u"), Some(rest)) => rest
+            .split_once('-')
+            .is_some_and(|(client, request)| is_number(client, 4) && is_number(request, 1)),
+        _ => false,
+    };
+    is_ours && !entry.is_dir()
+}
+
 fn visible(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -57,6 +94,7 @@ fn visible(folder: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::corpus::{download_name, list_names, upload_name};
 
     #[test]
     fn a_folder_is_left_as_it_was_found_and_not_taken_with_somebodys_files() {
@@ -74,5 +112,45 @@ mod tests {
         let error = Served::take(&path).unwrap_err().to_string();
         assert!(error.contains("not empty (thesis.pdf is in it)"), "{error}");
         assert!(path.join("thesis.pdf").exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_known_by_its_names_and_never_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = [
+            download_name(1).to_string(),
+            upload_name(12_345, 0).to_string(),
+            list_names(1).swap_remove(0),
+        ];
+        for name in &left {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let error = || Served::take(folder.path()).unwrap_err().to_string();
+        let said = error();
+        assert!(said.contains("3 files in it"), "{said}");
+        let command = said.split_once("remove them: ").unwrap().1.to_owned();
+        for name in [
+            "data.bin",
+            "d1.bin",
+            "u0001.bin",
+            "d0001.bin.gz",
+            "u0001-x.bin",
+            "dddddd.bin",
+        ] {
+            fs::write(folder.path().join(name), "x").unwrap();
+            let said = error();
+            assert!(said.contains(name) && !said.contains("rm "), "{said}");
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        let inner = folder.path().join("d0007.bin");
+        fs::create_dir(&inner).unwrap();
+        assert!(!error().contains("rm "), "a folder is none of ours");
+        fs::remove_dir(&inner).unwrap();
+        assert_eq!(visible(folder.path()).unwrap().len(), 3);
+        let shell = std::process::Command::new("sh")
+            .args(["-c", &command])
+            .status();
+        assert!(shell.unwrap().success());
+        assert!(Served::take(folder.path()).is_ok());
     }
 }

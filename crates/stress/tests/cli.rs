@@ -233,3 +233,29 @@ fn a_work_directory_that_cannot_be_used_leaves_no_run() {
     );
     assert!(!out.exists(), "and not the folder that was made for it");
 }
+
+#[test]
+fn a_folder_to_serve_that_is_not_empty_leaves_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("d0001.bin"), "x").unwrap();
+    let out = folder.path().join("results");
+    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let (out_path, root_path) = (path(&out), path(&root));
+    let server = [
+        "--server-cmd",
+        "serve {port} {workers}",
+        "--server-root",
+        &root_path,
+    ];
+    // In memory or not is no matter here.
+    let output = stress(&[&server[..], &["--out", &out_path, "--work-dir", &out_path]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("is not empty: "),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!out.exists());
+}
