@@ -8,11 +8,15 @@ use super::document::{Block, Fact, Image, Section, Text};
 use super::lang::Lang;
 use super::notes;
 use crate::run::Unusable;
+use crate::size;
 
 /// The longest notes: a report of that length nobody reads.
 const NOTES_BYTES_MAX: u64 = 4 << 20;
 /// The largest screenshot. It goes into the page whole, as text a third longer.
 const CAPTURE_BYTES_MAX: u64 = 16 << 20;
+
+/// Pixels of a side: no more fit into the headers of JPEG and GIF.
+const CAPTURE_SIDE_MAX: usize = 65_535;
 
 /// What of it is on the command line.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -59,11 +63,12 @@ impl Submission {
     /// # Errors
     /// [`Unusable`] names the flag and says what is wrong with its value.
     pub fn read(args: &SubmissionArgs) -> Result<Self, Unusable> {
-        let ids = args.student_id.len();
-        if ids > args.author.len() {
+        let (authors, ids) = (args.author.len() as u64, args.student_id.len() as u64);
+        if ids != 0 && ids != authors {
             return Err(Unusable(format!(
-                "--student-id is given {ids} times and --author {}: give each author a --author and then a --student-id",
-                args.author.len()
+                "{} and {}: give --student-id once for each --author, in the same order",
+                size::counted(authors, "author"),
+                size::counted(ids, "student id"),
             )));
         }
         let ids = args.student_id.iter().cloned().map(Some);
@@ -164,6 +169,7 @@ fn read_capture(path: &Path, index: usize) -> Result<Image, Unusable> {
             path.display()
         )));
     };
+    check_size(&bytes).map_err(|what| Unusable(format!("--capture {}: {what}", path.display())))?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let plain: String = stem
         .chars()
@@ -182,6 +188,25 @@ fn read_capture(path: &Path, index: usize) -> Result<Image, Unusable> {
         media_type,
         bytes,
     })
+}
+
+/// Whether the header says a size that a picture can have: a reader would see nothing of one that is damaged.
+fn check_size(bytes: &[u8]) -> Result<(), String> {
+    let damaged = || "it is damaged: its header gives no size".to_owned();
+    // Its first chunk is the header, of thirteen bytes (RFC 2083, 4.1.1).
+    let is_headless = bytes.starts_with(b"\x89PNG") && bytes.get(8..16) != Some(b"\0\0\0\rIHDR");
+    if is_headless {
+        return Err(damaged());
+    }
+    let size = imagesize::blob_size(bytes).map_err(|_| damaged())?;
+    let side = 1..=CAPTURE_SIDE_MAX;
+    match side.contains(&size.width) && side.contains(&size.height) {
+        true => Ok(()),
+        false => Err(format!(
+            "it is damaged: its header says {} × {} pixels",
+            size.width, size.height
+        )),
+    }
 }
 
 /// The media type and usual ending, by the first bytes.
@@ -221,7 +246,7 @@ fn read_file(path: &Path, flag: &str, bytes_max: u64) -> Result<Vec<u8>, Unusabl
     let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
     read.map_err(|error| wrong(error.to_string()))?;
     if bytes.len() as u64 > bytes_max {
-        let most = crate::size::format(bytes_max);
+        let most = size::format(bytes_max);
         return Err(wrong(format!("it is larger than {most}")));
     }
     Ok(bytes)
@@ -231,7 +256,7 @@ fn read_file(path: &Path, flag: &str, bytes_max: u64) -> Result<Vec<u8>, Unusabl
 mod tests {
     use super::*;
 
-    const PNG: &[u8] = b"\x89PNG\r\n\x1a\nrest";
+    const PNG: &[u8] = include_bytes!("../../tests/pixel.png");
 
     fn args(change: impl FnOnce(&mut SubmissionArgs)) -> SubmissionArgs {
         let mut args = SubmissionArgs::default();
@@ -268,7 +293,27 @@ mod tests {
         check(capture(file("drawing.svg", b"<svg/>")), "none of PNG");
         check(
             args(|args| args.student_id = vec!["1".into()]),
-            "--student-id is given 1 times and --author 0",
+            "0 authors and 1 student id: give --student-id once for each --author",
+        );
+        check(
+            args(|args| {
+                args.author = vec!["Ani".into(), "Budi".into()];
+                args.student_id = vec!["1".into()];
+            }),
+            "2 authors and 1 student id: give",
+        );
+        let magic = &PNG[..8];
+        check(capture(file("bad.png", magic)), "bad.png: it is damaged");
+        let junk = [magic, &[0x55; 99]].concat();
+        check(capture(file("junk.png", &junk)), "its header gives no size");
+        let mut flat = PNG.to_vec();
+        flat[16..20].fill(0);
+        check(capture(file("flat.png", &flat)), "header says 0 × 1 pixels");
+        check(capture(file("bad.jpg", b"\xff\xd8\xffjunk")), "damaged");
+        check(capture(file("bad.gif", b"GIF89a\0")), "damaged");
+        check(
+            capture(file("bad.webp", b"RIFF\0\0\0\0WEBPjunk")),
+            "damaged",
         );
     }
 
@@ -279,13 +324,16 @@ mod tests {
         std::fs::write(&path, PNG).unwrap();
         let submission = Submission::read(&args(|args| {
             args.author = vec!["Ani".into(), "Budi".into()];
-            args.student_id = vec!["5025".into()];
+            args.student_id = vec!["5025".into(), "5026".into()];
             args.repository = Some("javascript:x".into());
             args.capture = vec![path];
         }))
         .unwrap();
         let byline = submission.byline(Lang::Id);
-        assert_eq!(byline[0], Fact::plain("Penyusun", "Ani (5025), Budi"));
+        assert_eq!(
+            byline[0],
+            Fact::plain("Penyusun", "Ani (5025), Budi (5026)")
+        );
         assert_eq!(byline[1], Fact::plain("Repositori", "javascript:x"));
         let [image] = submission.captures() else {
             panic!("one picture");
