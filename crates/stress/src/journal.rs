@@ -198,7 +198,8 @@ pub fn is_packed_copy(run: &Path) -> bool {
     plain.is_ok_and(|plain| unpack(&run.join(PACKED_NAME)).is_ok_and(|packed| packed == plain))
 }
 
-fn unpack(path: &Path) -> io::Result<Vec<u8>> {
+/// What is in a file that gzip made.
+pub(crate) fn unpack(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     MultiGzDecoder::new(File::open(path)?).read_to_end(&mut bytes)?;
     Ok(bytes)

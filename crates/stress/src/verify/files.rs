@@ -1,6 +1,6 @@
 //! The files of a run against what its journal gives.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -36,7 +36,7 @@ pub(super) fn check(run: &Path, contents: &Contents, rows: &[Row]) -> Vec<Findin
                 continue;
             }
         };
-        let mut differences = match std::fs::read(run.join(name)) {
+        let mut differences = match read(run, name) {
             Ok(written) if written == expected => continue,
             Ok(written) => differences(name, &written, &expected),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -49,6 +49,16 @@ pub(super) fn check(run: &Path, contents: &Contents, rows: &[Row]) -> Vec<Findin
     }
     findings.extend(submitted(run, rows));
     findings
+}
+
+/// A file of `run`, packed or not.
+fn read(run: &Path, name: &str) -> io::Result<Vec<u8>> {
+    match std::fs::read(run.join(name)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            journal::unpack(&run.join(format!("{name}.gz")))
+        }
+        read => read,
+    }
 }
 
 /// The assignment's table, which is handed in: in one of the languages it must be what the journal gives. It is no

@@ -141,12 +141,16 @@ fn an_honest_run_is_verified_packed_or_not() {
         (2, 2, 10)
     );
 
-    let plain = folder.path().join(journal::FILE_NAME);
-    let packed = folder.path().join(journal::PACKED_NAME);
-    let mut packer =
-        flate2::write::GzEncoder::new(fs::File::create(&packed).unwrap(), Default::default());
-    packer.write_all(&fs::read(&plain).unwrap()).unwrap();
-    packer.finish().unwrap();
+    let pack = |name: &str| {
+        let plain = folder.path().join(name);
+        let packed = fs::File::create(folder.path().join(format!("{name}.gz"))).unwrap();
+        let mut packer = flate2::write::GzEncoder::new(packed, Default::default());
+        packer.write_all(&fs::read(&plain).unwrap()).unwrap();
+        packer.finish().unwrap();
+        plain
+    };
+    fs::remove_file(pack("clients.csv")).unwrap();
+    let plain = pack(journal::FILE_NAME);
     assert_eq!(findings(&folder), Vec::<String>::new());
     fs::OpenOptions::new()
         .append(true)

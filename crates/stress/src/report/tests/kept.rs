@@ -7,7 +7,7 @@ use crate::journal::Contents;
 use crate::summary;
 
 /// Its name.
-pub(super) const NAME: &str = "20261124T173636Z-kept-all81";
+pub(super) const NAME: &str = "20261124T192330Z-kept-all81";
 
 type Fields = HashMap<String, String>;
 
