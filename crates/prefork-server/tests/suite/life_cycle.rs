@@ -223,15 +223,19 @@ fn exit_codes_hold_though_nobody_can_read_why() {
     let check = |args: &[&str], want: i32| {
         let root = tempfile::TempDir::new().unwrap();
         let full = std::fs::File::create("/dev/full").unwrap();
+        // One that started after all would end with its standard input.
         let status = support::command(root.path(), "process", args)
+            .arg("--exit-with-stdin")
+            .current_dir(root.path())
+            .stdin(Stdio::null())
             .stderr(full)
             .status()
             .unwrap();
         assert_eq!(status.code(), Some(want), "{args:?}");
     };
     check(&["--bind", "x"], 2);
-    check(&["--config", "/nonexistent"], 2);
-    check(&["--pidfile", "/nonexistent/pid"], 1);
+    check(&["--config", "missing"], 2);
+    check(&["--admin", "missing/admin"], 1);
 }
 
 #[test]
