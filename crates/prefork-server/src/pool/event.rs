@@ -16,9 +16,6 @@ const DESCRIPTORS_EACH: u64 = 2;
 /// Runs the worker of this process to its end.
 #[must_use]
 pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Reporter<'_>) -> Left {
-    if let Err(error) = reporter.ready() {
-        return Left::Failed(error);
-    }
     let index = assignment.workers.start;
     let slot = inheritance.scoreboard.slot(assignment.bank, index);
     let connections_max = inheritance.event_connections.unwrap_or(1);

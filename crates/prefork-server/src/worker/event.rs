@@ -40,11 +40,15 @@ const TURNS_MAX: usize = 16;
 const LIFELINE: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
 
-/// Accepts and serves, up to `connections_max` connections at once, until told to leave.
+/// Reports that it is ready, once it has all that it needs for that; then accepts and serves, up to
+/// `connections_max` connections at once, until told to leave.
 #[must_use]
 pub fn run(worker: &Worker<'_>, connections_max: usize) -> Left {
     Loop::new(worker, connections_max)
-        .and_then(Loop::serve)
+        .and_then(|ready| {
+            worker.reporter.ready()?;
+            ready.serve()
+        })
         .unwrap_or_else(Left::Failed)
 }
 
