@@ -2,12 +2,19 @@
 //! dashes, so that every setting has one name, one meaning and one default.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use clap::{ArgAction, CommandFactory};
+use nix::fcntl::OFlag;
 use toml::Value;
 
 use crate::cli::Args;
+
+/// All settings with comments are a hundredth part of this.
+const LEN_MAX: u64 = 1 << 20;
 
 /// Flags that say what to do rather than how to serve.
 const NOT_SETTINGS: [&str; 6] = [
@@ -30,12 +37,28 @@ pub fn is_setting(long: &str) -> bool {
 /// # Errors
 /// In words for a person: the file cannot be read, is no TOML, or has a key that is no setting.
 pub fn arguments(path: &Path) -> Result<Vec<OsString>, String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the configuration file is the operator's, not in the root that the store guards"
-    )]
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = read(path).map_err(|error| error.to_string())?;
     parse(&text)
+}
+
+/// The parent reads it too, at a reload, and must not be kept: neither by a pipe that nobody writes to nor by a file
+/// without end.
+fn read(path: &Path) -> io::Result<String> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("this is no regular file"));
+    }
+    let mut text = String::new();
+    file.take(LEN_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LEN_MAX {
+        return Err(io::Error::other(
+            "larger than a MiB: this is no configuration",
+        ));
+    }
+    Ok(text)
 }
 
 fn parse(text: &str) -> Result<Vec<OsString>, String> {

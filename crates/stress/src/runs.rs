@@ -18,6 +18,9 @@ const LATEST: &str = "latest";
 /// # Errors
 /// [`Unusable`] if there is no run.
 pub fn locate(named: Option<&Path>, out: &Path) -> Result<PathBuf> {
+    // Without the link the word means the same.
+    let has_link = |out: &Path| out.join(LATEST).exists() || Path::new(LATEST).exists();
+    let named = named.filter(|named| *named != Path::new(LATEST) || has_link(out));
     let candidates = match named {
         Some(named) => vec![named.to_owned(), out.join(named)],
         None => vec![out.join(LATEST)],
@@ -112,6 +115,7 @@ mod tests {
         std::fs::write(out.path().join("README.md"), "").unwrap();
         let newest = out.path().join("20260102T000000Z-b");
         assert_eq!(locate(None, out.path()).unwrap(), newest);
+        assert_eq!(locate(Some(Path::new(LATEST)), out.path()).unwrap(), newest);
         // One that points at a run that was removed is none.
         std::os::unix::fs::symlink("20260104T000000Z-gone", out.path().join(LATEST)).unwrap();
         assert_eq!(locate(None, out.path()).unwrap(), newest);

@@ -115,7 +115,7 @@ pub fn run(args: &SoakArgs) -> Result<Exit> {
         (tallies, chaos)
     });
     let soaked = started.elapsed();
-    let ledgers = server.stop(&interrupt);
+    let ledgers = server.stop();
     let verdict = Verdict::new(&tallies, &ledgers, &chaos, &cell.root(), &corpus, soaked);
     if args.json {
         print(&format!("{}\n", verdict.to_json()))?;

@@ -1,7 +1,10 @@
 //! The soak, for real and short: our server keeps its promises under kills, reloads and upgrades.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 fn soak(pool: &str) {
@@ -40,4 +43,36 @@ fn a_thread_pool_keeps_its_promises() {
 #[test]
 fn an_event_pool_keeps_its_promises() {
     soak("event");
+}
+
+#[test]
+fn one_that_is_stopped_says_what_came_of_it_and_not_that_anything_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut soak = Command::new(env!("CARGO_BIN_EXE_stress"))
+        .args([
+            "soak",
+            "--time",
+            "60s",
+            "--reloads",
+            "20",
+            "--upgrades",
+            "0",
+        ])
+        .args(["--clients", "2", "--servers", "2", "--size", "100K"])
+        .arg("--work-dir")
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut words = BufReader::new(soak.stderr.take().unwrap()).lines();
+    words.find(|line| line.as_ref().unwrap().contains("reloading"));
+    kill(Pid::from_raw(soak.id().cast_signed()), Signal::SIGTERM).unwrap();
+    let output = soak.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(
+        text.contains("every ledger balances") && !text.contains("BROKEN"),
+        "{text}"
+    );
 }

@@ -16,7 +16,7 @@ const EXAMPLES: &str =
   prefork-client upload ~/big.iso --as image.iso         under another name
   tar c src | prefork-client upload - --as src.tar       from a pipe
   prefork-client get report.pdf                          into the current folder
-  prefork-client get a.bin b.bin -o downloads/           several, into a folder
+  prefork-client get a.bin b.bin -o downloads/           several, into a folder that is there
   prefork-client get src.tar -o - | tar t                to standard output
   prefork-client delete report.pdf
   prefork-client --server files.example:46666 --json list";

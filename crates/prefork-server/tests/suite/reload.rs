@@ -218,8 +218,12 @@ fn check_config_starts_nothing_and_tells_right_from_wrong() {
     check(2, "server.toml");
     file.write("pool = 'fibre'\n");
     check(2, "[possible values: process, thread");
+    file.write(&"# much ado\n".repeat(100_000));
+    check(2, "larger than a MiB");
     fs::remove_file(&file.path).unwrap();
     check(2, "No such file");
+    nix::unistd::mkfifo(&file.path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    check(2, "no regular file");
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Stops {
         let user = catch_interrupts()?;
         let any = Arc::new(AtomicBool::new(false));
         // Behind the user's flag, so that whoever sees this one set by a user sees the other set too.
-        for signal in SIGNALS.into_iter().chain([Signal::SIGALRM]) {
+        for signal in heeded().chain([Signal::SIGALRM]) {
             signal_hook::flag::register(signal as i32, Arc::clone(&any))
                 .context("cannot catch signals")?;
         }
@@ -56,10 +56,26 @@ impl Stops {
     }
 }
 
+/// All of them, but for a HUP that whoever started us has had ignored: nohup(1) means that a run outlives its terminal.
+fn heeded() -> impl Iterator<Item = Signal> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let is_hup_ignored = ignores(&status, Signal::SIGHUP);
+    SIGNALS
+        .into_iter()
+        .filter(move |signal| *signal != Signal::SIGHUP || !is_hup_ignored)
+}
+
+/// Whether the process with this status (proc_pid_status(5)) ignores `signal`.
+fn ignores(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal as i32 - 1)) != 0)
+}
+
 /// A flag that the first INT, TERM or HUP sets; the second one ends the process at once.
 pub(crate) fn catch_interrupts() -> Result<Arc<AtomicBool>> {
     let interrupt = Arc::new(AtomicBool::new(false));
-    for signal in SIGNALS {
+    for signal in heeded() {
         // In this order: the first registered sees the flag as the signal before it left it.
         signal_hook::flag::register_conditional_shutdown(
             signal as i32,
@@ -78,5 +94,19 @@ impl Stops {
     pub(super) fn stop_by_user(&self) {
         self.user.store(true, Ordering::Relaxed);
         self.any.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_is_read_from_the_mask() {
+        let of_nohup = "Name:\tstress\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000001\n";
+        assert!(ignores(of_nohup, Signal::SIGHUP));
+        assert!(!ignores(of_nohup, Signal::SIGINT));
+        assert!(!ignores("SigIgn:\t0000000000001006\n", Signal::SIGHUP));
+        assert!(!ignores("", Signal::SIGHUP));
     }
 }

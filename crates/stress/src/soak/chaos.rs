@@ -56,8 +56,12 @@ impl Chaos {
     ) -> Self {
         let started = Instant::now();
         let mut kill_at = self.kill_every;
-        while !interrupt.load(Ordering::SeqCst) {
+        loop {
             let now = started.elapsed();
+            let is_stopped = interrupt.load(Ordering::SeqCst);
+            if is_stopped {
+                self.time = self.time.min(now);
+            }
             let is_pending = self.upgrades_done < self.upgrades || self.reloads_done < self.reloads;
             if now >= self.time && (!is_pending || now >= self.time + PATIENCE) {
                 break;
@@ -67,7 +71,9 @@ impl Chaos {
                 kill_at += self.kill_every;
                 self.kill_one(server);
             }
-            self.change(server, now, &say);
+            if !is_stopped {
+                self.change(server, now, &say);
+            }
             if server.listen(PAUSE) {
                 self.upgrades_done += 1;
                 say(&format!(

@@ -136,9 +136,10 @@ impl Server {
 
     /// Stops the newest server gracefully and says what all have left: fewer ledgers than servers where one was
     /// lost.
-    pub(super) fn stop(mut self, interrupt: &AtomicBool) -> Vec<Done> {
+    pub(super) fn stop(mut self) -> Vec<Done> {
         self.signal(Signal::SIGTERM);
-        let patience = Patience::of(LIMIT).or_until(interrupt);
+        // Whoever has stopped the soak wants to know what came of it all the same; a second signal ends us anyway.
+        let patience = Patience::of(LIMIT);
         // Until every generation has closed its end.
         while let Ok(line) = self.lines.next(&patience) {
             if let Ok(Announcement::Done(done)) = Announcement::from_line(&line) {
