@@ -99,14 +99,20 @@ impl Rig for Target {
     }
 }
 
-/// The status once nothing is in hand, or after the limit as it is.
+/// The status once nothing is in hand or in the queue, and twice the same: whoever has just been accepted may not be
+/// counted yet. After the limit as it is.
 fn settled(admin: &Path) -> Result<Status, String> {
     let patience = Patience::of(SETTLE_LIMIT);
+    let mut accepted_before = None;
     loop {
         let status = status::fetch(admin).map_err(|error| format!("--target-admin: {error:#}"))?;
-        if status.sum.counts.connections.in_flight == 0 || patience.check().is_err() {
+        let connections = &status.sum.counts.connections;
+        let is_quiet = connections.in_flight == 0 && status.listener.backlog.unwrap_or(0) == 0;
+        let accepted = is_quiet.then_some(connections.accepted);
+        if (is_quiet && accepted == accepted_before) || patience.check().is_err() {
             return Ok(status);
         }
+        accepted_before = accepted;
         thread::sleep(PAUSE);
     }
 }
