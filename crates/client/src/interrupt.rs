@@ -1,20 +1,26 @@
 //! Ctrl-C: the first ends the transfer in an orderly way, so that no temporary file stays; the second
 //! ends the program.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use client::Interrupt;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 use crate::exit::Exit;
+
+/// How often a named pipe is tried that nobody reads yet: its reader cannot be waited for otherwise.
+const READER_INTERVAL_MS: u16 = 20;
 
 /// The signals that ask this program to end.
 #[derive(Debug)]
@@ -54,10 +60,36 @@ impl Signals {
         self.interrupt.clone()
     }
 
+    /// Waits until `file` is ready or a signal has come. A call that blocked in the kernel would be
+    /// begun anew after a signal (`SA_RESTART`), and nothing noticed.
+    fn wait(&self, file: &File, events: PollFlags) -> io::Result<()> {
+        let mut fds = [
+            PollFd::new(file.as_fd(), events),
+            PollFd::new(self.interrupt.as_fd(), PollFlags::POLLIN),
+        ];
+        poll_again(&mut fds, PollTimeout::NONE)
+    }
+
+    /// Waits a little, and no longer than until a signal comes.
+    fn pause(&self) -> io::Result<()> {
+        let mut fds = [PollFd::new(self.interrupt.as_fd(), PollFlags::POLLIN)];
+        poll_again(&mut fds, PollTimeout::from(READER_INTERVAL_MS))?;
+        self.check()
+    }
+
     fn check(&self) -> io::Result<()> {
         match self.came() {
             true => Err(io::Error::other("interrupted")),
             false => Ok(()),
+        }
+    }
+}
+
+fn poll_again(fds: &mut [PollFd<'_>], timeout: PollTimeout) -> io::Result<()> {
+    loop {
+        match poll(fds, timeout) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop).map_err(io::Error::from),
         }
     }
 }
@@ -79,27 +111,84 @@ impl<'a> Source<'a> {
             signals,
         })
     }
+
+    /// Opens `path`. A named pipe need not have a writer yet: the first read waits for one.
+    pub(crate) fn open(path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        if is_named_pipe(path) {
+            options.custom_flags(OFlag::O_NONBLOCK.bits());
+        }
+        options.open(path)
+    }
 }
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.may_block {
-            wait_readable(&self.file, &self.signals.interrupt)?;
+        loop {
+            if self.may_block {
+                self.signals.wait(&self.file, PollFlags::POLLIN)?;
+            }
+            self.signals.check()?;
+            match self.file.read(buffer) {
+                // Another reader of the same pipe was faster.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && self.may_block => {}
+                result => return result,
+            }
         }
-        self.signals.check()?;
-        self.file.read(buffer)
     }
 }
 
-/// A reader that blocked would be restarted after a signal (`SA_RESTART`) and notice nothing.
-fn wait_readable(file: &File, interrupt: &Interrupt) -> io::Result<()> {
-    let mut fds = [file.as_fd(), interrupt.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    loop {
-        match poll(&mut fds, PollTimeout::NONE) {
-            Err(Errno::EINTR) => {}
-            result => return result.map(drop).map_err(io::Error::from),
+/// A device or a named pipe that is written until a signal comes, also while nobody reads it.
+#[derive(Debug)]
+pub(crate) struct Special<'a> {
+    file: File,
+    signals: &'a Signals,
+}
+
+impl<'a> Special<'a> {
+    /// Opens `path`; if it is a named pipe, once somebody reads it.
+    pub(crate) fn open(path: &Path, signals: &'a Signals) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        loop {
+            match options.open(path) {
+                // fifo(7). Without O_NONBLOCK the open would wait, and be begun anew after a signal.
+                Err(error) if is(&error, Errno::ENXIO) && is_named_pipe(path) => signals.pause()?,
+                result => {
+                    let file = result?;
+                    return Ok(Self { file, signals });
+                }
+            }
         }
     }
+}
+
+impl Write for Special<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            self.signals.wait(&self.file, PollFlags::POLLOUT)?;
+            self.signals.check()?;
+            match self.file.write(bytes) {
+                // Another writer of the same pipe was faster.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
+}
+
+fn is_named_pipe(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.file_type().is_fifo())
 }
 
 /// A sink that is written until a signal comes.

@@ -3,13 +3,17 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -489,6 +493,96 @@ fn an_interrupted_upload_is_reset_and_not_ended() {
     interrupt(&child);
     check_code(child.wait_with_output().unwrap(), 130);
     assert!(server.heard()[0].was_reset);
+}
+
+/// A folder with a named pipe `pipe` in it.
+fn with_pipe(program: &Program) -> PathBuf {
+    let path = program.folder.path().join("pipe");
+    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    path
+}
+
+/// Waits until the program's own handling of SIGINT is in force.
+fn wait_for_handler(child: &Child) {
+    let caught = |status: String| {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+        mask & (1 << (Signal::SIGINT as i32 - 1)) != 0
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while !caught(fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap()) {
+        assert!(Instant::now() < deadline, "no handler for SIGINT");
+        thread::yield_now();
+    }
+}
+
+/// The program's end, which one signal must bring about.
+fn ended_by_one_signal(mut child: Child) {
+    interrupt(&child);
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("one signal was not enough");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    check_code(child.wait_with_output().unwrap(), 130);
+}
+
+#[test]
+fn a_signal_ends_the_waiting_for_whoever_reads_or_writes_a_named_pipe() {
+    for args in [&["get", "a", "-o", "pipe"][..], &["upload", "pipe"]] {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let program = Program::new(&server.local_addr().unwrap().to_string());
+        with_pipe(&program);
+        let child = program.command(args).spawn().unwrap();
+        wait_for_handler(&child);
+        ended_by_one_signal(child);
+    }
+}
+
+#[test]
+fn a_named_pipe_gets_the_whole_download() {
+    let file = content(300_000);
+    let server = Scripted::once(vec![EOL, say(&get_reply("a", &file))]);
+    let program = Program::new(&server.name());
+    let pipe = with_pipe(&program);
+    let child = program
+        .command(&["get", "a", "-o", "pipe"])
+        .spawn()
+        .unwrap();
+    assert!(fs::read(pipe).unwrap() == file);
+    check_code(child.wait_with_output().unwrap(), 0);
+    assert_eq!(program.files(), ["pipe"]);
+}
+
+#[test]
+fn a_signal_ends_the_writing_of_a_named_pipe_whose_reader_has_stopped_reading() {
+    let reply = get_reply("a", &content(1 << 20));
+    let server = Scripted::once(vec![EOL, say(&reply), Act::HearEnd]);
+    let program = Program::new(&server.name());
+    let pipe = with_pipe(&program);
+    let child = program
+        .command(&["get", "a", "-o", "pipe"])
+        .spawn()
+        .unwrap();
+    let mut reader = fs::File::open(pipe).unwrap();
+    // With the first byte here, the program is writing what does not fit into a pipe.
+    reader.read_exact(&mut [0]).unwrap();
+    ended_by_one_signal(child);
+}
+
+#[test]
+fn an_upload_comes_from_a_named_pipe() {
+    let file = content(300_000);
+    let server = Scripted::once(vec![EOL, say(&upload_reply("pipe", &file))]);
+    let program = Program::new(&server.name());
+    let pipe = with_pipe(&program);
+    let child = program.command(&["upload", "pipe"]).spawn().unwrap();
+    fs::write(pipe, &file).unwrap();
+    check_code(child.wait_with_output().unwrap(), 0);
+    assert!(server.heard()[0].text() == format!("UPLOAD pipe {}\r\n", base64(&file)));
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! `prefork-client get`.
 
-use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use client::{Destination, Download, FileName, Overwrite};
 
 use crate::cli;
-use crate::interrupt::Sink;
+use crate::interrupt::{Sink, Special};
 use crate::outcome::{Done, Failure, Operation};
 use crate::progress::Display;
 use crate::text::plain;
@@ -68,9 +67,9 @@ pub(super) fn one(
         Output::File(path) => into_file(run, name, path, args)?,
         Output::Special(path) => {
             let cannot_write = cannot_write(path);
-            let device = OpenOptions::new().write(true).open(path);
-            let device = device.map_err(|error| local(&cannot_write, &error))?;
-            transfer(run, name, device, &cannot_write)?.1
+            let special = Special::open(path, run.signals);
+            let special = special.map_err(|error| local(&cannot_write, &error))?;
+            transfer(run, name, special, &cannot_write)?.1
         }
         Output::Stdout => {
             let display = run.display;

@@ -124,6 +124,6 @@ fn open(path: &Path) -> io::Result<File> {
     match is_stdin(path) {
         // Not `io::stdin()` itself: its buffer would hide from a wait what has come already.
         true => io::stdin().as_fd().try_clone_to_owned().map(File::from),
-        false => File::open(path),
+        false => Source::open(path),
     }
 }
