@@ -270,7 +270,7 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let self_test = args.self_test.then_some(args.json);
     let config = match Config::try_from(args) {
         Ok(config) => config,
-        Err(message) => return Wrong::Settings(message).print(),
+        Err(message) => return source.blame(message).print(),
     };
     if is_check {
         let (workers, pool) = (config.workers, config.pool.as_str());
@@ -364,7 +364,17 @@ impl Source {
     /// In words for a person.
     pub fn config(&self) -> Result<Config, String> {
         let args = self.args().map_err(|wrong| wrong.to_string())?;
-        Config::try_from(args)
+        Config::try_from(args).map_err(|message| self.blame(message).to_string())
+    }
+
+    /// Where to look for what makes no sense: in the file, unless what was typed makes none by itself.
+    fn blame(&self, message: String) -> Wrong {
+        let typed = Args::try_parse_from(&self.argv).ok();
+        match typed.and_then(|typed| Some((typed.config.clone()?, Config::try_from(typed)))) {
+            Some((_, Err(alone))) if alone == message => Wrong::Settings(message),
+            Some((path, _)) => Wrong::File(format!("--config {}: {message}", path.display())),
+            None => Wrong::Settings(message),
+        }
     }
 }
 

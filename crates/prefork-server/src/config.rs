@@ -10,6 +10,7 @@ use proto::Limits;
 use crate::cli::Args;
 use crate::listener;
 use crate::logger::LogFormat;
+use crate::outside;
 use crate::sandbox::{Hardening, User};
 use crate::store::Durability;
 
@@ -222,9 +223,18 @@ impl TryFrom<Args> for Config {
         check(&args)?;
         // A server that writes nothing makes no folder either.
         let create_root = args.root.is_none() && !args.read_only;
+        let root = args.root.unwrap_or_else(|| PathBuf::from("files"));
+        let own_files = [
+            ("--config", args.config.as_deref()),
+            ("--log-file", args.log_file.as_deref()),
+            ("--access-log", args.access_log.as_deref()),
+            ("--pidfile", args.pidfile.as_deref()),
+            ("--admin", args.admin.as_deref()),
+        ];
+        outside::check(&root, &own_files)?;
         Ok(Self {
             bind: resolve("--bind", &args.bind)?,
-            root: args.root.unwrap_or_else(|| PathBuf::from("files")),
+            root,
             create_root,
             read_only: args.read_only,
             pool: args.pool,

@@ -23,6 +23,7 @@ pub mod listener;
 pub mod logger;
 pub mod logs;
 pub mod memory;
+pub mod outside;
 pub mod pidfile;
 pub mod pool;
 pub mod port;

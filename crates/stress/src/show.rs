@@ -40,15 +40,21 @@ pub fn run(args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Verified)
 }
 
+/// Whether standard output is a terminal that shows colours, and is wanted to: <https://no-color.org>.
+fn is_colourful() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal() && !is_dumb && !is_unwanted
+}
+
 /// What is shown of a run in the folder `run`, at its end and later: the table for whoever reads standard output,
 /// or the rows as JSON.
 pub(crate) fn text(contents: &Contents, rows: &[Row], run: &Path, is_json: bool) -> String {
     if is_json {
         return summary::csv::to_json_lines(rows);
     }
-    let is_colourful = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let run = run.display().to_string();
-    let table = table::render(contents, rows, &run, is_colourful);
+    let table = table::render(contents, rows, &run, is_colourful());
     match contents.header.fingerprint.plan {
         PlanName::Models => format!("{table}\n{}", models::render(contents, rows, false)),
         PlanName::Standard | PlanName::Assignment => table,

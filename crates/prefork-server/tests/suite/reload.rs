@@ -218,6 +218,8 @@ fn check_config_starts_nothing_and_tells_right_from_wrong() {
     check(2, "server.toml");
     file.write("pool = 'fibre'\n");
     check(2, "[possible values: process, thread");
+    file.write("bind = 5\n");
+    check(2, "server.toml: --bind 5: ");
     file.write(&"# much ado\n".repeat(100_000));
     check(2, "larger than a MiB");
     fs::remove_file(&file.path).unwrap();

@@ -105,3 +105,30 @@ fn a_missing_root_is_an_error_unless_it_is_the_default_one() {
             .contains("does not exist")
     );
 }
+
+#[test]
+fn the_servers_own_files_are_not_among_those_it_serves() {
+    let root = TempDir::new().unwrap();
+    let file = root.path().join("own.file");
+    fs::write(&file, b"").unwrap();
+    for flag in [
+        "--config",
+        "--log-file",
+        "--access-log",
+        "--pidfile",
+        "--admin",
+    ] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_prefork-server"))
+            .arg("--check-config")
+            .arg("--root")
+            .arg(root.path())
+            .arg(flag)
+            .arg(&file)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flag}: {said}");
+        let want = format!("error: {flag} {}: clients could read", file.display());
+        assert!(said.contains(&want), "{said}");
+    }
+}

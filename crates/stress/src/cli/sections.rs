@@ -56,4 +56,5 @@ const EXIT_CODES: &str = "  0    every operation of every combination was verifi
   4    a row is like a condition of --fail-on (this goes before 3)
   130  interrupted; the samples taken are kept, and --resume goes on";
 
-const ENVIRONMENT: &str = "  NO_COLOR  if set, the table on a terminal has no colours";
+const ENVIRONMENT: &str =
+    "  NO_COLOR  if set, the table on a terminal has no colours; nor has it with TERM=dumb";
