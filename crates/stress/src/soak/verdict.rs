@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::chaos::Chaos;
 use super::client::{Tally, Version, name};
 use crate::corpus::{Comparison, Corpus, Salt};
-use crate::size::with_commas;
+use crate::size::{counted, with_commas};
 
 /// The outcome of a soak.
 #[derive(Debug, Serialize)]
@@ -100,8 +100,11 @@ impl Verdict {
     fn judge_clients(&mut self, tallies: &[Tally]) {
         let faults: Vec<_> = tallies.iter().flat_map(|it| &it.faults).collect();
         let found = match faults.first() {
-            None => format!("{} answers", with_commas(self.operations)),
-            Some(first) => format!("{} faults, the first: {first}", faults.len()),
+            None => counted(self.operations, "answer"),
+            Some(first) => format!(
+                "{}, the first: {first}",
+                counted(faults.len() as u64, "fault")
+            ),
         };
         self.promise("every answer was right", faults.is_empty(), found);
     }
@@ -120,10 +123,17 @@ impl Verdict {
             }
         }
         let found = match wrong.first() {
-            None => {
-                format!("{right} files, {undecided} of them cut at their last change and whole")
+            None if undecided == 0 => counted(right, "file"),
+            None => format!(
+                "{}, {undecided} of them as before or after a change that was cut off",
+                counted(right, "file")
+            ),
+            Some(first) => {
+                format!(
+                    "{} wrong, the first: {first}",
+                    counted(wrong.len() as u64, "file")
+                )
             }
-            Some(first) => format!("{} files are wrong, the first: {first}", wrong.len()),
         };
         self.promise(
             "every acknowledged upload is there, whole",
@@ -139,7 +149,7 @@ impl Verdict {
         self.promise(
             "no temporary is left",
             hidden.is_empty(),
-            format!("{} hidden files", hidden.len()),
+            counted(hidden.len() as u64, "hidden file"),
         );
     }
 
@@ -165,21 +175,27 @@ impl Verdict {
             "the clients' failures are connections that killed workers had in hand",
             self.cut <= self.aborted_by_crash + kills,
             format!(
-                "{} failures, {} in the ledgers, {kills} kills",
-                self.cut, self.aborted_by_crash
+                "{}, {} in the ledgers, {}",
+                counted(self.cut, "failure"),
+                with_commas(self.aborted_by_crash),
+                counted(kills, "kill"),
             ),
         );
         let crashes: u64 = ledgers.iter().map(|done| u64::from(done.crashes)).sum();
         self.promise(
             "no worker died but those that were killed",
             crashes <= kills,
-            format!("{crashes} deaths, {kills} kills"),
+            format!("{}, {}", counted(crashes, "death"), counted(kills, "kill")),
         );
         let ok: u64 = ledgers.iter().map(|done| done.sum.requests.ok.upload).sum();
         self.promise(
             "every acknowledged upload is in the ledgers",
             self.uploads <= ok && ok <= self.uploads + self.cut,
-            format!("{} acknowledged, {ok} in the ledgers", self.uploads),
+            format!(
+                "{} acknowledged, {} in the ledgers",
+                with_commas(self.uploads),
+                with_commas(ok)
+            ),
         );
         self.promise(
             "every reload and upgrade came to its end",
@@ -222,20 +238,23 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:.1} s, {} clients: {} operations ({} uploads, {} downloads, {} lists, {} deletes), {} bytes",
+            "{:.1} s, {}: {} ({}, {}, {}, {}), {}",
             self.seconds,
-            self.clients,
-            with_commas(self.operations),
-            with_commas(self.uploads),
-            with_commas(self.downloads),
-            with_commas(self.lists),
-            with_commas(self.deletes),
-            with_commas(self.bytes),
+            counted(self.clients as u64, "client"),
+            counted(self.operations, "operation"),
+            counted(self.uploads, "upload"),
+            counted(self.downloads, "download"),
+            counted(self.lists, "list"),
+            counted(self.deletes, "delete"),
+            counted(self.bytes, "byte"),
         )?;
         writeln!(
             f,
-            "{} kills, {} reloads, {} upgrades, {} worker generations",
-            self.kills, self.reloads, self.upgrades, self.generations
+            "{}, {}, {}, {}",
+            counted(self.kills.into(), "kill"),
+            counted(self.reloads.into(), "reload"),
+            counted(self.upgrades.into(), "upgrade"),
+            counted(self.generations.into(), "worker generation"),
         )?;
         for promise in &self.promises {
             let word = if promise.holds { "ok    " } else { "BROKEN" };
