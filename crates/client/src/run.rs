@@ -9,7 +9,7 @@ use std::borrow::Borrow;
 use std::io;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use client::FileName;
@@ -21,7 +21,7 @@ use crate::link::Link;
 use crate::outcome::{Done, Failure, Operation, Outcome};
 use crate::progress::Display;
 use crate::report::{self, Style};
-use crate::text::say;
+use crate::text::{plain, say};
 
 /// Runs the program as its arguments say.
 pub(crate) fn main() -> ExitCode {
@@ -99,25 +99,33 @@ fn run(args: &Args) -> Result<Exit, End> {
         Command::Handout(handout) => {
             handout
                 .print(Args::command(), &SECTIONS)
-                .context("cannot write to standard output")?;
+                .map_err(unprinted)?;
             Ok(Exit::Done)
         }
-        Command::List => Ok(list::run(&mut run)?),
+        Command::List => list::run(&mut run).map_err(unprinted),
         Command::Get(get) => {
             let output = get::Output::choose(get, common.json).map_err(End::usage)?;
             let one = |run: &mut Run<'_>, name: &FileName| get::one(run, name, &output, get);
-            Ok(each(&mut run, Operation::Get, &get.names, one)?)
+            each(&mut run, Operation::Get, &get.names, one).map_err(unprinted)
         }
         Command::Upload(upload) => {
             let files = upload::plan(upload).map_err(End::usage)?;
-            Ok(each(&mut run, Operation::Upload, &files, upload::one)?)
+            each(&mut run, Operation::Upload, &files, upload::one).map_err(unprinted)
         }
-        Command::Delete(delete) => Ok(each(
-            &mut run,
-            Operation::Delete,
-            &delete.names,
-            delete::one,
-        )?),
+        Command::Delete(delete) => {
+            each(&mut run, Operation::Delete, &delete.names, delete::one).map_err(unprinted)
+        }
+    }
+}
+
+/// Standard output did not take what is there to be read.
+fn unprinted(error: io::Error) -> End {
+    match report::is_closed(&error) {
+        true => End::from(error),
+        false => End::Error(anyhow!(
+            "cannot write to standard output: {}",
+            plain(&error)
+        )),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -495,11 +495,55 @@ fn an_interrupted_upload_is_reset_and_not_ended() {
     assert!(server.heard()[0].was_reset);
 }
 
-/// A folder with a named pipe `pipe` in it.
-fn with_pipe(program: &Program) -> PathBuf {
-    let path = program.folder.path().join("pipe");
-    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    path
+/// A program in whose folder there is a named pipe, started with `args`.
+struct Piped {
+    program: Program,
+    child: Child,
+    path: PathBuf,
+}
+
+impl Piped {
+    fn start(server: &str, args: &[&str]) -> Self {
+        let program = Program::new(server);
+        let path = program.folder.path().join("pipe");
+        mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        let child = program.command(args).spawn().unwrap();
+        Self {
+            program,
+            child,
+            path,
+        }
+    }
+
+    /// What `work` on the pipe returns. It waits for the program to open the other end, and not for ever.
+    fn in_time<T: Send + 'static>(&self, work: impl FnOnce(&Path) -> T + Send + 'static) -> T {
+        let path = self.path.clone();
+        in_time(self.child.id(), move || work(&path))
+    }
+
+    /// The program's end: its folder holds what it held before.
+    fn end(self, wanted_code: i32) {
+        let (id, child) = (self.child.id(), self.child);
+        let output = in_time(id, move || child.wait_with_output().unwrap());
+        check_code(output, wanted_code);
+        assert_eq!(self.program.files(), ["pipe"]);
+    }
+
+    /// The same after one signal, which must bring it about.
+    fn end_by_one_signal(self) {
+        interrupt(&self.child);
+        self.end(130);
+    }
+}
+
+/// Kills the program `id` if `work` does not come to its end.
+fn in_time<T: Send + 'static>(id: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(work()));
+    told.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+        let _ = kill(Pid::from_raw(id.cast_signed()), Signal::SIGKILL);
+        panic!("{error}");
+    })
 }
 
 /// Waits until the program's own handling of SIGINT is in force.
@@ -516,29 +560,13 @@ fn wait_for_handler(child: &Child) {
     }
 }
 
-/// The program's end, which one signal must bring about.
-fn ended_by_one_signal(mut child: Child) {
-    interrupt(&child);
-    let deadline = Instant::now() + PATIENCE;
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("one signal was not enough");
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    check_code(child.wait_with_output().unwrap(), 130);
-}
-
 #[test]
 fn a_signal_ends_the_waiting_for_whoever_reads_or_writes_a_named_pipe() {
     for args in [&["get", "a", "-o", "pipe"][..], &["upload", "pipe"]] {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let program = Program::new(&server.local_addr().unwrap().to_string());
-        with_pipe(&program);
-        let child = program.command(args).spawn().unwrap();
-        wait_for_handler(&child);
-        ended_by_one_signal(child);
+        let piped = Piped::start(&server.local_addr().unwrap().to_string(), args);
+        wait_for_handler(&piped.child);
+        piped.end_by_one_signal();
     }
 }
 
@@ -546,43 +574,59 @@ fn a_signal_ends_the_waiting_for_whoever_reads_or_writes_a_named_pipe() {
 fn a_named_pipe_gets_the_whole_download() {
     let file = content(300_000);
     let server = Scripted::once(vec![EOL, say(&get_reply("a", &file))]);
-    let program = Program::new(&server.name());
-    let pipe = with_pipe(&program);
-    let child = program
-        .command(&["get", "a", "-o", "pipe"])
-        .spawn()
-        .unwrap();
-    assert!(fs::read(pipe).unwrap() == file);
-    check_code(child.wait_with_output().unwrap(), 0);
-    assert_eq!(program.files(), ["pipe"]);
+    let piped = Piped::start(&server.name(), &["get", "a", "-o", "pipe"]);
+    assert!(piped.in_time(|path| fs::read(path).unwrap()) == file);
+    piped.end(0);
 }
 
 #[test]
 fn a_signal_ends_the_writing_of_a_named_pipe_whose_reader_has_stopped_reading() {
     let reply = get_reply("a", &content(1 << 20));
     let server = Scripted::once(vec![EOL, say(&reply), Act::HearEnd]);
-    let program = Program::new(&server.name());
-    let pipe = with_pipe(&program);
-    let child = program
-        .command(&["get", "a", "-o", "pipe"])
-        .spawn()
-        .unwrap();
-    let mut reader = fs::File::open(pipe).unwrap();
+    let piped = Piped::start(&server.name(), &["get", "a", "-o", "pipe"]);
     // With the first byte here, the program is writing what does not fit into a pipe.
-    reader.read_exact(&mut [0]).unwrap();
-    ended_by_one_signal(child);
+    let _reader = piped.in_time(|path| {
+        let mut reader = fs::File::open(path).unwrap();
+        reader.read_exact(&mut [0]).unwrap();
+        reader
+    });
+    piped.end_by_one_signal();
 }
 
 #[test]
 fn an_upload_comes_from_a_named_pipe() {
     let file = content(300_000);
     let server = Scripted::once(vec![EOL, say(&upload_reply("pipe", &file))]);
+    let piped = Piped::start(&server.name(), &["upload", "pipe"]);
+    let request = format!("UPLOAD pipe {}\r\n", base64(&file));
+    piped.in_time(move |path| fs::write(path, file).unwrap());
+    piped.end(0);
+    assert!(server.heard()[0].text() == request);
+}
+
+/// Where nothing can be written to standard output, the message says that it was that.
+#[test]
+fn a_full_standard_output_is_named() {
+    let server = Scripted::start(vec![
+        vec![EOL, say("{\"status\":\"OK\",\"data\":[\"a\"]}\r\n\r\n")],
+        vec![EOL, say("{\"status\":\"OK\",\"data\":[\"a\"]}\r\n\r\n")],
+        vec![EOL, say(DELETED)],
+    ]);
     let program = Program::new(&server.name());
-    let pipe = with_pipe(&program);
-    let child = program.command(&["upload", "pipe"]).spawn().unwrap();
-    fs::write(pipe, &file).unwrap();
-    check_code(child.wait_with_output().unwrap(), 0);
-    assert!(server.heard()[0].text() == format!("UPLOAD pipe {}\r\n", base64(&file)));
+    for args in [
+        &["list"][..],
+        &["list", "--json"],
+        &["delete", "a", "--json"],
+    ] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = program.command(args).stdout(full).output().unwrap();
+        let said = check_code(output, 1).err;
+        let want = "error: cannot write to standard output: no space left on device\n";
+        assert!(said.ends_with(want), "{args:?}: {said}");
+    }
 }
 
 #[test]

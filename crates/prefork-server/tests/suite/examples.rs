@@ -104,3 +104,30 @@ fn the_unit_starts_what_there_is_with_flags_that_there_are() {
         "{socket}"
     );
 }
+
+/// The value of a setting in the example configuration.
+fn setting(key: &str) -> String {
+    let text = fs::read_to_string(example("server.toml")).unwrap();
+    let settings = settings(&text);
+    let (_, value) = settings.iter().find(|(it, _)| *it == key).unwrap();
+    value.trim_matches('"').to_owned()
+}
+
+#[test]
+fn the_logs_of_the_configuration_can_be_written_under_the_unit_and_are_those_that_are_rotated() {
+    let unit = fs::read_to_string(example("prefork-server.service")).unwrap();
+    let signals = fs::read_to_string(example("../SIGNALS.md")).unwrap();
+    let folder = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("LogsDirectory="))
+        .expect("the unit has a folder for logs");
+    for key in ["access-log", "log-file"] {
+        let file = setting(key);
+        let rest = file.strip_prefix(&format!("/var/log/{folder}/"));
+        assert!(rest.is_some_and(|name| name.ends_with(".log")), "{file}");
+    }
+    assert!(signals.contains(&format!("\n/var/log/{folder}/*.log {{\n")));
+    let pidfile = setting("pidfile");
+    assert!(unit.contains(&format!(" --pidfile {pidfile}\n")), "{unit}");
+    assert!(signals.contains(&format!("kill -USR1 $(cat {pidfile})\n")));
+}
