@@ -77,7 +77,7 @@ impl Admin {
         let mut admin = Self::default();
         if let Some(address) = metrics {
             let listener = metrics_listener(address, inherited)
-                .with_context(|| crate::port::in_use_hint("--metrics", address))?;
+                .map_err(|error| crate::port::explain("--metrics", address, &error))?;
             admin.metrics = Some(Door::new(Listener::Tcp(listener)));
         }
         if let Some(path) = socket {

@@ -1,23 +1,32 @@
-//! Who has a port: what a person needs to know when it is in use. A best effort, from /proc.
+//! Why an address cannot be listened on, in words that say what to do. Who has a port is a best effort, from /proc.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{FDTarget, Process};
 
-/// What to say when `flag`'s address cannot be had.
-#[must_use]
-pub fn in_use_hint(flag: &str, address: SocketAddr) -> String {
+/// What to say when listening on `flag`'s address ended with `error`.
+pub fn explain(flag: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let port = address.port();
-    match holder(address) {
-        Some(holder) => format!(
-            "cannot listen on {address}: port {port} is in use by {holder}: stop it, or choose another address with {flag}, port 0 for any"
+    let why = match (error.kind(), holder(address)) {
+        (ErrorKind::AddrInUse, Some(holder)) => format!(
+            "port {port} is in use by {holder}: stop it, or choose another address with {flag}, port 0 for any"
         ),
-        None => format!(
-            "cannot listen on {address} (is another server using port {port}? choose another address with {flag}, port 0 for any)"
+        (ErrorKind::AddrInUse, None) => {
+            format!("port {port} is in use: choose another address with {flag}, port 0 for any")
+        }
+        (ErrorKind::AddrNotAvailable, _) => format!(
+            "this machine has no address {}: choose one of its own with {flag}, 0.0.0.0 or [::] for all of them",
+            address.ip()
         ),
-    }
+        (ErrorKind::PermissionDenied, _) => format!(
+            "port {port} takes root: start as root and give --user NAME, or choose a higher one with {flag}"
+        ),
+        _ => error.to_string(),
+    };
+    anyhow::anyhow!("cannot listen on {address}: {why}")
 }
 
 /// The process that listens there, as `process 123 (name)`. None if nobody does, or if /proc does not show it: it may
@@ -73,12 +82,33 @@ mod tests {
     fn the_process_that_has_a_port_is_named() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let said = in_use_hint("--bind", address);
+        let explain = |address| {
+            let error = io::Error::from(ErrorKind::AddrInUse);
+            explain("--bind", address, &error).to_string()
+        };
+        let said = explain(address);
         let who = format!("in use by process {}", std::process::id());
         assert!(said.contains(&who) && said.contains("--bind"), "{said}");
         let wildcard = SocketAddr::from(([0, 0, 0, 0], address.port()));
-        assert!(in_use_hint("--bind", wildcard).contains(&who));
+        assert!(explain(wildcard).contains(&who));
         let other = SocketAddr::from(([127, 0, 0, 2], address.port()));
-        assert!(!in_use_hint("--bind", other).contains(&who));
+        assert!(!explain(other).contains(&who));
+    }
+
+    #[test]
+    fn each_reason_has_its_remedy() {
+        let check = |kind: ErrorKind, want: &str| {
+            let address = SocketAddr::from(([192, 0, 2, 1], 80));
+            let said = explain("--bind", address, &io::Error::from(kind)).to_string();
+            assert!(
+                said.starts_with("cannot listen on 192.0.2.1:80: "),
+                "{said}"
+            );
+            assert!(said.contains(want), "{said}");
+        };
+        check(ErrorKind::AddrInUse, "port 80 is in use: choose another");
+        check(ErrorKind::AddrNotAvailable, "no address 192.0.2.1: choose");
+        check(ErrorKind::PermissionDenied, "--user NAME");
+        check(ErrorKind::OutOfMemory, "out of memory");
     }
 }

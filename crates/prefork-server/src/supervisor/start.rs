@@ -59,7 +59,7 @@ impl Supervisor {
             Inherited::Nothing => Foundation {
                 store: open_store(&config)?,
                 listener: listener::bind(config.bind)
-                    .with_context(|| port::in_use_hint("--bind", config.bind))?,
+                    .map_err(|error| port::explain("--bind", config.bind, &error))?,
                 origin: Origin::Bound,
                 predecessor: None,
                 metrics: None,

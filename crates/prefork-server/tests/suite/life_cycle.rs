@@ -190,6 +190,22 @@ fn a_port_in_use_is_an_error_that_names_the_remedy() {
 }
 
 #[test]
+fn an_address_of_another_machine_is_an_error_that_names_the_remedy() {
+    for flag in ["--bind", "--metrics"] {
+        let root = tempfile::TempDir::new().unwrap();
+        // TEST-NET-1 (RFC 5737): nobody's.
+        let output = support::command(root.path(), "process", &[flag, "192.0.2.1:0"])
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        let want = format!("no address 192.0.2.1: choose one of its own with {flag}");
+        assert!(text.contains(&want), "{text}");
+    }
+}
+
+#[test]
 fn wrong_flags_are_usage_errors() {
     let check = |args: &[&str], want: &str| {
         let root = tempfile::TempDir::new().unwrap();
