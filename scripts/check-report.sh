@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # Opens reports in headless Chromium, as a reader would: no word on the console, nothing wider than a wide or a
-# narrow window, colours that can be read in light and dark, and pages when printed.
+# narrow window, colours that can be read in light and dark; and reads what was printed, the report.pdf beside the
+# report or one printed here: its title, who hands it in, every row of the table, numbered pages, and no path.
 #
 #   scripts/check-report.sh results/latest/report.html ...
 set -euo pipefail
 
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
-if [ -z "$browser" ]; then
-    echo "SKIPPED: no Chromium here, so no report was opened (apt-get install chromium)" >&2
-    exit 0
-fi
+[ -n "$browser" ] || { echo "$0: there is no Chromium here to open reports with: apt-get install chromium" >&2; exit 2; }
+command -v pdftotext >/dev/null || { echo "$0: there is no pdftotext here: apt-get install poppler-utils" >&2; exit 2; }
 [ $# -gt 0 ] || { echo "usage: $0 REPORT.html ..." >&2; exit 2; }
 
 work=$(mktemp -d)
@@ -64,6 +63,31 @@ cat >"$work/frames.html" <<'HTML'
 <script>addEventListener('message', e => document.body.append('probe: ' + e.data + '\n'))</script>
 HTML
 
+# What a page prints of one kind, without its marks.
+printed_words() { # pattern report
+    grep -oP "$1" "$2" | sed 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&amp;/\&/g'
+}
+
+# The words of a print in $work/print.txt, page by page, against its report.
+check_print() { # report pages
+    local report=$1 pages=$2 words number rows table
+    while read -r words; do
+        # However it was broken into lines.
+        tr -s ' \n\f' ' ' <"$work/print.txt" | grep -qF -- "$words" || fail "$report: printed without '$words'"
+    done < <(printed_words '(?<=<h1>)[^<]*' "$report"; printed_words '(?<=<dd>)[^<]+' <(grep -oP '<dl class="byline">.*?</dl>' "$report"))
+    for number in $(seq "$pages"); do
+        grep -qE "(^| )$number / $pages\$" "$work/print.txt" || fail "$report: page $number of $pages has no number"
+    done
+    if grep -nE 'file:|stress-pdf' "$work/print.txt"; then fail "$report: a path of this machine is printed"; fi
+    table=$(dirname "$report")/table.csv
+    [ -e "$table" ] || return 0
+    rows=$(tail -n +2 "$table" | grep -oE '^[0-9]+')
+    for number in $rows; do
+        grep -qE "^ *$number +(Download|Upload|List) " "$work/print.txt" || fail "$report: printed without row $number"
+    done
+    echo "$report: printed on $pages pages, with $(wc -w <<<"$rows") rows"
+}
+
 for report in "$@"; do
     [ -s "$report" ] || { fail "$report: not there"; continue; }
     address="file://$(realpath "$report")"
@@ -91,15 +115,17 @@ for report in "$@"; do
         done <"$work/probes"
     done
 
-    open_in_browser --no-pdf-header-footer --print-to-pdf="$work/print.pdf" "$address" >/dev/null 2>&1 || true
-    if [ "$(head -c 5 "$work/print.pdf" 2>/dev/null)" != "%PDF-" ]; then
-        fail "$report: not printed"
-    elif command -v pdftotext >/dev/null; then
-        pdftotext -layout "$work/print.pdf" "$work/print.txt"
-        title=$(grep -o '<h1>[^<]*' "$report" | head -1 | cut -c5-)
-        grep -qF "$title" "$work/print.txt" || fail "$report: printed without its title"
+    pdf=${report%.html}.pdf
+    if [ ! -e "$pdf" ]; then
+        pdf=$work/print.pdf
+        rm -f "$pdf"
+        open_in_browser --no-pdf-header-footer --print-to-pdf="$pdf" "$address" >/dev/null 2>&1 || true
     fi
-    rm -f "$work/print.pdf"
+    if pdftotext -layout "$pdf" "$work/print.txt"; then
+        check_print "$report" "$(pdfinfo "$pdf" | awk '/^Pages:/ { print $2 }')"
+    else
+        fail "$report: not printed"
+    fi
     [ $failures = 0 ] && echo "ok: $report"
 done
 [ $failures = 0 ]

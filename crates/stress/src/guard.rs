@@ -1,5 +1,8 @@
-//! The guard of a foreign server: a small process that starts it and ends it when the harness wants that, or is
-//! gone. A foreign server knows nothing of the harness; a killed harness could not end it.
+//! The guard of a program that somebody else wrote, a foreign server or a browser: a small process that starts it and
+//! ends it when the harness wants that, or is gone. Such a program knows nothing of the harness; a killed harness could
+//! not end it.
+
+mod guarded;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,20 +23,22 @@ use crate::child;
 use crate::clock::Patience;
 use crate::console;
 
-/// How long a server may take from TERM until it is killed.
-pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(2);
-/// How much of the end of a server's output is kept.
+pub(crate) use guarded::Guarded;
+
+/// How long the program may take from TERM until it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How much of the end of a program's output is kept.
 const OUTPUT_LEN: usize = 2048;
 
 /// What the guard tells the harness: [`Report::Started`] or [`Report::Failed`], then [`Report::Ended`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
-    /// The server runs, in this process group.
+    /// The program runs, in this process group.
     Started { group: i32 },
     /// The command cannot be run.
     Failed { why: String },
-    /// The server and all of its process group are gone.
+    /// The program and all of its process group are gone.
     Ended {
         /// Its exit code or signal.
         how: String,
@@ -55,7 +60,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs a guard. `args` are the role's name and the server's command.
+/// Runs a guard. `args` are the role's name and the program's command.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command: Vec<OsString> = args.into_iter().skip(1).collect();
@@ -69,7 +74,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn guard(command: &[OsString]) -> io::Result<()> {
-    // What the server leaves behind becomes ours to wait for: only then is its group known to be gone.
+    // What the program leaves behind becomes ours to wait for: only then is its group known to be gone.
     prctl::set_child_subreaper(true)?;
     let (mut child, output) = match start(command) {
         Ok(started) => started,
@@ -108,7 +113,7 @@ fn start(command: &[OsString]) -> io::Result<(Child, PipeReader)> {
     Ok((child, reader))
 }
 
-/// Waits for the end of standard input, or of the server: then its exit status.
+/// Waits for the end of standard input, or of the program: then its exit status.
 fn watch(child: &mut Child, output: &mut Output) -> io::Result<Option<ExitStatus>> {
     // The harness may live on for hours.
     let patience = Patience::of(Duration::MAX);
@@ -128,7 +133,7 @@ fn watch(child: &mut Child, output: &mut Output) -> io::Result<Option<ExitStatus
     }
 }
 
-/// Ends all that is left of the server's process group.
+/// Ends all that is left of the program's process group.
 fn end(
     group: Pid,
     mut status: Option<ExitStatus>,
@@ -159,7 +164,7 @@ fn end(
     }
 }
 
-/// Whether no process of the group is left. Waits for those that have ended; the server itself has been waited
+/// Whether no process of the group is left. Waits for those that have ended; the program itself has been waited
 /// for before.
 fn is_gone(group: Pid) -> bool {
     loop {
@@ -171,7 +176,7 @@ fn is_gone(group: Pid) -> bool {
     }
 }
 
-/// The server's output, which nobody may want, but which must be taken or the server would wait.
+/// The program's output, which nobody may want, but which must be taken or the program would wait.
 struct Output {
     pipe: Option<PipeReader>,
     tail: Vec<u8>,

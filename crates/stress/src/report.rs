@@ -1,5 +1,5 @@
-//! The report: everything a reader wants of a run, from its journal alone, as a page, as text, as spreadsheets,
-//! and (with the feature `pdf`) as a PDF; in English or Indonesian.
+//! The report: everything a reader wants of a run, from its journal alone, as a page, as text, as spreadsheets and as
+//! a PDF; in English or Indonesian.
 
 mod chart;
 mod content;
@@ -13,8 +13,7 @@ pub mod markdown;
 pub mod nine;
 pub mod notes;
 mod parts;
-#[cfg(feature = "pdf")]
-pub mod pdf;
+mod pdf;
 pub mod submission;
 pub mod svg;
 mod variants;
@@ -34,6 +33,7 @@ use crate::runs;
 pub use content::document;
 use document::Document;
 use lang::Lang;
+use pdf::Printed;
 use submission::{Submission, SubmissionArgs};
 pub use variants::Run;
 
@@ -53,9 +53,13 @@ pub struct ReportArgs {
     #[arg(long, value_enum, default_value_t = Lang::En, value_name = "LANG")]
     pub lang: Lang,
 
-    /// Write report.pdf too.
+    /// Print report.pdf too, with the Chromium, Chrome or Edge that is found here (of Windows too, under WSL).
     #[arg(long)]
     pub pdf: bool,
+
+    /// The browser that prints: a file, or a name on the PATH [default: the first that is found].
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::ExecutablePath, requires = "pdf")]
+    pub browser: Option<PathBuf>,
 
     /// Who hands it in.
     #[command(flatten)]
@@ -77,9 +81,6 @@ summary.csv, clients.csv and run.json, all from journal.ndjson alone.";
 /// # Errors
 /// [`Unusable`] for what the user has to change; else what kept a file from being written.
 pub fn run(args: &ReportArgs) -> Result<Exit> {
-    if args.pdf && !cfg!(feature = "pdf") {
-        return Err(Unusable(WITHOUT_PDF.into()).into());
-    }
     let submission = Submission::read(&args.submission)?;
     let folders = folders(&args.runs)?;
     let target = match (&args.out, &folders[..]) {
@@ -105,17 +106,28 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
             target.display()
         )
     })?;
-    write(&runs, &submission, args.lang, &target, args.pdf)?;
-    print(&format!("{}\n", target.join("report.html").display()))?;
-    Ok(Exit::Verified)
+    let document = content::document(&runs, &submission, args.lang);
+    let page = html::render(&document);
+    write(&runs, &submission, &document, &page, &target)?;
+    let paths = names(&runs).map(|name| format!("{}\n", target.join(name).display()));
+    print(&paths.collect::<String>())?;
+    match args.pdf {
+        true => print_pdf(&page, &target, args.browser.as_deref()),
+        false => Ok(Exit::Verified),
+    }
 }
 
-/// What `--pdf` says when it cannot.
-const WITHOUT_PDF: &str = "\
---pdf: this program was built without its typesetter, which takes about nine minutes to build on two cores.
-Build it in, with the same arguments behind the --, as in:
-  cargo run --release --features pdf --bin stress -- report --pdf
-Or print report.html to a PDF from a browser: it has a style for paper.";
+/// Prints the page that stands in `target`, beside it.
+fn print_pdf(page: &str, target: &Path, browser: Option<&Path>) -> Result<Exit> {
+    match pdf::print(page, &target.join("report.html"), browser)? {
+        Printed::Whole(pdf) => {
+            save(target, "report.pdf", &pdf)?;
+            print(&format!("{}\n", target.join("report.pdf").display()))?;
+            Ok(Exit::Verified)
+        }
+        Printed::Interrupted => Ok(Exit::Interrupted),
+    }
+}
 
 /// Writes the report of a run that has just ended beside its tables, in English.
 ///
@@ -123,32 +135,32 @@ Or print report.html to a PDF from a browser: it has a style for paper.";
 /// A file cannot be written.
 pub fn write_beside(folder: &Path, contents: &Contents) -> Result<()> {
     let run = Run::new(runs::name(folder), contents.clone());
-    write(&[run], &Submission::default(), Lang::En, folder, false)
+    let (runs, submission) = ([run], Submission::default());
+    let document = content::document(&runs, &submission, Lang::En);
+    write(
+        &runs,
+        &submission,
+        &document,
+        &html::render(&document),
+        folder,
+    )
 }
 
 /// Writes all files of a report on `runs` into the folder `target`, each whole or not at all.
 fn write(
     runs: &[Run],
     submission: &Submission,
-    lang: Lang,
+    document: &Document,
+    page: &str,
     target: &Path,
-    has_pdf: bool,
 ) -> Result<()> {
-    let document = content::document(runs, submission, lang);
-    save(target, "report.html", html::render(&document).as_bytes())?;
-    save(target, "report.md", markdown::render(&document).as_bytes())?;
-    if has_pdf {
-        save(target, "report.pdf", &pdf_of(&document)?)?;
-    }
+    let lang = document.lang;
+    save(target, "report.html", page.as_bytes())?;
+    save(target, "report.md", markdown::render(document).as_bytes())?;
     for run in runs {
         let mut table = Vec::new();
         nine::write_csv(&run.rows, lang, &mut table)?;
-        let name = match runs {
-            [_] => "table.csv".into(),
-            // Nine columns cannot say which run a row is of.
-            _ => format!("table-{}.csv", run.name),
-        };
-        save(target, &name, &table)?;
+        save(target, &table_name(runs, run), &table)?;
     }
     let workbook = nine::workbook(&variants::of(runs, lang), lang)?;
     save(target, "table.xlsx", &workbook)?;
@@ -160,14 +172,19 @@ fn write(
     Ok(())
 }
 
-#[cfg(feature = "pdf")]
-fn pdf_of(document: &Document) -> Result<Vec<u8>> {
-    pdf::render(document)
+/// The assignment's table of `run`: nine columns cannot say which run a row is of.
+fn table_name(runs: &[Run], run: &Run) -> String {
+    match runs {
+        [_] => "table.csv".into(),
+        _ => format!("table-{}.csv", run.name),
+    }
 }
 
-#[cfg(not(feature = "pdf"))]
-fn pdf_of(_: &Document) -> Result<Vec<u8>> {
-    Err(Unusable(WITHOUT_PDF.into()).into())
+/// What a person opens or hands in.
+fn names(runs: &[Run]) -> impl Iterator<Item = String> {
+    let tables = runs.iter().map(|run| table_name(runs, run));
+    let others = ["report.html", "report.md", "table.xlsx"].map(str::to_owned);
+    others.into_iter().chain(tables)
 }
 
 /// The folders that are meant, each once.

@@ -33,7 +33,7 @@ use agenda::{Agenda, sampling_end};
 use folder::Folder;
 use samples::{Ended, RealBench, Taker};
 use stops::Stops;
-pub(crate) use stops::catch_interrupts;
+pub(crate) use stops::{catch_interrupts, set_by_interrupts};
 
 /// What was typed does not fit what is there: a usage error that only shows once files are looked at.
 #[derive(Debug, thiserror::Error)]

@@ -1,12 +1,10 @@
 //! A report as a tree of sections and blocks, in one language: what every format is rendered from.
 
-use serde::Serialize;
-
 use super::lang::Lang;
 use super::svg::Svg;
 
 /// The whole of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// Its language.
     pub lang: Lang,
@@ -21,7 +19,7 @@ pub struct Document {
 }
 
 /// A part with a heading of its own.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Section {
     /// For links to it; the same in every language.
     pub id: &'static str,
@@ -32,8 +30,7 @@ pub struct Section {
 }
 
 /// What stands on lines of its own.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Block {
     /// A heading inside a section; 1 is the largest.
     Heading {
@@ -121,13 +118,11 @@ impl Block {
 }
 
 /// Words of one paragraph.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text(pub Vec<Inline>);
 
 /// Words that look alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inline {
     /// As they are.
     Plain {
@@ -235,7 +230,7 @@ pub fn is_safe_url(url: &str) -> bool {
 }
 
 /// A name with its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     /// What.
     pub name: String,
@@ -264,7 +259,7 @@ impl Fact {
 }
 
 /// A figure in large type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tile {
     /// The figure.
     pub figure: String,
@@ -275,7 +270,7 @@ pub struct Tile {
 }
 
 /// Sentences about one thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
     /// The thing.
     pub title: String,
@@ -284,7 +279,7 @@ pub struct Topic {
 }
 
 /// A table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Its columns.
     pub columns: Vec<Column>,
@@ -293,7 +288,7 @@ pub struct Table {
 }
 
 /// A column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its heading.
     pub title: String,
@@ -335,8 +330,7 @@ impl Column {
 }
 
 /// Where the cells of a column stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     /// Words.
     Left,
@@ -345,7 +339,7 @@ pub enum Align {
 }
 
 /// Rows under a heading.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The heading, if they have one.
     pub title: Option<String>,
@@ -354,7 +348,7 @@ pub struct Group {
 }
 
 /// A row of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableRow {
     /// One for each column.
     pub cells: Vec<Cell>,
@@ -363,7 +357,7 @@ pub struct TableRow {
 }
 
 /// A cell of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cell {
     /// What it says.
     pub text: Text,
@@ -394,7 +388,7 @@ impl Cell {
 }
 
 /// Charts that are read together.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plate {
     /// What they show.
     pub title: String,
@@ -409,7 +403,7 @@ pub struct Plate {
 }
 
 /// An entry of a legend.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Key {
     /// How it is drawn.
     pub swatch: Svg,
@@ -418,7 +412,7 @@ pub struct Key {
 }
 
 /// A picture from a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// A name for a file of its own beside the report.
     pub name: String,
@@ -427,7 +421,6 @@ pub struct Image {
     /// Its media type.
     pub media_type: &'static str,
     /// The file's content.
-    #[serde(skip)]
     pub bytes: Vec<u8>,
 }
 

@@ -33,7 +33,7 @@ pub fn render(document: &Document) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(foot(subtitle))) }
             }
             body {
                 header {
@@ -49,6 +49,19 @@ pub fn render(document: &Document) -> String {
         }
     };
     page.into_string()
+}
+
+/// What stands at the foot of every printed page, beside its number.
+fn foot(words: &str) -> String {
+    let mut quoted = String::new();
+    for c in words.chars() {
+        match c.is_alphanumeric() {
+            true => quoted.push(c),
+            // Nothing that could end the string, or the style.
+            false => quoted.push_str(&format!("\\{:x} ", u32::from(c))),
+        }
+    }
+    format!("@page {{ @bottom-left {{ content: \"{quoted}\"; }} }}\n")
 }
 
 fn part(section: &Section, lang: Lang) -> Markup {
@@ -216,5 +229,17 @@ fn image(image: &Image) -> Markup {
             img src=(data) alt=(image.caption);
             figcaption { (image.caption) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_at_a_pages_foot_cannot_leave_their_string() {
+        let rule = foot("a-1 \"; } </style> \\ é");
+        let want = r#"content: "a\2d 1\20 \22 \3b \20 \7d \20 \3c \2f style\3e \20 \5c \20 é";"#;
+        assert!(rule.contains(want), "{rule}");
     }
 }

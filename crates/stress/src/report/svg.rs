@@ -1,7 +1,6 @@
 //! Drawings: shapes and words on a plane, in colours that the page or the paper gives.
 
 use maud::{Markup, PreEscaped, html};
-use serde::{Serialize, Serializer};
 
 /// A drawing. It is scaled to the room it gets; a length of one is about a pixel.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +12,7 @@ pub struct Svg {
     body: String,
 }
 
-/// A colour by what it is for. The page's style gives it in light and dark, [`Svg::standalone`] on paper.
+/// A colour by what it is for. The page's style gives it: in light, in dark and on paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
     /// Words.
@@ -34,45 +33,32 @@ pub enum Colour {
     Series(usize),
 }
 
-/// The names in the page's style, with their values on paper.
-const ON_PAPER: [(&str, &str); 15] = [
-    ("var(--ink)", "#1a1d21"),
-    ("var(--muted)", "#59626c"),
-    ("var(--line)", "#d5dae0"),
-    ("var(--paper)", "#ffffff"),
-    ("var(--soft)", "#f3f5f8"),
-    ("var(--accent)", "#0b5cad"),
-    ("var(--bad)", "#b3261e"),
-    ("var(--s0)", "#1f6fb4"),
-    ("var(--s1)", "#c8501e"),
-    ("var(--s2)", "#16825a"),
-    ("var(--s3)", "#8a4fb0"),
-    ("var(--s4)", "#9a6f00"),
-    ("var(--s5)", "#0d7f8c"),
-    ("var(--s6)", "#c2407f"),
-    ("var(--s7)", "#5b6570"),
+/// The series that the page's style has colours for.
+const SERIES: [&str; 8] = [
+    "var(--s0)",
+    "var(--s1)",
+    "var(--s2)",
+    "var(--s3)",
+    "var(--s4)",
+    "var(--s5)",
+    "var(--s6)",
+    "var(--s7)",
 ];
-const SERIES_FROM: usize = 7;
-/// The typeface of the report on paper.
-const PAPER_FONT: &str = "Libertinus Serif";
-/// How much larger its letters are than those of a screen.
-const PAPER_LETTERS: f64 = 1.16;
 
 impl Colour {
     /// As it is written in an attribute.
     #[must_use]
     pub const fn token(self) -> &'static str {
-        let index = match self {
-            Self::Ink => 0,
-            Self::Muted => 1,
-            Self::Line => 2,
-            Self::Paper => 3,
-            Self::Soft => 4,
-            Self::Accent => 5,
-            Self::Bad => 6,
-            Self::Series(number) => SERIES_FROM + number % (ON_PAPER.len() - SERIES_FROM),
-        };
-        ON_PAPER[index].0
+        match self {
+            Self::Ink => "var(--ink)",
+            Self::Muted => "var(--muted)",
+            Self::Line => "var(--line)",
+            Self::Paper => "var(--paper)",
+            Self::Soft => "var(--soft)",
+            Self::Accent => "var(--accent)",
+            Self::Bad => "var(--bad)",
+            Self::Series(number) => SERIES[number % SERIES.len()],
+        }
     }
 }
 
@@ -323,48 +309,6 @@ impl Svg {
                 aria-hidden=[is_ornament.then_some("true")] { (PreEscaped(&self.body)) }
         }
     }
-
-    /// As a file of its own, in the colours of paper.
-    #[must_use]
-    pub fn standalone(&self, font: &str) -> String {
-        let view = format!("0 0 {} {}", n(self.width), n(self.height));
-        let drawing = html! {
-            svg xmlns="http://www.w3.org/2000/svg" viewBox=(view) width=(n(self.width))
-                height=(n(self.height)) font-family=(font) { (PreEscaped(&self.body)) }
-        };
-        let tokens = ON_PAPER.iter();
-        let drawing = tokens.fold(drawing.into_string(), |drawing, (token, value)| {
-            drawing.replace(token, value)
-        });
-        larger(&drawing)
-    }
-}
-
-/// A drawing with larger letters. Those on paper are smaller and narrower than those on screens: there is room.
-fn larger(drawing: &str) -> String {
-    const START: &str = "font-size=\"";
-    let mut parts = drawing.split(START);
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (size, rest) = part.split_once('"').unwrap_or((part, ""));
-        let size = size
-            .parse()
-            .map_or_else(|_| size.to_owned(), |size: f64| n(size * PAPER_LETTERS));
-        out.push_str(&format!("{START}{size}\"{rest}"));
-    }
-    out
-}
-
-/// For the report on paper: with the drawing as a file of its own.
-impl Serialize for Svg {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("Svg", 3)?;
-        fields.serialize_field("alt", &self.alt)?;
-        fields.serialize_field("width", &self.width)?;
-        fields.serialize_field("source", &self.standalone(PAPER_FONT))?;
-        fields.end()
-    }
 }
 
 /// How wide `words` are at most, about, in letters of `size`: sans-serif faces differ.
@@ -407,24 +351,6 @@ mod tests {
         assert!(html.contains("&lt;/text&gt;&lt;script&gt;"), "{html}");
         assert!(html.contains("a &quot;drawing&quot;"), "{html}");
         assert!(!html.contains("<script") && !html.contains("<b>"), "{html}");
-    }
-
-    #[test]
-    fn on_paper_no_colour_is_left_open() {
-        let mut svg = Svg::new(10.0, 10.0, "");
-        svg.text((1.0, 2.0), LOOK, "x");
-        for series in 0..20 {
-            svg.line(
-                (0.0, 0.0),
-                (1.0, 1.0),
-                Pen::new(Colour::Series(series), 1.0),
-            );
-        }
-        assert!(svg.to_html().into_string().contains("var(--s1)"));
-        let file = svg.standalone("A font");
-        assert!(!file.contains("var("), "{file}");
-        assert!(file.starts_with("<svg xmlns="), "{file}");
-        assert!(file.contains("font-size=\"13.9\""), "{file}");
     }
 
     #[test]

@@ -1,28 +1,21 @@
 //! A server of the user's choice: a command, run under a guard, ready when it accepts a connection.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use proto::announce::Ready;
 
 use super::{Ending, Error, READY_LIMIT, Rig};
-use crate::child::{self, Lines, NoLine};
+use crate::child::NoLine;
 use crate::clock::{Exhausted, Patience};
-use crate::guard::{self, Report};
+use crate::guard::{Guarded, Report};
 
 /// Between two attempts to connect.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
-/// How much longer than its own deadline the guard may take.
-const GUARD_MARGIN: Duration = Duration::from_secs(5);
-
 /// How long a port of its own may be taken after a server's end: TIME-WAIT is 60 s on Linux.
 const PORT_LIMIT: Duration = Duration::from_secs(75);
 /// What every language's message for EADDRINUSE has in it.
@@ -46,16 +39,7 @@ pub struct Orders<'a> {
 /// A foreign server, running.
 #[derive(Debug)]
 pub struct Foreign {
-    guard: Child,
-    /// Its end tells the guard to end the server.
-    stdin: Option<ChildStdin>,
-    lines: Lines,
-    /// The guard's own errors.
-    log: PathBuf,
-    /// The server's process group.
-    group: Option<Pid>,
-    /// How the server ended, once it has.
-    ended: Option<Report>,
+    guarded: Guarded,
     address: SocketAddr,
 }
 
@@ -94,27 +78,9 @@ impl Foreign {
         interrupt: &AtomicBool,
     ) -> Result<Self, Error> {
         let words = fill_in(orders.command, port, orders.workers, orders.root);
-        let mut command = child::ourselves(child::GUARD);
-        if let Some(cwd) = orders.cwd {
-            command.current_dir(cwd);
-        }
-        let mut guard = command
-            .args(words.map_err(Error::NotReady)?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(log).map_err(not_ready)?)
-            .spawn()
-            .map_err(not_ready)?;
-        let stdin = guard.stdin.take();
-        let lines = Lines::new(guard.stdout.take().expect("it was asked for"));
-        // From here on dropping it ends the server.
+        let words = words.map_err(Error::NotReady)?;
         let mut foreign = Self {
-            guard,
-            stdin,
-            lines,
-            log: log.to_owned(),
-            group: None,
-            ended: None,
+            guarded: Guarded::start(words, orders.cwd, log).map_err(not_ready)?,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         };
         foreign.wait_until_ready(&Patience::of(READY_LIMIT).or_until(interrupt))?;
@@ -122,12 +88,12 @@ impl Foreign {
     }
 
     fn wait_until_ready(&mut self, patience: &Patience<'_>) -> Result<(), Error> {
-        match self.report(patience) {
-            Ok(Report::Started { group }) => self.group = Some(Pid::from_raw(group)),
+        match self.guarded.report(patience) {
+            Ok(Report::Started { .. }) => {}
             Ok(other) => return Err(Error::NotReady(other.to_string())),
             Err(NoLine::Exhausted(exhausted)) => return Err(exhausted.into()),
             Err(NoLine::Ended) => {
-                let message = format!("the guard ended: {}", child::tail(&self.log));
+                let message = format!("the guard ended: {}", self.guarded.last_words());
                 return Err(Error::NotReady(message));
             }
         }
@@ -137,7 +103,7 @@ impl Foreign {
                 return Ok(());
             }
             // Waiting for the server's early end is the pause until the next attempt.
-            match self.report(&Patience::of(ATTEMPT_PAUSE)) {
+            match self.guarded.report(&Patience::of(ATTEMPT_PAUSE)) {
                 Err(NoLine::Exhausted(_)) => {}
                 Err(NoLine::Ended) => return Err(Error::NotReady("the guard ended".into())),
                 Ok(report) => return Err(Error::NotReady(report.to_string())),
@@ -145,35 +111,12 @@ impl Foreign {
         }
     }
 
-    fn report(&mut self, patience: &Patience<'_>) -> Result<Report, NoLine> {
-        let line = self.lines.next(patience)?;
-        let report = serde_json::from_str(&line).unwrap_or(Report::Failed { why: line });
-        if !matches!(report, Report::Started { .. }) {
-            self.ended = Some(report.clone());
-        }
-        Ok(report)
-    }
-
     /// Whether the server has ended although nobody asked it to.
     fn early_end(&mut self) -> Option<String> {
-        if self.ended.is_none() {
-            let _ = self.report(&Patience::of(Duration::ZERO));
+        if self.guarded.ended().is_none() {
+            let _ = self.guarded.report(&Patience::of(Duration::ZERO));
         }
-        self.ended.as_ref().map(ToString::to_string)
-    }
-
-    /// Lets the guard end the server, which is what it is for.
-    fn end(&mut self) {
-        self.stdin = None;
-        let limit = guard::STOP_LIMIT + GUARD_MARGIN;
-        let _ = child::reap(&mut self.guard, limit);
-        let was_seen_to_end =
-            self.ended.is_some() || self.report(&Patience::of(GUARD_MARGIN)).is_ok();
-        if let (Some(group), false) = (self.group, was_seen_to_end) {
-            // The guard itself was killed: nobody else ends its charge now.
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-        self.group = None;
+        self.guarded.ended().map(ToString::to_string)
     }
 }
 
@@ -187,19 +130,13 @@ impl Rig for Foreign {
     }
 
     fn cut(&mut self) {
-        self.end();
+        self.guarded.end();
     }
 
     fn stop(&mut self, _interrupt: &AtomicBool) -> Ending {
         let lost = self.early_end();
-        self.end();
+        self.guarded.end();
         Ending { done: None, lost }
-    }
-}
-
-impl Drop for Foreign {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

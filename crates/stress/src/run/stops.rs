@@ -76,16 +76,25 @@ fn ignores(status: &str, signal: Signal) -> bool {
 pub(crate) fn catch_interrupts() -> Result<Arc<AtomicBool>> {
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in heeded() {
-        // In this order: the first registered sees the flag as the signal before it left it.
+        // Before the flag is set by the same signal: it is to see what the signal before it left.
         signal_hook::flag::register_conditional_shutdown(
             signal as i32,
             130,
             Arc::clone(&interrupt),
         )
-        .and_then(|_| signal_hook::flag::register(signal as i32, Arc::clone(&interrupt)))
         .context("cannot catch signals")?;
     }
+    set_by_interrupts(&interrupt)?;
     Ok(interrupt)
+}
+
+/// Lets INT, TERM and HUP do no more than set `flag`.
+pub(crate) fn set_by_interrupts(flag: &Arc<AtomicBool>) -> Result<()> {
+    for signal in heeded() {
+        signal_hook::flag::register(signal as i32, Arc::clone(flag))
+            .context("cannot catch signals")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,116 @@
+//! The browser's command line, with names that it understands.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Job;
+use super::browser::{Browser, Kind};
+
+/// How a page is printed and nothing else is done: no first start, no updates, nothing to the network.
+const FLAGS: [&str; 12] = [
+    "--headless",
+    "--disable-gpu",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    // In a container /dev/shm may be too small for a page.
+    "--disable-dev-shm-usage",
+    // The margins would have the file's path in them; the second is what versions before 112 call it.
+    "--no-pdf-header-footer",
+    "--print-to-pdf-no-header",
+    "--generate-pdf-document-outline",
+];
+/// Windows' command interpreter, as WSL shows it.
+const CMD: &str = "/mnt/c/Windows/System32/cmd.exe";
+/// A folder that Windows has too: in another its interpreter complains first.
+const WINDOWS_ROOT: &str = "/mnt/c";
+
+/// The words that start `browser` for `job`.
+pub(super) fn line(browser: &Browser, job: &Job, has_sandbox: bool) -> Result<Vec<OsString>> {
+    let name = |path: &Path| match browser.kind() {
+        Kind::Windows => wslpath("-w", path.to_str().context("a path that is not UTF-8")?),
+        Kind::Plain | Kind::Snap => Ok(path.to_str().context("a path that is not UTF-8")?.into()),
+    };
+    let mut words: Vec<OsString> = vec![browser.path().into()];
+    words.extend(FLAGS.map(OsString::from));
+    if !has_sandbox {
+        words.push("--no-sandbox".into());
+    }
+    words.push(format!("--user-data-dir={}", name(&job.profile)?).into());
+    words.push(format!("--print-to-pdf={}", name(&job.pdf)?).into());
+    let mut page = name(&job.page)?;
+    if browser.kind() == Kind::Windows {
+        page = page.replace('\\', "/");
+    }
+    words.push(file_url(&page).into());
+    Ok(words)
+}
+
+/// The folder that Windows has for temporary files, by our name for it.
+pub(super) fn windows_temp() -> Result<PathBuf> {
+    let output = Command::new(CMD)
+        .args(["/d", "/c", "echo %TEMP%"])
+        .current_dir(WINDOWS_ROOT)
+        .output()
+        .with_context(|| format!("{CMD}, which says where Windows has its temporary files"))?;
+    let name = String::from_utf8_lossy(&output.stdout);
+    Ok(wslpath("-u", name.trim())?.into())
+}
+
+/// A path by its other name: Windows' with `-w`, ours with `-u`.
+fn wslpath(flag: &str, path: &str) -> Result<String> {
+    let output = Command::new("wslpath")
+        .args([flag, path])
+        .output()
+        .context("wslpath, which turns paths into Windows' and back")?;
+    ensure!(
+        output.status.success(),
+        "wslpath {flag} {path}: {}",
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// The address of a file; of Windows' with slashes.
+fn file_url(path: &str) -> String {
+    let mut url = String::from("file://");
+    if !path.starts_with('/') {
+        url.push('/');
+    }
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
+                url.push(char::from(byte));
+            }
+            byte => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_address_has_nothing_in_it_that_means_something() {
+        let check = |path: &str, want: &str| assert_eq!(file_url(path), want);
+        check(
+            "/tmp/stress-pdf-x/report.html",
+            "file:///tmp/stress-pdf-x/report.html",
+        );
+        check(
+            "/tmp/a b#c?d%e/é.html",
+            "file:///tmp/a%20b%23c%3Fd%25e/%C3%A9.html",
+        );
+        let windows = "C:/Users/Ani Wijaya/AppData/Local/Temp/x/report.html";
+        let want = "file:///C:/Users/Ani%20Wijaya/AppData/Local/Temp/x/report.html";
+        check(windows, want);
+    }
+}
