@@ -11,17 +11,16 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nix::unistd::Pid;
 use prefork_server::address_cap::{AddressCap, Admission};
 use prefork_server::holdings::{Holdings, Keeper};
-use prefork_server::logs::Logs;
+use prefork_server::logs::{Logs, Wanted};
 use prefork_server::scoreboard::{Bank, Scoreboard};
 use prefork_server::session::{Service, Session, Shelf, Want};
-use prefork_server::store::{Durability, Quota, Store, StoreOptions};
+use prefork_server::store::{Durability, Folder, Quota, Store, StoreOptions};
 use proto::Limits;
 
 const OPTIONS: StoreOptions = StoreOptions {
     durability: Durability::None,
     upload_len_max: 1 << 32,
     min_free_bytes: 0,
-    create: false,
     read_only: false,
     root_bytes_max: None,
 };
@@ -80,7 +79,8 @@ fn quota(criterion: &mut Criterion) {
                 root_bytes_max,
                 ..OPTIONS
             };
-            let mut store = Store::open(root.path(), options).expect("a root");
+            let mut store =
+                Store::open(Folder::open(root.path()).unwrap(), options).expect("a root");
             store.share_quota(Quota::new(holdings(10, 1)).expect("memory"));
             let name = "f".parse().expect("a name");
             group.bench_function(BenchmarkId::new(kind, size), |bencher| {
@@ -100,7 +100,7 @@ fn quota(criterion: &mut Criterion) {
         root_bytes_max: Some(1 << 40),
         ..OPTIONS
     };
-    let mut store = Store::open(root.path(), options).expect("a root");
+    let mut store = Store::open(Folder::open(root.path()).unwrap(), options).expect("a root");
     store.share_quota(Quota::new(holdings(10, 1)).expect("memory"));
     for number in 0..10_000 {
         let name = format!("f{number}").parse().expect("a name");
@@ -129,14 +129,15 @@ fn access_log(criterion: &mut Criterion) {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let root = tempfile::TempDir::new().expect("a temporary folder");
     let service = Service {
-        store: Store::open(root.path(), OPTIONS).expect("a root"),
+        store: Store::open(Folder::open(root.path()).unwrap(), OPTIONS).expect("a root"),
         limits: Limits::default(),
     };
     let slot = Scoreboard::new(1)
         .expect("a page of memory")
         .slot(Bank::A, 0);
     let path = folder.path().join("access.log");
-    let (logs, _reopener) = Logs::open(Some(&path), None, None).expect("a log");
+    let wanted = Wanted::new("--access-log", &path).expect("a log");
+    let (logs, _reopener) = Logs::open(Some(wanted), None).expect("a log");
     for kind in ["without", "with"] {
         let mut session = Session::new(&service, slot);
         let mut shelf = Shelf::default();

@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prefork_server::scoreboard::{Bank, Scoreboard};
 use prefork_server::session::{Service, Session, Shelf, Want};
-use prefork_server::store::{Durability, Store, StoreOptions};
+use prefork_server::store::{Durability, Folder, Store, StoreOptions};
 use proto::{Limits, base64};
 
 const FILE_LEN: usize = 8 << 20;
@@ -69,11 +69,10 @@ fn sessions(criterion: &mut Criterion) {
         durability: Durability::None,
         upload_len_max: 1 << 32,
         min_free_bytes: 0,
-        create: false,
         read_only: false,
         root_bytes_max: None,
     };
-    let store = Store::open(root.path(), options).expect("a root");
+    let store = Store::open(Folder::open(root.path()).unwrap(), options).expect("a root");
     let service = Service {
         store,
         limits: Limits::default(),

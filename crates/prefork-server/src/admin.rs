@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags};
+use nix::unistd::Pid;
 use proto::status::Status;
 
 use client::Client;
@@ -71,7 +72,7 @@ impl Admin {
     pub fn open(
         socket: Option<&Path>,
         metrics: Option<SocketAddr>,
-        is_successor: bool,
+        predecessor: Option<Pid>,
         inherited: Option<TcpListener>,
     ) -> Result<Self> {
         let mut admin = Self::default();
@@ -81,12 +82,12 @@ impl Admin {
             admin.metrics = Some(Door::new(Listener::Tcp(listener)));
         }
         if let Some(path) = socket {
-            let (listener, place) = Place::open(path, is_successor)
+            let (listener, place) = Place::open(path, predecessor)
                 .with_context(|| format!("--admin {}", path.display()))?;
             admin.socket = Some(Door::new(Listener::Unix(listener)));
             admin.place = Some(place);
         }
-        if !is_successor {
+        if predecessor.is_none() {
             admin.publish()?;
         }
         Ok(admin)

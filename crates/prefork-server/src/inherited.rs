@@ -12,6 +12,10 @@ use crate::sys;
 /// The variable in which a predecessor says which descriptors are what. Nobody else is meant to set it.
 pub const UPGRADE_VARIABLE: &str = "PREFORK_SERVER_UPGRADE";
 
+/// The variable that names the descriptor of the root's lock. One of its own, which servers of older releases do not look
+/// at: they and newer ones can be upgraded to each other.
+pub const LOCK_VARIABLE: &str = "PREFORK_SERVER_LOCK";
+
 /// The first descriptor that is no standard stream.
 const FIRST_PASSED: RawFd = 3;
 
@@ -42,8 +46,10 @@ pub struct Upgrade {
     pub listener: TcpListener,
     /// Who made it.
     pub origin: Origin,
-    /// The root's directory, locked.
+    /// The root's directory.
     pub root: OwnedFd,
+    /// What it is locked with. None of a predecessor that only reads, or is of an older release.
+    pub lock: Option<OwnedFd>,
     /// Where to say that the new server is ready; closed without a word, it is not.
     pub report: OwnedFd,
     /// The socket that answers at `--metrics`, if there is one.
@@ -58,7 +64,8 @@ pub struct Upgrade {
 /// When what is handed over is not what it should be.
 pub fn take() -> Result<Inherited> {
     if let Ok(text) = std::env::var(UPGRADE_VARIABLE) {
-        return parse_upgrade(&text)
+        let lock = std::env::var(LOCK_VARIABLE).unwrap_or_default();
+        return parse_upgrade(&text, &lock)
             .with_context(|| {
                 format!("the variable {UPGRADE_VARIABLE} is not for people to set: unset it")
             })
@@ -101,7 +108,13 @@ impl Upgrade {
     }
 }
 
-fn parse_upgrade(text: &str) -> Result<Upgrade> {
+/// What [`LOCK_VARIABLE`] is set to.
+#[must_use]
+pub fn describe_lock(lock: Option<&impl AsRawFd>) -> String {
+    lock.map_or_else(String::new, |fd| fd.as_raw_fd().to_string())
+}
+
+fn parse_upgrade(text: &str, lock: &str) -> Result<Upgrade> {
     let parts: Vec<_> = text.split(':').collect();
     let [pid, origin, listener, root, report, ref metrics @ ..] = parts[..] else {
         bail!("'{text}' does not have five parts or six");
@@ -127,9 +140,11 @@ fn parse_upgrade(text: &str) -> Result<Upgrade> {
         }
         sys::adopt(number).context("a descriptor is not open")
     };
+    let lock = Some(lock).filter(|lock| !lock.is_empty());
     let mut numbers: Vec<_> = [listener, root, report]
         .into_iter()
         .chain(metrics)
+        .chain(lock)
         .collect();
     let passed = numbers.len();
     numbers.sort_unstable();
@@ -141,6 +156,7 @@ fn parse_upgrade(text: &str) -> Result<Upgrade> {
         listener: listening(adopt(listener)?)?,
         origin,
         root: adopt(root)?,
+        lock: lock.map(adopt).transpose()?,
         report: adopt(report)?,
         metrics: metrics.map(|fd| listening(adopt(fd)?)).transpose()?,
         predecessor,

@@ -15,6 +15,7 @@ pub mod config;
 pub mod config_file;
 pub mod drive;
 pub mod exit;
+pub mod footing;
 pub mod holdings;
 pub mod inherited;
 pub mod ledger;

@@ -5,18 +5,17 @@
 //! over to the new one: see `logs::shared_file`.
 
 pub mod access;
+mod opening;
 mod shared_file;
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use nix::sys::stat::{SFlag, fstat};
-use nix::unistd::{dup2_stderr, fchown};
+use anyhow::{Result, anyhow};
+use nix::unistd::dup2_stderr;
 
 use crate::logger;
-use crate::sandbox::User;
 
 pub use shared_file::{Opener, SharedFile};
 
@@ -40,28 +39,61 @@ pub struct Reopener {
     openers: Vec<Opener>,
 }
 
-impl Logs {
-    /// Opens the files that are wanted, and gives them to whom the server is to become.
+/// A file that is wanted: the flag that names it, where it is, and the file itself where only whoever starts the server
+/// can open it.
+#[derive(Debug)]
+pub struct Wanted {
+    flag: &'static str,
+    path: PathBuf,
+    stream: Option<OwnedFd>,
+}
+
+impl Wanted {
+    /// The file at `path`. To be called before root is dropped, which only a standard stream of this process is
+    /// opened with: all else is opened as the user who writes it and who opens it anew.
     ///
     /// # Errors
     /// Names the flag whose file cannot be opened.
-    pub fn open(
-        access: Option<&Path>,
-        log: Option<&Path>,
-        user: Option<&User>,
-    ) -> Result<(Self, Reopener)> {
+    pub fn new(flag: &'static str, path: &Path) -> Result<Self> {
+        let stream = opening::standard_stream(path).transpose();
+        let stream = stream.map_err(|why| failed(flag, path, &why))?;
+        Ok(Self {
+            flag,
+            path: path.to_owned(),
+            stream,
+        })
+    }
+
+    fn open(&mut self) -> Result<OwnedFd> {
+        match self.stream.take() {
+            Some(stream) => Ok(stream),
+            None => {
+                opening::append_to(&self.path).map_err(|why| failed(self.flag, &self.path, &why))
+            }
+        }
+    }
+}
+
+fn failed(flag: &str, path: &Path, why: &str) -> anyhow::Error {
+    anyhow!("cannot open {flag} {}: {why}", path.display())
+}
+
+impl Logs {
+    /// Opens the files that are wanted.
+    ///
+    /// # Errors
+    /// Names the flag whose file cannot be opened.
+    pub fn open(access: Option<Wanted>, log: Option<Wanted>) -> Result<(Self, Reopener)> {
         let (mut logs, mut reopener) = (Self::default(), Reopener::default());
-        let open = |flag: &str, path: &Path| {
-            open_for(user, path).with_context(|| format!("cannot open {flag} {}", path.display()))
-        };
-        if let Some(path) = access {
-            let (file, opener) = SharedFile::new(path, Target::Own(open("--access-log", path)?))?;
+        if let Some(mut wanted) = access {
+            let target = Target::Own(wanted.open()?);
+            let (file, opener) = SharedFile::new(&wanted.path, target)?;
             logs.access = Some(AccessLog::new(file));
             reopener.openers.push(opener);
         }
-        if let Some(path) = log {
-            logs.log_to_be = Some(open("--log-file", path)?);
-            let (file, opener) = SharedFile::new(path, Target::StandardError)?;
+        if let Some(mut wanted) = log {
+            logs.log_to_be = Some(wanted.open()?);
+            let (file, opener) = SharedFile::new(&wanted.path, Target::StandardError)?;
             logs.log = Some(file);
             reopener.openers.push(opener);
         }
@@ -103,24 +135,10 @@ impl Reopener {
                 Ok(()) => tracing::info!(file = %opener.path().display(), "reopened"),
                 Err(error) => tracing::error!(
                     file = %opener.path().display(),
-                    error = error.desc(),
+                    error,
                     "cannot reopen this file; the one that is open is kept"
                 ),
             }
         }
     }
-}
-
-/// Opens a file that `user` can open anew.
-fn open_for(user: Option<&User>, path: &Path) -> nix::Result<OwnedFd> {
-    let file = shared_file::append_to(path)?;
-    if let Some(user) = user {
-        // A device is everybody's.
-        let is_file =
-            SFlag::from_bits_truncate(fstat(&file)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
-        if is_file {
-            fchown(&file, Some(user.uid()), Some(user.gid()))?;
-        }
-    }
-    Ok(file)
 }

@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::ForkResult;
 
-use crate::store::Store;
+use crate::store::{Folder, Store};
 use crate::sys;
 
 use landlock::RootAccess;
@@ -93,24 +93,24 @@ pub fn harden_process() {
     }
 }
 
-/// Drops root where that was asked for, finds out how workers can be confined, and refuses what is too
-/// dangerous. To be called once everything is open that only root may open.
+/// Drops root where that was asked for. To be called once everything is open that only root may open, and before
+/// anything else is: what is opened, made, renamed or removed by a name is so with the rights of the server's user.
+///
+/// # Errors
+/// With what to do about it.
+pub fn drop_root(hardening: &Hardening, folder: &Folder) -> Result<()> {
+    if let Some(user) = &hardening.user {
+        user.become_for_good()?;
+        check_access(user, folder)?;
+    }
+    Ok(())
+}
+
+/// Finds out how workers can be confined, and refuses what is too dangerous.
 ///
 /// # Errors
 /// With what to do about it.
 pub fn prepare(hardening: &Hardening, store: &Store) -> Result<Confinement> {
-    if let Some(user) = &hardening.user {
-        if store.is_new() {
-            store.give_to(user.uid(), user.gid()).with_context(|| {
-                format!(
-                    "cannot give the new folder {} to {user}",
-                    store.root().display()
-                )
-            })?;
-        }
-        user.become_for_good()?;
-        check_access(user, store)?;
-    }
     let confinement = Confinement {
         mode: hardening.sandbox,
         abi: match hardening.sandbox {
@@ -216,15 +216,15 @@ fn try_out(store: &Store) -> Result<Option<u32>> {
 
 /// A root that its user cannot read is an error now rather than for every client; one that can only be read is
 /// a mirror.
-fn check_access(user: &User, store: &Store) -> Result<()> {
-    let root = store.root().display();
-    if !store.can_read() {
+fn check_access(user: &User, folder: &Folder) -> Result<()> {
+    let root = folder.path().display();
+    if !folder.can_read() {
         bail!(
             "{user} cannot read the folder {root}: give it to that user (chown {} {root}), or name another with --root",
             user.name()
         );
     }
-    if !store.can_write() {
+    if !folder.can_write() {
         tracing::warn!(
             "{user} cannot write to the folder {root}: every UPLOAD and DELETE will fail"
         );

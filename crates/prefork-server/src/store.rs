@@ -5,6 +5,7 @@
 
 mod error;
 mod file_system;
+mod folder;
 mod list;
 mod lock;
 mod quota;
@@ -19,16 +20,19 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use proto::FileName;
 
+use lock::{Lock, Standing};
 use quota::Books;
+use temporary::{Mark, Owner};
 
 pub use error::{OpenError, StoreError};
+pub use folder::Folder;
 pub use list::Listing;
 pub use quota::Quota;
 pub use read::Download;
-pub use temporary::Temporaries;
+pub use temporary::{Swept, Temporaries};
 pub use upload::PendingUpload;
 
 /// What "uploaded" promises.
@@ -61,29 +65,29 @@ pub struct StoreOptions {
     pub upload_len_max: u64,
     /// Free space in bytes that uploads leave on the file system.
     pub min_free_bytes: u64,
-    /// Make the directory if it is not there.
-    pub create: bool,
     /// Change nothing in it, and need no right to.
     pub read_only: bool,
     /// What all files may hold together, in bytes; needs [`Store::share_quota`].
     pub root_bytes_max: Option<u64>,
 }
 
-/// A directory of files, locked for one server.
+/// A directory of files, locked for one server that writes.
 #[derive(Debug)]
 pub struct Store {
     root: Arc<Root>,
     path: PathBuf,
-    is_new: bool,
+    /// None in a store that has only been read so far.
+    lock: Option<Arc<Lock>>,
 }
 
 /// What an upload needs of the store while it is pending.
 #[derive(Debug)]
 struct Root {
-    /// Holds the lock, which every worker inherits. Nobody unlocks it: that would free it for all. It ends when
-    /// the last process with this descriptor is gone.
+    /// Nobody unlocks it: that would free it for every worker.
     directory: Arc<File>,
     options: StoreOptions,
+    /// What the names of its temporary files begin with.
+    mark: Mark,
     /// How pending uploads are kept out of sight; none in a store that is only read.
     temporaries: Option<Temporaries>,
     /// Whether uploads reserve blocks ahead.
@@ -93,102 +97,91 @@ struct Root {
 }
 
 impl Store {
-    /// Opens and locks the directory at `path`.
+    /// Makes a store of a folder, and locks it if anything is to be written. All of it is done with the rights of this
+    /// process's user.
     ///
     /// # Errors
     /// [`OpenError`], with what to do about it.
-    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
-        let failed = |source: io::Error| OpenError::Io {
-            path: path.to_owned(),
-            source,
+    pub fn open(folder: Folder, options: StoreOptions) -> Result<Self, OpenError> {
+        let Folder { directory, path } = folder;
+        let directory = Arc::new(directory);
+        let lock = match options.read_only {
+            true => None,
+            false => Some(Lock::take(&directory, &path)?),
         };
-        let is_new = options.create && !path.exists();
-        if options.create {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "before there is a root, there is only its path"
-            )]
-            match std::fs::create_dir_all(path) {
-                // It is something else, or a link to nothing: opening it says which.
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(failed(error));
-                }
-                _ => {}
-            }
-        }
-        let directory = lock::open_directory(path)?;
-        lock::take(&directory, path)?;
-        let store = Self::with_directory(directory, path, options).map_err(failed)?;
-        Ok(Self { is_new, ..store })
+        Self::new(directory, path, lock, options)
     }
 
-    /// Takes over the locked directory of another server, which `path` must lead to.
+    /// Takes over the directory of another server, which must be `folder`, with its `lock` if it has one.
     ///
     /// # Errors
     /// [`OpenError`], with what to do about it.
     pub fn adopt(
         directory: OwnedFd,
-        path: &Path,
+        lock: Option<OwnedFd>,
+        folder: Folder,
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
-        let failed = |source: io::Error| OpenError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let directory = File::from(directory);
+        let directory = Arc::new(File::from(directory));
         let identity = |file: &File| file.metadata().map(|it| (it.dev(), it.ino()));
-        let asked_for = lock::open_directory(path)?;
-        if identity(&directory).map_err(failed)? != identity(&asked_for).map_err(failed)? {
-            return Err(OpenError::Another(path.to_owned()));
+        match (identity(&directory), identity(&folder.directory)) {
+            (Ok(own), Ok(asked_for)) if own == asked_for => {}
+            (Err(source), _) | (_, Err(source)) => {
+                let path = folder.path;
+                return Err(OpenError::Io { path, source });
+            }
+            _ => return Err(OpenError::Another(folder.path)),
         }
-        Self::with_directory(directory, path, options).map_err(failed)
+        let lock = match (options.read_only, lock) {
+            (true, None) => None,
+            (_, lock) => Some(Lock::adopt(&directory, &folder.path, lock)?),
+        };
+        Self::new(directory, folder.path, lock, options)
     }
 
-    fn with_directory(directory: File, path: &Path, options: StoreOptions) -> io::Result<Self> {
-        let temporaries = if options.read_only {
-            None
-        } else {
-            Some(Temporaries::probe(&directory)?)
+    fn new(
+        directory: Arc<File>,
+        path: PathBuf,
+        lock: Option<Lock>,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let mark = Mark::new();
+        let temporaries = match options.read_only {
+            true => None,
+            false => {
+                Some(
+                    Temporaries::probe(&directory, &mark).map_err(|errno| OpenError::Io {
+                        path: path.clone(),
+                        source: errno.into(),
+                    })?,
+                )
+            }
         };
-        let root = Arc::new(Root {
+        let root = Root {
             reserves: file_system::gains_by_reserving(&directory),
-            directory: Arc::new(directory),
+            directory,
             options,
+            mark,
             temporaries,
             quota: None,
-        });
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        };
         Ok(Self {
-            root,
+            root: Arc::new(root),
             path,
-            is_new: false,
+            lock: lock.map(Arc::new),
         })
     }
 
-    /// Whether opening made the directory.
-    #[must_use]
-    pub const fn is_new(&self) -> bool {
-        self.is_new
-    }
-
-    /// Makes the directory another user's.
+    /// Locks a directory that has only been read so far, before anything is written.
     ///
     /// # Errors
-    /// What fchown(2) says.
-    pub fn give_to(&self, owner: Uid, group: Gid) -> nix::Result<()> {
-        fchown(&self.root.directory, Some(owner), Some(group))
-    }
-
-    /// Whether this process's user may list the directory and open what is in it.
-    #[must_use]
-    pub fn can_read(&self) -> bool {
-        lock::is_accessible(&self.root.directory, lock::READ)
-    }
-
-    /// Whether this process's user may put files into the directory and remove them.
-    #[must_use]
-    pub fn can_write(&self) -> bool {
-        lock::is_accessible(&self.root.directory, lock::WRITE)
+    /// [`OpenError::InUse`] where another server writes to it; what locking it says.
+    pub fn lock_for_writing(&mut self) -> Result<(), OpenError> {
+        if self.lock.is_none() {
+            let lock = Lock::take(&self.root.directory, &self.path)?;
+            self.lock = Some(Arc::new(lock));
+        }
+        Ok(())
     }
 
     /// The same directory under other options.
@@ -198,11 +191,15 @@ impl Store {
             _ if options.read_only => None,
             Some(known) => Some(known),
             // It was only read until now. What can always be done is good enough where that cannot be found out.
-            None => Some(Temporaries::probe(&self.root.directory).unwrap_or(Temporaries::Named)),
+            None => {
+                let probed = Temporaries::probe(&self.root.directory, &self.root.mark);
+                Some(probed.unwrap_or(Temporaries::Named))
+            }
         };
         let root = Root {
             directory: Arc::clone(&self.root.directory),
             options,
+            mark: self.root.mark.clone(),
             temporaries,
             reserves: self.root.reserves,
             quota: self.root.quota.clone(),
@@ -210,7 +207,7 @@ impl Store {
         Self {
             root: Arc::new(root),
             path: self.path.clone(),
-            is_new: self.is_new,
+            lock: self.lock.clone(),
         }
     }
 
@@ -220,10 +217,24 @@ impl Store {
         self.root.options.read_only
     }
 
-    /// The directory, to be handed to another server together with its lock.
+    /// The directory, to be handed to another server.
     #[must_use]
     pub fn directory(&self) -> BorrowedFd<'_> {
         self.root.directory.as_fd()
+    }
+
+    /// The lock, to be handed to another server.
+    #[must_use]
+    pub fn lock(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.lock.as_ref()?.file()?.as_fd())
+    }
+
+    /// Whether this process is to remove the lock's file when it has done with the store: not if another server goes on
+    /// with it, before this one or after it.
+    pub fn remove_lock_at_the_end(&self, removes: bool) {
+        if let Some(lock) = &self.lock {
+            lock.remove_at_the_end(removes);
+        }
     }
 
     /// Gives the store what it takes to keep all files within [`StoreOptions::root_bytes_max`].
@@ -248,38 +259,35 @@ impl Store {
         Ok(self.root.books()?.map(|books| books.used_bytes()))
     }
 
-    /// Removes every temporary file an earlier server left, and returns how many there were. Only for a start:
-    /// the lock says that no other server lives on this root, so nobody's upload is pending.
+    /// Removes the temporary files of servers that are gone, for a start. Where it is not certain that one is gone they
+    /// stay: another server may be writing them, through another mount or on another machine.
     ///
     /// # Errors
-    /// What the directory's reading or an unlink says.
-    pub fn sweep(&self) -> io::Result<usize> {
-        self.sweep_where(|_| true)
+    /// What the directory's reading says.
+    pub fn sweep(&self) -> io::Result<Swept> {
+        let is_local = file_system::has_one_set_of_locks(&self.root.directory);
+        let standing = self.lock.as_ref().map(|lock| lock.standing);
+        self.sweep_where(|owner| match (standing, &owner.mark) {
+            // There nobody else can write while this server has the locks.
+            (Some(Standing::Sole), _) if is_local => true,
+            (Some(Standing::Successor), None) if is_local => owner.is_dead(),
+            _ => owner.is_provably_dead(&self.root.mark),
+        })
     }
 
-    /// Removes the temporary files of every process that is dead. For a start beside a server that still lives.
+    /// Removes the temporary files of one dead process of this server.
     ///
     /// # Errors
-    /// What the directory's reading or an unlink says.
-    pub fn sweep_dead(&self) -> io::Result<usize> {
-        let is_dead = |pid: u32| {
-            let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
-            nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH)
-        };
-        self.sweep_where(is_dead)
+    /// What the directory's reading says.
+    pub fn sweep_pid(&self, pid: u32) -> io::Result<Swept> {
+        let mark = Some(self.root.mark.clone());
+        let dead = Owner { mark, pid };
+        self.sweep_where(|owner| *owner == dead)
     }
 
-    /// Removes the temporary files of one dead process.
-    ///
-    /// # Errors
-    /// What the directory's reading or an unlink says.
-    pub fn sweep_pid(&self, pid: u32) -> io::Result<usize> {
-        self.sweep_where(|owner| owner == pid)
-    }
-
-    fn sweep_where(&self, is_stale: impl Fn(u32) -> bool) -> io::Result<usize> {
+    fn sweep_where(&self, is_stale: impl Fn(&Owner) -> bool) -> io::Result<Swept> {
         if self.is_read_only() {
-            return Ok(0);
+            return Ok(Swept::default());
         }
         temporary::sweep(&self.root.directory, is_stale)
     }

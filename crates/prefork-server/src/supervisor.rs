@@ -36,7 +36,7 @@ use crate::pool::{self, Inheritance};
 use crate::scoreboard::{Assignment, Command, Field};
 use crate::{listener, memory, sys, title};
 
-pub(crate) use start::open_store;
+pub(crate) use start::{open_folder, open_store};
 
 use door::Door;
 use events::{Events, News};
@@ -460,14 +460,8 @@ impl Supervisor {
 
     fn announce_ready(&mut self) -> Result<()> {
         if let Some(path) = &self.config.pidfile {
-            let pidfile = Pidfile::write(path)
-                .with_context(|| {
-                    format!(
-                        "cannot write --pidfile {} (its folder must be one that the server's user may write to)",
-                        path.display()
-                    )
-                })?;
-            self.pidfile = Some(pidfile);
+            let predecessor = self.predecessor.as_ref().map(|(pid, _)| *pid);
+            self.pidfile = Some(Pidfile::write(path, predecessor)?);
         }
         self.inheritance.admin.publish()?;
         self.is_announced = true;
@@ -503,6 +497,9 @@ impl Supervisor {
         }
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
+        }
+        if self.predecessor_lives() {
+            self.inheritance.service.store.remove_lock_at_the_end(false);
         }
         let line = print_line(&proto::announce::Announcement::Done(done).to_line());
         // Whoever reads standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.

@@ -5,14 +5,34 @@
 
 use std::ffi::CString;
 
+use nix::unistd::Pid;
+
+const PARENT: &str = "prefork-server";
+const FORMER_PARENT: &str = "prefork:old";
+
 /// The parent.
 pub fn parent() {
-    set("prefork-server");
+    set(PARENT);
 }
 
 /// A parent that another server has taken over from.
 pub fn former_parent() {
-    set("prefork:old");
+    set(FORMER_PARENT);
+}
+
+/// Whether a process lives and has a parent's name. Without /proc a living process may be one.
+#[must_use]
+pub fn is_server(pid: Pid) -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "/proc is the kernel, not the root that the store guards"
+    )]
+    let read = |whose: &str| std::fs::read_to_string(format!("/proc/{whose}/comm"));
+    match (read(&pid.to_string()), read("self")) {
+        (Ok(name), _) => [PARENT, FORMER_PARENT].contains(&name.trim_end()),
+        (Err(_), Ok(_)) => false,
+        (Err(_), Err(_)) => nix::sys::signal::kill(pid, None) != Err(nix::errno::Errno::ESRCH),
+    }
 }
 
 /// Worker `index`, a process or a thread.

@@ -1,7 +1,8 @@
 //! The admin socket's file: for its owner only, never in the place of a living server's, removed only by whose it is.
 
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::hash::{BuildHasher, RandomState};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -11,12 +12,19 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
     socket, sockopt,
 };
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::Pid;
+
+use crate::footing;
 
 /// How many may wait to be accepted.
 const BACKLOG: i32 = 64;
 
 /// For its owner only: who may ask learns the names of paths and processes.
-const MODE: u32 = 0o600;
+const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
+
+/// Hidden names tried before giving up: each is taken only by chance, or by somebody who can guess.
+const NAMES_MAX: u32 = 16;
 
 /// Where the socket is, or will be.
 #[derive(Debug)]
@@ -30,24 +38,19 @@ pub(super) struct Place {
 
 impl Place {
     /// Makes a listening socket that has no connection yet, since it has its name only from [`Place::publish`] on:
-    /// until then `path` leads where it did before, after an upgrade to the predecessor.
+    /// until then `path` leads where it did before, after an upgrade to the `predecessor`.
     ///
     /// # Errors
     /// In words for a person: a server listens there, something else is there, or the system's reason.
-    pub(super) fn open(path: &Path, is_successor: bool) -> Result<(UnixListener, Self)> {
-        if !is_successor {
-            refuse_what_is_in_use(path)?;
-        }
-        let hidden = hidden_name(path);
-        let address = UnixAddr::new(&hidden)
-            .context("the path is too long for a socket (107 bytes, with the process id)")?;
-        remove(&hidden);
+    pub(super) fn open(path: &Path, predecessor: Option<Pid>) -> Result<(UnixListener, Self)> {
+        footing::of_file(path).map_err(anyhow::Error::msg)?;
+        refuse_what_is_in_use(path, predecessor)?;
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        bind(socket.as_raw_fd(), &address).context(
-            "cannot make a socket there (its folder must be one that the server's user may write to)",
-        )?;
-        let identity = prepare(&hidden).inspect_err(|_| remove(&hidden))?;
+        // Before it has a name: the file is made with what the socket has (unix(7)).
+        fchmod(&socket, MODE)?;
+        let hidden = bind_hidden(&socket, path)?;
+        let identity = identity(&hidden)?;
         listen(&socket, Backlog::new(BACKLOG)?)?;
         let place = Self {
             path: path.to_owned(),
@@ -82,17 +85,26 @@ impl Place {
     }
 }
 
-/// Nobody connects before it is listened to, so nobody does before it is the owner's only.
-fn prepare(hidden: &Path) -> Result<(u64, u64)> {
-    std::fs::set_permissions(hidden, std::fs::Permissions::from_mode(MODE))?;
-    Ok(identity(hidden)?)
-}
-
-/// Beside the path, so that it can be renamed to it.
-fn hidden_name(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    name.into()
+/// Gives the socket a name beside the path, so that it can be renamed to it.
+fn bind_hidden(socket: &OwnedFd, path: &Path) -> Result<PathBuf> {
+    for _ in 0..NAMES_MAX {
+        let mut hidden = path.as_os_str().to_owned();
+        // New keys each time, from the system's randomness.
+        let random = RandomState::new().hash_one(0) & 0xff_ffff;
+        hidden.push(format!(".{random:06x}"));
+        let address = UnixAddr::new(hidden.as_os_str())
+            .context("the path is too long for a socket (100 bytes)")?;
+        match bind(socket.as_raw_fd(), &address) {
+            Ok(()) => return Ok(hidden.into()),
+            Err(Errno::EADDRINUSE) => {}
+            Err(error) => {
+                return Err(error).context(
+                    "cannot make a socket there (its folder must be one that the server's user may write to)",
+                );
+            }
+        }
+    }
+    bail!("cannot make a socket there: every name beside it is taken")
 }
 
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
@@ -114,26 +126,27 @@ fn remove(path: &Path) {
     }
 }
 
-/// A socket that nobody listens on was left by a server that was killed, and may be replaced; all else may not.
-fn refuse_what_is_in_use(path: &Path) -> Result<()> {
+/// A socket that nobody listens on was left by a server that was killed, and may be replaced, as may the predecessor's;
+/// all else may not.
+fn refuse_what_is_in_use(path: &Path, predecessor: Option<Pid>) -> Result<()> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
-        bail!("this is a file already, and no socket: choose another path");
+        bail!("this is a file already, and no socket: remove it, or choose another path");
     }
     let address = UnixAddr::new(path).context("the path is too long for a socket")?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     match connect(probe.as_raw_fd(), &address) {
         Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
-        Ok(()) => {
-            let who = getsockopt(&probe, sockopt::PeerCredentials).map_or_else(
-                |_| String::new(),
-                |peer| format!(" (process {})", peer.pid()),
-            );
-            bail!("another server listens there{who}: stop it, or choose another path")
-        }
+        Ok(()) => match getsockopt(&probe, sockopt::PeerCredentials).map(|peer| peer.pid()) {
+            Ok(pid) if predecessor == Some(Pid::from_raw(pid)) => Ok(()),
+            Ok(pid) => bail!(
+                "another server listens there (process {pid}): stop it, or choose another path"
+            ),
+            Err(_) => bail!("another server listens there: stop it, or choose another path"),
+        },
         // Its queue is full, so it has one.
         Err(Errno::EAGAIN) => {
             bail!("another server listens there: stop it, or choose another path")
@@ -156,7 +169,7 @@ mod tests {
     fn it_has_its_name_from_publishing_to_removing_and_is_its_owners() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin");
-        let (_listener, mut place) = Place::open(&path, false).unwrap();
+        let (_listener, mut place) = Place::open(&path, None).unwrap();
         assert!(!path.exists());
         place.publish().unwrap();
         let mode = std::fs::symlink_metadata(&path).unwrap().mode();
@@ -170,9 +183,9 @@ mod tests {
     fn a_successor_takes_the_name_and_the_predecessor_leaves_it_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin");
-        let (_old_listener, mut old) = Place::open(&path, false).unwrap();
+        let (_old_listener, mut old) = Place::open(&path, None).unwrap();
         old.publish().unwrap();
-        let (_new_listener, mut new) = Place::open(&path, true).unwrap();
+        let (_new_listener, mut new) = Place::open(&path, Some(Pid::this())).unwrap();
         new.publish().unwrap();
         old.remove();
         UnixStream::connect(&path).unwrap();
@@ -185,9 +198,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin");
         drop(UnixListener::bind(&path).unwrap());
-        let (_listener, mut place) = Place::open(&path, false).unwrap();
+        let (_listener, mut place) = Place::open(&path, None).unwrap();
         place.publish().unwrap();
-        let said = format!("{:#}", Place::open(&path, false).unwrap_err());
+        let said = format!("{:#}", Place::open(&path, None).unwrap_err());
         let who = format!("(process {})", std::process::id());
         assert!(
             said.contains("listens there") && said.contains(&who),
@@ -197,10 +210,52 @@ mod tests {
         let file = folder.path().join("file");
         #[expect(clippy::disallowed_methods, reason = "the test makes a file")]
         std::fs::write(&file, "precious").unwrap();
-        let said = format!("{:#}", Place::open(&file, false).unwrap_err());
+        let said = format!("{:#}", Place::open(&file, None).unwrap_err());
         assert!(said.contains("no socket"), "{said}");
         let long = folder.path().join("a".repeat(110));
-        let said = format!("{:#}", Place::open(&long, false).unwrap_err());
+        let said = format!("{:#}", Place::open(&long, None).unwrap_err());
         assert!(said.contains("too long"), "{said}");
+    }
+
+    #[test]
+    fn whatever_else_lies_there_stays_and_its_mode_too() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::File::create_new(at("file")).unwrap();
+        std::fs::set_permissions(at("file"), std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::hard_link(at("file"), at("hard-link")).unwrap();
+        symlink(at("file"), at("link")).unwrap();
+        symlink(at("nowhere"), at("dangling-link")).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        nix::unistd::mkfifo(&at("pipe"), MODE).unwrap();
+        let living = UnixListener::bind(at("living")).unwrap();
+        let look = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| {
+                let entry = entry.unwrap();
+                let metadata = entry.path().symlink_metadata().unwrap();
+                (entry.file_name(), metadata.ino(), metadata.mode())
+            });
+            entries.collect::<std::collections::BTreeSet<_>>()
+        };
+        let before = look();
+        for name in [
+            "file",
+            "hard-link",
+            "link",
+            "dangling-link",
+            "folder",
+            "pipe",
+            "living",
+        ] {
+            // A successor's path may be a new one, where something lies that is not its predecessor's.
+            for predecessor in [None, Some(Pid::from_raw(1))] {
+                let said = format!("{:#}", Place::open(&at(name), predecessor).unwrap_err());
+                assert!(said.contains("another path"), "{name}: {said}");
+            }
+        }
+        assert_eq!(look(), before);
+        drop(living);
     }
 }

@@ -46,7 +46,8 @@ const ENVIRONMENT: &str = "  LISTEN_FDS, LISTEN_PID  a listening socket that a s
   NOTIFY_SOCKET           where a service manager is told of readiness, reloads and stops: sd_notify(3)";
 
 const FILES: &str = "  ./files         the folder that is served, unless --root names another; names that start with a dot are not served
-  .prefork-tmp.*  in that folder: uploads that are not complete yet; what a killed server left is removed at the next start";
+  .prefork-tmp.*  in that folder: uploads that are not complete yet; what a killed server left is removed at the next start
+  .prefork-lock   in that folder: locked by the one server that writes to it, and removed when it stops";
 
 const NOTES: &str = "\
 The protocol has no authentication and no encryption; the default address is this machine's own.

@@ -17,17 +17,13 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
 };
-use nix::sys::stat::Mode;
 use nix::unistd::{dup2_stderr, write};
 
+use super::opening;
 use crate::sys;
-
-/// Readable for its owner's group: log readers are often that.
-const MODE: Mode = Mode::from_bits_truncate(0o640);
 
 /// The file, as every process has it.
 #[derive(Debug)]
@@ -143,9 +139,17 @@ impl Opener {
     /// Opens the path anew, for this process, for those it forks from now on and for those it has forked.
     ///
     /// # Errors
-    /// What open(2) and sendmsg(2) say; then everybody keeps the file there was.
-    pub fn reopen(&mut self) -> nix::Result<()> {
-        let new = append_to(&self.path)?;
+    /// In words for a person; then everybody keeps the file there was.
+    pub fn reopen(&mut self) -> Result<(), String> {
+        // Nobody moves a stream away, and only root could open it anew.
+        if opening::is_standard_stream(&self.path) {
+            return Ok(());
+        }
+        let new = opening::append_to(&self.path)?;
+        self.pass_on(&new).map_err(|errno| errno.desc().to_owned())
+    }
+
+    fn pass_on(&mut self, new: &OwnedFd) -> nix::Result<()> {
         let number = self.file.exchanges.load(SeqCst).wrapping_add(1);
         // The last exchange's message, unless this is the first: whoever has not read it reads the next.
         let _ = recv(
@@ -160,7 +164,7 @@ impl Opener {
             MsgFlags::MSG_DONTWAIT,
             None,
         )?;
-        self.file.take(&new)?;
+        self.file.take(new)?;
         self.file.seen.store(number, SeqCst);
         // From here on the others look; what they look for is there.
         self.file.exchanges.store(number, SeqCst);
@@ -172,18 +176,6 @@ impl Opener {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// Opens `path` for appending; makes the file if there is none. Writing to it never waits, not even for the reader
-/// of a pipe: then a line that does not fit is lost and counted.
-pub(super) fn append_to(path: &Path) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_WRONLY
-        | OFlag::O_APPEND
-        | OFlag::O_CREAT
-        | OFlag::O_NONBLOCK
-        | OFlag::O_NOCTTY
-        | OFlag::O_CLOEXEC;
-    open(path, flags, MODE)
 }
 
 #[cfg(test)]
@@ -211,7 +203,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> (Arc<SharedFile>, Opener) {
-        SharedFile::new(path, Target::Own(append_to(path).unwrap())).unwrap()
+        SharedFile::new(path, Target::Own(opening::append_to(path).unwrap())).unwrap()
     }
 
     fn append(file: &SharedFile, line: &str) {
@@ -255,7 +247,7 @@ mod tests {
         let worker = worker_of(&file);
         fs::rename(&path, folder.path().join("log.1")).unwrap();
         fs::create_dir(&path).unwrap();
-        assert_eq!(opener.reopen(), Err(Errno::EISDIR));
+        assert!(opener.reopen().unwrap_err().contains("a folder"));
         append(&file, "a\n");
         append(&worker, "b\n");
         assert_eq!(read(&folder.path().join("log.1")), "a\nb\n");

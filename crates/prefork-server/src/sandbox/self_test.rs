@@ -84,7 +84,9 @@ enum Wanted {
 /// What would keep the server from starting, and what keeps the test from being made.
 pub fn run(config: &Config, json: bool) -> Result<Exit> {
     super::harden_process();
-    let store = supervisor::open_store(config)?;
+    let folder = supervisor::open_folder(config)?;
+    super::drop_root(&config.hardening, &folder)?;
+    let store = supervisor::open_store(config, folder)?;
     let confinement = super::prepare(&config.hardening, &store)?;
     let trials = trials(confinement, &store)?;
     let (user, uid) = super::current_user();

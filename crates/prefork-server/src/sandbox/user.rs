@@ -5,7 +5,10 @@ use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, getgrouplist, getresgid, getresuid, setgroups, setresgid, setresuid};
+use nix::unistd::{
+    Gid, Uid, getgrouplist, getresgid, getresuid, setfsgid, setfsuid, setgroups, setresgid,
+    setresuid,
+};
 
 /// A user of this machine who is not root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,17 @@ impl User {
     #[must_use]
     pub const fn gid(&self) -> Gid {
         self.gid
+    }
+
+    /// Does something to files with the user's rights, and without the right of root's to pass over permissions
+    /// (setfsuid(2)). For who is not root it changes nothing.
+    pub fn act<T>(&self, work: impl FnOnce() -> T) -> T {
+        let group = setfsgid(self.gid);
+        let user = setfsuid(self.uid);
+        let result = work();
+        setfsuid(user);
+        setfsgid(group);
+        result
     }
 
     /// Makes this process the user's, with the user's groups and no others, and sees that there is no way back.

@@ -26,6 +26,28 @@ pub enum OpenError {
         /// ` (process N)`, where it can be found out.
         holder: String,
     },
+    /// Root would have to make it where others could put another folder in its place.
+    #[error(
+        "cannot make the folder {path} for user {owner}: others than root can write to where it would be; \
+         make it (mkdir {path}; chown {owner} {path}), or name another with --root"
+    )]
+    NotForRoot {
+        /// The root.
+        path: PathBuf,
+        /// Whose it should be.
+        owner: String,
+    },
+    /// What it is locked with is not this server's.
+    #[error(
+        "cannot lock the folder that --root names: {path} is {what}; remove it when no server writes to the folder, or \
+         name another with --root"
+    )]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
     /// It is not the folder that the running server serves.
     #[error("{0} is not the folder that the running server serves, which an upgrade cannot change")]
     Another(PathBuf),

@@ -34,6 +34,20 @@ pub(super) fn name(directory: &File) -> String {
         .map_or_else(|| format!("{:#x}", kind.0), |(_, name)| (*name).to_owned())
 }
 
+/// Whether every server with this folder sees the same locks, as on a file system of this machine's own. Over a network
+/// or through a program (NFS, FUSE, 9p), and in layers (overlay), two mounts may each have their own.
+pub(super) fn has_one_set_of_locks(directory: &File) -> bool {
+    const LOCAL: [FsType; 6] = [
+        statfs::EXT4_SUPER_MAGIC,
+        statfs::TMPFS_MAGIC,
+        statfs::XFS_SUPER_MAGIC,
+        statfs::BTRFS_SUPER_MAGIC,
+        statfs::F2FS_SUPER_MAGIC,
+        statfs::MSDOS_SUPER_MAGIC,
+    ];
+    fstatfs(directory).is_ok_and(|stat| LOCAL.contains(&stat.filesystem_type()))
+}
+
 /// Whether reserving blocks ahead of an upload's writes pays. It does wherever blocks are on a disk; in memory
 /// it means to clear every page before it is written (measured on tmpfs, 10 MiB uploads: 1.6 GB/s with, 2.4
 /// without; on ext4 7.9 with, 1.5 without).

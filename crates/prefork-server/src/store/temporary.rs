@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::signal::kill;
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use nix::unistd::{Pid, UnlinkatFlags, linkat, unlinkat};
 
 /// No [`proto::FileName`] starts with a dot, so no client can see or name one of these.
 const PREFIX: &str = ".prefork-tmp.";
 
-/// Names tried before giving up: each is taken only by a file of a dead process with the same pid.
+/// Names tried before giving up: each is taken only by a file that a thread of this process made before a reboot of the
+/// counter, or by somebody who wants to be in the way.
 const NAMES_MAX: u32 = 1000;
 
 /// What the umask leaves of it.
@@ -41,9 +44,9 @@ impl fmt::Display for Temporaries {
 
 impl Temporaries {
     /// Finds out what the file system can do, by doing it.
-    pub(super) fn probe(directory: &File) -> nix::Result<Self> {
+    pub(super) fn probe(directory: &File, mark: &Mark) -> nix::Result<Self> {
         let hidden = open_unnamed(directory)
-            .and_then(|unnamed| link_unnamed(directory, &File::from(unnamed)));
+            .and_then(|unnamed| link_unnamed(directory, &File::from(unnamed), mark));
         match hidden {
             Ok(hidden) => unlink(directory, &hidden).map(|()| Self::Tmpfile),
             // A full disk or a root that cannot be written can still be read from, and says nothing about names.
@@ -62,20 +65,20 @@ pub(super) fn open_unnamed(directory: &File) -> nix::Result<OwnedFd> {
 }
 
 /// A file under a fresh hidden name, and that name.
-pub(super) fn open_named(directory: &File) -> nix::Result<(OwnedFd, String)> {
+pub(super) fn open_named(directory: &File, mark: &Mark) -> nix::Result<(OwnedFd, String)> {
     let flags =
         OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    under_fresh_name(|name| openat(directory, name, flags, MODE))
+    under_fresh_name(mark, |name| openat(directory, name, flags, MODE))
 }
 
 /// Gives an unnamed file a fresh hidden name.
-pub(super) fn link_unnamed(directory: &File, file: &File) -> nix::Result<String> {
+pub(super) fn link_unnamed(directory: &File, file: &File, mark: &Mark) -> nix::Result<String> {
     let link = |name: &str| match linkat(file, "", directory, name, AtFlags::AT_EMPTY_PATH) {
         // Before Linux 6.10 this takes CAP_DAC_READ_SEARCH (open(2)).
         Err(Errno::ENOENT | Errno::EPERM) => link_through_proc(directory, file, name),
         result => result,
     };
-    under_fresh_name(link).map(|((), name)| name)
+    under_fresh_name(mark, link).map(|((), name)| name)
 }
 
 /// The way that is open to all, where /proc is mounted.
@@ -90,46 +93,140 @@ pub(super) fn unlink(directory: &File, hidden: &str) -> nix::Result<()> {
     unlinkat(directory, hidden, UnlinkatFlags::NoRemoveDir)
 }
 
-/// Removes the files under hidden names whose process `is_stale`. Goes on past what cannot be removed, and
-/// then says so.
-pub(super) fn sweep(directory: &File, is_stale: impl Fn(u32) -> bool) -> io::Result<usize> {
+/// What a sweep came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// Files that were removed.
+    pub removed: usize,
+    /// Files that another server may still write, or that may not be removed.
+    pub left: usize,
+}
+
+/// Removes the files under hidden names whose owner `is_stale`, and counts those that stay.
+pub(super) fn sweep(directory: &File, is_stale: impl Fn(&Owner) -> bool) -> io::Result<Swept> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut entries = Dir::openat(directory, ".", flags, Mode::empty())?;
-    let mut removed = 0;
-    let mut failure = None;
+    let mut swept = Swept::default();
     for entry in entries.iter() {
         let entry = entry?;
-        let hidden = entry.file_name().to_str().ok();
-        let Some(hidden) = hidden.filter(|hidden| owner(hidden).is_some_and(&is_stale)) else {
+        let Some((hidden, owner)) = entry
+            .file_name()
+            .to_str()
+            .ok()
+            .and_then(|hidden| Some((hidden, owner(hidden)?)))
+        else {
             continue;
         };
+        if !is_stale(&owner) {
+            swept.left += 1;
+            continue;
+        }
         match unlink(directory, hidden) {
-            Ok(()) => removed += 1,
+            Ok(()) => swept.removed += 1,
             // Gone already, or a folder, which no store made.
             Err(Errno::ENOENT | Errno::EISDIR) => {}
-            Err(errno) => failure = Some(errno),
+            // Somebody else's in a folder where only owners may remove their files.
+            Err(_) => swept.left += 1,
         }
     }
-    failure.map_or(Ok(removed), |errno| Err(errno.into()))
+    Ok(swept)
 }
 
-fn hidden_name(pid: u32, number: u64) -> String {
-    format!("{PREFIX}{pid}.{number}")
+/// Which server makes a temporary file, and where its processes can be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Of no other server, on whatever machine.
+    pub(super) server: u64,
+    /// Where a process id means the same process: this boot of this machine, and this namespace of process ids.
+    pub(super) place: String,
 }
 
-/// The process a hidden name belongs to; nothing for a name that [`hidden_name`] would not have made.
-pub(super) fn owner(name: &str) -> Option<u32> {
-    let (pid, number) = name.strip_prefix(PREFIX)?.split_once('.')?;
+impl Mark {
+    /// A new server's.
+    pub(super) fn new() -> Self {
+        // New keys each time, from the system's randomness.
+        let server = RandomState::new().hash_one(0);
+        // Without /proc it is nobody's place but this server's: what it leaves behind cannot be proven to be left.
+        let place = place().unwrap_or_else(|| format!("{server:016x}-0"));
+        Self { server, place }
+    }
+}
+
+fn place() -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "/proc is the kernel, not the root that the store guards"
+    )]
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let boot: String = boot
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(16)
+        .collect();
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let namespace = namespace
+        .to_str()?
+        .strip_prefix("pid:[")?
+        .strip_suffix(']')?;
+    Some(format!("{boot}-{namespace}"))
+}
+
+/// Whose a hidden name is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// Which server's. None with those of older releases.
+    pub(super) mark: Option<Mark>,
+    /// The process that made it.
+    pub(super) pid: u32,
+}
+
+impl Owner {
+    /// Whether it is a server's of its own, one of this machine's, whose process is dead.
+    pub(super) fn is_provably_dead(&self, mark: &Mark) -> bool {
+        let can_tell = self.mark.as_ref().is_some_and(|it| it.place == mark.place);
+        can_tell && self.is_dead()
+    }
+
+    /// Whether no process here has that number.
+    pub(super) fn is_dead(&self) -> bool {
+        kill(Pid::from_raw(self.pid.cast_signed()), None) == Err(Errno::ESRCH)
+    }
+}
+
+pub(super) fn hidden_name(mark: &Mark, pid: u32, number: u64) -> String {
+    format!("{PREFIX}{:016x}.{}.{pid}.{number}", mark.server, mark.place)
+}
+
+/// Whom a hidden name belongs to; nothing for a name that no server would have made.
+pub(super) fn owner(name: &str) -> Option<Owner> {
+    let parts: Vec<_> = name.strip_prefix(PREFIX)?.split('.').collect();
+    let (mark, pid, number) = match parts[..] {
+        [pid, number] => (None, pid, number),
+        [server, place, pid, number] => {
+            let server = u64::from_str_radix(server, 16).ok()?;
+            let place = place.to_owned();
+            (Some(Mark { server, place }), pid, number)
+        }
+        _ => return None,
+    };
     let (pid, number) = (pid.parse().ok()?, number.parse().ok()?);
-    (hidden_name(pid, number) == name).then_some(pid)
+    let made = match &mark {
+        Some(mark) => hidden_name(mark, pid, number),
+        None => format!("{PREFIX}{pid}.{number}"),
+    };
+    (made == name).then_some(Owner { mark, pid })
 }
 
 /// Calls `make` with hidden names until one is free. A name carries the pid, asked for anew each time since a
 /// worker is a fork of its parent, and a number that no two threads share.
-fn under_fresh_name<T>(mut make: impl FnMut(&str) -> nix::Result<T>) -> nix::Result<(T, String)> {
+fn under_fresh_name<T>(
+    mark: &Mark,
+    mut make: impl FnMut(&str) -> nix::Result<T>,
+) -> nix::Result<(T, String)> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     for _ in 0..NAMES_MAX {
-        let hidden = hidden_name(std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let hidden = hidden_name(mark, std::process::id(), number);
         match make(&hidden) {
             Ok(made) => return Ok((made, hidden)),
             Err(Errno::EEXIST) => {}

@@ -20,13 +20,12 @@ use std::sync::Arc;
 use proto::FileName;
 use tempfile::TempDir;
 
-use super::{Durability, Store, StoreError, StoreOptions, Temporaries};
+use super::{Durability, Folder, OpenError, Store, StoreError, StoreOptions, Temporaries, lock};
 
 const OPTIONS: StoreOptions = StoreOptions {
     durability: Durability::None,
     upload_len_max: 64 << 20,
     min_free_bytes: 0,
-    create: false,
     read_only: false,
     root_bytes_max: None,
 };
@@ -35,7 +34,11 @@ const OPTIONS: StoreOptions = StoreOptions {
 const ROOT_VARIABLE: &str = "PREFORK_STORE_TEST_ROOT";
 
 fn open(path: &Path) -> Store {
-    Store::open(path, OPTIONS).expect("a root of its own")
+    try_open(path, OPTIONS).expect("a root of its own")
+}
+
+fn try_open(path: &Path, options: StoreOptions) -> Result<Store, OpenError> {
+    Store::open(Folder::open(path)?, options)
 }
 
 /// An empty store, and the directory that lasts as long as the test.
@@ -88,11 +91,12 @@ fn get(store: &Store, text: &str) -> Result<Vec<u8>, StoreError> {
     Ok(content)
 }
 
-/// Everything in the directory, hidden or not, sorted.
+/// Everything in the directory, hidden or not, sorted, but for the lock.
 fn raw_names(directory: &Path) -> Vec<OsString> {
     let entries = std::fs::read_dir(directory).expect("a readable directory");
     let mut names: Vec<_> = entries
         .map(|entry| entry.expect("an entry").file_name())
+        .filter(|name| name != lock::NAME)
         .collect();
     names.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
     names

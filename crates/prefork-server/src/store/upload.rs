@@ -162,7 +162,7 @@ impl PendingUpload {
         // nothing that could be measured on ext4, and the name may be taken at any time.
         let hidden = match self.hidden.take() {
             Some(hidden) => hidden,
-            None => temporary::link_unnamed(directory, &self.file)?,
+            None => temporary::link_unnamed(directory, &self.file, &self.root.mark)?,
         };
         // From here on the hidden name has to go if the rename fails.
         let hidden = self.hidden.insert(hidden);
@@ -227,7 +227,7 @@ impl Drop for PendingUpload {
 impl Root {
     /// A file under a hidden name. It changes the folder, which the quota is told, lest it measures it again.
     fn open_named(&self) -> Result<(OwnedFd, String), StoreError> {
-        let open = || Ok(temporary::open_named(&self.directory)?);
+        let open = || Ok(temporary::open_named(&self.directory, &self.mark)?);
         match self.books()? {
             None => open(),
             Some(mut books) => books.record(0, 0, open),

@@ -37,6 +37,12 @@ impl Supervisor {
             tracing::error!("nothing is reloaded: {refusal}");
             return Ok(Flow::GoOn);
         }
+        if !config.read_only
+            && let Err(error) = self.inheritance.service.store.lock_for_writing()
+        {
+            tracing::error!("nothing is reloaded: {error}");
+            return Ok(Flow::GoOn);
+        }
         tracing::info!("reloading: the workers are being replaced one by one");
         announce::notify_reloading();
         let before = self.adopt(config);

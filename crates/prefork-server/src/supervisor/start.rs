@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -20,20 +21,25 @@ use crate::holdings::{Holdings, Keeper};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
 use crate::lifeline::lifeline;
-use crate::logs::Logs;
+use crate::logs::{Logs, Reopener, Wanted};
+use crate::pidfile::Pidfile;
 use crate::pool::roster::Roster;
 use crate::pool::watchdog::Watchdog;
 use crate::pool::{Inheritance, event};
+use crate::sandbox::Confinement;
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
-use crate::store::{Quota, Store, StoreOptions};
+use crate::store::{Folder, Quota, Store, StoreOptions, Swept};
 use crate::{listener, port, sandbox, sys};
 
 /// What the server stands on.
 struct Foundation {
     listener: TcpListener,
     origin: Origin,
-    store: Store,
+    /// What is to be served.
+    folder: Folder,
+    /// The same of a predecessor, with what it is locked with.
+    inherited_root: Option<(OwnedFd, Option<OwnedFd>)>,
     /// Who is waiting for this server to be ready, and where to tell it.
     predecessor: Option<(Pid, OwnedFd)>,
     /// The socket that answered at `--metrics` before this server does.
@@ -50,14 +56,16 @@ impl Supervisor {
         let foundation = match inherited {
             Inherited::Upgrade(upgrade) => take_over(&config, upgrade)?,
             Inherited::Socket(listener) => Foundation {
-                store: open_store(&config)?,
+                folder: open_folder(&config)?,
+                inherited_root: None,
                 listener,
                 origin: Origin::Activated,
                 predecessor: None,
                 metrics: None,
             },
             Inherited::Nothing => Foundation {
-                store: open_store(&config)?,
+                folder: open_folder(&config)?,
+                inherited_root: None,
                 listener: listener::bind(config.bind)
                     .map_err(|error| port::explain("--bind", config.bind, &error))?,
                 origin: Origin::Bound,
@@ -81,26 +89,26 @@ impl Supervisor {
         Self::assemble(config, source, foundation)
     }
 
-    fn assemble(config: Config, source: Source, mut foundation: Foundation) -> Result<Self> {
-        let (mut logs, reopener) = Logs::open(
-            config.access_log.as_deref(),
-            config.log_file.as_deref(),
-            config.hardening.user.as_ref(),
+    fn assemble(config: Config, source: Source, foundation: Foundation) -> Result<Self> {
+        let predecessor = foundation.predecessor.as_ref().map(|(pid, _)| *pid);
+        let mut ground = Ground::prepare(
+            &config,
+            foundation.folder,
+            foundation.inherited_root,
+            predecessor,
         )?;
-        // What comes now is nobody's business but the server's user's.
-        let confinement = sandbox::prepare(&config.hardening, &foundation.store)?;
         let (hold, watch) = lifeline().context("cannot make a pipe")?;
         let (reports_reader, reports) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let scoreboard = Scoreboard::new(WORKERS_MAX).context("cannot map the scoreboard")?;
         let admin = Admin::open(
             config.admin.as_deref(),
             config.metrics,
-            foundation.predecessor.is_some(),
+            predecessor,
             foundation.metrics,
         )?;
-        let (holdings, rows) = share_limits(&mut foundation.store, &config)?;
+        let (holdings, rows) = share_limits(&mut ground.store, &config)?;
         // Until here, whoever starts the server is told on standard error why it does not start.
-        logs.divert().context("cannot log to --log-file")?;
+        ground.logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
             admin,
             listener: foundation.listener,
@@ -111,13 +119,13 @@ impl Supervisor {
             holdings,
             row: 0,
             connections_per_address_max: config.connections_per_address_max,
-            logs,
-            reopener,
+            logs: ground.logs,
+            reopener: ground.reopener,
             service: Service {
-                store: foundation.store,
+                store: ground.store,
                 limits: config.limits,
             },
-            confinement,
+            confinement: ground.confinement,
             clocks: config.clocks,
             congestion: config.congestion.clone(),
             kind: config.pool,
@@ -154,6 +162,48 @@ impl Supervisor {
     }
 }
 
+/// What needs root's rights at first, and then must not be done with them.
+struct Ground {
+    store: Store,
+    logs: Logs,
+    reopener: Reopener,
+    confinement: Confinement,
+}
+
+impl Ground {
+    fn prepare(
+        config: &Config,
+        folder: Folder,
+        inherited_root: Option<(OwnedFd, Option<OwnedFd>)>,
+        predecessor: Option<Pid>,
+    ) -> Result<Self> {
+        let access_log = wanted_log("--access-log", config.access_log.as_deref())?;
+        let log_file = wanted_log("--log-file", config.log_file.as_deref())?;
+        // What comes now is nobody's business but the server's user's.
+        sandbox::drop_root(&config.hardening, &folder)?;
+        let store = match inherited_root {
+            None => open_store(config, folder)?,
+            Some((root, lock)) => {
+                let store = Store::adopt(root, lock, folder, options(config))?;
+                // The predecessor's uploads are under way.
+                sweep(&store)?;
+                store
+            }
+        };
+        let (logs, reopener) = Logs::open(access_log, log_file)?;
+        let confinement = sandbox::prepare(&config.hardening, &store)?;
+        if let Some(path) = &config.pidfile {
+            Pidfile::check(path, predecessor)?;
+        }
+        Ok(Self {
+            store,
+            logs,
+            reopener,
+            confinement,
+        })
+    }
+}
+
 /// How many processes there may be at once, each beside its successor, and how many connections one may have in
 /// hand. The pool may grow. An event worker may be allowed more connections in a reload, too: to this number if their
 /// addresses are counted, which a reload looks at.
@@ -174,16 +224,28 @@ pub(super) fn options(config: &Config) -> StoreOptions {
         durability: config.durability,
         upload_len_max: config.limits.upload_len_max,
         min_free_bytes: config.min_free_bytes,
-        create: config.create_root,
         read_only: config.read_only,
         root_bytes_max: config.root_bytes_max,
     }
 }
 
-/// Opens and locks the root, and cleans up after an earlier server.
-pub(crate) fn open_store(config: &Config) -> Result<Store> {
-    let store = Store::open(&config.root, options(config))?;
-    report_swept(store.sweep())?;
+fn wanted_log(flag: &'static str, path: Option<&Path>) -> Result<Option<Wanted>> {
+    path.map(|path| Wanted::new(flag, path)).transpose()
+}
+
+/// Opens the root, and makes the default one.
+pub(crate) fn open_folder(config: &Config) -> Result<Folder> {
+    let folder = match config.create_root {
+        true => Folder::open_or_make(&config.root, config.hardening.user.as_ref()),
+        false => Folder::open(&config.root),
+    };
+    Ok(folder?)
+}
+
+/// Locks the root, and cleans up after an earlier server.
+pub(crate) fn open_store(config: &Config, folder: Folder) -> Result<Store> {
+    let store = Store::open(folder, options(config))?;
+    sweep(&store)?;
     if store.is_mounted_read_only() && !config.read_only {
         tracing::warn!(
             "the root's file system is mounted read-only: every upload and delete will be refused; --read-only \
@@ -193,10 +255,22 @@ pub(crate) fn open_store(config: &Config) -> Result<Store> {
     Ok(store)
 }
 
-fn report_swept(swept: std::io::Result<usize>) -> Result<()> {
-    let files = swept.context("cannot remove stale temporary files from the root")?;
-    if files > 0 {
-        tracing::info!(files, "removed what an earlier server left unfinished");
+fn sweep(store: &Store) -> Result<()> {
+    let Swept { removed, left } = store
+        .sweep()
+        .context("cannot look for stale temporary files in the root")?;
+    if removed > 0 {
+        tracing::info!(
+            files = removed,
+            "removed what an earlier server left unfinished"
+        );
+    }
+    if left > 0 {
+        tracing::warn!(
+            files = left,
+            "left unfinished uploads alone that are another server's or another user's; if no other server writes to \
+             the root, remove .prefork-tmp.* there"
+        );
     }
     Ok(())
 }
@@ -237,13 +311,11 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
             config.pool.as_str()
         );
     }
-    let store = Store::adopt(upgrade.root, &config.root, options(config))?;
-    // The predecessor's uploads are under way.
-    report_swept(store.sweep_dead())?;
     Ok(Foundation {
         listener: upgrade.listener,
         origin: upgrade.origin,
-        store,
+        folder: Folder::open(&config.root)?,
+        inherited_root: Some((upgrade.root, upgrade.lock)),
         predecessor: Some((upgrade.predecessor, upgrade.report)),
         metrics: upgrade.metrics,
     })

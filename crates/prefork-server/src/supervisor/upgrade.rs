@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Flow, Supervisor};
-use crate::inherited::{UPGRADE_VARIABLE, Upgrade};
+use crate::inherited::{self, LOCK_VARIABLE, UPGRADE_VARIABLE, Upgrade};
 use crate::pool::roster::Event;
 use crate::title;
 
@@ -87,6 +87,7 @@ impl Supervisor {
                 self.stop = Some((Instant::now(), HANDED_OVER));
                 self.pidfile = None;
                 self.inheritance.admin.hand_over();
+                self.inheritance.service.store.remove_lock_at_the_end(false);
                 title::former_parent();
                 self.tell_roster(Event::HandOver)
             }
@@ -133,6 +134,7 @@ impl Supervisor {
         if let Some((_, report)) = &mut self.predecessor
             && let Some(report) = report.take()
         {
+            self.inheritance.service.store.remove_lock_at_the_end(true);
             // If nobody hears it, that server is gone, and there is nobody to tell.
             let _ = nix::unistd::write(&report, READY);
         }
@@ -160,9 +162,11 @@ impl Supervisor {
         let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let listener = &self.inheritance.listener;
         let root = self.inheritance.service.store.directory();
+        let lock = self.inheritance.service.store.lock();
         let metrics = self.inheritance.admin.metrics_fd();
         let mut passed = vec![listener.as_fd(), root.as_fd(), told.as_fd()];
         passed.extend(metrics);
+        passed.extend(lock);
         let variable = Upgrade::describe(listener, self.origin, &root, &told, metrics.as_ref());
         let mut argv = std::env::args_os();
         let mut command = std::process::Command::new(&self.program);
@@ -170,6 +174,7 @@ impl Supervisor {
             .arg0(argv.next().unwrap_or_default())
             .args(argv)
             .env(UPGRADE_VARIABLE, variable)
+            .env(LOCK_VARIABLE, inherited::describe_lock(lock.as_ref()))
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_PID");
         let inheritable = |flags| -> nix::Result<()> {

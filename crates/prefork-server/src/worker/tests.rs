@@ -8,7 +8,7 @@ use super::*;
 use crate::lifeline::lifeline;
 use crate::pool::roster::ProcessId;
 use crate::scoreboard::{Bank, Command, Scoreboard};
-use crate::store::{Durability, Store, StoreOptions};
+use crate::store::{Durability, Folder, Store, StoreOptions};
 
 /// What a peer gets until the end, however that comes.
 fn converse(address: std::net::SocketAddr, request: &[u8]) -> Vec<u8> {
@@ -35,12 +35,11 @@ fn a_panic_costs_its_connection_and_no_other_under_either_kind_of_worker() {
             durability: Durability::None,
             upload_len_max: 1 << 20,
             min_free_bytes: 0,
-            create: false,
             read_only: false,
             root_bytes_max: None,
         };
         let service = Service {
-            store: Store::open(root.path(), options).unwrap(),
+            store: Store::open(Folder::open(root.path()).unwrap(), options).unwrap(),
             limits: Limits::default(),
         };
         let any_port = ([127, 0, 0, 1], 0).into();

@@ -95,11 +95,12 @@ impl Server {
         fs::read(self.root().join(name)).ok()
     }
 
-    /// Every name in the root, hidden ones too, in order.
+    /// Every name in the root, hidden ones too but for the lock's, in order.
     pub(crate) fn entries(&self) -> Vec<String> {
         let entries = fs::read_dir(self.root()).unwrap();
         let mut names: Vec<_> = entries
             .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != ".prefork-lock")
             .collect();
         names.sort();
         names

@@ -144,7 +144,8 @@ impl Verdict {
             .into_iter()
             .flatten()
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name.starts_with('.'))
+            // A server's lock stays where another server goes on.
+            .filter(|name| name.starts_with('.') && name != ".prefork-lock")
             .collect();
         self.promise(
             "no temporary is left",

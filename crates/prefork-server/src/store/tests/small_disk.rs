@@ -78,7 +78,7 @@ fn leaves_free_what_it_has_to(root: &Path, reserves: bool) {
         min_free_bytes: 4 << 20,
         ..OPTIONS
     };
-    let mut store = Store::open(root, options).expect("a root");
+    let mut store = try_open(root, options).expect("a root");
     Arc::get_mut(&mut store.root)
         .expect("nothing is pending")
         .reserves = reserves;

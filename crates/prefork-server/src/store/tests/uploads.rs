@@ -102,7 +102,7 @@ fn every_durability_stores_the_content() {
             durability,
             ..OPTIONS
         };
-        let store = Store::open(directory.path(), options).expect("a root");
+        let store = try_open(directory.path(), options).expect("a root");
         put(&store, "a", b"content").expect("an upload");
         assert_eq!(get(&store, "a").expect("a download"), b"content");
         store.delete(&name("a")).expect("a delete");
@@ -117,7 +117,7 @@ fn an_upload_over_the_limit_is_refused() {
         upload_len_max: 4,
         ..OPTIONS
     };
-    let store = Store::open(directory.path(), options).expect("a root");
+    let store = try_open(directory.path(), options).expect("a root");
     put(&store, "fits", b"1234").expect("an upload");
     let error = put(&store, "over", b"12345").expect_err("too large");
     assert!(matches!(error, StoreError::TooLarge(4)));
@@ -131,7 +131,7 @@ fn uploads_leave_the_free_space_they_have_to() {
         min_free_bytes: u64::MAX,
         ..OPTIONS
     };
-    let store = Store::open(directory.path(), options).expect("a root");
+    let store = try_open(directory.path(), options).expect("a root");
     assert!(matches!(put(&store, "a", b""), Err(StoreError::NoSpace)));
     assert!(raw_names(directory.path()).is_empty());
 }

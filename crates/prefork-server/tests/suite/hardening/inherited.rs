@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use prefork_server::lifeline::lifeline;
 use prefork_server::listener;
-use prefork_server::store::{Durability, Store, StoreOptions};
+use prefork_server::store::{Durability, Folder, Store, StoreOptions};
 use prefork_server::sys;
 use tempfile::TempDir;
 
@@ -79,12 +79,11 @@ fn a_program_that_is_run_sees_only_the_three_standard_descriptors() {
         durability: Durability::Full,
         upload_len_max: 1 << 20,
         min_free_bytes: 0,
-        create: false,
         read_only: false,
         root_bytes_max: None,
     };
     // All that parent and workers open, by the code that opens it.
-    let store = Store::open(root.path(), options).unwrap();
+    let store = Store::open(Folder::open(root.path()).unwrap(), options).unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
     let listener = listener::bind(address).unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,0 +1,232 @@
+//! Whether root may put a file of its own under a name.
+//!
+//! Who can write to a folder on the way there can exchange what the name leads to, for a link to any file of root's.
+//! So a process that is root's takes no name from such a folder, as logrotate does not; a dropped server acts with its
+//! user's rights, and has nothing to give away.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::unistd::Uid;
+
+/// As many links as the kernel follows in one name (path_resolution(7)).
+const LINKS_MAX: u32 = 40;
+
+/// Mode bits: who may write, and that only its owner may rename or remove an entry.
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// What others can do with the names in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Footing {
+    /// Nothing.
+    Own,
+    /// They can take a name that is free, but not exchange one of root's: `/tmp` is such a folder.
+    Shared,
+}
+
+/// What others can do with the names in the folder that `path` names a file in. Whoever is not root has all footing
+/// there is.
+///
+/// # Errors
+/// In words for a person: somebody else can exchange what `path` leads to.
+pub fn of_file(path: &Path) -> Result<Footing, String> {
+    if !Uid::effective().is_root() {
+        return Ok(Footing::Own);
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    Walk::new(Machine::this()).to(folder)
+}
+
+/// Whom root must not trust: everybody but root. In a user namespace the machine's root is shown as the overflow user.
+#[derive(Debug, Clone, Copy)]
+struct Machine {
+    overflow_uid: Option<u32>,
+}
+
+impl Machine {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "/proc is the kernel, not the root that the store guards"
+    )]
+    fn this() -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let map = read("/proc/self/uid_map");
+        let is_namespace = !map.is_empty() && map.split_whitespace().ne(["0", "0", "4294967295"]);
+        let overflow = read("/proc/sys/kernel/overflowuid").trim().parse().ok();
+        Self {
+            overflow_uid: overflow.filter(|_| is_namespace),
+        }
+    }
+
+    fn is_root(self, uid: u32) -> bool {
+        uid == 0 || Some(uid) == self.overflow_uid
+    }
+}
+
+/// Goes from `/` to a folder, name by name. Each step is taken from a folder in which nobody else can exchange the next
+/// name, so none can be exchanged between the look and the use.
+struct Walk {
+    machine: Machine,
+    at: PathBuf,
+    footing: Footing,
+    links: u32,
+}
+
+impl Walk {
+    fn new(machine: Machine) -> Self {
+        Self {
+            machine,
+            at: PathBuf::from("/"),
+            footing: Footing::Own,
+            links: 0,
+        }
+    }
+
+    fn to(mut self, folder: &Path) -> Result<Footing, String> {
+        let absolute = std::path::absolute(folder).map_err(|error| error.to_string())?;
+        let mut names = names_of(&absolute);
+        self.look()?;
+        while let Some(name) = names.pop() {
+            if name == ".." {
+                self.at.pop();
+                self.look()?;
+                continue;
+            }
+            let next = self.at.join(name);
+            let metadata = match next.symlink_metadata() {
+                Ok(metadata) => metadata,
+                // To open the file will say so.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.footing),
+                Err(error) => return Err(format!("cannot look at {}: {error}", next.display())),
+            };
+            if self.footing == Footing::Shared && !self.machine.is_root(metadata.uid()) {
+                return Err(exposed(&next));
+            }
+            if metadata.is_symlink() {
+                self.links += 1;
+                let target = next.read_link().map_err(|error| error.to_string())?;
+                if self.links > LINKS_MAX {
+                    return Err(format!("{} leads in a circle", next.display()));
+                }
+                if target.is_absolute() {
+                    self.at = PathBuf::from("/");
+                    self.look()?;
+                }
+                names.extend(names_of(&target));
+            } else {
+                self.at = next;
+                self.look()?;
+            }
+        }
+        Ok(self.footing)
+    }
+
+    /// Finds out what others can do with the names in the folder it has come to.
+    fn look(&mut self) -> Result<(), String> {
+        let failed = |error| format!("cannot look at {}: {error}", self.at.display());
+        let metadata = self.at.symlink_metadata().map_err(failed)?;
+        let (mode, is_roots) = (metadata.mode(), self.machine.is_root(metadata.uid()));
+        let group_writes = mode & GROUP_WRITES != 0 && metadata.gid() != 0;
+        let others_write = group_writes || mode & OTHERS_WRITE != 0;
+        self.footing = match (is_roots, others_write, mode & STICKY != 0) {
+            (true, false, _) => Footing::Own,
+            (true, true, true) => Footing::Shared,
+            _ => return Err(exposed(&self.at)),
+        };
+        Ok(())
+    }
+}
+
+/// The parts of a path, the first one last.
+fn names_of(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    let mut names: Vec<_> = names.collect();
+    names.reverse();
+    names
+}
+
+fn exposed(folder: &Path) -> String {
+    format!(
+        "others than root can write to {} and put a link to a file of root's there: run as another user with \
+         --user NAME, or name a file in a folder that only root can write to",
+        folder.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn root_takes_a_name_only_from_where_nobody_else_can_exchange_it() {
+        if !Uid::effective().is_root() {
+            eprintln!("SKIPPED: only root can make what is somebody else's");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        let make = |name: &str, mode, owner: (u32, u32)| {
+            fs::create_dir(at(name)).unwrap();
+            chown(at(name), Some(owner.0), Some(owner.1)).unwrap();
+            fs::set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
+        };
+        make("roots", 0o755, (0, 7));
+        make("for-roots-group", 0o775, (0, 0));
+        make("theirs", 0o700, (7, 7));
+        make("for-a-group", 0o775, (0, 7));
+        make("for-all", 0o777, (0, 0));
+        make("sticky", 0o1777, (0, 0));
+        make("their-sticky", 0o1777, (7, 7));
+        make("theirs/roots", 0o700, (0, 0));
+        make("sticky/roots", 0o700, (0, 0));
+        make("sticky/theirs", 0o700, (7, 7));
+        symlink(at("roots"), at("link")).unwrap();
+        symlink("theirs", at("to-theirs")).unwrap();
+        symlink("circle", at("circle")).unwrap();
+        symlink(at("roots"), at("sticky/link")).unwrap();
+        symlink(at("roots"), at("sticky/their-link")).unwrap();
+        std::os::unix::fs::lchown(at("sticky/their-link"), Some(7), Some(7)).unwrap();
+
+        let check = |path: &str, want: Result<Footing, &str>| {
+            let found = of_file(&at(path));
+            match (&found, want) {
+                (Ok(footing), Ok(want)) => assert_eq!(*footing, want, "{path}"),
+                (Err(said), Err(want)) => assert!(said.contains(want), "{path}: {said}"),
+                _ => panic!("{path}: {found:?}"),
+            }
+        };
+        check("file", Ok(Footing::Own));
+        check("roots/file", Ok(Footing::Own));
+        check("roots/not/there/file", Ok(Footing::Own));
+        check("for-roots-group/file", Ok(Footing::Own));
+        check("link/file", Ok(Footing::Own));
+        check("sticky/file", Ok(Footing::Shared));
+        check("sticky/roots/file", Ok(Footing::Own));
+        check("sticky/link/file", Ok(Footing::Own));
+        check("theirs/../roots/file", Err("/theirs "));
+        check("roots/../roots/file", Ok(Footing::Own));
+        check("theirs/file", Err("/theirs and put a link"));
+        check("theirs/roots/file", Err("/theirs and"));
+        check("to-theirs/file", Err("/theirs and"));
+        check("for-a-group/file", Err("--user NAME"));
+        check("for-all/file", Err("/for-all and"));
+        check("their-sticky/file", Err("/their-sticky and"));
+        check("sticky/theirs/file", Err("/sticky/theirs and"));
+        check("sticky/their-link/file", Err("/sticky/their-link and"));
+        check("circle/file", Err("circle"));
+    }
+}
