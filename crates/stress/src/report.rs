@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::console::print;
+use crate::console::{print, say};
 use crate::exit::Exit;
 use crate::journal::Contents;
 use crate::output;
@@ -34,7 +34,7 @@ pub use content::document;
 use document::Document;
 use lang::Lang;
 use pdf::Printed;
-use submission::{Submission, SubmissionArgs};
+use submission::{Item, Submission, SubmissionArgs};
 pub use variants::Run;
 
 /// What to report on, and how.
@@ -48,10 +48,6 @@ pub struct ReportArgs {
     /// Where the report is written [default: the folder of the run]; several runs need it.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub out: Option<PathBuf>,
-
-    /// The language of all of it, headings, numbers and spreadsheets included.
-    #[arg(long, value_enum, default_value_t = Lang::En, value_name = "LANG")]
-    pub lang: Lang,
 
     /// Print report.pdf too, with the Chromium, Chrome or Edge that is found here (of Windows too, under WSL).
     #[arg(long)]
@@ -71,9 +67,15 @@ Examples:
   stress report                                      the newest run again, from its journal
   stress report results/A results/B --out compare    two runs side by side
   stress report --lang id --author 'Nama' --student-id 5025… --class 'Progjar C' \\
-         --repository https://… --notes notes.md --pdf --capture one.png two.png
+         --repository https://… --notes notes.md --capture one.png two.png
+  stress report --pdf                                the same once more, and printed
+  stress report --forget=notes,capture               without them again
 
-Files: report.html, report.md, table.csv, table.xlsx, with --pdf report.pdf; of a single run without --out also \
+What a submission must contain is remembered in submission.toml, beside the report, with copies of the notes and the
+screenshots: later reports there have it too, also the one that --resume writes. A flag changes its own value. With
+--out, what the folder of the run remembers is taken over once.
+
+Files: report.html, report.md, table.csv, table.xlsx, with --pdf report.pdf; of a single run without --out also
 summary.csv, clients.csv and run.json, all from journal.ndjson alone.";
 
 /// Renders what `args` ask for.
@@ -81,7 +83,6 @@ summary.csv, clients.csv and run.json, all from journal.ndjson alone.";
 /// # Errors
 /// [`Unusable`] for what the user has to change; else what kept a file from being written.
 pub fn run(args: &ReportArgs) -> Result<Exit> {
-    let submission = Submission::read(&args.submission)?;
     let folders = folders(&args.runs)?;
     let target = match (&args.out, &folders[..]) {
         (Some(out), _) => out.clone(),
@@ -91,6 +92,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
             return Err(Unusable(message.into()).into());
         }
     };
+    let recalled = Recalled::new(&args.submission, &folders, &target)?;
     let runs: Vec<Run> = folders
         .iter()
         .map(|folder| Ok(Run::new(runs::name(folder), Contents::read(folder)?)))
@@ -106,14 +108,88 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
             target.display()
         )
     })?;
-    let document = content::document(&runs, &submission, args.lang);
+    say_which(args, &folders);
+    recalled.remember(&target)?;
+    let submission = &recalled.submission;
+    let document = content::document(&runs, submission, submission.lang());
     let page = html::render(&document);
-    write(&runs, &submission, &document, &page, &target)?;
+    write(&runs, &document, &page, &target)?;
     let paths = names(&runs).map(|name| format!("{}\n", target.join(name).display()));
     print(&paths.collect::<String>())?;
     match args.pdf {
         true => print_pdf(&page, &target, args.browser.as_deref()),
-        false => Ok(Exit::Verified),
+        false => {
+            say_stale(&target);
+            Ok(Exit::Verified)
+        }
+    }
+}
+
+/// Which runs the report is on: one that nobody named has to be told.
+fn say_which(args: &ReportArgs, folders: &[PathBuf]) {
+    let names: Vec<String> = folders
+        .iter()
+        .map(|run| run.display().to_string())
+        .collect();
+    let newest = match args.runs.is_empty() {
+        true => ", the newest run",
+        false => "",
+    };
+    say(format_args!("report on {}{newest}", Lang::En.list(&names)));
+}
+
+/// A print of what the page said before may be handed in by mistake.
+fn say_stale(target: &Path) {
+    let pdf = target.join("report.pdf");
+    if pdf.exists() {
+        let pdf = pdf.display();
+        say(format_args!(
+            "{pdf} is the one of an earlier report: --pdf prints it anew"
+        ));
+    }
+}
+
+/// What a submission has to contain, as it was given now and before.
+struct Recalled {
+    submission: Submission,
+    /// Whether the folder of the report does not know it yet.
+    is_new: bool,
+}
+
+impl Recalled {
+    /// What the folder of the report remembers, or the folder of its only run, changed by `args`.
+    fn new(args: &SubmissionArgs, folders: &[PathBuf], target: &Path) -> Result<Self> {
+        // What cannot be read any more can still be forgotten.
+        let is_anew = args.forget.contains(&Item::All);
+        let recall = |folder: &Path| match is_anew {
+            true => Ok(None),
+            false => Submission::remembered(folder),
+        };
+        let own = recall(target)?;
+        let known = match (&own, folders) {
+            (None, [run]) => recall(run)?,
+            _ => own.clone(),
+        };
+        let has_something = known.is_some() || is_anew;
+        let submission = known.unwrap_or_default().changed_by(args)?;
+        let is_new = own.as_ref() != Some(&submission)
+            && (has_something || submission != Submission::default());
+        Ok(Self { submission, is_new })
+    }
+
+    fn remember(&self, target: &Path) -> Result<()> {
+        if self.is_new {
+            self.submission.remember(target)?;
+        }
+        let file = target.join(submission::FILE_NAME);
+        if file.exists() {
+            say(format_args!(
+                "{}: {}",
+                file.display(),
+                self.submission.summary()
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -129,31 +205,21 @@ fn print_pdf(page: &str, target: &Path, browser: Option<&Path>) -> Result<Exit> 
     }
 }
 
-/// Writes the report of a run that has just ended beside its tables, in English.
+/// Writes the report of a run that has just ended beside its tables: in English, or as the folder remembers it.
 ///
 /// # Errors
-/// A file cannot be written.
+/// [`Unusable`] says what is wrong with what the folder remembers; else a file cannot be written.
 pub fn write_beside(folder: &Path, contents: &Contents) -> Result<()> {
-    let run = Run::new(runs::name(folder), contents.clone());
-    let (runs, submission) = ([run], Submission::default());
-    let document = content::document(&runs, &submission, Lang::En);
-    write(
-        &runs,
-        &submission,
-        &document,
-        &html::render(&document),
-        folder,
-    )
+    let submission = Submission::remembered(folder)?.unwrap_or_default();
+    let runs = [Run::new(runs::name(folder), contents.clone())];
+    let document = content::document(&runs, &submission, submission.lang());
+    write(&runs, &document, &html::render(&document), folder)?;
+    say_stale(folder);
+    Ok(())
 }
 
 /// Writes all files of a report on `runs` into the folder `target`, each whole or not at all.
-fn write(
-    runs: &[Run],
-    submission: &Submission,
-    document: &Document,
-    page: &str,
-    target: &Path,
-) -> Result<()> {
+fn write(runs: &[Run], document: &Document, page: &str, target: &Path) -> Result<()> {
     let lang = document.lang;
     save(target, "report.html", page.as_bytes())?;
     save(target, "report.md", markdown::render(document).as_bytes())?;
@@ -163,13 +229,7 @@ fn write(
         save(target, &table_name(runs, run), &table)?;
     }
     let workbook = nine::workbook(&variants::of(runs, lang), lang)?;
-    save(target, "table.xlsx", &workbook)?;
-    let captures = target.join(markdown::CAPTURES);
-    for image in submission.captures() {
-        fs::create_dir_all(&captures).with_context(|| captures.display().to_string())?;
-        save(&captures, &image.name, &image.bytes)?;
-    }
-    Ok(())
+    save(target, "table.xlsx", &workbook)
 }
 
 /// The assignment's table of `run`: nine columns cannot say which run a row is of.

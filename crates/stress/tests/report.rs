@@ -16,10 +16,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-/// The folder of a run of one cell with small files.
-fn run(out: &Path, label: &str) -> PathBuf {
+/// Measures one cell with small files.
+fn measure(out: &Path, args: &[&str]) -> Output {
     let folder = out.to_str().unwrap();
-    let output = stress(&[
+    let fixed = [
         "--op",
         "download",
         "--size",
@@ -28,15 +28,19 @@ fn run(out: &Path, label: &str) -> PathBuf {
         "2",
         "--servers",
         "1",
-        "--label",
-        label,
         "--out",
         folder,
         "--work-dir",
         folder,
         "--timeout",
         "30s",
-    ]);
+    ];
+    stress(&[&fixed[..], args].concat())
+}
+
+/// The folder of a run of one cell with small files.
+fn run(out: &Path, label: &str) -> PathBuf {
+    let output = measure(out, &["--label", label]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     out.join(fs::read_link(out.join("latest")).unwrap())
 }
@@ -143,6 +147,167 @@ fn what_a_submission_must_contain_is_in_every_format() {
     assert!(read("table.csv").contains("1;Download;10K;2;1;0,"));
 }
 
+/// A run with a report in Indonesian that has all that a submission must contain.
+fn handed_in(out: &Path, label: &str) -> PathBuf {
+    let run = run(out, label);
+    let notes = out.join("catatan.md");
+    fs::write(&notes, "## Langkah\n\nSatu *dua*.\n").unwrap();
+    let capture = out.join("Layar.png");
+    fs::write(&capture, include_bytes!("pixel.png")).unwrap();
+    report(&[
+        path(&run),
+        "--lang",
+        "id",
+        "--author",
+        "Ani",
+        "--student-id",
+        "5025",
+        "--class",
+        "C",
+        "--notes",
+        path(&notes),
+        "--capture",
+        path(&capture),
+    ]);
+    // What is remembered needs nothing of where it came from.
+    fs::remove_file(notes).unwrap();
+    fs::remove_file(capture).unwrap();
+    run
+}
+
+fn report(args: &[&str]) -> Output {
+    let output = stress(&[&["report"], args].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    output
+}
+
+/// What of a submission is in the page of `folder`, by a word of each.
+fn submitted(folder: &Path) -> Vec<&'static str> {
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    let words = [
+        ("id", "lang=\"id\""),
+        ("author", "Ani"),
+        ("student-id", "(5025)"),
+        ("class", "<dd>C</dd>"),
+        ("notes", "Satu <em>dua</em>"),
+        ("capture", "data:image/png;base64"),
+    ];
+    let found = words.iter().filter(|(_, word)| page.contains(word));
+    found.map(|(name, _)| *name).collect()
+}
+
+const ALL: [&str; 6] = ["id", "author", "student-id", "class", "notes", "capture"];
+
+#[test]
+fn a_submission_is_remembered_until_a_flag_changes_it() {
+    let out = tempfile::tempdir().unwrap();
+    let run = handed_in(out.path(), "kept");
+    assert_eq!(submitted(&run), ALL);
+    // As the README has it: the report once more, without its flags.
+    let output = report(&[path(&run)]);
+    assert_eq!(submitted(&run), ALL);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains(&format!("report on {}\n", path(&run))),
+        "{said}"
+    );
+    assert!(
+        said.contains(
+            "submission.toml: in Indonesian; Author: Ani (5025); Class: C; notes; 1 screenshot"
+        ),
+        "{said}"
+    );
+    assert!(
+        fs::read_to_string(run.join("table.csv"))
+            .unwrap()
+            .contains(';')
+    );
+    let memory = fs::read_to_string(run.join("submission.toml")).unwrap();
+    assert!(!memory.contains(path(out.path())), "{memory}");
+    // One value, and nothing else.
+    report(&[path(&run), "--class", "D"]);
+    assert_eq!(
+        submitted(&run),
+        ["id", "author", "student-id", "notes", "capture"]
+    );
+    report(&[path(&run), "--lang", "en", "--class", "C"]);
+    assert_eq!(submitted(&run), &ALL[1..]);
+    report(&[path(&run), "--forget=notes,lang", "--forget=student-id"]);
+    assert_eq!(submitted(&run), ["author", "class", "capture"]);
+    report(&[path(&run), "--forget", "--lang", "id"]);
+    assert_eq!(submitted(&run), ["id"]);
+    report(&[path(&run)]);
+    assert_eq!(submitted(&run), ["id"]);
+    let output = stress(&["verify", path(&run)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_report_elsewhere_takes_a_submission_over_and_keeps_its_own() {
+    let out = tempfile::tempdir().unwrap();
+    let run = handed_in(out.path(), "one");
+    let target = out.path().join("laporan");
+    report(&[path(&run), "--out", path(&target), "--class", "E"]);
+    let without_class = ["id", "author", "student-id", "notes", "capture"];
+    assert_eq!(submitted(&target), without_class);
+    // What the run's folder remembers is left alone, and no longer asked.
+    report(&[path(&run), "--forget", "--author", "Budi"]);
+    assert_eq!(submitted(&run), [""; 0]);
+    report(&[path(&run), "--out", path(&target)]);
+    assert_eq!(submitted(&target), without_class);
+    assert!(target.join("captures/01-layar.png").is_file());
+    // Several runs have no folder of their own.
+    let both = out.path().join("both");
+    let two = self::run(out.path(), "two");
+    report(&[
+        path(&run),
+        path(&two),
+        "--out",
+        path(&both),
+        "--author",
+        "Ani",
+    ]);
+    report(&[path(&run), path(&two), "--out", path(&both)]);
+    assert_eq!(submitted(&both), ["author"]);
+}
+
+#[test]
+fn a_run_that_goes_on_keeps_what_was_to_be_handed_in() {
+    let out = tempfile::tempdir().unwrap();
+    let run = handed_in(out.path(), "resumed");
+    let journal = fs::read_to_string(run.join("journal.ndjson")).unwrap();
+    let kept: Vec<&str> = journal.split_inclusive('\n').take(2).collect();
+    fs::write(run.join("journal.ndjson"), kept.concat()).unwrap();
+    fs::write(run.join("report.pdf"), "printed before").unwrap();
+    let output = measure(out.path(), &["--resume", path(&run)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(submitted(&run), ALL);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("report.pdf is the one of an earlier report: --pdf prints it anew"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_remembered_wrongly_is_said_with_its_line_and_can_be_forgotten() {
+    let out = tempfile::tempdir().unwrap();
+    let run = handed_in(out.path(), "broken");
+    let memory = run.join("submission.toml");
+    let before = fs::read_to_string(&memory).unwrap();
+    fs::write(&memory, before.replace("lang = \"id\"", "lang = \"fr\"")).unwrap();
+    let page = fs::read(run.join("report.html")).unwrap();
+    let output = stress(&["report", path(&run)]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    for part in [path(&memory), "line 3: unknown variant `fr`", "--forget"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(fs::read(run.join("report.html")).unwrap() == page);
+    report(&[path(&run), "--forget"]);
+    assert_eq!(submitted(&run), [""; 0]);
+}
+
 #[test]
 fn several_runs_come_side_by_side_into_a_folder_of_their_own() {
     let out = tempfile::tempdir().unwrap();
@@ -184,6 +349,10 @@ fn what_cannot_be_reported_says_what_to_do_and_exits_2() {
     );
     check(&[path(&run), "--capture", path(&run)], "it is not a file");
     check(&[path(&run), "--student-id", "1"], "--author");
+    check(
+        &[path(&run), "--forget=pages"],
+        "possible values: all, author",
+    );
     check(&[path(&run), "--author", " "], "it is empty");
     check(&[path(&run), "--lang", "fr"], "[possible values: en, id]");
 }

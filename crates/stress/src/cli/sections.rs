@@ -30,7 +30,7 @@ const EXAMPLES: &str = "  stress                                      all 81 com
   stress verify results/*                     do all numbers follow from the journals?
   stress compare OLD NEW                      what changed, with intervals
   stress explain RUN 14                       where the time of row 14 went
-  stress report --lang id --pdf               the newest run's report, in Indonesian, and printed to report.pdf
+  stress report --lang id --pdf               the newest run's report, in Indonesian, as a PDF too
   stress soak --time 60s                      kill workers, reload and upgrade under load
   stress --server-cmd 'python3 s.py -p {port} -w {workers} -d {root}'";
 

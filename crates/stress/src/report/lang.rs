@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::Deserialize;
 
 use crate::size::with_commas;
 use crate::summary::csv::format_seconds;
 
 /// The language of a whole report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Lang {
     /// English
@@ -59,7 +59,7 @@ impl Lang {
         }
     }
 
-    /// The code that HTML and typesetters know it by.
+    /// The code that HTML knows it by.
     #[must_use]
     pub const fn code(self) -> &'static str {
         self.of("en", "id")

@@ -1,7 +1,8 @@
 //! What a submission must contain besides the figures: who hands it in, where the sources are, notes, screenshots.
 
-use std::fs::File;
-use std::io::Read;
+mod files;
+mod memory;
+
 use std::path::{Path, PathBuf};
 
 use super::document::{Block, Fact, Image, Section, Text};
@@ -10,13 +11,7 @@ use super::notes;
 use crate::run::Unusable;
 use crate::size;
 
-/// The longest notes: a report of that length nobody reads.
-const NOTES_BYTES_MAX: u64 = 4 << 20;
-/// The largest screenshot. It goes into the page whole, as text a third longer.
-const CAPTURE_BYTES_MAX: u64 = 16 << 20;
-
-/// Pixels of a side: no more fit into the headers of JPEG and GIF.
-const CAPTURE_SIDE_MAX: usize = 65_535;
+pub use memory::FILE_NAME;
 
 /// What of it is on the command line.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -45,63 +40,129 @@ pub struct SubmissionArgs {
     /// Screenshots (PNG, JPEG, GIF or WebP), put into the report whole; name runs before this flag.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, num_args = 1..)]
     pub capture: Vec<PathBuf>,
+
+    /// The language of all of it, headings, numbers and spreadsheets included [default: en].
+    #[arg(long, value_enum, value_name = "LANG")]
+    pub lang: Option<Lang>,
+
+    /// Forget what is remembered of these, before the flags that are given: all of it, or one or more.
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',', num_args = 0..=1, require_equals = true,
+        default_missing_value = "all")]
+    pub forget: Vec<Item>,
+}
+
+/// What of it can be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Item {
+    /// All of it, the language too
+    All,
+    /// The authors and their numbers
+    Author,
+    /// The authors' numbers
+    StudentId,
+    /// The class
+    Class,
+    /// Where the sources are
+    Repository,
+    /// The notes
+    Notes,
+    /// The screenshots
+    Capture,
+    /// The language
+    Lang,
 }
 
 /// The same, read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Submission {
-    authors: Vec<(String, Option<String>)>,
+    lang: Lang,
+    authors: Vec<String>,
+    /// None, or one for each author.
+    student_ids: Vec<String>,
     class: Option<String>,
     repository: Option<String>,
-    notes: Vec<Block>,
+    /// In Markdown.
+    notes: Option<String>,
     captures: Vec<Image>,
 }
 
 impl Submission {
-    /// Reads the files that `args` name.
+    /// The same with what `args` say: first forgotten, then given anew. The files that they name are read.
     ///
     /// # Errors
     /// [`Unusable`] names the flag and says what is wrong with its value.
-    pub fn read(args: &SubmissionArgs) -> Result<Self, Unusable> {
-        let (authors, ids) = (args.author.len() as u64, args.student_id.len() as u64);
-        if ids != 0 && ids != authors {
-            return Err(Unusable(format!(
-                "{} and {}: give --student-id once for each --author, in the same order",
-                size::counted(authors, "author"),
-                size::counted(ids, "student id"),
-            )));
+    pub fn changed_by(mut self, args: &SubmissionArgs) -> Result<Self, Unusable> {
+        for item in &args.forget {
+            self.forget(*item);
         }
-        let ids = args.student_id.iter().cloned().map(Some);
-        let ids = ids.chain(std::iter::repeat(None));
-        Ok(Self {
-            authors: args.author.iter().cloned().zip(ids).collect(),
-            class: args.class.clone(),
-            repository: args.repository.clone(),
-            notes: match &args.notes {
-                Some(path) => notes::read(&read_notes(path)?),
-                None => Vec::new(),
-            },
-            captures: args
-                .capture
-                .iter()
-                .enumerate()
+        if let Some(lang) = args.lang {
+            self.lang = lang;
+        }
+        if !args.author.is_empty() {
+            self.authors.clone_from(&args.author);
+        }
+        if !args.student_id.is_empty() {
+            self.student_ids.clone_from(&args.student_id);
+        }
+        self.class = args.class.clone().or(self.class);
+        self.repository = args.repository.clone().or(self.repository);
+        if let Some(path) = &args.notes {
+            self.notes = Some(files::read_notes(path, "--notes")?);
+        }
+        if !args.capture.is_empty() {
+            let captures = args.capture.iter().enumerate();
+            self.captures = captures
                 .map(|(index, path)| read_capture(path, index))
-                .collect::<Result<_, _>>()?,
-        })
+                .collect::<Result<_, _>>()?;
+        }
+        self.check_ids().map_err(|wrong| {
+            Unusable(format!(
+                "{wrong}: give --student-id once for each --author, in the same order, or --forget=student-id"
+            ))
+        })?;
+        Ok(self)
     }
 
-    /// The screenshots.
+    fn forget(&mut self, item: Item) {
+        match item {
+            Item::All => *self = Self::default(),
+            Item::Author => {
+                self.authors.clear();
+                self.student_ids.clear();
+            }
+            Item::StudentId => self.student_ids.clear(),
+            Item::Class => self.class = None,
+            Item::Repository => self.repository = None,
+            Item::Notes => self.notes = None,
+            Item::Capture => self.captures.clear(),
+            Item::Lang => self.lang = Lang::default(),
+        }
+    }
+
+    fn check_ids(&self) -> Result<(), String> {
+        let (authors, ids) = (self.authors.len() as u64, self.student_ids.len() as u64);
+        match ids == 0 || ids == authors {
+            true => Ok(()),
+            false => Err(format!(
+                "{} and {}",
+                size::counted(authors, "author"),
+                size::counted(ids, "student id")
+            )),
+        }
+    }
+
+    /// The language of the report.
     #[must_use]
-    pub fn captures(&self) -> &[Image] {
-        &self.captures
+    pub const fn lang(&self) -> Lang {
+        self.lang
     }
 
     pub(super) fn byline(&self, lang: Lang) -> Vec<Fact> {
-        let author = |(name, id): &(String, Option<String>)| match id {
+        let author = |(index, name): (usize, &String)| match self.student_ids.get(index) {
             Some(id) => format!("{name} ({id})"),
             None => name.clone(),
         };
-        let authors: Vec<String> = self.authors.iter().map(author).collect();
+        let authors: Vec<String> = self.authors.iter().enumerate().map(author).collect();
         let mut facts = Vec::new();
         if !authors.is_empty() {
             let name = match authors.len() {
@@ -122,13 +183,28 @@ impl Submission {
         facts
     }
 
+    /// All of it in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut parts = vec![self.lang.of("in English", "in Indonesian").to_owned()];
+        let fact = |fact: &Fact| format!("{}: {}", fact.name, fact.value.words());
+        parts.extend(self.byline(Lang::En).iter().map(fact));
+        if self.notes.is_some() {
+            parts.push("notes".into());
+        }
+        if !self.captures.is_empty() {
+            parts.push(size::counted(self.captures.len() as u64, "screenshot"));
+        }
+        parts.join("; ")
+    }
+
     pub(super) fn sections(&self, lang: Lang) -> Vec<Section> {
         let mut sections = Vec::new();
-        if !self.notes.is_empty() {
+        if let Some(notes) = &self.notes {
             sections.push(Section {
                 id: "notes",
                 title: lang.of("Notes", "Catatan").into(),
-                blocks: self.notes.clone(),
+                blocks: notes::read(notes),
             });
         }
         if !self.captures.is_empty() {
@@ -150,38 +226,14 @@ fn word(text: &str) -> Result<String, String> {
     }
 }
 
-fn read_notes(path: &Path) -> Result<String, Unusable> {
-    let bytes = read_file(path, "--notes", NOTES_BYTES_MAX)?;
-    let wrong = |message| Unusable(format!("--notes {}: {message}", path.display()));
-    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not text in UTF-8"))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    match text.trim() {
-        "" => Err(wrong("it is empty")),
-        _ => Ok(text.to_owned()),
-    }
-}
-
 fn read_capture(path: &Path, index: usize) -> Result<Image, Unusable> {
-    let bytes = read_file(path, "--capture", CAPTURE_BYTES_MAX)?;
-    let Some((media_type, ending)) = kind(&bytes) else {
-        return Err(Unusable(format!(
-            "--capture {}: it is none of PNG, JPEG, GIF and WebP",
-            path.display()
-        )));
-    };
-    check_size(&bytes).map_err(|what| Unusable(format!("--capture {}: {what}", path.display())))?;
+    let (media_type, ending, bytes) = files::read_picture(path, "--capture")?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let plain: String = stem
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .take(40)
-        .collect();
+    let plain = |c: char| match c.is_ascii_alphanumeric() {
+        true => c.to_ascii_lowercase(),
+        false => '-',
+    };
+    let plain: String = stem.chars().map(plain).take(40).collect();
     Ok(Image {
         name: format!("{:02}-{plain}.{ending}", index + 1),
         caption: stem.into_owned(),
@@ -190,70 +242,9 @@ fn read_capture(path: &Path, index: usize) -> Result<Image, Unusable> {
     })
 }
 
-/// Whether the header says a size that a picture can have: a reader would see nothing of one that is damaged.
-fn check_size(bytes: &[u8]) -> Result<(), String> {
-    let damaged = || "it is damaged: its header gives no size".to_owned();
-    // Its first chunk is the header, of thirteen bytes (RFC 2083, 4.1.1).
-    let is_headless = bytes.starts_with(b"\x89PNG") && bytes.get(8..16) != Some(b"\0\0\0\rIHDR");
-    if is_headless {
-        return Err(damaged());
-    }
-    let size = imagesize::blob_size(bytes).map_err(|_| damaged())?;
-    let side = 1..=CAPTURE_SIDE_MAX;
-    match side.contains(&size.width) && side.contains(&size.height) {
-        true => Ok(()),
-        false => Err(format!(
-            "it is damaged: its header says {} × {} pixels",
-            size.width, size.height
-        )),
-    }
-}
-
-/// The media type and usual ending, by the first bytes.
-fn kind(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(("image/png", "png")),
-        [0xff, 0xd8, 0xff, ..] => Some(("image/jpeg", "jpg")),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(("image/gif", "gif")),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some(("image/webp", "webp")),
-        _ => None,
-    }
-}
-
-fn read_file(path: &Path, flag: &str, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
-    let wrong = |message: String| Unusable(format!("{flag} {}: {message}", path.display()));
-    // A named pipe would be waited for.
-    let metadata = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(wrong("it is not a file".into()));
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-    let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
-    read.map_err(|error| wrong(error.to_string()))?;
-    if bytes.len() as u64 > bytes_max {
-        let most = size::format(bytes_max);
-        return Err(wrong(format!("it is larger than {most}")));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::files::NOTES_BYTES_MAX;
     use super::*;
 
     const PNG: &[u8] = include_bytes!("../../tests/pixel.png");
@@ -273,7 +264,10 @@ mod tests {
             path
         };
         let check = |args: SubmissionArgs, part: &str| {
-            let error = Submission::read(&args).unwrap_err().to_string();
+            let error = Submission::default()
+                .changed_by(&args)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(part), "{error}");
         };
         let notes = |path: PathBuf| args(|args| args.notes = Some(path));
@@ -322,20 +316,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Layar <1>.dat");
         std::fs::write(&path, PNG).unwrap();
-        let submission = Submission::read(&args(|args| {
-            args.author = vec!["Ani".into(), "Budi".into()];
-            args.student_id = vec!["5025".into(), "5026".into()];
-            args.repository = Some("javascript:x".into());
-            args.capture = vec![path];
-        }))
-        .unwrap();
+        let submission = Submission::default()
+            .changed_by(&args(|args| {
+                args.author = vec!["Ani".into(), "Budi".into()];
+                args.student_id = vec!["5025".into(), "5026".into()];
+                args.repository = Some("javascript:x".into());
+                args.capture = vec![path];
+            }))
+            .unwrap();
         let byline = submission.byline(Lang::Id);
         assert_eq!(
             byline[0],
             Fact::plain("Penyusun", "Ani (5025), Budi (5026)")
         );
         assert_eq!(byline[1], Fact::plain("Repositori", "javascript:x"));
-        let [image] = submission.captures() else {
+        let [image] = &submission.captures[..] else {
             panic!("one picture");
         };
         assert_eq!(image.name, "01-layar--1-.png");

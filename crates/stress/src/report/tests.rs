@@ -236,12 +236,13 @@ fn a_page_loads_nothing_and_lets_nothing_out_of_its_place() {
         format!("{evil}\n\n[a]({evil})\n\n![b](https://example.org/b.png)\n"),
     )
     .unwrap();
-    let submission = Submission::read(&SubmissionArgs {
-        author: vec![evil.into()],
-        notes: Some(path),
-        ..SubmissionArgs::default()
-    })
-    .unwrap();
+    let submission = Submission::default()
+        .changed_by(&SubmissionArgs {
+            author: vec![evil.into()],
+            notes: Some(path),
+            ..SubmissionArgs::default()
+        })
+        .unwrap();
     let mut other = run_of(made_up::troubled());
     other.name = evil.into();
     let runs = [run_of(contents), other];
