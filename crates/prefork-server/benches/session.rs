@@ -43,6 +43,7 @@ fn converse(session: &mut Session<'_>, shelf: &mut Shelf, mut request: &[u8]) ->
                 request = &request[len..];
                 session.arrived(len);
             }
+            Want::Next => session.go_on(),
             Want::Resume | Want::Linger(_) | Want::Close => {
                 unreachable!("nothing here ends the conversation")
             }

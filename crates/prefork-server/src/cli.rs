@@ -101,6 +101,12 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub event_connections: Option<u32>,
 
+    /// With --pool process or thread: how many connections a worker sets aside while it serves another: those that are
+    /// between two requests, or have not ended a head. 0 for none: it has one connection, from accept to its end
+    /// [default: 16].
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub set_aside: Option<u32>,
+
     /// From accept to a complete request head.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Limits")]
     pub head_timeout: Duration,

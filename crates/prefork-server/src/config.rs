@@ -23,15 +23,21 @@ const WORKER_TIMEOUT_MIN: Duration = Duration::from_secs(4);
 /// How many connections an event worker holds at once unless told otherwise.
 pub const EVENT_CONNECTIONS_DEFAULT: u32 = 1024;
 
+/// How many connections a blocking worker sets aside unless told otherwise.
+pub const SET_ASIDE_DEFAULT: u32 = 16;
+
+/// The most it may be told to set aside: beyond that `--pool event` is what is meant.
+const SET_ASIDE_MAX: u32 = 1024;
+
 /// The most it may be told to hold: with 256 KiB in hand for each they are 16 GiB.
 const EVENT_CONNECTIONS_MAX: u32 = 65_536;
 
 /// What the workers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum PoolKind {
-    /// N forked processes, one connection each at a time.
+    /// N forked processes, one transfer each at a time.
     Process,
-    /// N threads in one forked process, one connection each at a time.
+    /// N threads in one forked process, one transfer each at a time.
     Thread,
     /// N forked processes, many connections each at once.
     Event,
@@ -45,15 +51,6 @@ impl PoolKind {
             Self::Process => "process",
             Self::Thread => "thread",
             Self::Event => "event",
-        }
-    }
-
-    /// Whether an idle worker waits in accept, rather than for an event.
-    #[must_use]
-    pub const fn waits_in_accept(self) -> bool {
-        match self {
-            Self::Process | Self::Thread => true,
-            Self::Event => false,
         }
     }
 
@@ -120,8 +117,10 @@ pub struct Config {
     pub pool: PoolKind,
     /// How many workers.
     pub workers: u32,
-    /// How many connections an event worker holds at once; none where a worker has one.
+    /// How many connections an event worker holds at once; none for the others.
     pub event_connections: Option<u32>,
+    /// How many connections a blocking worker sets aside; none for an event worker.
+    pub set_aside: Option<u32>,
     /// How uploads become durable.
     pub durability: Durability,
     /// How replies are sent.
@@ -171,6 +170,19 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether an idle worker waits in accept, rather than for an event.
+    #[must_use]
+    pub fn waits_in_accept(&self) -> bool {
+        self.set_aside == Some(0)
+    }
+
+    /// How many connections one worker has at once.
+    #[must_use]
+    pub fn connections_each(&self) -> u32 {
+        let set_aside = self.set_aside.unwrap_or(0);
+        self.event_connections.unwrap_or(set_aside + 1)
+    }
+
     /// The flags whose values differ between `self` and `other` and that a running server cannot change.
     #[must_use]
     pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
@@ -178,6 +190,10 @@ impl Config {
             ("--bind", self.bind != other.bind),
             ("--root", self.root != other.root),
             ("--pool", self.pool != other.pool),
+            (
+                "--set-aside",
+                self.waits_in_accept() != other.waits_in_accept(),
+            ),
             ("--congestion", self.congestion != other.congestion),
             (
                 "--receive-buffer",
@@ -240,6 +256,7 @@ impl TryFrom<Args> for Config {
             pool: args.pool,
             workers: args.workers,
             event_connections: event_connections(args.pool, args.event_connections)?,
+            set_aside: set_aside(args.pool, args.set_aside)?,
             durability: args.durability,
             congestion: congestion(args.congestion)?,
             receive_buffer: args.receive_buffer,
@@ -349,7 +366,21 @@ fn event_connections(pool: PoolKind, asked: Option<u32>) -> Result<Option<u32>, 
         )),
         (PoolKind::Process | PoolKind::Thread, None) => Ok(None),
         (PoolKind::Process | PoolKind::Thread, Some(n)) => Err(format!(
-            "--event-connections {n}: only an event worker has more than one connection; add --pool event"
+            "--event-connections {n}: only an event worker has such a limit; add --pool event, or write --set-aside"
+        )),
+    }
+}
+
+fn set_aside(pool: PoolKind, asked: Option<u32>) -> Result<Option<u32>, String> {
+    match (pool, asked) {
+        (PoolKind::Event, None) => Ok(None),
+        (PoolKind::Event, Some(n)) => Err(format!(
+            "--set-aside {n}: an event worker serves all of its connections at once; it has --event-connections"
+        )),
+        (PoolKind::Process | PoolKind::Thread, None) => Ok(Some(SET_ASIDE_DEFAULT)),
+        (PoolKind::Process | PoolKind::Thread, Some(0..=SET_ASIDE_MAX)) => Ok(asked),
+        (PoolKind::Process | PoolKind::Thread, Some(n)) => Err(format!(
+            "--set-aside {n}: a worker sets 0 to {SET_ASIDE_MAX} connections aside; --pool event has workers for more"
         )),
     }
 }

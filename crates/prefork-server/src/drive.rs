@@ -1,16 +1,17 @@
 //! The only code that joins a session to a socket.
 //!
-//! [`Connection::drive`] moves bytes until the socket says "not now", the session wants to close, or it has
-//! moved a megabyte. The sockets are non-blocking under every pool; the pools differ only in how they wait:
+//! [`Connection::drive`] moves bytes until the socket says "not now", the session wants to close, or the connection
+//! has had its turn. The sockets are non-blocking under every pool; the pools differ only in how they wait:
 //! a blocking worker polls one connection, an event loop arms it and goes on to the next.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::libc::linger;
 use nix::sys::socket::{setsockopt, sockopt};
+use proto::Code;
 
 use crate::address_cap::Place;
 use crate::clock::{Clock, Verdict, Waiting};
@@ -21,6 +22,17 @@ use crate::sys;
 
 /// After so many bytes a connection lets others have their turn.
 const TURN_LEN: usize = 1 << 20;
+
+/// After so many answered requests, too: each may cost a file.
+const TURN_REQUESTS: u32 = 16;
+
+/// And after so long, whatever it was that took the time. What cannot be interrupted is looked at when it is over:
+/// one piece of a file, one listing, one sync.
+const TURN_TIME: Duration = Duration::from_millis(2);
+
+/// A connection that goes on asking while the server drains is closed between two requests after so long, if it has
+/// had [`TURN_REQUESTS`] answers since: a stop must come to an end.
+const ASKING_WHILE_DRAINING: Duration = Duration::from_secs(1);
 
 /// The most that is taken of what a peer still sends after its last reply: enough for a client that writes a
 /// whole refused file of usual size before it reads.
@@ -41,13 +53,24 @@ pub enum Pause {
         interest: Interest,
         /// Drive again then at the latest.
         until: Instant,
-        /// Between two requests: it may be closed with [`Connection::close_idle`].
-        idle: bool,
     },
     /// The connection has had its turn; there is more to do at once.
     Turn,
     /// It is over: call [`Connection::close`].
     Over,
+}
+
+/// What a connection is in the middle of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing but a head, of which there may be nothing yet.
+    Head,
+    /// Between two requests.
+    Idle,
+    /// A request: its body, its reply, or the store's part in it.
+    Transfer,
+    /// All is said; what the peer still sends is taken and dropped.
+    Lingering,
 }
 
 /// What a socket is to be ready for.
@@ -69,6 +92,8 @@ pub struct Connection<'s> {
     clock: Clock,
     lingered_len: usize,
     is_shut: bool,
+    draining: Option<Draining>,
+    is_turned_away: bool,
     /// Its place among its address's connections, given back when this is dropped.
     _place: Option<Place>,
     /// Whoever writes down its requests.
@@ -85,6 +110,8 @@ impl<'s> Connection<'s> {
             clock: Clock::new(clocks, Instant::now()),
             lingered_len: 0,
             is_shut: false,
+            draining: None,
+            is_turned_away: false,
             _place: None,
             scribe: None,
         }
@@ -100,12 +127,37 @@ impl<'s> Connection<'s> {
         self
     }
 
+    /// Has it told that it is one too many: one error, then the end.
+    #[must_use]
+    pub fn turned_away(mut self, code: Code, message: &str) -> Self {
+        self.session.turn_away(code, message);
+        self.is_turned_away = true;
+        self
+    }
+
+    /// Whether it was.
+    #[must_use]
+    pub const fn is_turned_away(&self) -> bool {
+        self.is_turned_away
+    }
+
     /// Keeps `place` for as long as the connection lives.
     #[must_use]
     pub fn holding(self, place: Option<Place>) -> Self {
         Self {
             _place: place,
             ..self
+        }
+    }
+
+    /// What it is in the middle of.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self.session.want() {
+            Want::Read(Reading::First | Reading::Head) => Stage::Head,
+            Want::Read(Reading::Idle) | Want::Next => Stage::Idle,
+            Want::Linger(_) | Want::Close => Stage::Lingering,
+            Want::Read(Reading::Body) | Want::Write | Want::Resume => Stage::Transfer,
         }
     }
 
@@ -121,11 +173,10 @@ impl<'s> Connection<'s> {
     /// Finish what is in hand, then close.
     pub fn drain(&mut self) {
         self.session.drain();
-    }
-
-    /// Close a connection that waits between requests.
-    pub fn close_idle(&mut self) {
-        self.session.close_idle();
+        self.draining.get_or_insert_with(|| Draining {
+            since: Instant::now(),
+            answered: 0,
+        });
     }
 
     /// Cut it.
@@ -160,51 +211,96 @@ impl<'s> Connection<'s> {
     }
 
     fn move_bytes(&mut self) -> Pause {
-        let mut moved_len = 0;
-        while moved_len < TURN_LEN {
-            let want = self.session.want();
-            if want == Want::Resume {
-                match self.resume() {
-                    Some(pause) => return pause,
-                    None => continue,
-                }
-            }
-            let result = match want {
+        let mut turn = Turn::new(Instant::now());
+        loop {
+            let result = match self.session.want() {
                 Want::Read(_) => self.socket.read(self.session.space()),
                 Want::Write => self.socket.write(self.session.output()),
                 Want::Linger(_) => self.linger(),
-                Want::Resume | Want::Close => return Pause::Over,
+                Want::Next => {
+                    self.next_request();
+                    continue;
+                }
+                Want::Resume => match self.resume() {
+                    Some(pause) => return pause,
+                    None => continue,
+                },
+                Want::Close => return Pause::Over,
             };
-            match (result, want) {
-                (Ok(0), Want::Read(_)) => self.session.end(End::PeerClosed),
-                (Ok(0), Want::Linger(_)) => return Pause::Over,
-                (Ok(len), _) => {
-                    moved_len += len;
-                    self.clock.moved(len, Instant::now);
-                    match want {
-                        Want::Read(_) => self.session.arrived(len),
-                        Want::Write => {
-                            self.session.sent(len);
-                            self.clock.replied();
-                        }
-                        Want::Resume | Want::Linger(_) | Want::Close => {}
-                    }
-                }
-                (Err(error), _) if error.kind() == ErrorKind::Interrupted => {}
-                (Err(error), _) if error.kind() == ErrorKind::WouldBlock => {
-                    if let Some(pause) = self.not_now(want) {
-                        return pause;
-                    }
-                }
-                (Err(_), Want::Linger(_)) => return Pause::Over,
-                (Err(error), _) => {
-                    tracing::debug!(%error, "connection lost");
-                    self.session.end(End::PeerGone);
-                }
+            if let Some(pause) = self.moved(result, &mut turn) {
+                return pause;
             }
             self.write_down();
+            let now = Instant::now();
+            if turn.is_over(now) && !self.has_expired(&turn, now) {
+                return Pause::Turn;
+            }
         }
-        Pause::Turn
+    }
+
+    /// What has come of reading or writing; none if there is something else to do at once.
+    fn moved(&mut self, result: io::Result<usize>, turn: &mut Turn) -> Option<Pause> {
+        let want = self.session.want();
+        match (result, want) {
+            (Ok(0), Want::Read(_)) => self.session.end(End::PeerClosed),
+            (Ok(0), Want::Linger(_)) => return Some(Pause::Over),
+            (Ok(len), _) => {
+                turn.moved_len += len;
+                self.clock.moved(len, Instant::now);
+                match want {
+                    Want::Read(_) => self.session.arrived(len),
+                    Want::Write => self.sent(len, turn),
+                    Want::Next | Want::Resume | Want::Linger(_) | Want::Close => {}
+                }
+            }
+            (Err(error), _) if error.kind() == ErrorKind::Interrupted => {}
+            (Err(error), _) if error.kind() == ErrorKind::WouldBlock => return self.not_now(want),
+            (Err(_), Want::Linger(_)) => return Some(Pause::Over),
+            (Err(error), _) => {
+                tracing::debug!(%error, "connection lost");
+                self.session.end(End::PeerGone);
+            }
+        }
+        None
+    }
+
+    fn sent(&mut self, len: usize, turn: &mut Turn) {
+        self.session.sent(len);
+        self.clock.replied();
+        if !self.session.is_request_open() {
+            turn.answered += 1;
+            if let Some(draining) = &mut self.draining {
+                draining.answered = draining.answered.saturating_add(1);
+            }
+        }
+    }
+
+    /// Goes on to the request behind the last one, unless the server has waited long enough for the last of them.
+    fn next_request(&mut self) {
+        match self.draining {
+            Some(draining) if draining.is_over(Instant::now()) => self.session.close_before_next(),
+            _ => self.session.go_on(),
+        }
+    }
+
+    /// Whether the time for a head or between requests is over although bytes come: empty lines, which are no head.
+    /// A turn is over, which is when there has been no wait that would have noticed.
+    fn has_expired(&mut self, turn: &Turn, now: Instant) -> bool {
+        let Want::Read(reading @ (Reading::First | Reading::Idle)) = self.session.want() else {
+            return false;
+        };
+        if turn.answered > 0 {
+            return false;
+        }
+        let is_over = self
+            .draining
+            .is_some_and(|it| now >= it.since + ASKING_WHILE_DRAINING);
+        if is_over {
+            self.session.close_idle();
+        } else if self.clock.wait(Waiting::For(reading), now) == Verdict::Expired {
+            self.session.end(End::TimedOut);
+        }
+        self.session.want() != Want::Read(reading)
     }
 
     /// Lets the session ask the store again; none if there is something else to do at once.
@@ -216,7 +312,6 @@ impl<'s> Connection<'s> {
                     return Some(Pause::NotNow {
                         interest: Interest::Nothing,
                         until,
-                        idle: false,
                     });
                 }
                 Verdict::Silence | Verdict::Expired => self.session.resume(true),
@@ -233,9 +328,8 @@ impl<'s> Connection<'s> {
             Want::Read(reading) => (Waiting::For(reading), Interest::Readable),
             Want::Write => (Waiting::ToWrite, Interest::Writable),
             Want::Linger(lingering) => (Waiting::ToClose(lingering), Interest::Readable),
-            Want::Resume | Want::Close => return Some(Pause::Over),
+            Want::Next | Want::Resume | Want::Close => return Some(Pause::Over),
         };
-        let idle = want == Want::Read(Reading::Idle);
         let verdict = match want {
             Want::Read(Reading::Idle) if self.session.is_draining() => Verdict::Expired,
             Want::Read(Reading::First) if self.session.is_draining() => {
@@ -244,11 +338,7 @@ impl<'s> Connection<'s> {
             _ => self.clock.wait(waiting, now),
         };
         match (verdict, want) {
-            (Verdict::Until(until), _) => Some(Pause::NotNow {
-                interest,
-                until,
-                idle,
-            }),
+            (Verdict::Until(until), _) => Some(Pause::NotNow { interest, until }),
             (Verdict::Silence, _) => {
                 self.session.silence();
                 None
@@ -283,7 +373,6 @@ impl<'s> Connection<'s> {
             Verdict::Until(until) => Pause::NotNow {
                 interest: Interest::Readable,
                 until,
-                idle: false,
             },
             Verdict::Silence | Verdict::Expired => Pause::Over,
         }
@@ -301,6 +390,41 @@ impl<'s> Connection<'s> {
         let len = self.socket.read(self.session.space())?;
         self.lingered_len += len;
         Ok(len)
+    }
+}
+
+/// What a connection has had of its turn.
+#[derive(Debug)]
+struct Turn {
+    ends: Instant,
+    moved_len: usize,
+    answered: u32,
+}
+
+impl Turn {
+    fn new(now: Instant) -> Self {
+        Self {
+            ends: now + TURN_TIME,
+            moved_len: 0,
+            answered: 0,
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.moved_len >= TURN_LEN || self.answered >= TURN_REQUESTS || now >= self.ends
+    }
+}
+
+/// What has become of a connection since the server told it to come to an end.
+#[derive(Debug, Clone, Copy)]
+struct Draining {
+    since: Instant,
+    answered: u32,
+}
+
+impl Draining {
+    fn is_over(self, now: Instant) -> bool {
+        self.answered >= TURN_REQUESTS && now >= self.since + ASKING_WHILE_DRAINING
     }
 }
 

@@ -90,6 +90,8 @@ pub struct Inheritance {
     pub max_requests: Option<u64>,
     /// How many connections an event worker holds at once.
     pub event_connections: Option<u32>,
+    /// How many connections a blocking worker sets aside.
+    pub set_aside: Option<u32>,
 }
 
 impl Inheritance {

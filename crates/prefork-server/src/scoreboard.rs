@@ -63,8 +63,10 @@ pub enum Field {
     AcceptErrors,
     /// Requests whose line in the access log could not be written.
     Unlogged,
-    /// The worker's VmHWM in bytes: the one field that is set rather than added to.
+    /// The worker's VmHWM in bytes; set rather than added to.
     PeakRss,
+    /// Connections that a blocking worker has set aside; set rather than added to.
+    SetAside,
     /// Goes up whenever the worker comes round its loop: one that stands still for long is hung.
     SignsOfLife,
 }
@@ -110,7 +112,8 @@ impl Field {
         const ACCEPT_ERRORS: usize = OVER_ADDRESS_CAP + 1;
         const UNLOGGED: usize = ACCEPT_ERRORS + 1;
         const PEAK_RSS: usize = UNLOGGED + 1;
-        const SIGNS_OF_LIFE: usize = PEAK_RSS + 1;
+        const SET_ASIDE: usize = PEAK_RSS + 1;
+        const SIGNS_OF_LIFE: usize = SET_ASIDE + 1;
         const { assert!(SIGNS_OF_LIFE < COMMAND_WORD) };
         match self {
             Self::Accepted => 0,
@@ -124,6 +127,7 @@ impl Field {
             Self::AcceptErrors => ACCEPT_ERRORS,
             Self::Unlogged => UNLOGGED,
             Self::PeakRss => PEAK_RSS,
+            Self::SetAside => SET_ASIDE,
             Self::SignsOfLife => SIGNS_OF_LIFE,
         }
     }

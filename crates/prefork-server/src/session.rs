@@ -41,6 +41,9 @@ pub enum Want {
     Read(Reading),
     /// To have [`Session::output`] sent.
     Write,
+    /// To be told to go on ([`Session::go_on`]): a request is over, and what came behind it is there already. Others
+    /// may have their turn before.
+    Next,
     /// To be told to go on shortly ([`Session::resume`]), whatever the peer does: the store cannot yet.
     Resume,
     /// To stop sending, take a bounded amount of what still comes, and close: closing with input unread would
@@ -117,6 +120,8 @@ pub struct Session<'s> {
     finished: Option<Vec<Finished>>,
     /// How the open request is booked, until the output is sent.
     answered: Option<Answer>,
+    /// A request is over, and what came behind it has not been looked at.
+    is_before_next: bool,
     served_any: bool,
     closing: Option<Closing>,
     draining: bool,
@@ -186,6 +191,7 @@ impl<'s> Session<'s> {
             name: None,
             finished: None,
             answered: None,
+            is_before_next: false,
             served_any: false,
             closing: None,
             draining: false,
@@ -251,6 +257,7 @@ impl<'s> Session<'s> {
                 ..
             }) => Want::Linger(lingering),
             Some(Closing { linger: None, .. }) => Want::Close,
+            None if self.is_before_next => Want::Next,
             None => Want::Read(match self.decoder.phase() {
                 Phase::Idle if self.served_any => Reading::Idle,
                 Phase::Idle => Reading::First,
@@ -287,6 +294,12 @@ impl<'s> Session<'s> {
         if self.output().is_empty() {
             self.advance();
         }
+    }
+
+    /// Looks at what came behind the last request.
+    pub fn go_on(&mut self) {
+        self.is_before_next = false;
+        self.advance();
     }
 
     /// The peer has been silent in the middle of a head (`--accept-unterminated`).
@@ -326,6 +339,16 @@ impl<'s> Session<'s> {
         self.closing.get_or_insert(Closing {
             end: ConnectionEnd::Closed,
             linger: Some(Lingering::Briefly),
+        });
+    }
+
+    /// Closes a connection between two requests although the second has arrived, and others may be behind it.
+    pub fn close_before_next(&mut self) {
+        self.is_before_next = false;
+        self.undecoded = 0..0;
+        self.closing.get_or_insert(Closing {
+            end: ConnectionEnd::Closed,
+            linger: Some(Lingering::Fully),
         });
     }
 
@@ -403,6 +426,7 @@ impl<'s> Session<'s> {
         self.buffers.output.clear();
         self.sent = 0;
         self.undecoded = 0..0;
+        self.is_before_next = false;
         // A connection that was already closing keeps its reason.
         let end = self.closing.map_or(connection, |closing| closing.end);
         self.closing = Some(Closing { end, linger: None });
@@ -420,12 +444,16 @@ impl<'s> Session<'s> {
                 self.fill_from_file();
                 continue;
             }
-            self.answer_is_sent();
+            let is_over = self.answer_is_sent();
             if self.closing.is_some() {
                 // Nothing that came after a request of which no end can be trusted is looked at.
                 self.undecoded = 0..0;
             }
             if self.undecoded.is_empty() {
+                return;
+            }
+            if is_over {
+                self.is_before_next = true;
                 return;
             }
             let input = &self.buffers.input[self.undecoded.clone()];
@@ -674,8 +702,8 @@ impl<'s> Session<'s> {
         }
     }
 
-    /// All output is sent: if it ended with an answer, the request is over.
-    fn answer_is_sent(&mut self) {
+    /// All output is sent: if it ended with an answer, the request is over. Says whether it is.
+    fn answer_is_sent(&mut self) -> bool {
         match self.answered.take() {
             Some(Answer::Ok(verb, bytes)) => {
                 tracing::debug!(verb = verb.as_str(), bytes, "request served");
@@ -685,11 +713,12 @@ impl<'s> Session<'s> {
                 tracing::debug!(code = code.as_str(), "request refused");
                 self.finish(0, Outcome::Error(code));
             }
-            None => return,
+            None => return false,
         }
         self.request_open = false;
         // A listing may have made it larger than any other reply does.
         self.buffers.output.shrink_to(OUTPUT_LEN);
+        true
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a worker works with, and what each does alike: taking a connection off the queue and giving it a turn.
 //!
-//! They differ in how they wait. A [`blocking`] worker serves one connection to its end and then accepts the
-//! next; an [`event`] worker serves many at once.
+//! They differ in how they wait. A [`blocking`] worker serves one transfer to its end before the next; an [`event`]
+//! worker serves many at once.
 
 pub mod blocking;
 pub mod event;
@@ -18,16 +18,14 @@ use proto::Code;
 
 use crate::address_cap::{AddressCap, Admission};
 use crate::config::{Clocks, Congestion};
-use crate::drive::{Connection, Pause};
+use crate::drive::{Connection, Interest, Pause};
 use crate::lifeline::Watch;
 use crate::logs::Logs;
 use crate::pool::report::Reporter;
+use crate::pool::watchdog::LOOK_MAX;
 use crate::scoreboard::{Field, Slot};
 use crate::session::{Service, Session, Shelf};
 use crate::{listener, sys};
-
-/// How long a connection may idle between requests while somebody waits in the backlog.
-const IDLE_WHILE_OTHERS_WAIT: Duration = Duration::from_millis(200);
 
 /// A draining worker that finds the queue empty looks once more after this: a handshake may just be ending.
 const DRAIN_GRACE: Duration = Duration::from_millis(5);
@@ -70,6 +68,15 @@ pub enum Left {
     Asked,
     /// The listener failed.
     Failed(Errno),
+}
+
+/// What a wait came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    /// Something happened, or may have.
+    DriveAgain,
+    /// The parent is gone.
+    Orphaned,
 }
 
 /// What came of trying to accept.
@@ -127,25 +134,22 @@ impl<'a> Worker<'a> {
         if let Some(peer) = peer {
             listener::prepare(&socket, peer, self.congestion);
         }
-        let mut session = Session::new(self.service, self.slot);
+        let log = self.logs.access.as_ref();
+        let scribe = log.map(|log| log.scribe(self.slot, self.index, peer));
+        let session = Session::new(self.service, self.slot);
+        let connection = Connection::new(socket, session, self.clocks).written_down_by(scribe);
         let admission = match (self.address_cap, peer) {
             (Some(cap), Some(peer)) => cap.admit(peer),
             _ => Admission::Admitted(None),
         };
-        let place = match admission {
-            Admission::Admitted(place) => place,
+        match admission {
+            Admission::Admitted(place) => connection.holding(place),
             Admission::OverCap => {
                 tracing::debug!(?peer, "refused: its address has too many connections");
                 self.slot.add(Field::OverAddressCap, 1);
-                session.turn_away(Code::Busy, "too many connections from your address");
-                None
+                connection.turned_away(Code::Busy, "too many connections from your address")
             }
-        };
-        let log = self.logs.access.as_ref();
-        let scribe = log.map(|log| log.scribe(self.slot, self.index, peer));
-        Connection::new(socket, session, self.clocks)
-            .holding(place)
-            .written_down_by(scribe)
+        }
     }
 
     /// Gives a connection a turn; a panic costs this connection and no other.
@@ -159,6 +163,28 @@ impl<'a> Worker<'a> {
             connection.crashed();
             Pause::Over
         })
+    }
+
+    /// Waits until one connection can go on, its time has come, or something else matters more.
+    fn wait(&self, connection: &Connection<'_>, interest: Interest, until: Instant) -> Waited {
+        let (flags, watched) = match interest {
+            Interest::Readable => (PollFlags::POLLIN, 2),
+            Interest::Writable => (PollFlags::POLLOUT, 2),
+            // An end that the peer has made would be told at once, and again and again.
+            Interest::Nothing => (PollFlags::empty(), 1),
+        };
+        let now = Instant::now();
+        let mut fds = [
+            PollFd::new(self.watch.as_fd(), PollFlags::POLLIN),
+            PollFd::new(connection.as_fd(), flags),
+        ];
+        // However long the peer may take, the parent wants a sign of life. Interrupted or not, the caller looks at
+        // the parent's word.
+        let _ = poll(&mut fds[..watched], timeout(until.min(now + LOOK_MAX), now));
+        match fds[0].any().unwrap_or(true) {
+            true => Waited::Orphaned,
+            false => Waited::DriveAgain,
+        }
     }
 
     /// Whether somebody waits in the backlog, now or within so long.

@@ -81,9 +81,12 @@ pub struct Settings {
     pub backlog: u32,
     /// The receive buffer in bytes if one was set; none where the kernel tunes it.
     pub receive_buffer_bytes: Option<u64>,
-    /// How many connections an event worker holds at once; none where a worker has one.
+    /// How many connections an event worker holds at once; none for the others.
     #[serde(default)]
     pub event_connections: Option<u32>,
+    /// How many connections a blocking worker sets aside while it serves another; none for an event worker.
+    #[serde(default)]
+    pub set_aside: Option<u32>,
     /// For how many seconds the kernel keeps a connection that has sent nothing, as the kernel rounds it; none
     /// when off.
     #[serde(default)]
@@ -431,6 +434,7 @@ mod tests {
             backlog: 1024,
             receive_buffer_bytes: None,
             event_connections: Some(1024),
+            set_aside: None,
             defer_accept_s: None,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,

@@ -111,8 +111,11 @@ pub struct Worker {
     pub ledger: WorkerLedger,
     /// What the youngest of its processes is doing; none if it has no process.
     pub state: Option<ProcessState>,
-    /// It has a connection in hand.
+    /// It has a connection in hand that it has not set aside.
     pub is_busy: bool,
+    /// Connections that it has set aside, of those in flight: a blocking worker's, without a transfer.
+    #[serde(default)]
+    pub connections_set_aside: u64,
     /// Resident memory now; none without a process, and for a thread, whose process is shared.
     pub rss_bytes: Option<u64>,
 }

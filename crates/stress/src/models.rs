@@ -54,6 +54,19 @@ pub fn render(contents: &Contents, rows: &[Row], is_markdown: bool) -> String {
         let _ = writeln!(out, "{bullet}{sentence}");
     }
     let _ = writeln!(out, "\n{LEGEND}");
+    let mut set_aside: Vec<u32> = rows.iter().filter_map(|row| row.set_aside).collect();
+    set_aside.sort_unstable();
+    set_aside.dedup();
+    for connections in set_aside {
+        let _ = writeln!(
+            out,
+            "Blocking workers ran with --set-aside {connections}: {}.",
+            match connections {
+                0 => "a worker has one connection, from accept to its end",
+                _ => "a worker sets aside connections without a transfer in hand",
+            }
+        );
+    }
     out
 }
 
@@ -136,7 +149,7 @@ fn fields(row: &Row) -> [String; HEAD.len()] {
         or_dash(row.server_memory_bytes.map(approximate)),
         or_dash(row.memory_per_connection_bytes.map(approximate)),
         killed.map_or_else(String::new, |cut| {
-            format!("{cut} of {}", row.cell.at_once())
+            format!("{cut} of {}", row.held_at_once())
         }),
     ]
 }
@@ -190,10 +203,9 @@ fn sentences(rows: &[Row]) -> Vec<String> {
         .filter(|row| row.cell.fault == Fault::KillWorker)
     {
         if let Some(cut) = row.connections_cut {
-            let at_once = row.cell.at_once();
-            let pool = pool(row);
+            let (held, pool) = (row.held_at_once(), pool(row));
             sentences.push(format!(
-                "One crash costs {cut} of {at_once} connections in {pool}."
+                "One crash costs {cut} of {held} connections in {pool}."
             ));
         }
     }

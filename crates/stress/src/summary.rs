@@ -90,6 +90,8 @@ pub struct Row {
     pub client_buffer_bytes: Option<u64>,
     /// The server's receive buffer, if one was set; as the server reports it.
     pub server_buffer_bytes: Option<u64>,
+    /// Connections that a blocking worker of the server sets aside, as it reports it.
+    pub set_aside: Option<u32>,
     /// What the server promises about uploads, as it reports it.
     pub durability: Option<String>,
     /// The most frequent outcome besides `ok`, or `ok` if there is no other.
@@ -107,6 +109,14 @@ impl Row {
         let reached = self.aggregate_bytes_per_s?.checked_mul(1_000)?;
         let ceiling = self.ceiling_bytes_per_s?;
         (reached + ceiling / 2).checked_div(ceiling)
+    }
+
+    /// Connections that the server can have at once, those included that its workers set aside: what a crash may cost.
+    #[must_use]
+    pub fn held_at_once(&self) -> u32 {
+        let each = self.set_aside.unwrap_or(0).saturating_add(1);
+        let held = self.cell.at_once().saturating_mul(each);
+        held.min(self.cell.clients.saturating_add(self.cell.fault.clients()))
     }
 
     /// Whether it is as it should be: verified, or disturbed on purpose and nothing lost but what the killed
@@ -222,6 +232,7 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
             .unwrap_or(u32::MAX),
         client_buffer_bytes: cell.client_buffer,
         server_buffer_bytes: ready.and_then(|ready| ready.settings.receive_buffer_bytes),
+        set_aside: ready.and_then(|ready| ready.settings.set_aside),
         durability: ready.map(|ready| ready.settings.durability.clone()),
         top_outcome: top_outcome(&taken),
         flags: flags::of(contents, &taken),

@@ -117,6 +117,7 @@ pub(crate) fn ready() -> Ready {
             backlog: 4_096,
             receive_buffer_bytes: None,
             event_connections: None,
+            set_aside: None,
             defer_accept_s: None,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 30_000,

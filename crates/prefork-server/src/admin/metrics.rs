@@ -86,11 +86,17 @@ fn workers(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
     let count = |is_busy| present().filter(|it| it.is_busy == is_busy).count() as u64;
     out.gauges(
         "workers",
-        "Workers that exist: busy ones have a connection in hand.",
+        "Workers that exist: busy ones have a connection in hand that is not set aside.",
         [
             (label("state", "busy"), count(true)),
             (label("state", "idle"), count(false)),
         ],
+    )?;
+    let set_aside = status.workers.iter().map(|it| it.connections_set_aside);
+    out.gauge(
+        "connections_set_aside",
+        "Connections that blocking workers have set aside, of those in flight: they have no transfer in hand.",
+        set_aside.fold(0, u64::wrapping_add),
     )?;
     let processes = ProcessState::ALL.map(|state| {
         let are_so = status.processes.iter().filter(|it| it.state == state);

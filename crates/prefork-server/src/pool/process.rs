@@ -1,4 +1,5 @@
-//! The process pool: one worker, one process. A crash costs the connection in hand and nothing else.
+//! The process pool: one worker, one process. A crash costs the connection in hand, those that were set aside, and
+//! nothing else.
 
 use super::Inheritance;
 use super::report::Reporter;
@@ -8,10 +9,9 @@ use crate::worker::{Left, blocking};
 /// Runs the worker of this process to its end.
 #[must_use]
 pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Reporter<'_>) -> Left {
-    if let Err(error) = reporter.ready() {
-        return Left::Failed(error);
-    }
     let index = assignment.workers.start;
     let slot = inheritance.scoreboard.slot(assignment.bank, index);
-    blocking::run(&inheritance.worker(slot, index, reporter))
+    let worker = inheritance.worker(slot, index, reporter);
+    let set_aside = inheritance.set_aside.unwrap_or(0);
+    blocking::run(&worker, set_aside, || reporter.ready())
 }

@@ -38,7 +38,10 @@ pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Report
     thread::scope(|scope| {
         let threads: Vec<Thread<'_>> = assignment
             .slots(&inheritance.scoreboard)
-            .map(|(index, slot)| start(scope, inheritance.worker(slot, index, reporter)))
+            .map(|(index, slot)| {
+                let set_aside = inheritance.set_aside.unwrap_or(0);
+                start(scope, inheritance.worker(slot, index, reporter), set_aside)
+            })
             .collect();
         if let Err(error) = reporter.ready() {
             tracing::error!(
@@ -68,14 +71,17 @@ pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Report
 fn start<'scope, 'env>(
     scope: &'scope thread::Scope<'scope, 'env>,
     worker: Worker<'env>,
+    set_aside: u32,
 ) -> Thread<'scope> {
     let index = worker.index;
     let (id_sender, id_receiver) = mpsc::sync_channel(1);
     let builder = thread::Builder::new().stack_size(STACK_LEN);
     let handle = builder.spawn_scoped(scope, move || {
         title::worker(index);
-        let _ = id_sender.send(pthread_self());
-        blocking::run(&worker)
+        blocking::run(&worker, set_aside, || {
+            let _ = id_sender.send(pthread_self());
+            Ok(())
+        })
     });
     match (handle, id_receiver.recv()) {
         (Ok(handle), Ok(id)) => Thread { handle, id },

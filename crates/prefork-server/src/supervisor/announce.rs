@@ -58,6 +58,7 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         backlog: BACKLOG.unsigned_abs(),
         receive_buffer_bytes: config.receive_buffer,
         event_connections: inheritance.event_connections,
+        set_aside: inheritance.set_aside,
         defer_accept_s: sys::defer_accept(&inheritance.listener)
             .ok()
             .filter(|seconds| *seconds > 0),

@@ -51,17 +51,25 @@ impl Supervisor {
     }
 
     /// Why connections could not be counted by their addresses under other settings, if they could not: what they
-    /// are counted in keeps its size. Of the pools only the event pool has workers that may be allowed more.
+    /// are counted in keeps its size.
     fn beyond_the_count(&self, config: &Config) -> Option<String> {
-        let connections_max = config.event_connections?;
         config.connections_per_address_max?;
-        let cells = self.inheritance.holdings.cells();
-        (connections_max as usize > cells).then(|| {
-            format!(
-                "--event-connections {connections_max} with --max-connections-per-address: this server counts \
-                 the addresses of {cells} connections of a worker; start it anew for more"
-            )
-        })
+        let cells = match config.pool {
+            PoolKind::Process | PoolKind::Event => self.inheritance.holdings.cells(),
+            // All threads are in one row, which has room for as many as there may be.
+            PoolKind::Thread => self.inheritance.holdings.cells() / WORKERS_MAX as usize,
+        };
+        if config.connections_each() as usize <= cells {
+            return None;
+        }
+        let flag = match (config.event_connections, config.set_aside) {
+            (Some(n), _) => format!("--event-connections {n}"),
+            (None, n) => format!("--set-aside {}", n.unwrap_or(0)),
+        };
+        Some(format!(
+            "{flag} with --max-connections-per-address: this server counts the addresses of {cells} connections of \
+             a worker; start it anew for more"
+        ))
     }
 
     /// Every worker has the new settings.
@@ -124,6 +132,7 @@ impl Supervisor {
         inheritance.connections_per_address_max = config.connections_per_address_max;
         inheritance.max_requests = config.max_requests;
         inheritance.event_connections = config.event_connections.map(event::make_room);
+        inheritance.set_aside = config.set_aside;
         self.roster.set_policy(policy(&config));
         self.watchdog = Watchdog::new(config.worker_timeout, self.started.elapsed());
         std::mem::replace(&mut self.config, config)

@@ -16,7 +16,7 @@ use super::members::Members;
 use super::{Supervisor, policy};
 use crate::admin::Admin;
 use crate::cli::Source;
-use crate::config::{Config, EVENT_CONNECTIONS_DEFAULT, PoolKind, WORKERS_MAX};
+use crate::config::{Config, EVENT_CONNECTIONS_DEFAULT, PoolKind, SET_ASIDE_DEFAULT, WORKERS_MAX};
 use crate::holdings::{Holdings, Keeper};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
@@ -77,7 +77,7 @@ impl Supervisor {
             &foundation.listener,
             &config.congestion,
             config.receive_buffer,
-            config.pool.waits_in_accept(),
+            config.waits_in_accept(),
         )
         .context("cannot set up the listening socket")?;
         // A service manager's socket may come with the option; a predecessor's must not keep what was turned off.
@@ -132,6 +132,7 @@ impl Supervisor {
             workers: config.workers,
             max_requests: config.max_requests,
             event_connections: config.event_connections.map(event::make_room),
+            set_aside: config.set_aside,
         };
         let started = Instant::now();
         Ok(Self {
@@ -205,17 +206,14 @@ impl Ground {
 }
 
 /// How many processes there may be at once, each beside its successor, and how many connections one may have in
-/// hand. The pool may grow. An event worker may be allowed more connections in a reload, too: to this number if their
+/// hand. The pool may grow. A worker may be allowed more connections in a reload, too: to this number if their
 /// addresses are counted, which a reload looks at.
 fn rows_of_holdings(config: &Config) -> (u32, u32) {
-    let event_connections = config.event_connections.unwrap_or(1);
+    let connections = config.connections_each();
     match config.pool {
-        PoolKind::Process => (2 * WORKERS_MAX, 1),
-        PoolKind::Thread => (2, WORKERS_MAX),
-        PoolKind::Event => (
-            2 * WORKERS_MAX,
-            event_connections.max(EVENT_CONNECTIONS_DEFAULT),
-        ),
+        PoolKind::Process => (2 * WORKERS_MAX, connections.max(SET_ASIDE_DEFAULT + 1)),
+        PoolKind::Thread => (2, WORKERS_MAX * connections.max(SET_ASIDE_DEFAULT + 1)),
+        PoolKind::Event => (2 * WORKERS_MAX, connections.max(EVENT_CONNECTIONS_DEFAULT)),
     }
 }
 
@@ -304,11 +302,12 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
             config.bind
         );
     }
-    if listener::waits(&upgrade.listener)? != config.pool.waits_in_accept() {
+    if listener::waits(&upgrade.listener)? != config.waits_in_accept() {
+        let (pool, set_aside) = (config.pool.as_str(), config.set_aside);
+        let set_aside = set_aside.map_or_else(String::new, |n| format!(" --set-aside {n}"));
         bail!(
-            "--pool {}: an upgrade cannot change between workers that wait in accept and such as do not, for both \
-             would have the same socket; start the server anew",
-            config.pool.as_str()
+            "--pool {pool}{set_aside}: an upgrade cannot change between workers that wait in accept (--set-aside 0) \
+             and such as do not, for both would have the same socket; start the server anew"
         );
     }
     Ok(Foundation {

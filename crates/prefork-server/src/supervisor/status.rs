@@ -13,7 +13,7 @@ use super::{Supervisor, announce, upgrade};
 use crate::backlog;
 use crate::ledger;
 use crate::pool::roster::ProcessId;
-use crate::scoreboard::Slot;
+use crate::scoreboard::{Field, Slot};
 use crate::usage::{self, Usage};
 
 impl Supervisor {
@@ -123,11 +123,22 @@ impl Supervisor {
             .into_iter()
             .map(|ledger| Worker {
                 is_busy: ledger.counts.connections.in_flight > 0,
+                connections_set_aside: 0,
                 ledger,
                 state: None,
                 rss_bytes: None,
             })
             .collect();
+        let slots = members
+            .iter()
+            .flat_map(|(member, _)| member.assignment.slots(&self.inheritance.scoreboard));
+        for (index, slot) in slots {
+            if let Some(worker) = workers.get_mut(index as usize) {
+                let set_aside = &mut worker.connections_set_aside;
+                *set_aside = set_aside.wrapping_add(slot.get(Field::SetAside));
+                worker.is_busy = worker.ledger.counts.connections.in_flight > *set_aside;
+            }
+        }
         // In the order of the generations, so that the youngest has the last word.
         for ((member, _), process) in members.iter().zip(processes) {
             for index in member.assignment.workers.clone() {

@@ -1,28 +1,37 @@
-//! A blocking worker: accepts a connection, serves it to its end, accepts the next.
+//! A blocking worker: serves one transfer to its end, then the next.
 //!
-//! It runs the same in a process of its own and in a thread. While it waits it watches three things at once:
-//! the socket, the lifeline (the parent is gone) and, interrupted by a signal, the parent's word.
+//! It runs the same in a process of its own and in a thread. Connections that have no transfer in hand are set aside:
+//! they wait in the worker's epoll set ([`super::event`]), and it accepts the next. With none to be set aside it is the
+//! textbook's prefork worker, here: it accepts a connection, serves it to its end, and accepts the next.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, poll};
 
-use super::{
-    Accepted, DRAIN_GRACE, EXHAUSTED_PAUSE, IDLE_WHILE_OTHERS_WAIT, Left, Worker, timeout,
-};
-use crate::drive::{Connection, Interest, Pause};
-use crate::pool::watchdog::LOOK_MAX;
+use super::event::{Loop, Manner};
+use super::{Accepted, DRAIN_GRACE, EXHAUSTED_PAUSE, Left, Waited, Worker, timeout};
+use crate::drive::{Connection, Pause, Stage};
 use crate::scoreboard::Command;
 use crate::session::Shelf;
 use crate::title;
 
-/// A waiting connection is somebody left standing only if no free worker took it for so long.
-const LEFT_STANDING: Duration = Duration::from_millis(5);
-
-/// Accepts and serves, one connection after the other, until told to leave.
+/// Calls `ready` once it has all that it needs; then accepts and serves until told to leave, with up to `set_aside`
+/// connections beside the one that it serves.
 #[must_use]
-pub fn run(worker: &Worker<'_>) -> Left {
+pub fn run(worker: &Worker<'_>, set_aside: u32, ready: impl FnOnce() -> nix::Result<()>) -> Left {
+    let left = match set_aside {
+        0 => ready().map(|()| accept_and_serve(worker)),
+        some => Loop::new(worker, some as usize + 1, Manner::OneAtATime).and_then(|rounds| {
+            ready()?;
+            rounds.serve()
+        }),
+    };
+    left.unwrap_or_else(Left::Failed)
+}
+
+/// One connection after the other.
+fn accept_and_serve(worker: &Worker<'_>) -> Left {
     let mut shelf = Shelf::default();
     loop {
         worker.reporter.count_round(worker.slot);
@@ -65,80 +74,22 @@ impl<'a> Worker<'a> {
                     return connection.close();
                 }
             }
-            match self.drive(&mut connection, shelf) {
-                Pause::Turn => {}
+            let waited = match self.drive(&mut connection, shelf) {
+                Pause::Turn => Waited::DriveAgain,
                 Pause::Over => return connection.close(),
-                Pause::NotNow {
-                    interest,
-                    until,
-                    idle,
-                } => match self.wait(&connection, interest, until, idle) {
-                    Waited::DriveAgain => {}
-                    Waited::OthersWait => connection.close_idle(),
-                    Waited::Orphaned => {
-                        connection.abort();
-                        return connection.close();
-                    }
-                },
-            }
-        }
-    }
-
-    /// Waits until the connection can go on, or something else matters more.
-    fn wait(
-        &self,
-        connection: &Connection<'_>,
-        interest: Interest,
-        until: Instant,
-        idle: bool,
-    ) -> Waited {
-        let now = Instant::now();
-        let flags = match interest {
-            Interest::Readable => PollFlags::POLLIN,
-            Interest::Writable => PollFlags::POLLOUT,
-            // An end that the peer has made would be told at once, and again and again.
-            Interest::Nothing => {
-                self.pause(until.saturating_duration_since(now));
-                return Waited::DriveAgain;
-            }
-        };
-        let yield_at = now + IDLE_WHILE_OTHERS_WAIT;
-        let mut fds = [
-            PollFd::new(connection.as_fd(), flags),
-            PollFd::new(self.watch.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
-        ];
-        // However long the peer may take, the parent wants a sign of life.
-        let until = until.min(now + LOOK_MAX);
-        let until = if idle { until.min(yield_at) } else { until };
-        if !matches!(poll(&mut fds[..2], timeout(until, now)), Ok(0)) {
-            // Ready, or interrupted: the caller looks at the parent's word.
-            return if is_ready(&fds[1]) {
-                Waited::Orphaned
-            } else {
-                Waited::DriveAgain
+                // One that is too many is told so; others wait for the worker, and it does not wait for this one.
+                Pause::NotNow { .. }
+                    if connection.is_turned_away() && connection.stage() == Stage::Lingering =>
+                {
+                    return connection.close();
+                }
+                Pause::NotNow { interest, until } => self.wait(&connection, interest, until),
             };
+            if waited == Waited::Orphaned {
+                connection.abort();
+                return connection.close();
+            }
         }
-        if !idle || until < yield_at {
-            return Waited::DriveAgain;
-        }
-        // Idle long enough: from here on whoever waits in the backlog comes first.
-        let until = until.max(yield_at + Duration::from_millis(250));
-        if !matches!(poll(&mut fds, timeout(until, yield_at)), Ok(n) if n > 0) {
-            return Waited::DriveAgain;
-        }
-        match (is_ready(&fds[0]), is_ready(&fds[1])) {
-            (_, true) => Waited::Orphaned,
-            (true, _) => Waited::DriveAgain,
-            // Workers with idle connections look at slightly different times, so that one place made is enough.
-            _ if self.is_left_standing() => Waited::OthersWait,
-            _ => Waited::DriveAgain,
-        }
-    }
-
-    fn is_left_standing(&self) -> bool {
-        self.pause(LEFT_STANDING + Duration::from_millis(u64::from(self.index % 16)));
-        self.is_queued(Duration::ZERO)
     }
 
     /// Does nothing for a while, unless the parent goes.
@@ -148,15 +99,4 @@ impl<'a> Worker<'a> {
         // Interrupted or not: the caller goes round its loop.
         let _ = poll(&mut fds, timeout(now + pause, now));
     }
-}
-
-/// What a wait came to.
-enum Waited {
-    DriveAgain,
-    OthersWait,
-    Orphaned,
-}
-
-fn is_ready(fd: &PollFd<'_>) -> bool {
-    fd.any().unwrap_or(true)
 }

@@ -1,10 +1,13 @@
-//! An event worker: one epoll loop that serves many connections at once.
+//! One epoll loop that serves many connections: an event worker's, and that of a blocking worker which sets
+//! connections aside.
 //!
 //! A round: wait until somebody can go on; queue those that can and those whose time has come; let a newcomer in;
-//! give those in the queue a turn of a megabyte each, in the order in which they came to be able. Then look at
-//! the parent's word and wait again. No part of a round takes longer for the connections that only wait.
+//! give those in the queue their turns, in the order in which they came to be able. After a few milliseconds look at
+//! the parent's word and at who can go on now. No part of a round takes longer for the connections that only wait.
 //!
-//! File work happens inside a turn: while one connection waits for the disk, all of this worker's do.
+//! An event worker's turn is a bounded piece of work, whatever the connection is in the middle of. A blocking worker
+//! stays with a connection to the end of its transfer; whoever is between two requests, or has not ended a head, is
+//! set aside. File work happens inside a turn: while one connection waits for the disk, all of this worker's do.
 
 mod crowd;
 mod door;
@@ -16,14 +19,14 @@ use nix::errno::Errno;
 use nix::poll::PollTimeout;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-use super::{Accepted, IDLE_WHILE_OTHERS_WAIT, Left, Worker, timeout};
-use crate::drive::{Connection, Interest, Pause};
-use crate::scoreboard::Command;
+use super::{Accepted, Left, Waited, Worker, timeout};
+use crate::drive::{Connection, Interest, Pause, Stage};
+use crate::scoreboard::{Command, Field};
 use crate::session::Shelf;
 use crate::title;
 
 use crowd::{Crowd, Id};
-use door::{Door, Look};
+use door::{Company, Door, Look};
 
 /// The loop looks at the parent's word at least so often; a signal makes it look at once, unless it comes between
 /// the look and the wait.
@@ -32,19 +35,32 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How many events one wait takes. Those beyond come with the next.
 const EVENTS_LEN: usize = 256;
 
-/// How many turns a round has before the parent's word is looked at and new events are taken: 16 MiB at most,
-/// which is 5 ms where nothing waits for a disk.
-const TURNS_MAX: usize = 16;
+/// For how long a round gives turns before the parent's word is looked at and new events are taken. A turn that is
+/// longer, because of the disk, ends its round.
+const ROUND_TIME: Duration = Duration::from_millis(5);
+
+/// How long a connection of a full event worker may idle between requests while somebody waits in the backlog.
+const IDLE_WHILE_OTHERS_WAIT: Duration = Duration::from_millis(200);
 
 /// What the lifeline and the listener are called in the epoll set. A connection's name is its [`Id`], from 0.
 const LIFELINE: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
 
+/// How those that can go on are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// A turn each.
+    Interleaved,
+    /// A transfer to its end before anybody else's turn; while the worker drains a turn each, so that a slow transfer
+    /// keeps nobody from being answered before the end.
+    OneAtATime,
+}
+
 /// Reports that it is ready, once it has all that it needs for that; then accepts and serves, up to
 /// `connections_max` connections at once, until told to leave.
 #[must_use]
 pub fn run(worker: &Worker<'_>, connections_max: usize) -> Left {
-    Loop::new(worker, connections_max)
+    Loop::new(worker, connections_max, Manner::Interleaved)
         .and_then(|ready| {
             worker.reporter.ready()?;
             ready.serve()
@@ -52,12 +68,15 @@ pub fn run(worker: &Worker<'_>, connections_max: usize) -> Left {
         .unwrap_or_else(Left::Failed)
 }
 
-struct Loop<'w> {
+pub(super) struct Loop<'w> {
     worker: &'w Worker<'w>,
     connections_max: usize,
+    manner: Manner,
     epoll: Epoll,
     door: Door<'w>,
     crowd: Crowd<Member<'w>>,
+    /// Who was let in last, until it has spoken.
+    newcomer: Option<Id>,
     shelf: Shelf,
     is_draining: bool,
 }
@@ -68,15 +87,12 @@ struct Member<'w> {
     armed: Option<Interest>,
 }
 
-/// What a wait came to.
-#[derive(PartialEq, Eq)]
-enum Waited {
-    GoOn,
-    Orphaned,
-}
-
 impl<'w> Loop<'w> {
-    fn new(worker: &'w Worker<'w>, connections_max: usize) -> nix::Result<Self> {
+    pub(super) fn new(
+        worker: &'w Worker<'w>,
+        connections_max: usize,
+        manner: Manner,
+    ) -> nix::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(
             worker.watch.as_fd(),
@@ -85,15 +101,17 @@ impl<'w> Loop<'w> {
         Ok(Self {
             worker,
             connections_max,
-            door: Door::open(worker, &epoll)?,
+            manner,
+            door: Door::open(worker, &epoll, manner)?,
             epoll,
             crowd: Crowd::default(),
+            newcomer: None,
             shelf: Shelf::default(),
             is_draining: false,
         })
     }
 
-    fn serve(mut self) -> nix::Result<Left> {
+    pub(super) fn serve(mut self) -> nix::Result<Left> {
         loop {
             self.worker.reporter.count_round(self.worker.slot);
             self.worker.logs.refresh();
@@ -109,15 +127,14 @@ impl<'w> Loop<'w> {
             if self.wait()? == Waited::Orphaned {
                 return Ok(self.abort_all());
             }
-            let now = Instant::now();
-            self.crowd.wake_due(now);
-            self.give_turns(now)?;
-            self.mind_the_door(now);
+            self.give_turns()?;
+            self.mind_the_door(Instant::now());
         }
     }
 
     /// Waits until something happens or is due, and wakes whom it concerns.
     fn wait(&mut self) -> nix::Result<Waited> {
+        self.count_set_aside(self.crowd.len());
         let timeout = if self.crowd.has_runnable() {
             PollTimeout::ZERO
         } else {
@@ -134,7 +151,7 @@ impl<'w> Loop<'w> {
             Err(error) => return Err(error),
         };
         self.door.forget_knock();
-        let mut waited = Waited::GoOn;
+        let mut waited = Waited::DriveAgain;
         for event in &events[..len] {
             match event.data() {
                 LIFELINE => waited = Waited::Orphaned,
@@ -145,43 +162,94 @@ impl<'w> Loop<'w> {
         Ok(waited)
     }
 
-    fn give_turns(&mut self, now: Instant) -> nix::Result<()> {
+    fn give_turns(&mut self) -> nix::Result<()> {
+        let began = Instant::now();
+        let mut now = began;
+        self.crowd.wake_due(now);
         self.let_one_in(now)?;
-        for _ in 0..TURNS_MAX {
-            let Some(id) = self.crowd.next() else { break };
+        while now < began + ROUND_TIME
+            && let Some(id) = self.crowd.next()
+        {
             self.give_turn(id, now);
             if !self.crowd.has_runnable() {
                 // Whoever comes next is as well served by a worker that sleeps, and the pool more evenly.
                 break;
             }
+            now = Instant::now();
             self.let_one_in(now)?;
         }
         Ok(())
     }
 
     fn give_turn(&mut self, id: Id, now: Instant) {
-        // However long the others' turns take, the parent wants a sign of life.
-        self.worker.reporter.count_round(self.worker.slot);
+        loop {
+            // However long the others' turns take, the parent wants a sign of life.
+            self.worker.reporter.count_round(self.worker.slot);
+            let Some(member) = self.crowd.get_mut(id) else {
+                return;
+            };
+            let pause = self.worker.drive(&mut member.connection, &mut self.shelf);
+            let stage = member.connection.stage();
+            if self.newcomer == Some(id) && (stage != Stage::Head || pause == Pause::Over) {
+                self.newcomer = None;
+                self.door.newcomer_spoke(&self.epoll, now);
+            }
+            if pause == Pause::Over {
+                return self.close(id);
+            }
+            let stays = self.manner == Manner::OneAtATime && !self.is_draining;
+            if !stays || stage != Stage::Transfer {
+                return self.put_back(id, pause, stage, now);
+            }
+            self.count_set_aside(self.crowd.len() - 1);
+            self.worker.logs.refresh();
+            let waited = self.wait_for(id, pause);
+            if waited == Waited::Orphaned || self.worker.slot.command() != Command::Run {
+                // Seen to by the loop.
+                return self.crowd.again(id);
+            }
+        }
+    }
+
+    /// Waits for the one connection that the worker stays with.
+    fn wait_for(&mut self, id: Id, pause: Pause) -> Waited {
+        match (pause, self.crowd.get_mut(id)) {
+            (Pause::NotNow { interest, until }, Some(member)) => {
+                self.worker.wait(&member.connection, interest, until)
+            }
+            _ => Waited::DriveAgain,
+        }
+    }
+
+    /// Its turn is over, and it is not.
+    fn put_back(&mut self, id: Id, pause: Pause, stage: Stage, now: Instant) {
+        let Pause::NotNow { interest, until } = pause else {
+            return self.crowd.again(id);
+        };
+        let is_spare = match self.manner {
+            Manner::Interleaved => stage == Stage::Idle,
+            Manner::OneAtATime => stage == Stage::Lingering,
+        };
         let Some(member) = self.crowd.get_mut(id) else {
             return;
         };
-        match self.worker.drive(&mut member.connection, &mut self.shelf) {
-            Pause::Turn => self.crowd.again(id),
-            Pause::Over => self.close(id),
-            Pause::NotNow {
-                interest,
-                until,
-                idle,
-            } => match arm(&self.epoll, id, member, interest) {
-                Ok(()) => self.crowd.wait(id, until, idle.then_some(now)),
-                Err(error) => {
-                    let worker = self.worker.index;
-                    tracing::error!(worker, error = error.desc(), "cannot wait for a connection");
-                    member.connection.crashed();
-                    self.close(id);
-                }
-            },
+        match arm(&self.epoll, id, member, interest) {
+            Ok(()) => self.crowd.wait(id, until, is_spare.then_some(now)),
+            Err(error) => {
+                let worker = self.worker.index;
+                tracing::error!(worker, error = error.desc(), "cannot wait for a connection");
+                member.connection.crashed();
+                self.close(id);
+            }
         }
+    }
+
+    /// How many connections the worker has set aside, for whoever asks how busy it is.
+    fn count_set_aside(&self, connections: usize) {
+        let is_set_aside = self.manner == Manner::OneAtATime && !self.is_draining;
+        let connections = if is_set_aside { connections } else { 0 };
+        let slot = self.worker.slot;
+        slot.set(Field::SetAside, connections as u64);
     }
 
     fn close(&mut self, id: Id) {
@@ -201,12 +269,17 @@ impl<'w> Loop<'w> {
                 if self.is_draining {
                     connection.drain();
                 }
+                if self.crowd.len() >= self.connections_max
+                    && let Some((_, id)) = self.crowd.longest_spare()
+                {
+                    // It has had its answer.
+                    self.close(id);
+                }
                 let armed = None;
-                self.crowd.admit(Member { connection, armed });
-                if self.crowd.len() >= self.connections_max {
-                    self.door.full(&self.epoll, now);
-                } else {
-                    self.door.let_in(&self.epoll, now);
+                self.newcomer = Some(self.crowd.admit(Member { connection, armed }));
+                match self.company() {
+                    Company::Full => self.door.full(&self.epoll, now),
+                    Company::None | Company::Some => self.door.let_in(&self.epoll, now),
                 }
             }
             Accepted::Nobody => self.door.nobody(&self.epoll, now),
@@ -217,32 +290,37 @@ impl<'w> Loop<'w> {
         Ok(())
     }
 
-    /// Opens the door again if it may be, and makes room if it must be.
-    fn mind_the_door(&mut self, now: Instant) {
-        let has_room = self.crowd.len() < self.connections_max;
-        match self.door.look(&self.epoll, now, has_room) {
-            Look::Well => {}
-            Look::SomebodyIsLeftStanding => {
-                if let Some((since, id)) = self.crowd.longest_idle()
-                    && since + IDLE_WHILE_OTHERS_WAIT <= now
-                {
-                    self.close_idle(id);
-                }
-            }
+    fn company(&self) -> Company {
+        // One that lingers has had its answer, and makes place for a newcomer.
+        let has_spare = self.manner == Manner::OneAtATime && self.crowd.longest_spare().is_some();
+        match self.crowd.len() {
+            0 => Company::None,
+            len if len < self.connections_max || has_spare => Company::Some,
+            _ => Company::Full,
         }
     }
 
-    fn close_idle(&mut self, id: Id) {
-        if let Some(member) = self.crowd.get_mut(id) {
-            member.connection.close_idle();
-            self.crowd.wake(id);
+    /// Opens the door again if it may be, and makes room if it must be.
+    fn mind_the_door(&mut self, now: Instant) {
+        match self.door.look(&self.epoll, now, self.company()) {
+            Look::Well => {}
+            Look::SomebodyIsLeftStanding => {
+                if let Some((since, id)) = self.crowd.longest_spare()
+                    && since + IDLE_WHILE_OTHERS_WAIT <= now
+                    && let Some(member) = self.crowd.get_mut(id)
+                {
+                    // What has arrived by now is still answered.
+                    member.connection.drain();
+                    self.crowd.wake(id);
+                }
+            }
         }
     }
 
     /// What is queued is served, what is in hand finished, what is idle closed.
     fn drain(&mut self) {
         if !self.is_draining {
-            self.door.drain();
+            self.door.drain(&self.epoll, Instant::now());
             self.drain_connections();
         }
     }

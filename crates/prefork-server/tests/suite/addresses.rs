@@ -130,7 +130,7 @@ fn serve_somebody(server: &Server) -> Peer {
     }
 }
 
-fn connect_from(source: &str, server: &Server) -> Peer {
+pub(crate) fn connect_from(source: &str, server: &Server) -> Peer {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket::socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
     let source = SocketAddrV4::new(source.parse().unwrap(), 0);

@@ -301,7 +301,7 @@ fn an_upgrade_cannot_change_between_waiting_in_accept_and_waiting_for_events() {
     let check = |before: &str, after: &str| {
         let folder = tempfile::TempDir::new().unwrap();
         let file = folder.path().join("server.toml");
-        let settings = |pool: &str| format!("pool = '{pool}'\nworkers = 2\n");
+        let settings = |pool: &str| format!("workers = 2\npool = {pool}\n");
         std::fs::write(&file, settings(before)).unwrap();
         let root = tempfile::TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
@@ -324,6 +324,8 @@ fn an_upgrade_cannot_change_between_waiting_in_accept_and_waiting_for_events() {
         let served = (done.sum.requests.ok.list, done.crashes, code);
         assert_eq!(served, (1, 0, 0), "{before} to {after}");
     };
-    check("process", "event");
-    check("event", "thread");
+    let in_accept = "'process'\nset-aside = 0";
+    check(in_accept, "'event'");
+    check(in_accept, "'process'");
+    check("'event'", "'thread'\nset-aside = 0");
 }

@@ -61,19 +61,21 @@ fn the_server_takes_the_configuration_as_it_is_and_with_every_setting_in_force()
     assert!(output.status.success(), "{output:?}");
 
     let text = fs::read_to_string(example("server.toml")).unwrap();
-    let all: String = settings(&text)
-        .iter()
-        .map(|(key, value)| match *key {
-            // The pool to which no setting is foreign.
-            "pool" => "pool = 'event'\n".to_owned(),
-            _ => format!("{key} = {value}\n"),
-        })
-        .collect();
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("server.toml");
-    fs::write(&path, &all).unwrap();
-    let output = check_config(&path);
-    assert!(output.status.success(), "{output:?}\n{all}");
+    for (pool, foreign) in [("event", "set-aside"), ("process", "event-connections")] {
+        let all: String = settings(&text)
+            .iter()
+            .filter(|(key, _)| *key != foreign)
+            .map(|(key, value)| match *key {
+                "pool" => format!("pool = '{pool}'\n"),
+                _ => format!("{key} = {value}\n"),
+            })
+            .collect();
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("server.toml");
+        fs::write(&path, &all).unwrap();
+        let output = check_config(&path);
+        assert!(output.status.success(), "{output:?}\n{all}");
+    }
 }
 
 #[test]

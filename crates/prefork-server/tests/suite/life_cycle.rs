@@ -228,6 +228,11 @@ fn wrong_flags_are_usage_errors() {
     check(&["--upload-max", "4X"], "'4X' is no size");
     check(&["--event-connections", "10"], "add --pool event");
     check(
+        &["--pool", "event", "--set-aside", "3"],
+        "it has --event-connections",
+    );
+    check(&["--set-aside", "1025"], "0 to 1024");
+    check(
         &["--pool", "event", "--event-connections", "0"],
         "1 to 65536 connections",
     );

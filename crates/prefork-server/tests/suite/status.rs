@@ -35,7 +35,9 @@ each_pool! {
         let mut peer = server.connect();
         peer.ask("LIST\r\n");
         peer.ask("GET missing\r\n");
-        admin.wait_for(|it| it.sum.counts.requests.in_flight == 0);
+        // Between two requests a blocking worker would have it set aside.
+        peer.send("UPLOAD half QUJD");
+        admin.wait_for(|it| it.sum.counts.requests.in_flight == 1);
         let output = status(admin.path(), &[]).output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         let shown = text(&output.stdout);
@@ -44,7 +46,7 @@ each_pool! {
             &format!("3 {pool} workers wanted, 1 busy"),
             "queue: 0 of",
             "connections: 1 = 1 open",
-            "requests: 2 = 1 list + 1 not_found",
+            "requests: 3 = 1 list + 1 not_found + 1 in hand",
         ] {
             assert!(shown.contains(want), "{want}: {shown}");
         }

@@ -39,6 +39,22 @@ macro_rules! each_pool {
 }
 pub(crate) use each_pool;
 
+/// The same for the pools of blocking workers.
+macro_rules! each_blocking_pool {
+    ($($(#[$meta:meta])* fn $name:ident($pool:ident) $body:block)+) => {
+        $(fn $name($pool: &str) $body)+
+
+        mod process {
+            $(#[test] fn $name() { super::$name("process"); })+
+        }
+
+        mod thread {
+            $(#[test] fn $name() { super::$name("thread"); })+
+        }
+    };
+}
+pub(crate) use each_blocking_pool;
+
 /// A running server with a root of its own; killed if a test ends without stopping it.
 pub(crate) struct Server {
     child: Child,

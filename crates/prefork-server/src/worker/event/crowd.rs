@@ -1,4 +1,4 @@
-//! An event worker's connections: whose turn it is, and when those that wait have to be looked at.
+//! The connections of a worker that has many: whose turn it is, and when those that wait have to be looked at.
 //!
 //! It knows no socket and no clock. Each connection is in exactly one place: in the queue, in hand, or waiting
 //! with a deadline. No operation but those on all of them takes longer than the logarithm of their number.
@@ -19,8 +19,8 @@ pub(super) struct Crowd<C> {
     queue: VecDeque<Id>,
     /// Those that wait, by the time until which they may.
     due: BTreeSet<(Instant, Id)>,
-    /// Those of them that are idle, by the time since which they are.
-    idle: BTreeSet<(Instant, Id)>,
+    /// Those of them that can be done without, by the time since which they can.
+    spare: BTreeSet<(Instant, Id)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ enum Place {
     Hand,
     Waiting {
         until: Instant,
-        idle_since: Option<Instant>,
+        spare_since: Option<Instant>,
     },
 }
 
@@ -41,7 +41,7 @@ impl<C> Default for Crowd<C> {
             next: 0,
             queue: VecDeque::new(),
             due: BTreeSet::new(),
-            idle: BTreeSet::new(),
+            spare: BTreeSet::new(),
         }
     }
 }
@@ -78,11 +78,11 @@ impl<C> Crowd<C> {
     }
 
     /// It cannot go on until it is woken, or until its time has come.
-    pub(super) fn wait(&mut self, id: Id, until: Instant, idle_since: Option<Instant>) {
+    pub(super) fn wait(&mut self, id: Id, until: Instant, spare_since: Option<Instant>) {
         if let Some((_, place @ Place::Hand)) = self.members.get_mut(&id) {
-            *place = Place::Waiting { until, idle_since };
+            *place = Place::Waiting { until, spare_since };
             self.due.insert((until, id));
-            self.idle.extend(idle_since.map(|since| (since, id)));
+            self.spare.extend(spare_since.map(|since| (since, id)));
         }
     }
 
@@ -91,12 +91,12 @@ impl<C> Crowd<C> {
         let Some((_, place)) = self.members.get_mut(&id) else {
             return;
         };
-        if let Place::Waiting { until, idle_since } = *place {
+        if let Place::Waiting { until, spare_since } = *place {
             *place = Place::Queue;
             self.queue.push_back(id);
             self.due.remove(&(until, id));
-            if let Some(since) = idle_since {
-                self.idle.remove(&(since, id));
+            if let Some(since) = spare_since {
+                self.spare.remove(&(since, id));
             }
         }
     }
@@ -155,9 +155,9 @@ impl<C> Crowd<C> {
         self.due.first().map(|(until, _)| *until)
     }
 
-    /// The connection that has been idle longest, and since when.
-    pub(super) fn longest_idle(&self) -> Option<(Instant, Id)> {
-        self.idle.first().copied()
+    /// The connection that can be done without longest, and since when.
+    pub(super) fn longest_spare(&self) -> Option<(Instant, Id)> {
+        self.spare.first().copied()
     }
 }
 
@@ -265,7 +265,7 @@ mod tests {
                 prop_assert_eq!((crowd.len(), crowd.is_empty()), (len, len == 0));
                 prop_assert_eq!(crowd.next_due(), model.waiting.iter().map(|(until, ..)| *until).min());
                 let idle = model.waiting.iter().filter_map(|(_, id, idle)| Some(((*idle)?, *id)));
-                prop_assert_eq!(crowd.longest_idle(), idle.min());
+                prop_assert_eq!(crowd.longest_spare(), idle.min());
                 prop_assert!(crowd.has_runnable() || model.queue.is_empty());
             }
         }

@@ -150,7 +150,7 @@ fn cells(row: &Row, lang: Lang) -> TableRow {
         .filter(|_| row.cell.fault == Fault::KillWorker);
     let lost = cut.map(|cut| {
         let of = lang.of("of", "dari");
-        format!("{} {of} {}", lang.int(cut), lang.int(row.cell.at_once()))
+        format!("{} {of} {}", lang.int(cut), lang.int(row.held_at_once()))
     });
     TableRow {
         cells: vec![
@@ -196,7 +196,7 @@ fn sentences(rows: &[Row], lang: Lang) -> Vec<String> {
         let Some(cut) = row.connections_cut else {
             continue;
         };
-        let (cut, of) = (lang.int(cut), lang.int(row.cell.at_once()));
+        let (cut, of) = (lang.int(cut), lang.int(row.held_at_once()));
         let (pool, servers) = (pool(row), lang.int(row.cell.servers));
         let s = if row.cell.servers == 1 { "" } else { "s" };
         found.push(match lang {
