@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -300,9 +301,7 @@ fn untouched(cell: &Cell, repeat: u32, settings: &Settings) -> Measurement {
     let requests = settings.requests(cell);
     let operations =
         (0..cell.clients).flat_map(|client| (0..requests).map(move |request| (client, request)));
-    let started_utc = jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-        .to_string();
+    let started_utc = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     Measurement {
         records: operations
             .map(|(client, request)| Record::not_sent(client, request))

@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
+use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 
 use crate::cli::PlanName;
@@ -25,8 +25,11 @@ const SAME_NAME_MAX: u32 = 1_000;
 ///
 /// # Errors
 /// The folder cannot be made.
-pub fn create_folder(out: &Path, label: &str, now: Timestamp) -> Result<PathBuf> {
-    let name = format!("{}-{label}", now.strftime("%Y%m%dT%H%M%SZ"));
+pub fn create_folder(out: &Path, label: &str, now: SystemTime) -> Result<PathBuf> {
+    let utc = format_rfc3339_seconds(now)
+        .to_string()
+        .replace(['-', ':'], "");
+    let name = format!("{utc}-{label}");
     for attempt in 1..=SAME_NAME_MAX {
         let folder = match attempt {
             1 => out.join(&name),

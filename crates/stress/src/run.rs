@@ -7,10 +7,9 @@ mod samples;
 mod stops;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 
 use crate::baseline::Ceilings;
 use crate::cli::request::Request;
@@ -288,7 +287,7 @@ fn announce(request: &Request, folder: &Folder, turns: &[Turn]) {
 
 /// Now, as RFC 3339 to the second, UTC.
 fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 #[cfg(test)]

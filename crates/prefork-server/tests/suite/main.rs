@@ -37,3 +37,9 @@ mod titles;
 mod transfer;
 mod turns;
 mod upgrade;
+
+/// Here a race is short; `--test campaigns` runs the same one at length.
+const RACE: races::Length = races::Length {
+    flips: 5_000,
+    requests: 500,
+};

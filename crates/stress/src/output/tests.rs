@@ -15,7 +15,7 @@ fn entry(folder: &Path) -> Vec<String> {
 #[test]
 fn a_folder_is_named_by_time_and_label_and_never_taken_twice() {
     let out = tempfile::tempdir().unwrap();
-    let now: Timestamp = "2026-11-24T04:00:00.7Z".parse().unwrap();
+    let now = humantime::parse_rfc3339("2026-11-24T04:00:00.7Z").unwrap();
     let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
     assert_eq!(
         name(create_folder(out.path(), "run", now).unwrap()),

@@ -1,9 +1,9 @@
 //! The languages of a report, and how each writes numbers, times, rates and dates.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::size::with_commas;
@@ -191,21 +191,21 @@ impl Lang {
     /// The day and time of an RFC 3339 time stamp, in UTC; the text itself if it is none.
     #[must_use]
     pub fn date(self, rfc_3339: &str) -> String {
-        let Ok(at) = rfc_3339.parse::<Timestamp>() else {
+        let Ok(at) = humantime::parse_rfc3339(rfc_3339) else {
             return rfc_3339.to_owned();
         };
-        let at = at.to_zoned_datetime(jiff::tz::TimeZone::UTC);
+        // Always `YYYY-MM-DDThh:mm:ssZ` again, and never a year before 1970.
+        let at = humantime::format_rfc3339_seconds(at).to_string();
+        let number = |digits: Range<usize>| at[digits].parse().unwrap_or(0);
+        let (year, month, day): (usize, usize, usize) = (number(0..4), number(5..7), number(8..10));
         let months = match self {
             Self::En => MONTHS_EN,
             Self::Id => MONTHS_ID,
         };
-        let month = months[usize::try_from(at.month() - 1).unwrap_or(0) % 12];
-        let clock = match self {
-            Self::En => at.strftime("%H:%M"),
-            Self::Id => at.strftime("%H.%M"),
-        };
+        let month = months[month.saturating_sub(1) % 12];
+        let clock = at[11..16].replace(':', self.of(":", "."));
         let at_word = self.of("at", "pukul");
-        format!("{} {month} {}, {at_word} {clock} UTC", at.day(), at.year())
+        format!("{day} {month} {year}, {at_word} {clock} UTC")
     }
 
     /// `a, b and c`.

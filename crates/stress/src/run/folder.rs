@@ -1,9 +1,9 @@
 //! The folder and the journal of a run: new ones, or those of a run to go on with.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 
 use super::Unusable;
 use crate::cli::request::{Request, Start};
@@ -52,7 +52,7 @@ impl Folder {
     }
 
     fn create(request: &Request, fingerprint: Fingerprint) -> Result<Self> {
-        let path = output::create_folder(&request.out, &request.label, Timestamp::now())?;
+        let path = output::create_folder(&request.out, &request.label, SystemTime::now())?;
         let header = Header {
             schema: SCHEMA,
             created_utc: super::now(),

@@ -14,14 +14,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::RACE;
 use crate::support::{Server, command, content, each_pool, is_root, upload};
 use flips::Racer;
 
-/// How often a name becomes something else, at least.
-const FLIPS: u64 = 100_000;
-
-/// How many requests are made meanwhile, at least.
-const REQUESTS: u64 = 3_000;
+/// How long a race is: short in the suite, long as a campaign.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Length {
+    /// How often a name becomes something else, at least.
+    pub(crate) flips: u64,
+    /// How many requests are made meanwhile, at least.
+    pub(crate) requests: u64,
+}
 
 const CLIENTS: u64 = 2;
 
@@ -57,7 +61,7 @@ fn race(pool: &str, sandbox: &str) {
                 scope.spawn(move || ask_until(server, seed, requests, over))
             })
             .collect();
-        while racer.flips() < FLIPS || requests.load(Ordering::Relaxed) < REQUESTS {
+        while racer.flips() < RACE.flips || requests.load(Ordering::Relaxed) < RACE.requests {
             racer.flip();
             // A client that found something wrong has left with it.
             if clients
@@ -69,7 +73,7 @@ fn race(pool: &str, sandbox: &str) {
         }
         over.store(true, Ordering::Relaxed);
     });
-    assert!(racer.flips() >= FLIPS, "{}", racer.flips());
+    assert!(racer.flips() >= RACE.flips, "{}", racer.flips());
     assert_eq!(ground.outside(), before);
     let (done, code) = server.stop();
     let generations: Vec<_> = done

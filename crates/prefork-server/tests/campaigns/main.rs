@@ -1,0 +1,17 @@
+//! What the suite shows in short, at length: run by name, `cargo test -p prefork-server --test campaigns`, as CI does.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests look at the root from outside the store"
+)]
+
+#[path = "../suite/races/mod.rs"]
+mod races;
+#[path = "../suite/support.rs"]
+#[expect(dead_code, reason = "written for all modules of the suite")]
+mod support;
+
+const RACE: races::Length = races::Length {
+    flips: 100_000,
+    requests: 3_000,
+};
