@@ -152,7 +152,7 @@ pub struct Args {
     pub boot_timeout: Duration,
 
     /// A worker that gives no sign of life for so long is aborted and replaced; 0s for never. Waiting for a slow
-    /// client is no reason; a disk that hangs is.
+    /// client is no reason; waiting for a slow disk is one after ten times as long.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
     pub worker_timeout: Duration,
 

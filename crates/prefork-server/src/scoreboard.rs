@@ -69,6 +69,8 @@ pub enum Field {
     SetAside,
     /// Goes up whenever the worker comes round its loop: one that stands still for long is hung.
     SignsOfLife,
+    /// 1 while the worker is in a call of the store that may wait for the disk, such as an fsync.
+    InStore,
 }
 
 /// How a connection ended, as its worker saw it.
@@ -114,7 +116,8 @@ impl Field {
         const PEAK_RSS: usize = UNLOGGED + 1;
         const SET_ASIDE: usize = PEAK_RSS + 1;
         const SIGNS_OF_LIFE: usize = SET_ASIDE + 1;
-        const { assert!(SIGNS_OF_LIFE < COMMAND_WORD) };
+        const IN_STORE: usize = SIGNS_OF_LIFE + 1;
+        const { assert!(IN_STORE < COMMAND_WORD) };
         match self {
             Self::Accepted => 0,
             Self::Ended(end) => 1 + end as usize,
@@ -129,6 +132,7 @@ impl Field {
             Self::PeakRss => PEAK_RSS,
             Self::SetAside => SET_ASIDE,
             Self::SignsOfLife => SIGNS_OF_LIFE,
+            Self::InStore => IN_STORE,
         }
     }
 }
@@ -220,6 +224,14 @@ impl Slot {
     /// Sets a gauge. Only the slot's worker calls this.
     pub fn set(&self, field: Field, value: u64) {
         self.words[field.word()].store(value, Relaxed);
+    }
+
+    /// Does what may wait for the disk, and lets the parent know meanwhile.
+    pub fn in_store<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.set(Field::InStore, 1);
+        let result = work();
+        self.set(Field::InStore, 0);
+        result
     }
 
     /// Makes the slot ready for a new process. Only the parent calls this, when no process has it.

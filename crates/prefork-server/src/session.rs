@@ -543,7 +543,7 @@ impl<'s> Session<'s> {
                 }
                 Err(error) => self.fail(&error),
             },
-            Request::Delete(name) => match store.delete(&name) {
+            Request::Delete(name) => match self.slot.in_store(|| store.delete(&name)) {
                 Ok(()) => {
                     reply::encode_deleted(&mut self.buffers.output, &name);
                     self.answer(Answer::Ok(Verb::Delete, 0));
@@ -576,7 +576,7 @@ impl<'s> Session<'s> {
     fn flush_content(&mut self, len: usize) -> Result<(), NotYet> {
         let content = &self.buffers.content[..len];
         if let Task::Upload { file, crc, .. } = &mut self.task {
-            match file.write(content) {
+            match self.slot.in_store(|| file.write(content)) {
                 Ok(()) => crc.update(content),
                 Err(StoreError::NotYet) if !self.is_last_try => return Err(NotYet),
                 // Dropping the pending upload removes what there is of it.
@@ -600,7 +600,7 @@ impl<'s> Session<'s> {
                 crc,
             } => {
                 let size = file.len();
-                match file.commit() {
+                match self.slot.in_store(|| file.commit()) {
                     Err(StoreError::NotYet) if !self.is_last_try => {
                         self.task = Task::Upload { name, file, crc };
                         self.deferred = Some(Deferred::End);

@@ -33,7 +33,7 @@ pub use list::Listing;
 pub use quota::Quota;
 pub use read::Download;
 pub use temporary::{Swept, Temporaries};
-pub use upload::PendingUpload;
+pub use upload::{PendingUpload, WRITEBACK_LEN};
 
 /// What "uploaded" promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

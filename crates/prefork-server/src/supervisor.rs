@@ -31,7 +31,7 @@ use crate::ledger::{Departure, Ledger};
 use crate::pidfile::Pidfile;
 use crate::pool::report::{Kind, Report};
 use crate::pool::roster::{Action, Event, Policy, ProcessId, Roster};
-use crate::pool::watchdog::Watchdog;
+use crate::pool::watchdog::{Sign, Watchdog};
 use crate::pool::{self, Inheritance};
 use crate::scoreboard::{Assignment, Command, Field};
 use crate::{listener, memory, sys, title};
@@ -246,10 +246,13 @@ impl Supervisor {
             .iter()
             .filter(|member| !starting.contains(&member.id))
             .flat_map(|member| {
-                member
-                    .assignment
-                    .slots(&scoreboard)
-                    .map(|(worker, slot)| (member.id, worker, slot.get(Field::SignsOfLife)))
+                member.assignment.slots(&scoreboard).map(|(worker, slot)| {
+                    let sign = Sign {
+                        rounds: slot.get(Field::SignsOfLife),
+                        is_in_store: slot.get(Field::InStore) != 0,
+                    };
+                    (member.id, worker, sign)
+                })
             });
         for id in self.watchdog.look(self.started.elapsed(), signs) {
             if let Flow::Leave(exit) = self.tell_roster(Event::Hung(id))? {

@@ -4,11 +4,12 @@
 //! (`wait4`, some socket options). Each function is safe to call; each block says why this call is sound.
 
 use std::ffi::c_int;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, IoSliceMut};
 use std::mem::size_of;
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -189,6 +190,33 @@ pub fn defer_accept(listener: &TcpListener) -> nix::Result<u32> {
         )
     };
     Errno::result(result).map(|_| seconds.unsigned_abs())
+}
+
+/// Has the kernel begin to write a range of a file to the disk, and first waits for an earlier range that it has begun with.
+/// Promises nothing about what survives a power loss: that is fsync's.
+///
+/// # Errors
+/// What sync_file_range(2) says: `EIO` or `ENOSPC` of the range that was waited for.
+pub fn write_back(file: &File, earlier: Range<u64>, next: Range<u64>) -> nix::Result<()> {
+    let wait = libc::SYNC_FILE_RANGE_WAIT_BEFORE;
+    for (range, flags) in [(earlier, wait), (next, libc::SYNC_FILE_RANGE_WRITE)] {
+        // A length of 0 would mean all there is.
+        if range.is_empty() {
+            continue;
+        }
+        let len = range.end - range.start;
+        // SAFETY: the descriptor is an open file's, and the call takes no memory.
+        let result = unsafe {
+            libc::sync_file_range(
+                file.as_raw_fd(),
+                range.start.cast_signed(),
+                len.cast_signed(),
+                flags,
+            )
+        };
+        Errno::result(result)?;
+    }
+    Ok(())
 }
 
 /// How many sent bytes the peer's kernel has not acknowledged yet; 0 also if that cannot be asked.

@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
@@ -29,8 +30,11 @@ pub(super) const NAME: &str = ".prefork-lock";
 /// For the server's user only: who can open it can lock it.
 const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
-/// How often the file may have been removed, by a server that stopped, between its being opened and its being locked.
-const TRIES_MAX: u32 = 100;
+/// How often the file may have been removed, by a server that stopped, between its being found and its being locked.
+const TRIES_MAX: u32 = 150;
+
+/// Through FUSE a name may be known for a second after it is gone, and cannot be opened until then.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is known of other servers that write here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +120,13 @@ impl Drop for Lock {
 
 fn take_file(directory: &File, path: &Path) -> Result<Option<File>, OpenError> {
     for _ in 0..TRIES_MAX {
-        let Some(file) = open_file(directory, path)? else {
-            return Ok(None);
+        let file = match open_file(directory, path)? {
+            Opened::File(file) => file,
+            Opened::Unwritable => return Ok(None),
+            Opened::Gone => {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
         };
         match file.try_lock() {
             Ok(()) => {}
@@ -133,11 +142,22 @@ fn take_file(directory: &File, path: &Path) -> Result<Option<File>, OpenError> {
             return Ok(Some(file));
         }
     }
-    Err(failed(path, Errno::EAGAIN.into()))
+    let reason = io::Error::other(format!(
+        "{NAME} comes and goes: do servers start and stop there?"
+    ));
+    Err(failed(path, reason))
 }
 
-/// The file that is to be locked. None where nobody can make one.
-fn open_file(directory: &File, path: &Path) -> Result<Option<File>, OpenError> {
+/// What came of opening the file that is to be locked.
+enum Opened {
+    File(File),
+    /// This server can make no file here.
+    Unwritable,
+    /// It was there, and is not any more.
+    Gone,
+}
+
+fn open_file(directory: &File, path: &Path) -> Result<Opened, OpenError> {
     let refused = |what: String| OpenError::Lock {
         path: path.join(NAME),
         what,
@@ -158,10 +178,11 @@ fn open_file(directory: &File, path: &Path) -> Result<Option<File>, OpenError> {
         Ok(file) => {
             let stat = fstat(&file).map_err(|errno| failed(path, errno.into()))?;
             vet(&stat).map_err(refused)?;
-            Ok(Some(File::from(file)))
+            Ok(Opened::File(File::from(file)))
         }
+        Err(Errno::ENOENT | Errno::ESTALE) => Ok(Opened::Gone),
         Err(Errno::EACCES | Errno::EROFS | Errno::EPERM | Errno::ENOSPC | Errno::EDQUOT) => {
-            Ok(None)
+            Ok(Opened::Unwritable)
         }
         Err(errno) => {
             look()?;

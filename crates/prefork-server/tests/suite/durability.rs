@@ -95,6 +95,61 @@ fn check(pool: &str, durability: &str) {
     );
 }
 
+/// What is left for the fsync does not grow with the file: each step is begun before the next, and waited for after it.
+#[test]
+fn a_durable_upload_is_written_to_the_disk_while_it_grows() {
+    if !can_trace() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let root = TempDir::new().unwrap();
+    let trace = folder.path().join("trace");
+    let file = trace.to_str().unwrap();
+    let tracer = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        file,
+        "-e",
+        "trace=sync_file_range,fdatasync",
+    ];
+    let args = [
+        "--workers",
+        "1",
+        "--exit-with-stdin",
+        "--durability",
+        "data",
+    ];
+    let server = Server::spawn(&mut under(&tracer, &command(root.path(), "process", &args)));
+    let step = 16 << 20;
+    let request = upload("f", &vec![7; 3 * step + 5]);
+    assert_eq!(server.connect().ask(request)["size"], 3 * step + 5);
+    server.stop();
+    let trace = Trace::parse(&fs::read_to_string(&trace).unwrap());
+    let calls: Vec<_> = trace
+        .calls()
+        .iter()
+        .map(|call| (call.name.clone(), call.args[1..].join(" ")))
+        .collect();
+    let expected = [
+        (0, "WRITE"),
+        (0, "WAIT_BEFORE"),
+        (1, "WRITE"),
+        (1, "WAIT_BEFORE"),
+        (2, "WRITE"),
+    ];
+    let range = |(at, what): &(usize, &str)| {
+        (
+            "sync_file_range".to_owned(),
+            format!("{} {step} SYNC_FILE_RANGE_{what}", at * step),
+        )
+    };
+    let mut expected: Vec<_> = expected.iter().map(range).collect();
+    expected.push(("fdatasync".to_owned(), String::new()));
+    assert_eq!(calls, expected);
+}
+
 /// What the server has acknowledged to this client. A connection for each request: one that idles may be closed
 /// for a client that waits.
 fn use_server(server: &Server, client: u64) -> Vec<String> {

@@ -2,4 +2,5 @@
 
 mod confinement;
 mod inherited;
+mod names;
 mod user;

@@ -36,6 +36,7 @@ mod supervision;
 mod titles;
 mod transfer;
 mod turns;
+mod two_servers;
 mod upgrade;
 
 /// Here a race is short; `--test campaigns` runs the same one at length.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{self, DEADLINE, Server, each_pool, upload};
+use crate::support::{self, DEADLINE, Server, can_trace, each_pool, upload};
 
 each_pool! {
     fn a_worker_that_hangs_is_replaced_and_one_that_waits_for_its_client_is_not(pool) {
@@ -46,6 +46,41 @@ each_pool! {
         assert_eq!((done.reason.as_str(), code), ("gave_up", 4));
         assert!(done.crashes >= 5, "{done:#?}");
     }
+}
+
+/// The kernel is made to take longer for an fsync than a worker may go without a sign of life.
+#[test]
+fn a_worker_that_waits_for_a_slow_disk_is_not_taken_for_a_hung_one() {
+    if !can_trace() {
+        return;
+    }
+    let tracer = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fdatasync",
+    ];
+    let slow = ["-e", "inject=fdatasync:delay_enter=5500000"];
+    let root = tempfile::TempDir::new().unwrap();
+    let args = [
+        "--worker-timeout",
+        "4s",
+        "--durability",
+        "data",
+        "--workers",
+        "1",
+    ];
+    let command = support::command(root.path(), "event", &args);
+    let server = Server::spawn(&mut support::under(
+        &[&tracer[..], &slow].concat(),
+        &command,
+    ));
+    assert_eq!(server.connect().ask(upload("f", b"abc"))["status"], "OK");
+    let (done, code) = server.stop();
+    assert_eq!((done.crashes, done.sum.requests.ok.upload, code), (0, 1, 0));
 }
 
 /// Which of the processes has accepted a connection: one has a socket more than the others.

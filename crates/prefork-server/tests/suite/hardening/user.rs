@@ -148,7 +148,7 @@ fn root_of_nobodys() -> TempDir {
 }
 
 /// What a server says that is stopped as soon as it is ready, if it comes to that.
-fn output_of(mut command: Command) -> Output {
+pub(super) fn output_of(mut command: Command) -> Output {
     command.args([
         "--exit-with-stdin",
         "--bind",
