@@ -26,6 +26,8 @@ use client::Client;
 use http::{Answer, Question};
 use place::Place;
 
+use crate::words;
+
 /// Clients served at a time by each of the two sockets; more wait in its queue.
 const CLIENTS_MAX: usize = 16;
 
@@ -229,7 +231,10 @@ impl Door {
                 Ok(socket) => self.clients.push(Client::new(socket, now + TIME_MAX)),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the admin or metrics socket; waiting");
+                    tracing::warn!(
+                        error = words::plain(&error),
+                        "cannot accept on the admin or metrics socket; waiting"
+                    );
                     self.not_before = Some(now + EXHAUSTED_PAUSE);
                 }
             }

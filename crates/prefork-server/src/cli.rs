@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::logger::{self, LogFormat};
 use crate::sandbox::{SandboxMode, self_test};
 use crate::store::Durability;
-use crate::{config_file, size, status, supervisor};
+use crate::{config_file, duration, size, status, supervisor, words};
 
 use sections::SECTIONS;
 
@@ -82,8 +82,8 @@ pub struct Args {
     )]
     pub congestion: String,
 
-    /// Receive buffer of every connection, instead of the kernel's own tuning.
-    #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = "Network")]
+    /// Receive buffer of every connection, 1K to 1G, instead of the kernel's own tuning.
+    #[arg(long, value_name = "SIZE", value_parser = size::parse_buffer, help_heading = "Network")]
     pub receive_buffer: Option<u64>,
 
     /// Leave a connection with the kernel until it has sent something, for about so long at most; a silent client
@@ -93,7 +93,7 @@ pub struct Args {
 
     /// Treat a request without a body and without an end of line as ended after so much silence; for clients
     /// that send no terminator [default: off].
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Network")]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, help_heading = "Network")]
     pub accept_unterminated: Option<Duration>,
 
     /// With --pool event: how many connections a worker holds at once [default: 1024]. At the limit it accepts
@@ -108,11 +108,11 @@ pub struct Args {
     pub set_aside: Option<u32>,
 
     /// From accept to a complete request head.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse, help_heading = "Limits")]
     pub head_timeout: Duration,
 
     /// Between two requests of one connection.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse, help_heading = "Limits")]
     pub idle_timeout: Duration,
 
     /// Least rate, per second, while a body or reply moves, taken over --rate-window of waiting; 0 for none.
@@ -120,7 +120,7 @@ pub struct Args {
     pub min_rate: u64,
 
     /// How much waiting for the peer makes up one measurement of --min-rate.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse, help_heading = "Limits")]
     pub rate_window: Duration,
 
     /// Connections that one address may have open at once, over all workers; for IPv6, one /64 [default: off].
@@ -140,20 +140,20 @@ pub struct Args {
     pub root_max_bytes: Option<u64>,
 
     /// How long a graceful stop may take before what is left is cut.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse, help_heading = "Life cycle")]
     pub drain_timeout: Duration,
 
     /// How long a worker that was replaced may take to finish what it has in hand before that is cut.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse, help_heading = "Life cycle")]
     pub retire_timeout: Duration,
 
     /// How long a worker may take to become ready before it is killed and started again.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse, help_heading = "Life cycle")]
     pub boot_timeout: Duration,
 
     /// A worker that gives no sign of life for so long is aborted and replaced; 0s for never. Waiting for a slow
     /// client is no reason; waiting for a slow disk is one after ten times as long.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration, help_heading = "Life cycle")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse, help_heading = "Life cycle")]
     pub worker_timeout: Duration,
 
     /// Replace a worker after about so many requests (up to a fifth less, so that not all are replaced at once);
@@ -293,7 +293,7 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            say(format_args!("error: {}", words::chain(&error)));
             Exit::Error.into()
         }
     }
@@ -314,7 +314,8 @@ pub(crate) fn say(line: impl Display) {
 
 fn cannot_write(error: &std::io::Error) -> ExitCode {
     say(format_args!(
-        "error: cannot write to standard output: {error}"
+        "error: cannot write to standard output: {}",
+        words::plain(error)
     ));
     Exit::Error.into()
 }

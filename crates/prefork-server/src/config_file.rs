@@ -12,6 +12,7 @@ use nix::fcntl::OFlag;
 use toml::Value;
 
 use crate::cli::Args;
+use crate::words;
 
 /// All settings with comments are a hundredth part of this.
 const LEN_MAX: u64 = 1 << 20;
@@ -37,7 +38,7 @@ pub fn is_setting(long: &str) -> bool {
 /// # Errors
 /// In words for a person: the file cannot be read, is no TOML, or has a key that is no setting.
 pub fn arguments(path: &Path) -> Result<Vec<OsString>, String> {
-    let text = read(path).map_err(|error| error.to_string())?;
+    let text = read(path).map_err(|error| words::plain(&error))?;
     parse(&text)
 }
 

@@ -17,6 +17,7 @@ use crate::address_cap::Place;
 use crate::clock::{Clock, Verdict, Waiting};
 use crate::config::Clocks;
 use crate::logs::access::Scribe;
+use crate::logs::failures;
 use crate::session::{End, Reading, Session, Shelf, Want};
 use crate::sys;
 
@@ -205,6 +206,9 @@ impl<'s> Connection<'s> {
     }
 
     fn write_down(&mut self) {
+        if let Some(failure) = self.session.take_failure() {
+            failures::tell(&failure, self.peer_addr());
+        }
         if let Some(scribe) = &mut self.scribe {
             scribe.look(&mut self.session);
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use proto::announce::{Connections, Counts, Requests, WorkerLedger};
+use proto::announce::{Connections, Counts, Limit, Requests, WorkerLedger};
 
 use crate::scoreboard::{Assignment, Field, Scoreboard, Slot};
 
@@ -219,6 +219,7 @@ fn add(sum: &mut Counts, one: &Counts) {
         aborted_by_crash,
         in_flight,
         accept_errors,
+        accept_errors_by_limit,
     } = &mut sum.connections;
     let c = &one.connections;
     plus(accepted, c.accepted);
@@ -231,6 +232,13 @@ fn add(sum: &mut Counts, one: &Counts) {
     plus(aborted_by_crash, c.aborted_by_crash);
     plus(in_flight, c.in_flight);
     plus(accept_errors, c.accept_errors);
+    let mut by_limit = c.accept_errors_by_limit;
+    for limit in Limit::ALL {
+        plus(
+            accept_errors_by_limit.get_mut(limit),
+            *by_limit.get_mut(limit),
+        );
+    }
 
     let mut other = one.requests.clone();
     let Requests {
@@ -294,6 +302,7 @@ mod tests {
         slot.add(Field::Started, accepted);
         slot.add(Field::Ended(ConnectionEnd::Closed), closed);
         slot.add(Field::Ok(Verb::Get), closed);
+        slot.add(Field::Sent(Verb::Get), closed);
     }
 
     #[test]

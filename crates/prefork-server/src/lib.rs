@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod config_file;
 pub mod drive;
+pub mod duration;
 pub mod exit;
 pub mod footing;
 pub mod holdings;
@@ -38,6 +39,7 @@ pub mod supervisor;
 pub mod sys;
 pub mod title;
 pub mod usage;
+pub mod words;
 pub mod worker;
 
 pub use cli::main_with_args;

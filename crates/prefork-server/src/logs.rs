@@ -5,6 +5,7 @@
 //! over to the new one: see `logs::shared_file`.
 
 pub mod access;
+pub mod failures;
 mod opening;
 mod shared_file;
 
@@ -113,7 +114,8 @@ impl Logs {
     }
 
     /// Changes over to the files that the parent has opened anew, if it has. An idle worker calls this from time
-    /// to time, so that it does not keep an old file for ever; where nothing has changed it costs two loads.
+    /// to time, so that it does not keep an old file for ever; where nothing has changed it costs three loads. What is
+    /// still to be said of requests that failed is said then, too.
     pub fn refresh(&self) {
         if let Some(access) = &self.access {
             access.refresh();
@@ -121,6 +123,7 @@ impl Logs {
         if let Some(log) = &self.log {
             log.refresh();
         }
+        failures::tell_of_unmentioned();
     }
 }
 

@@ -10,7 +10,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use crate::{footing, title};
+use crate::{footing, title, words};
 
 /// More than any process id takes.
 const LEN_MAX: u64 = 64;
@@ -60,12 +60,7 @@ impl Pidfile {
     /// In words for a person, with the flag.
     pub fn write(path: &Path, predecessor: Option<Pid>) -> Result<Self> {
         Self::check(path, predecessor)?;
-        replace(path).with_context(|| {
-            format!(
-                "cannot write --pidfile {} (its folder must be one that the server's user may write to)",
-                path.display()
-            )
-        })?;
+        replace(path).map_err(|error| anyhow!(words::cannot_write("--pidfile", path, &error)))?;
         Ok(Self {
             path: path.to_owned(),
         })
@@ -80,7 +75,7 @@ impl Pidfile {
         if matches!(look(&self.path), Ok(Found::Process(pid)) if pid == Pid::this())
             && let Err(error) = std::fs::remove_file(&self.path)
         {
-            tracing::warn!(%error, path = %self.path.display(), "cannot remove the pidfile");
+            tracing::warn!(error = words::plain(&error), path = %self.path.display(), "cannot remove the pidfile");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Pools: how workers come to be. What a worker does is the same under each.
 
+pub mod descriptors;
 pub mod event;
 pub mod process;
 pub mod report;
@@ -27,7 +28,7 @@ use crate::scoreboard::{Assignment, Scoreboard, Slot};
 use crate::session::Service;
 use crate::store::Store;
 use crate::worker::{Left, Worker};
-use crate::{sys, title};
+use crate::{sys, title, words};
 
 use report::Reporter;
 use roster::ProcessId;
@@ -188,7 +189,11 @@ fn child_main(
     let status = OwnStatus::open();
     let store = &inheritance.service.store;
     if let Err(error) = settle_in(parent, inheritance.confinement, store) {
-        tracing::error!(worker = seat, %error, "worker cannot start");
+        tracing::error!(
+            worker = seat,
+            error = words::plain(&error),
+            "worker cannot start"
+        );
         return WORKER_FAILED;
     }
     // The parent has died before the kernel was asked to watch it.

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{FDTarget, Process};
 
+use crate::words;
+
 /// What to say when listening on `flag`'s address ended with `error`.
 pub fn explain(flag: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let port = address.port();
@@ -24,7 +26,10 @@ pub fn explain(flag: &str, address: SocketAddr, error: &io::Error) -> anyhow::Er
         (ErrorKind::PermissionDenied, _) => format!(
             "port {port} takes root: start as root and give --user NAME, or choose a higher one with {flag}"
         ),
-        _ => error.to_string(),
+        _ => format!(
+            "{}: choose another address with {flag}",
+            words::plain(error)
+        ),
     };
     anyhow::anyhow!("cannot listen on {address}: {why}")
 }

@@ -20,7 +20,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::ForkResult;
 
 use crate::store::{Folder, Store};
-use crate::sys;
+use crate::{sys, words};
 
 use landlock::RootAccess;
 
@@ -81,7 +81,10 @@ pub fn harden_process() {
     match sys::close_inherited() {
         Ok(0) => {}
         Ok(closed) => tracing::debug!(closed, "closed descriptors that were inherited"),
-        Err(error) => tracing::warn!(%error, "cannot close inherited descriptors without /proc"),
+        Err(error) => tracing::warn!(
+            error = words::plain(&error),
+            "cannot close inherited descriptors without /proc"
+        ),
     }
     // A core of a worker would hold clients' files, outside the root.
     let given_up = prctl::set_no_new_privs().and_then(|()| setrlimit(Resource::RLIMIT_CORE, 0, 0));
@@ -93,17 +96,17 @@ pub fn harden_process() {
     }
 }
 
-/// Drops root where that was asked for. To be called once everything is open that only root may open, and before
+/// Drops root where that was asked for, and looks whether the server's user may use the `folder`, which is only read if
+/// `is_read_only`. To be called once everything is open that only root may open, and before
 /// anything else is: what is opened, made, renamed or removed by a name is so with the rights of the server's user.
 ///
 /// # Errors
 /// With what to do about it.
-pub fn drop_root(hardening: &Hardening, folder: &Folder) -> Result<()> {
+pub fn drop_root(hardening: &Hardening, folder: &Folder, is_read_only: bool) -> Result<()> {
     if let Some(user) = &hardening.user {
         user.become_for_good()?;
-        check_access(user, folder)?;
     }
-    Ok(())
+    check_access(folder, is_read_only)
 }
 
 /// Finds out how workers can be confined, and refuses what is too dangerous.
@@ -190,7 +193,10 @@ pub fn current_user() -> (String, u32) {
 /// Confines a child that then leaves, to see whether the kernel does it and not only says so.
 fn try_out(store: &Store) -> Result<Option<u32>> {
     const FAILED: i32 = 255;
-    let child = match sys::fork().context("cannot fork")? {
+    let forked = sys::fork();
+    let forked =
+        forked.map_err(|errno| anyhow::Error::msg(words::cannot_start("a process", errno)))?;
+    let child = match forked {
         ForkResult::Child => {
             let abi = landlock::restrict(store).unwrap_or_else(|error| {
                 tracing::warn!(%error, "Landlock is there, but does not work");
@@ -214,19 +220,29 @@ fn try_out(store: &Store) -> Result<Option<u32>> {
     }
 }
 
-/// A root that its user cannot read is an error now rather than for every client; one that can only be read is
-/// a mirror.
-fn check_access(user: &User, folder: &Folder) -> Result<()> {
+/// A root that the server's user cannot read is an error now rather than for every client; one that can only be read is
+/// a mirror, and is said to be one.
+fn check_access(folder: &Folder, is_read_only: bool) -> Result<()> {
     let root = folder.path().display();
+    let (name, uid) = current_user();
+    let user = format!("user {name} (uid {uid})");
     if !folder.can_read() {
         bail!(
-            "{user} cannot read the folder {root}: give it to that user (chown {} {root}), or name another with --root",
-            user.name()
+            "{user} cannot read the folder {root}: give it to that user (chown {name} {root}), or name another with --root"
         );
     }
-    if !folder.can_write() {
+    if is_read_only {
+        return Ok(());
+    }
+    if folder.is_mounted_read_only() {
         tracing::warn!(
-            "{user} cannot write to the folder {root}: every UPLOAD and DELETE will fail"
+            "the root's file system is mounted read-only: every upload and delete will be refused; --read-only \
+             says that this is meant"
+        );
+    } else if !folder.can_write() {
+        tracing::warn!(
+            "{user} cannot write to the folder {root}: every UPLOAD and DELETE will fail; give it to that user \
+             (chown {name} {root}), or say that this is meant with --read-only"
         );
     }
     Ok(())

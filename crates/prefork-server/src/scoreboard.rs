@@ -10,22 +10,23 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use proto::announce::{Connections, Counts, Requests};
+use proto::announce::{ByLimit, Connections, Counts, Limit, Requests};
 use proto::{Code, Verb};
 
 use crate::sys;
 
-/// Words in one slot: 512 bytes, so that slots never share a cache line.
-const SLOT_WORDS: usize = 64;
+/// Words in one slot: 1 KiB, so that slots never share a cache line.
+const SLOT_WORDS: usize = 128;
 
 /// Where the parent's word to the worker is: at the start of the slot's last 128 bytes.
-const COMMAND_WORD: usize = 48;
+const COMMAND_WORD: usize = SLOT_WORDS - 16;
 
 /// How often a slot is read again whose worker was in the middle of booking something.
 const READS_MAX: u32 = 4;
 
 const VERBS: usize = Verb::ALL.len();
 const CODES: usize = Code::ALL.len();
+const LIMITS: usize = Limit::ALL.len();
 
 /// What the parent tells a worker. What comes later in this list overrides what comes before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,18 +50,24 @@ pub enum Field {
     Ended(ConnectionEnd),
     /// Requests whose head was complete or refused.
     Started,
-    /// Requests carried out.
+    /// Requests carried out, booked before the end of the answer is sent, and taken back if it cannot be.
     Ok(Verb),
-    /// Content bytes of the requests carried out.
+    /// Content bytes of the requests carried out, booked like [`Field::Ok`].
     OkBytes(Verb),
-    /// Requests answered with an error.
+    /// Requests answered with an error, booked like [`Field::Ok`].
     Error(Code),
+    /// Those of [`Field::Ok`] whose answer is sent: this one never goes down.
+    Sent(Verb),
+    /// Those of [`Field::OkBytes`] whose answer is sent.
+    SentBytes(Verb),
+    /// Those of [`Field::Error`] whose answer is sent.
+    SentError(Code),
     /// Requests that ended without an answer.
     Unanswered(RequestEnd),
     /// Connections refused because their address had too many.
     OverAddressCap,
-    /// Accepts that failed for want of descriptors or memory.
-    AcceptErrors,
+    /// Accepts that failed for something that is short for a while.
+    AcceptErrors(Limit),
     /// Requests whose line in the access log could not be written.
     Unlogged,
     /// The worker's VmHWM in bytes; set rather than added to.
@@ -112,12 +119,15 @@ impl Field {
         const UNANSWERED: usize = ERROR + CODES;
         const OVER_ADDRESS_CAP: usize = UNANSWERED + 4;
         const ACCEPT_ERRORS: usize = OVER_ADDRESS_CAP + 1;
-        const UNLOGGED: usize = ACCEPT_ERRORS + 1;
+        const UNLOGGED: usize = ACCEPT_ERRORS + LIMITS;
         const PEAK_RSS: usize = UNLOGGED + 1;
         const SET_ASIDE: usize = PEAK_RSS + 1;
         const SIGNS_OF_LIFE: usize = SET_ASIDE + 1;
         const IN_STORE: usize = SIGNS_OF_LIFE + 1;
-        const { assert!(IN_STORE < COMMAND_WORD) };
+        const SENT: usize = IN_STORE + 1;
+        const SENT_BYTES: usize = SENT + VERBS;
+        const SENT_ERROR: usize = SENT_BYTES + VERBS;
+        const { assert!(SENT_ERROR + CODES <= COMMAND_WORD) };
         match self {
             Self::Accepted => 0,
             Self::Ended(end) => 1 + end as usize,
@@ -125,9 +135,12 @@ impl Field {
             Self::Ok(verb) => OK + verb as usize,
             Self::OkBytes(verb) => OK_BYTES + verb as usize,
             Self::Error(code) => ERROR + code as usize,
+            Self::Sent(verb) => SENT + verb as usize,
+            Self::SentBytes(verb) => SENT_BYTES + verb as usize,
+            Self::SentError(code) => SENT_ERROR + code as usize,
             Self::Unanswered(end) => UNANSWERED + end as usize,
             Self::OverAddressCap => OVER_ADDRESS_CAP,
-            Self::AcceptErrors => ACCEPT_ERRORS,
+            Self::AcceptErrors(limit) => ACCEPT_ERRORS + limit as usize,
             Self::Unlogged => UNLOGGED,
             Self::PeakRss => PEAK_RSS,
             Self::SetAside => SET_ASIDE,
@@ -269,33 +282,57 @@ impl Slot {
         self.words[COMMAND_WORD].store(word, Relaxed);
     }
 
-    /// [`Slot::counts`] of a worker that goes on counting meanwhile: read again, a few times at the most, when the
-    /// numbers do not fit together.
+    /// What a worker that goes on counting has counted: no number that is shown now is smaller later, so an answer
+    /// counts when it is sent, and is in flight until then. Read again, a few times at the most, when the numbers do
+    /// not fit together.
     #[must_use]
     pub fn counts_while_running(&self) -> Counts {
-        let mut counts = self.counts();
+        let read = || self.read(Field::Sent, Field::SentBytes, Field::SentError);
+        let mut counts = read();
         for _ in 0..READS_MAX {
             if counts.connections.is_balanced() && counts.requests.is_balanced() {
                 break;
             }
-            counts = self.counts();
+            counts = read();
         }
         counts
     }
 
     /// Everything the slot has counted, with what is not yet ended as `in_flight`, deaths included: those
-    /// are booked in [`crate::ledger`].
+    /// are booked in [`crate::ledger`]. An answer counts from when it was about to be sent: were the worker killed
+    /// now, its client might have it.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        self.read(Field::Ok, Field::OkBytes, Field::Error)
+    }
+
+    /// How many accepts failed, by what was short.
+    #[must_use]
+    pub fn accept_errors(&self) -> ByLimit {
+        let mut by_limit = ByLimit::default();
+        for limit in Limit::ALL {
+            *by_limit.get_mut(limit) = self.get(Field::AcceptErrors(limit));
+        }
+        by_limit
+    }
+
+    fn read(
+        &self,
+        ok: fn(Verb) -> Field,
+        ok_bytes: fn(Verb) -> Field,
+        error: fn(Code) -> Field,
+    ) -> Counts {
         // Ends first: what begins and ends in between then shows as in flight, and not as an end without a beginning.
         let ended = |end| self.get(Field::Ended(end));
+        let accept_errors = self.accept_errors();
         let mut connections = Connections {
             closed: ended(ConnectionEnd::Closed),
             client_gone: ended(ConnectionEnd::ClientGone),
             timed_out: ended(ConnectionEnd::TimedOut),
             refused: ended(ConnectionEnd::Refused),
             refused_over_address_cap: self.get(Field::OverAddressCap),
-            accept_errors: self.get(Field::AcceptErrors),
+            accept_errors: accept_errors.total(),
+            accept_errors_by_limit: accept_errors,
             aborted_by_stop: ended(ConnectionEnd::AbortedByStop),
             aborted_by_crash: ended(ConnectionEnd::AbortedByCrash),
             ..Connections::default()
@@ -310,11 +347,11 @@ impl Slot {
             ..Requests::default()
         };
         for verb in Verb::ALL {
-            *requests.ok.get_mut(verb) = self.get(Field::Ok(verb));
-            *requests.ok_bytes.get_mut(verb) = self.get(Field::OkBytes(verb));
+            *requests.ok.get_mut(verb) = self.get(ok(verb));
+            *requests.ok_bytes.get_mut(verb) = self.get(ok_bytes(verb));
         }
         for code in Code::ALL {
-            *requests.errors.get_mut(code) = self.get(Field::Error(code));
+            *requests.errors.get_mut(code) = self.get(error(code));
         }
         requests.started = self.get(Field::Started);
         connections.accepted = self.get(Field::Accepted);

@@ -5,6 +5,7 @@
 //! clock; [`crate::drive`] joins it to both.
 
 mod buffers;
+mod failure;
 mod finished;
 
 use std::ops::Range;
@@ -12,6 +13,7 @@ use std::ops::Range;
 use proto::request::{Event, Phase, Refusal, Request, RequestDecoder, Step};
 use proto::{Code, FileName, Limits, Verb, base64, reply};
 
+pub use failure::Failure;
 pub use finished::{Finished, Outcome};
 
 use crate::scoreboard::{ConnectionEnd, Field, RequestEnd, Slot};
@@ -116,6 +118,8 @@ pub struct Session<'s> {
     verb: Option<Verb>,
     /// Which file it is about.
     name: Option<FileName>,
+    /// The last request that failed on this side, until somebody asks.
+    failure: Option<Failure>,
     /// Requests that are over, for whoever wants to know: none if nobody does.
     finished: Option<Vec<Finished>>,
     /// How the open request is booked, until the output is sent.
@@ -189,6 +193,7 @@ impl<'s> Session<'s> {
             request_open: false,
             verb: None,
             name: None,
+            failure: None,
             finished: None,
             answered: None,
             is_before_next: false,
@@ -225,6 +230,11 @@ impl<'s> Session<'s> {
     pub fn take_finished(&mut self) -> Option<Finished> {
         let finished = self.finished.as_mut().filter(|all| !all.is_empty())?;
         Some(finished.remove(0))
+    }
+
+    /// What has failed on this side since this was last asked, if anything: to be asked after each step.
+    pub fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
     }
 
     /// Whether a request has begun that is not over.
@@ -514,7 +524,7 @@ impl<'s> Session<'s> {
         };
         self.verb = Some(verb);
         // Nobody asks for it but a log.
-        self.name = name.filter(|_| self.finished.is_some()).cloned();
+        self.name = name.cloned();
         let store = &self.service.store;
         let is_last_try = self.is_last_try;
         match request {
@@ -529,7 +539,7 @@ impl<'s> Session<'s> {
                     let json_len = out.len() - reply::TERMINATOR.len();
                     self.answer(Answer::Ok(Verb::List, json_len as u64));
                 }
-                Err(error) => self.fail(&error),
+                Err(error) => self.fail(error),
             },
             Request::Get(name) => match store.read(&name) {
                 Ok(file) => {
@@ -541,7 +551,7 @@ impl<'s> Session<'s> {
                     };
                     self.fill_from_file();
                 }
-                Err(error) => self.fail(&error),
+                Err(error) => self.fail(error),
             },
             Request::Delete(name) => match self.slot.in_store(|| store.delete(&name)) {
                 Ok(()) => {
@@ -551,7 +561,7 @@ impl<'s> Session<'s> {
                 Err(StoreError::NotYet) if !is_last_try => {
                     self.deferred = Some(Deferred::Begin(Request::Delete(name)));
                 }
-                Err(error) => self.fail(&error),
+                Err(error) => self.fail(error),
             },
             Request::Upload(name) => {
                 self.content_len = 0;
@@ -565,7 +575,7 @@ impl<'s> Session<'s> {
                         self.deferred = Some(Deferred::Begin(Request::Upload(name)));
                         Task::None
                     }
-                    Err(error) => Task::Discard(refusal_for(&error, Verb::Upload)),
+                    Err(error) => Task::Discard(self.refusal_for(error)),
                 };
             }
         }
@@ -575,13 +585,18 @@ impl<'s> Session<'s> {
     /// the store cannot do it yet.
     fn flush_content(&mut self, len: usize) -> Result<(), NotYet> {
         let content = &self.buffers.content[..len];
-        if let Task::Upload { file, crc, .. } = &mut self.task {
-            match self.slot.in_store(|| file.write(content)) {
-                Ok(()) => crc.update(content),
-                Err(StoreError::NotYet) if !self.is_last_try => return Err(NotYet),
-                // Dropping the pending upload removes what there is of it.
-                Err(error) => self.task = Task::Discard(refusal_for(&error, Verb::Upload)),
+        let written = match &mut self.task {
+            Task::Upload { file, crc, .. } => {
+                let written = self.slot.in_store(|| file.write(content));
+                written.map(|()| crc.update(content))
             }
+            Task::None | Task::Discard(_) | Task::Download { .. } => Ok(()),
+        };
+        match written {
+            Ok(()) => {}
+            Err(StoreError::NotYet) if !self.is_last_try => return Err(NotYet),
+            // Dropping the pending upload removes what there is of it.
+            Err(error) => self.task = Task::Discard(self.refusal_for(error)),
         }
         self.buffers.content.copy_within(len..self.content_len, 0);
         self.content_len -= len;
@@ -614,7 +629,7 @@ impl<'s> Session<'s> {
                         );
                         self.answer(Answer::Ok(Verb::Upload, size));
                     }
-                    Err(error) => self.fail(&error),
+                    Err(error) => self.fail(error),
                 }
             }
             Task::Discard(refusal) => self.refuse(&refusal),
@@ -635,7 +650,7 @@ impl<'s> Session<'s> {
         if let Err(error) = file.read_exact_at(piece, *offset) {
             match *offset {
                 0 => self.fail_before_it_began(error),
-                offset => self.break_off(offset, &error),
+                offset => self.break_off(offset, error),
             }
             return;
         }
@@ -654,20 +669,45 @@ impl<'s> Session<'s> {
     /// A download whose file cannot even begin to be read: of its reply nothing is out yet.
     fn fail_before_it_began(&mut self, error: std::io::Error) {
         self.buffers.output.clear();
-        self.fail(&error.into());
+        self.fail(error.into());
     }
 
     /// A part of the reply is out: leaving it without its terminator says that it is none.
-    fn break_off(&mut self, offset: u64, error: &std::io::Error) {
-        tracing::warn!(%error, "a download broke off: the file could not be read to its end");
+    fn break_off(&mut self, offset: u64, error: std::io::Error) {
+        self.failure = Some(Failure {
+            verb: self.verb,
+            name: self.name.clone(),
+            error: error.into(),
+            is_broken_off: true,
+        });
         self.slot.add(Field::Error(Code::Internal), 1);
+        self.slot.add(Field::SentError(Code::Internal), 1);
         self.finish(offset, Outcome::Error(Code::Internal));
         self.request_open = false;
         self.cut(None, ConnectionEnd::Closed);
     }
 
-    fn fail(&mut self, error: &StoreError) {
-        self.refuse(&refusal_for(error, Verb::Get));
+    fn fail(&mut self, error: StoreError) {
+        let refusal = self.refusal_for(error);
+        self.refuse(&refusal);
+    }
+
+    /// What the client is told of an error, and, if it is not to blame, the operator.
+    fn refusal_for(&mut self, error: StoreError) -> Refusal {
+        let refusal = Refusal {
+            code: error.code(),
+            message: error.to_string(),
+            verb: self.verb,
+        };
+        if matches!(refusal.code, Code::Internal | Code::Busy) {
+            self.failure = Some(Failure {
+                verb: self.verb,
+                name: self.name.clone(),
+                error,
+                is_broken_off: false,
+            });
+        }
+        refusal
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
@@ -706,10 +746,13 @@ impl<'s> Session<'s> {
     fn answer_is_sent(&mut self) -> bool {
         match self.answered.take() {
             Some(Answer::Ok(verb, bytes)) => {
+                self.slot.add(Field::SentBytes(verb), bytes);
+                self.slot.add(Field::Sent(verb), 1);
                 tracing::debug!(verb = verb.as_str(), bytes, "request served");
                 self.finish(bytes, Outcome::Ok);
             }
             Some(Answer::Error(code)) => {
+                self.slot.add(Field::SentError(code), 1);
                 tracing::debug!(code = code.as_str(), "request refused");
                 self.finish(0, Outcome::Error(code));
             }
@@ -750,16 +793,4 @@ fn encode_piece(piece: &[u8], out: &mut Vec<u8>) {
     let mut encoder = base64::Encoder::new();
     encoder.encode(piece, out);
     encoder.finish(out);
-}
-
-fn refusal_for(error: &StoreError, verb: Verb) -> Refusal {
-    if matches!(error.code(), Code::Internal | Code::Busy) {
-        let source = std::error::Error::source(error).map(tracing::field::display);
-        tracing::error!(source, verb = verb.as_str(), "the store failed");
-    }
-    Refusal {
-        code: error.code(),
-        message: error.to_string(),
-        verb: Some(verb),
-    }
 }

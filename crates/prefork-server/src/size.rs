@@ -33,6 +33,21 @@ pub fn parse(text: &str) -> Result<u64, Error> {
         .ok_or_else(|| Error::TooLarge(text.to_owned()))
 }
 
+/// What a socket's buffer can be set to: the kernel takes a C int, and doubles it.
+const BUFFER: std::ops::RangeInclusive<u64> = 1 << 10..=1 << 30;
+
+/// Reads the size of a socket's buffer.
+///
+/// # Errors
+/// What is no size, or one that the kernel would make something else of.
+pub fn parse_buffer(text: &str) -> Result<u64, String> {
+    match parse(text) {
+        Ok(bytes) if BUFFER.contains(&bytes) => Ok(bytes),
+        Ok(_) | Err(Error::TooLarge(_)) => Err("a receive buffer is 1K to 1G".into()),
+        Err(error @ Error::NoSize(_)) => Err(error.to_string()),
+    }
+}
+
 fn factor(unit: &str) -> Option<u64> {
     Some(match unit {
         "" | "B" => 1,
@@ -92,6 +107,19 @@ mod tests {
         for text in ["99999999999T", "18446744073709551616"] {
             assert_eq!(parse(text), Err(Error::TooLarge(text.into())));
         }
+    }
+
+    #[test]
+    fn a_buffer_is_one_that_the_kernel_takes_as_it_is() {
+        let check = |text: &str, bytes: u64| assert_eq!(parse_buffer(text), Ok(bytes), "{text}");
+        check("1K", 1 << 10);
+        check("256K", 256 << 10);
+        check("1G", 1 << 30);
+        for text in ["0", "1023", "2G", "4G", "99999999999T"] {
+            let error = parse_buffer(text).expect_err(text);
+            assert!(error.contains("1K to 1G"), "{text}: {error}");
+        }
+        assert!(parse_buffer("big").expect_err("no size").contains("50M"));
     }
 
     proptest! {

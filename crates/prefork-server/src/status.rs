@@ -13,7 +13,9 @@ use console::Term;
 use proto::status::Status;
 
 use crate::cli::say;
+use crate::duration;
 use crate::exit::Exit;
+use crate::words;
 
 /// How often `--watch` asks by itself.
 const INTERVAL: &str = "1s";
@@ -39,7 +41,7 @@ pub struct Args {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = INTERVAL,
-        value_parser = humantime::parse_duration
+        value_parser = duration::parse
     )]
     pub watch: Option<Duration>,
 }
@@ -60,7 +62,7 @@ pub fn run(args: &Args) -> ExitCode {
         // Whoever read the output has seen enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            say(format_args!("error: {}", words::chain(&error)));
             Exit::Error.into()
         }
     }

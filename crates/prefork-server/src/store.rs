@@ -3,6 +3,7 @@
 //! Everything is relative to one directory descriptor and one checked [`FileName`]; no path of a client's
 //! making ever reaches the kernel. A name shows a whole old or a whole new content, never a mix or a part.
 
+mod census;
 mod error;
 mod file_system;
 mod folder;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use proto::FileName;
 
+use census::Census;
 use lock::{Lock, Standing};
 use quota::Books;
 use temporary::{Mark, Owner};
@@ -94,6 +96,8 @@ struct Root {
     reserves: bool,
     /// What it takes to keep `options.root_bytes_max`.
     quota: Option<Arc<Quota>>,
+    /// What listings leave out.
+    census: Census,
 }
 
 impl Store {
@@ -164,6 +168,10 @@ impl Store {
             mark,
             temporaries,
             quota: None,
+            census: Census::new().map_err(|errno| OpenError::Io {
+                path: path.clone(),
+                source: errno.into(),
+            })?,
         };
         Ok(Self {
             root: Arc::new(root),
@@ -203,6 +211,7 @@ impl Store {
             temporaries,
             reserves: self.root.reserves,
             quota: self.root.quota.clone(),
+            census: self.root.census,
         };
         Self {
             root: Arc::new(root),
@@ -310,18 +319,18 @@ impl Store {
         file_system::name(&self.root.directory)
     }
 
-    /// Whether the file system is mounted read-only: then every change is refused, with `--read-only` or without.
-    #[must_use]
-    pub fn is_mounted_read_only(&self) -> bool {
-        file_system::is_read_only(&self.root.directory)
-    }
-
     /// The names of the regular files, sorted by bytes.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn list(&self) -> Result<Listing, StoreError> {
-        list::list(&self.root.directory)
+        list::list(&self.root.directory, self.root.census)
+    }
+
+    /// How many files the last listing of any process left out, because no client can name them; none before the first.
+    #[must_use]
+    pub fn files_unlisted(&self) -> Option<u64> {
+        self.root.census.left_out()
     }
 
     /// Opens a file for reading. Replacing or deleting it meanwhile does not touch what is read.

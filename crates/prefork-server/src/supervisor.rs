@@ -34,7 +34,7 @@ use crate::pool::roster::{Action, Event, Policy, ProcessId, Roster};
 use crate::pool::watchdog::{Sign, Watchdog};
 use crate::pool::{self, Inheritance};
 use crate::scoreboard::{Assignment, Command, Field};
-use crate::{listener, memory, sys, title};
+use crate::{listener, memory, sys, title, words};
 
 pub(crate) use start::{open_folder, open_store};
 
@@ -421,7 +421,10 @@ impl Supervisor {
         );
         let store = &self.inheritance.service.store;
         if let Err(error) = store.sweep_pid(dead.pid.as_raw().unsigned_abs()) {
-            tracing::warn!(%error, "cannot remove a dead worker's temporary files");
+            tracing::warn!(
+                error = words::plain(&error),
+                "cannot remove a dead worker's temporary files"
+            );
         }
         self.keeper.release(dead.pid);
         self.tell_roster(Event::Exited {

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use proto::Code;
+use proto::announce::Limit;
 
 use crate::address_cap::{AddressCap, Admission};
 use crate::config::{Clocks, Congestion};
@@ -30,7 +31,7 @@ use crate::{listener, sys};
 /// A draining worker that finds the queue empty looks once more after this: a handshake may just be ending.
 const DRAIN_GRACE: Duration = Duration::from_millis(5);
 
-/// How long to wait when the process or the machine is out of descriptors or memory.
+/// How long to wait when the process or the machine is out of something.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Of so many accepts that failed in a row one is mentioned in the log: one in ten seconds.
@@ -88,7 +89,7 @@ enum Accepted<'a> {
     Nobody,
     /// Nobody, but there is no reason to wait: a signal came, or a client was gone before it was accepted.
     Again,
-    /// Nobody, for want of descriptors or memory; wait [`EXHAUSTED_PAUSE`].
+    /// Nobody, for want of something that may be there later; wait [`EXHAUSTED_PAUSE`].
     Exhausted,
     /// The listener cannot be used.
     Failed(Errno),
@@ -100,29 +101,29 @@ impl<'a> Worker<'a> {
         match sys::accept(self.listener) {
             Ok(socket) => Accepted::Connection(Box::new(self.open(socket))),
             Err(Errno::EAGAIN) => Accepted::Nobody,
-            Err(
-                Errno::EINTR
-                | Errno::ECONNABORTED
-                | Errno::EPROTO
-                | Errno::ENETDOWN
-                | Errno::EHOSTUNREACH,
-            ) => Accepted::Again,
-            Err(error @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
-                self.book_exhaustion(error);
+            // A signal; or a client that is gone, which the next accept does not meet again.
+            Err(Errno::EINTR | Errno::ECONNABORTED | Errno::EPROTO) => Accepted::Again,
+            // It is no socket that listens: no accept will ever succeed.
+            Err(error @ (Errno::EBADF | Errno::EINVAL | Errno::ENOTSOCK)) => {
+                Accepted::Failed(error)
+            }
+            Err(error) => {
+                self.book_exhaustion(error, "accept");
                 Accepted::Exhausted
             }
-            Err(error) => Accepted::Failed(error),
         }
     }
 
-    /// The queue keeps who cannot be accepted now.
-    fn book_exhaustion(&self, error: Errno) {
-        self.slot.add(Field::AcceptErrors, 1);
-        if self.slot.get(Field::AcceptErrors) % EXHAUSTED_MENTION == 1 {
+    /// Whatever the worker cannot do now is tried again, and nobody is lost: who is not accepted waits in the queue.
+    fn book_exhaustion(&self, error: Errno, what: &str) {
+        let limit = limit_met(error);
+        self.slot.add(Field::AcceptErrors(limit), 1);
+        if self.slot.accept_errors().total() % EXHAUSTED_MENTION == 1 {
             tracing::warn!(
                 worker = self.index,
                 error = error.desc(),
-                "cannot accept; trying again every 100 ms, and mentioning it every 10 s"
+                limit = limit.remedy(),
+                "cannot {what}; trying again every 100 ms, and mentioning it every 10 s"
             );
         }
     }
@@ -192,6 +193,18 @@ impl<'a> Worker<'a> {
         let mut fds = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
         let now = Instant::now();
         matches!(poll(&mut fds, timeout(now + within, now)), Ok(n) if n > 0)
+    }
+}
+
+/// Which limit an accept or an epoll_ctl(2) has met. Whatever is not one of the system's is the network's: Linux
+/// hands on what waits for a new connection, such as EHOSTUNREACH, and a firewall's EPERM (accept(2)).
+fn limit_met(error: Errno) -> Limit {
+    match error {
+        Errno::EMFILE => Limit::RlimitNofile,
+        Errno::ENFILE => Limit::FileMax,
+        Errno::ENOSPC => Limit::MaxUserWatches,
+        Errno::ENOMEM | Errno::ENOBUFS => Limit::Memory,
+        _ => Limit::Network,
     }
 }
 

@@ -2,9 +2,13 @@
 //!
 //! READY says what is in force; DONE is the ledger. A reader must ignore keys it does not know.
 
+mod limit;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Code, Verb};
+
+pub use limit::{ByLimit, Limit};
 
 /// One line of a server's standard output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -246,9 +250,12 @@ pub struct Connections {
     pub aborted_by_crash: u64,
     /// Still open.
     pub in_flight: u64,
-    /// Accepts that failed for want of descriptors or memory; nobody was lost for it.
+    /// Accepts that failed for something that is short for a while; nobody was lost for it.
     #[serde(default)]
     pub accept_errors: u64,
+    /// The same by what was short.
+    #[serde(default)]
+    pub accept_errors_by_limit: ByLimit,
 }
 
 /// `started = Σ ok + Σ errors + client_gone + timed_out + aborted_by_stop + aborted_by_crash + in_flight`.

@@ -45,6 +45,9 @@ pub struct Server {
     pub predecessor_pid: Option<u32>,
     /// The server that is to take over from this one.
     pub successor_pid: Option<u32>,
+    /// Files of the root that the last listing left out, because no client can name them; none before the first.
+    #[serde(default)]
+    pub files_unlisted: Option<u64>,
 }
 
 /// What a server is doing.

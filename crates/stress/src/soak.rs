@@ -31,7 +31,7 @@ use verdict::Verdict;
 #[derive(Debug, Clone, clap::Args)]
 pub struct SoakArgs {
     /// How long the load lasts.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = prefork_server::duration::parse)]
     pub time: Duration,
 
     /// Clients at work at the same time.
@@ -51,7 +51,7 @@ pub struct SoakArgs {
     pub size: u64,
 
     /// The pause between two kills of a worker; 0s for none.
-    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = prefork_server::duration::parse)]
     pub kill_every: Duration,
 
     /// How often the settings are reloaded (HUP).

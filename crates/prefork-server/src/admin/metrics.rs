@@ -9,7 +9,7 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use proto::announce::{Connections, Requests};
+use proto::announce::{Connections, Limit, Requests};
 use proto::status::{ProcessState, ServerState, Status};
 use proto::{Code, Verb};
 
@@ -69,6 +69,13 @@ fn server(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
         let is_so = u64::from(state == server.state);
         (label("state", state.as_str()), is_so)
     });
+    if let Some(files) = server.files_unlisted {
+        out.gauge(
+            "root_files_unlisted",
+            "Files of the root that the last listing left out, because no client can name them.",
+            files,
+        )?;
+    }
     out.gauges(
         "server_state",
         "What the server is doing: 1 for what it is, 0 for all else.",
@@ -149,7 +156,8 @@ fn connections(out: &mut Out<'_, '_>, connections: &Connections) -> Result<(), E
         aborted_by_stop,
         aborted_by_crash,
         in_flight,
-        accept_errors,
+        accept_errors: _,
+        mut accept_errors_by_limit,
     } = *connections;
     out.counter(
         "connections_accepted",
@@ -179,10 +187,13 @@ fn connections(out: &mut Out<'_, '_>, connections: &Connections) -> Result<(), E
         "Those of the refused whose address had as many connections as it may have.",
         refused_over_address_cap,
     )?;
-    out.counter(
+    out.counters(
         "accept_errors",
-        "Accepts that failed for want of descriptors or memory; the clients waited.",
-        accept_errors,
+        "Accepts that failed, by the limit that was met; the clients waited.",
+        Limit::ALL.map(|limit| {
+            let count = *accept_errors_by_limit.get_mut(limit);
+            (label("limit", limit.as_str()), count)
+        }),
     )
 }
 

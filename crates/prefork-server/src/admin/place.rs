@@ -17,6 +17,8 @@ use nix::unistd::Pid;
 
 use crate::footing;
 
+use crate::words;
+
 /// How many may wait to be accepted.
 const BACKLOG: i32 = 64;
 
@@ -121,7 +123,7 @@ fn remove(path: &Path) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "cannot remove the admin socket");
+            tracing::warn!(error = words::plain(&error), path = %path.display(), "cannot remove the admin socket");
         }
     }
 }

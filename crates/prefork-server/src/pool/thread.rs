@@ -14,7 +14,7 @@ use super::{Inheritance, NUDGE};
 use crate::exit::WORKER_FAILED;
 use crate::scoreboard::{Assignment, Command, Slot};
 use crate::worker::{Left, Worker, blocking};
-use crate::{sys, title};
+use crate::{sys, title, words};
 
 /// A worker thread needs little more than the decoder's and the store's frames; 50 of them must stay small.
 const STACK_LEN: usize = 256 << 10;
@@ -86,7 +86,9 @@ fn start<'scope, 'env>(
     match (handle, id_receiver.recv()) {
         (Ok(handle), Ok(id)) => Thread { handle, id },
         (handle, _) => {
-            tracing::error!(error = ?handle.err(), worker = index, "cannot start a thread");
+            let errno = handle.err().and_then(|error| error.raw_os_error());
+            let errno = errno.map_or(Errno::UnknownErrno, Errno::from_raw);
+            tracing::error!(worker = index, "{}", words::cannot_start("a thread", errno));
             // The scope would wait for the other threads for ever, and a pool that is not full is no pool.
             sys::exit_now(WORKER_FAILED)
         }

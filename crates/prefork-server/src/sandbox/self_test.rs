@@ -85,7 +85,7 @@ enum Wanted {
 pub fn run(config: &Config, json: bool) -> Result<Exit> {
     super::harden_process();
     let folder = supervisor::open_folder(config)?;
-    super::drop_root(&config.hardening, &folder)?;
+    super::drop_root(&config.hardening, &folder, config.read_only)?;
     let store = supervisor::open_store(config, folder)?;
     let confinement = super::prepare(&config.hardening, &store)?;
     let trials = trials(confinement, &store)?;

@@ -14,6 +14,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
+use crate::words;
+
 /// How long the whole may take: the parent answers within milliseconds, unless it is stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -41,7 +43,7 @@ pub(super) fn status(path: &Path) -> Result<Vec<u8>> {
                 humantime::format_duration(PATIENCE)
             )
         }
-        Err(error) => bail!("{shown}: the server broke off: {error}"),
+        Err(error) => bail!("{shown}: the server broke off: {}", words::plain(&error)),
     }
 }
 

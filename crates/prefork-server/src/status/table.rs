@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use proto::announce::{ByCode, Counts};
+use proto::announce::{ByCode, Counts, Limit};
 use proto::status::{Process, ProcessState, Status, Worker};
 use proto::{Code, Verb};
 
@@ -157,11 +157,20 @@ fn counts(out: &mut String, status: &Status) -> std::fmt::Result {
     ]);
     let balanced = status.sum.requests_balanced;
     writeln!(out, "requests: {} = {}", r.started, terms(&ends, balanced))?;
-    let trouble = [
+    let mut trouble = vec![
         ("over their address's cap", c.refused_over_address_cap),
-        ("accepts failed", c.accept_errors),
         ("lines not logged", r.unlogged),
+        (
+            "files that no client can name",
+            status.server.files_unlisted.unwrap_or(0),
+        ),
     ];
+    let mut by_limit = c.accept_errors_by_limit;
+    let failed = Limit::ALL.map(|limit| {
+        let name = format!("accepts failed ({})", limit.as_str());
+        (name, *by_limit.get_mut(limit))
+    });
+    trouble.extend(failed.iter().map(|(name, count)| (name.as_str(), *count)));
     if trouble.iter().any(|(_, count)| *count > 0) {
         writeln!(out, "trouble: {}", terms(&trouble, true))?;
     }

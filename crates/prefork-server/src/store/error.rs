@@ -7,6 +7,8 @@ use nix::errno::Errno;
 use proto::Code;
 use proto::reply::UNKNOWN_VERB_TEXT;
 
+use crate::words;
+
 /// Why a root cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -52,7 +54,10 @@ pub enum OpenError {
     #[error("{0} is not the folder that the running server serves, which an upgrade cannot change")]
     Another(PathBuf),
     /// Something else.
-    #[error("cannot serve the folder {path}: {source}")]
+    #[error(
+        "cannot serve the folder {path}: {}; name a folder with --root that the server's user may use",
+        words::plain(source)
+    )]
     Io {
         /// The root.
         path: PathBuf,

@@ -10,7 +10,7 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, faccessat, fchown, mkdir};
 
-use super::OpenError;
+use super::{OpenError, file_system};
 use crate::footing::{self, Footing};
 use crate::sandbox::User;
 
@@ -87,6 +87,12 @@ impl Folder {
     #[must_use]
     pub fn can_read(&self) -> bool {
         is_accessible(&self.directory, AccessFlags::R_OK | AccessFlags::X_OK)
+    }
+
+    /// Whether the file system is mounted read-only: then every change is refused, with `--read-only` or without.
+    #[must_use]
+    pub fn is_mounted_read_only(&self) -> bool {
+        file_system::is_read_only(&self.directory)
     }
 
     /// Whether this process's user may put files into the folder and remove them.

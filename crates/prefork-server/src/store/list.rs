@@ -9,6 +9,7 @@ use proto::FileName;
 use proto::limits::LIST_LEN_MAX;
 
 use super::StoreError;
+use super::census::Census;
 
 /// What a name costs in a reply beside its own bytes: two quotes and a comma.
 const NAME_OVERHEAD_LEN: usize = 3;
@@ -33,9 +34,10 @@ impl Listing {
     }
 }
 
-/// Lists `directory`.
-pub(super) fn list(directory: &File) -> Result<Listing, StoreError> {
+/// Lists `directory`, and tells `census` what that leaves out.
+pub(super) fn list(directory: &File, census: Census) -> Result<Listing, StoreError> {
     let mut shortlist = Shortlist::new(LIST_LEN_MAX);
+    let (mut left_out, mut example) = (0, None);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     // Opened anew each time: a descriptor's place in a directory is shared by all who inherited it.
     let mut entries = Dir::openat(directory, ".", flags, Mode::empty())?;
@@ -45,7 +47,13 @@ pub(super) fn list(directory: &File) -> Result<Listing, StoreError> {
         if kind.is_some_and(|kind| kind != Type::File) {
             continue;
         }
-        let Ok(name) = FileName::parse(entry.file_name().to_bytes()) else {
+        let bytes = entry.file_name().to_bytes();
+        let Ok(name) = FileName::parse(bytes) else {
+            // A leading dot is how one hides a file on purpose.
+            if kind.is_some() && !bytes.starts_with(b".") {
+                left_out += 1;
+                example.get_or_insert_with(|| bytes.to_owned());
+            }
             continue;
         };
         // Some file systems do not say what an entry is.
@@ -53,6 +61,7 @@ pub(super) fn list(directory: &File) -> Result<Listing, StoreError> {
             shortlist.add(name);
         }
     }
+    census.record(left_out, example.as_deref());
     Ok(shortlist.finish())
 }
 

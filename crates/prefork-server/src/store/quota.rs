@@ -22,6 +22,7 @@ use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
+use nix::time::ClockId;
 
 use super::list::kind_of;
 use super::{StoreError, temporary};
@@ -42,7 +43,15 @@ const VISIBLE: usize = 0;
 const MTIME_S: usize = 1;
 const MTIME_NS: usize = 2;
 const CHANGING: usize = 3;
+/// When the folder was last measured, in milliseconds of CLOCK_MONOTONIC, which all processes share.
+const MEASURED_AT_MS: usize = 4;
+/// How often it was.
+const MEASUREMENTS: usize = 5;
 const WORDS: usize = 8;
+
+/// A full folder is measured again before somebody is refused, for it may have been changed without the books; but no
+/// more often than this. Each refusal costing a reading of the whole folder, refused clients could occupy every worker.
+const MEASURE_AGAIN_MS: u64 = 1000;
 
 /// The limit, and what it takes to keep it.
 #[derive(Debug)]
@@ -66,7 +75,6 @@ pub(super) struct Books<'q> {
     quota: &'q Quota,
     directory: &'q File,
     bytes_max: u64,
-    measured: bool,
     _threads: MutexGuard<'q, ()>,
 }
 
@@ -102,6 +110,12 @@ impl Quota {
         self.row.store(index, SeqCst);
     }
 
+    /// How often the folder was measured.
+    #[cfg(test)]
+    pub(super) fn measurements(&self) -> u64 {
+        self.words[MEASUREMENTS].load(SeqCst)
+    }
+
     /// A claim on nothing yet.
     pub(super) fn claim(&self) -> Claim {
         Claim {
@@ -125,7 +139,6 @@ impl Quota {
             quota: self,
             directory,
             bytes_max,
-            measured: false,
             _threads: threads,
         };
         if books.are_stale()? {
@@ -192,9 +205,8 @@ impl Books<'_> {
     /// [`StoreError::NoSpace`] if that would pass the limit.
     pub(super) fn raise(&mut self, claim: &mut Claim, bytes: u64) -> Result<(), StoreError> {
         let more = bytes.saturating_sub(claim.bytes);
-        if more > self.spare_bytes() && !self.measured {
-            // Nobody is refused for a file that somebody has removed behind the server's back.
-            self.measure()?;
+        if more > self.spare_bytes() {
+            self.measure_again()?;
         }
         if more > self.spare_bytes() {
             return Err(StoreError::NoSpace);
@@ -212,8 +224,8 @@ impl Books<'_> {
     pub(super) fn confirm(&mut self, claim: &Claim, growth: u64) -> Result<(), StoreError> {
         let unneeded = claim.bytes.saturating_sub(growth);
         let passes = |books: &Self| books.used_bytes().saturating_sub(unneeded) > books.bytes_max;
-        if growth > 0 && passes(self) && !self.measured {
-            self.measure()?;
+        if growth > 0 && passes(self) {
+            self.measure_again()?;
         }
         if growth > 0 && passes(self) {
             return Err(StoreError::NoSpace);
@@ -246,8 +258,8 @@ impl Books<'_> {
     }
 
     /// Whether somebody changed the folder without the books, as an administrator may, or died while changing
-    /// it. A change in the same tick of the clock that stamps the folder is found at the next one, or before an
-    /// upload is refused.
+    /// it. A change in the same tick of the clock that stamps the folder is found at the next one, or a second later
+    /// before an upload is refused.
     fn are_stale(&self) -> Result<bool, StoreError> {
         let (seconds, nanos) = self.mtime()?;
         Ok(self.word(CHANGING).load(SeqCst) != 0
@@ -263,8 +275,18 @@ impl Books<'_> {
         Ok(())
     }
 
+    /// Before somebody is refused: nobody is for a file that was cut short behind the server's back a while ago.
+    fn measure_again(&mut self) -> Result<(), StoreError> {
+        let measured_at_ms = self.word(MEASURED_AT_MS).load(SeqCst);
+        if now_ms()?.saturating_sub(measured_at_ms) < MEASURE_AGAIN_MS {
+            return Ok(());
+        }
+        self.measure()
+    }
+
     fn measure(&mut self) -> Result<(), StoreError> {
-        self.measured = true;
+        self.word(MEASURED_AT_MS).store(now_ms()?, SeqCst);
+        self.word(MEASUREMENTS).fetch_add(1, SeqCst);
         self.word(CHANGING).store(1, SeqCst);
         self.word(VISIBLE).store(measure(self.directory)?, SeqCst);
         self.are_up_to_date()
@@ -301,6 +323,12 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.row.reserved().fetch_sub(self.bytes, SeqCst);
     }
+}
+
+fn now_ms() -> nix::Result<u64> {
+    let now = ClockId::CLOCK_MONOTONIC.now()?;
+    let (seconds, nanos) = (now.tv_sec(), now.tv_nsec());
+    Ok(seconds.cast_unsigned() * 1000 + nanos.cast_unsigned() / 1_000_000)
 }
 
 /// The size of the regular file that has `name`; 0 where there is none.

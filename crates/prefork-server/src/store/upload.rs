@@ -15,9 +15,9 @@ use super::quota::{self, Books, Claim, Quota};
 use super::{Durability, Root, StoreError, Temporaries, file_system, temporary};
 use crate::sys;
 
-/// Blocks are reserved in steps of this size. Without that, a rename over an existing file makes ext4 flush
+/// Blocks are reserved in steps, of this size at most. Without that, a rename over an existing file makes ext4 flush
 /// what it had not yet placed on the disk: five uploads over one name went from 908–1,048 MB/s to 2,203–2,351.
-const RESERVE_LEN: u64 = 8 << 20;
+const RESERVE_LEN_MAX: u64 = 8 << 20;
 
 /// Pieces shorter than this are a small file's only one, or a large one's last: they need no reserve.
 const RESERVE_FROM_LEN: u64 = 128 << 10;
@@ -220,7 +220,7 @@ impl PendingUpload {
             return Err(StoreError::NoSpace);
         }
         self.room_len = len;
-        let step_len = needed_len.max(RESERVE_LEN);
+        let step_len = reserve_len(len, needed_len);
         let piece_len = len - self.len;
         if self.reserves && piece_len >= RESERVE_FROM_LEN && step_len <= spare_bytes {
             self.reserved = true;
@@ -245,7 +245,7 @@ impl Drop for PendingUpload {
     fn drop(&mut self) {
         if let Some(hidden) = &self.hidden {
             // What cannot be removed now the sweep removes.
-            let _ = temporary::unlink(&self.root.directory, hidden);
+            let _ = self.root.remove_named(hidden);
         }
     }
 }
@@ -257,6 +257,15 @@ impl Root {
         match self.books()? {
             None => open(),
             Some(mut books) => books.record(0, 0, open),
+        }
+    }
+
+    /// Removes such a file, and tells the quota if that can be done at once.
+    fn remove_named(&self, hidden: &str) -> Result<(), StoreError> {
+        let unlink = || Ok(temporary::unlink(&self.directory, hidden)?);
+        match self.books() {
+            Ok(Some(mut books)) => books.record(0, 0, unlink),
+            Ok(None) | Err(_) => unlink(),
         }
     }
 
@@ -273,6 +282,12 @@ impl Root {
     }
 }
 
+/// How much is reserved at once for a file that grows to `len`, of which `needed_len` has no room yet. No more than it
+/// has already: many clients that each send a little and then nothing must not fill the disk.
+fn reserve_len(len: u64, needed_len: u64) -> u64 {
+    needed_len.max(len.min(RESERVE_LEN_MAX))
+}
+
 /// Refuses a name that the rename would refuse, before gigabytes have been sent in vain. Whatever this look
 /// does not find, the rename does. Returns the size of the file that the name has, 0 if there is none.
 fn refuse_unusable(directory: &File, name: &FileName) -> Result<u64, StoreError> {
@@ -283,5 +298,30 @@ fn refuse_unusable(directory: &File, name: &FileName) -> Result<u64, StoreError>
         }
         Ok(stat) if kind_of(stat.st_mode) == SFlag::S_IFREG => Ok(stat.st_size.cast_unsigned()),
         _ => Ok(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever the pieces, what is set aside is at most what was sent once more, and soon as much as pays.
+        #[test]
+        fn an_upload_reserves_in_proportion_to_what_it_has_sent(
+            pieces in proptest::collection::vec(RESERVE_FROM_LEN..4 << 20, 1..60),
+        ) {
+            let (mut len, mut room_len) = (0, 0);
+            for piece in pieces {
+                len += piece;
+                if len > room_len {
+                    room_len += reserve_len(len, len - room_len);
+                }
+                prop_assert!(room_len >= len && room_len <= 2 * len);
+                prop_assert!(room_len - len <= RESERVE_LEN_MAX);
+            }
+        }
     }
 }

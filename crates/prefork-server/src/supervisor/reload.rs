@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Flow, Supervisor, announce, policy};
 use crate::config::{Config, PoolKind, WORKERS_MAX};
-use crate::pool::event;
+use crate::pool::descriptors;
 use crate::pool::roster::Event;
 use crate::pool::watchdog::Watchdog;
 
@@ -131,8 +131,11 @@ impl Supervisor {
         inheritance.workers = config.workers;
         inheritance.connections_per_address_max = config.connections_per_address_max;
         inheritance.max_requests = config.max_requests;
-        inheritance.event_connections = config.event_connections.map(event::make_room);
         inheritance.set_aside = config.set_aside;
+        match descriptors::make_room(&config) {
+            Ok(event_connections) => inheritance.event_connections = event_connections,
+            Err(shortage) => tracing::error!("{shortage}"),
+        }
         self.roster.set_policy(policy(&config));
         self.watchdog = Watchdog::new(config.worker_timeout, self.started.elapsed());
         std::mem::replace(&mut self.config, config)

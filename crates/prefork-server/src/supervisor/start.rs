@@ -25,7 +25,7 @@ use crate::logs::{Logs, Reopener, Wanted};
 use crate::pidfile::Pidfile;
 use crate::pool::roster::Roster;
 use crate::pool::watchdog::Watchdog;
-use crate::pool::{Inheritance, event};
+use crate::pool::{Inheritance, descriptors};
 use crate::sandbox::Confinement;
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
@@ -107,6 +107,7 @@ impl Supervisor {
             foundation.metrics,
         )?;
         let (holdings, rows) = share_limits(&mut ground.store, &config)?;
+        let event_connections = descriptors::make_room(&config)?;
         // Until here, whoever starts the server is told on standard error why it does not start.
         ground.logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
@@ -131,7 +132,7 @@ impl Supervisor {
             kind: config.pool,
             workers: config.workers,
             max_requests: config.max_requests,
-            event_connections: config.event_connections.map(event::make_room),
+            event_connections,
             set_aside: config.set_aside,
         };
         let started = Instant::now();
@@ -181,7 +182,7 @@ impl Ground {
         let access_log = wanted_log("--access-log", config.access_log.as_deref())?;
         let log_file = wanted_log("--log-file", config.log_file.as_deref())?;
         // What comes now is nobody's business but the server's user's.
-        sandbox::drop_root(&config.hardening, &folder)?;
+        sandbox::drop_root(&config.hardening, &folder, config.read_only)?;
         let store = match inherited_root {
             None => open_store(config, folder)?,
             Some((root, lock)) => {
@@ -244,12 +245,6 @@ pub(crate) fn open_folder(config: &Config) -> Result<Folder> {
 pub(crate) fn open_store(config: &Config, folder: Folder) -> Result<Store> {
     let store = Store::open(folder, options(config))?;
     sweep(&store)?;
-    if store.is_mounted_read_only() && !config.read_only {
-        tracing::warn!(
-            "the root's file system is mounted read-only: every upload and delete will be refused; --read-only \
-             says that this is meant"
-        );
-    }
     Ok(store)
 }
 

@@ -63,6 +63,7 @@ impl Supervisor {
             uptime_ms: announce::millis(self.started.elapsed()),
             predecessor_pid: self.predecessor_pid().map(raw),
             successor_pid: self.successor_pid().map(raw),
+            files_unlisted: self.inheritance.service.store.files_unlisted(),
         }
     }
 

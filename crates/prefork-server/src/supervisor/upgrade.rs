@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use super::{Flow, Supervisor};
 use crate::inherited::{self, LOCK_VARIABLE, UPGRADE_VARIABLE, Upgrade};
 use crate::pool::roster::Event;
-use crate::title;
+use crate::{title, words};
 
 /// How much longer than a worker a whole new server may take to become ready.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ impl Supervisor {
                 tracing::info!(pid = %successor.pid, "upgrading: a new server is starting");
                 self.successor = Some(successor);
             }
-            Err(error) => tracing::error!("not upgrading: {error:#}"),
+            Err(error) => tracing::error!("not upgrading: {}", words::chain(&error)),
         }
     }
 

@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use nix::poll::PollTimeout;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-use super::{Accepted, Left, Waited, Worker, timeout};
+use super::{Accepted, EXHAUSTED_PAUSE, Left, Waited, Worker, timeout};
 use crate::drive::{Connection, Interest, Pause, Stage};
 use crate::scoreboard::{Command, Field};
 use crate::session::Shelf;
@@ -236,10 +236,10 @@ impl<'w> Loop<'w> {
         match arm(&self.epoll, id, member, interest) {
             Ok(()) => self.crowd.wait(id, until, is_spare.then_some(now)),
             Err(error) => {
-                let worker = self.worker.index;
-                tracing::error!(worker, error = error.desc(), "cannot wait for a connection");
-                member.connection.crashed();
-                self.close(id);
+                // It is driven again after a pause, and asks again for what it waits for.
+                self.worker.book_exhaustion(error, "wait for a connection");
+                let until = until.min(now + EXHAUSTED_PAUSE);
+                self.crowd.wait(id, until, is_spare.then_some(now));
             }
         }
     }
@@ -362,9 +362,11 @@ fn arm(epoll: &Epoll, id: Id, member: &mut Member<'_>, interest: Interest) -> ni
         Interest::Nothing => EpollFlags::EPOLLONESHOT,
     };
     let mut event = EpollEvent::new(flags, id.0);
-    match member.armed.replace(interest) {
-        Some(before) if before == interest => Ok(()),
-        Some(_) => epoll.modify(&member.connection, &mut event),
-        None => epoll.add(&member.connection, event),
+    match member.armed {
+        Some(before) if before == interest => return Ok(()),
+        Some(_) => epoll.modify(&member.connection, &mut event)?,
+        None => epoll.add(&member.connection, event)?,
     }
+    member.armed = Some(interest);
+    Ok(())
 }

@@ -156,6 +156,27 @@ each_pool! {
         assert_eq!(done.sum.connections.closed, 6);
     }
 
+    /// Prometheus takes a counter that goes down for a restart.
+    fn no_counter_goes_down_when_an_answer_is_not_taken(pool) {
+        let admin = Admin::new();
+        let server = admin.start(pool, &["--workers", "1"]);
+        server.put("f", &[7; 90_000]);
+        let started = || admin.status().sum.counts.requests.started;
+        for round in 1..=5 {
+            let earlier = started();
+            let mut peer = server.connect();
+            // More answers than the kernel keeps: the last one that was made is on its way and does not get out.
+            peer.send(b"GET f\r\n".repeat(200));
+            while (0..5).map(|_| started()).any(|now| now == earlier || now != started()) {}
+            let before = admin.metrics();
+            drop(peer);
+            let status = admin.wait_for(|it| it.sum.counts.connections.in_flight == 0);
+            admin.metrics().assert_no_counter_is_less_than_in(&before);
+            assert_eq!(status.sum.counts.requests.client_gone, round);
+        }
+        server.stop();
+    }
+
     fn crashes_and_restarts_are_counted_and_a_new_process_is_shown(pool) {
         let admin = Admin::new();
         let server = admin.start(pool, &["--workers", "1"]);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proto::announce::Limit;
 use tempfile::TempDir;
 
 use crate::support::{
@@ -166,7 +167,10 @@ each_pool! {
     }
 
     fn an_accept_that_fails_for_want_of_something_is_tried_again(pool) {
-        let errors = ["ENFILE", "ENOBUFS", "ENOMEM"];
+        let errors = [
+            "ENFILE", "ENOBUFS", "ENOMEM", "EPERM", "ENETDOWN", "ENOPROTOOPT", "EHOSTDOWN", "ENONET", "EHOSTUNREACH",
+            "EOPNOTSUPP", "ENETUNREACH", "ETIMEDOUT", "ENOSR",
+        ];
         for (error, way) in errors.into_iter().zip(ways_to_wait(pool).iter().cycle()) {
             let server = Server::start(pool, way);
             let Some(fault) = Fault::inject(server.children()[0], "accept4", error) else { return };
@@ -177,9 +181,48 @@ each_pool! {
             drop(peer);
             let (done, code) = server.stop();
             let c = &done.sum.connections;
+            let mut by_limit = c.accept_errors_by_limit;
+            let limit = match error {
+                "ENFILE" => Limit::FileMax,
+                "ENOBUFS" | "ENOMEM" => Limit::Memory,
+                _ => Limit::Network,
+            };
             assert!(c.accept_errors >= 1, "{error}");
+            assert_eq!(*by_limit.get_mut(limit), c.accept_errors, "{error}");
             assert_eq!((c.accepted, done.crashes, code), (1, 0, 0), "{error}");
         }
+    }
+
+    fn requests_for_a_file_that_cannot_be_read_are_told_with_file_and_client_but_not_each(pool) {
+        let mut server = Server::start(pool, &["--workers", "1"]);
+        server.put("f", b"abc");
+        let Some(fault) = Fault::inject(server.children()[0], "openat2", "EACCES") else { return };
+        // Where the file cannot be opened in one way, it is tried in the other.
+        let mut peer = server.connect();
+        let (since, mut failed) = (Instant::now(), 0u64);
+        while failed < 100 {
+            let replies = (0..20).map(|_| b"GET f\r\n".as_slice()).collect::<Vec<_>>().concat();
+            peer.send(&replies);
+            for _ in 0..20 {
+                assert_eq!(peer.reply()["code"], "internal");
+                failed += 1;
+            }
+        }
+        let seconds = since.elapsed().as_secs();
+        fault.end();
+        let line = server.wait_for_log("a request failed");
+        let address = peer.stream.local_addr().unwrap();
+        for part in ["verb=\"get\"", "name=\"f\"", &format!("peer={address}"), "Permission denied", "mode"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        // Those that had no line of their own are counted in a later one.
+        server.wait_for_log("more requests failed");
+        drop(peer);
+        server.signal(Signal::SIGTERM);
+        let (done, _) = server.done_in_place();
+        assert_eq!(done.sum.requests.errors.internal, failed);
+        let lines = server.rest_of_log().iter().filter(|line| line.contains("failed")).count();
+        assert!(lines as u64 <= seconds + 2, "{lines} more lines in {seconds} s");
     }
 
     fn a_client_that_is_gone_before_it_is_accepted_costs_nobody(pool) {
@@ -227,6 +270,71 @@ fn accept_without_a_descriptor(pool: &str, way: &[&str]) {
         mentions as u128 <= errors / 100,
         "{mentions} more lines for {errors}"
     );
+}
+
+/// What keeps an event worker from listening or waiting is over in the end, and costs nobody a connection.
+#[test]
+fn an_event_worker_that_cannot_wait_for_a_while_goes_on_afterwards() {
+    for (fault, limit) in [
+        // The listener cannot be taken out of the set, and so is there when it is to be put back.
+        ("ENOMEM:when=1", None),
+        ("ENOMEM", Some(Limit::Memory)),
+        ("ENOSPC", Some(Limit::MaxUserWatches)),
+    ] {
+        let server = Server::start("event", &["--workers", "1"]);
+        let Some(injected) = Fault::inject(server.children()[0], "epoll_ctl", fault) else {
+            return;
+        };
+        let mut peer = server.connect();
+        assert_eq!(peer.ask("LIST\r\n")["status"], "OK", "{fault}");
+        if limit.is_some() {
+            let line = server.wait_for_log("cannot ");
+            assert!(line.contains("limit="), "{line}");
+        }
+        injected.end();
+        assert_eq!(peer.ask("LIST\r\n")["status"], "OK", "{fault}");
+        assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK", "{fault}");
+        drop(peer);
+        let (done, code) = server.stop();
+        let c = &done.sum.connections;
+        assert_eq!(
+            (c.accepted, c.closed, done.crashes, code),
+            (2, 2, 0, 0),
+            "{fault}"
+        );
+        let mut by_limit = c.accept_errors_by_limit;
+        if let Some(limit) = limit {
+            assert!(*by_limit.get_mut(limit) > 0, "{fault}");
+        }
+    }
+}
+
+/// A thread that waits in accept holds a descriptor: the limit is raised for all of them.
+#[test]
+fn more_threads_than_the_soft_limit_on_descriptors_serve_all_the_same() {
+    let root = TempDir::new().unwrap();
+    let launcher = ["sh", "-c", "ulimit -Sn 64; exec \"$0\" \"$@\""];
+    for set_aside in ["0", "16"] {
+        let workers = ["--workers", "100", "--set-aside", set_aside];
+        let server = Server::spawn(&mut under(
+            &launcher,
+            &command(root.path(), "thread", &workers),
+        ));
+        let mut peers: Vec<_> = (0..90).map(|_| server.connect()).collect();
+        for peer in &mut peers {
+            assert_eq!(peer.ask("LIST\r\n")["status"], "OK");
+        }
+        drop(peers);
+        let (done, code) = server.stop();
+        assert_eq!(
+            (
+                done.sum.requests.errors.busy,
+                done.sum.connections.accept_errors,
+                code
+            ),
+            (0, 0, 0)
+        );
+    }
 }
 
 /// A system call of a running process, all its threads, that fails until this ends.

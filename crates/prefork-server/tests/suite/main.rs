@@ -25,6 +25,7 @@ mod limits;
 mod load;
 mod log_file;
 mod malformed;
+mod mistakes;
 mod quota;
 mod races;
 mod read_only;

@@ -69,11 +69,11 @@ pub struct AxisArgs {
     pub server_pool: Vec<ServerPool>,
 
     /// Receive buffer of the clients' sockets, such as 512K [default: as the kernel tunes it].
-    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = parse::buffer)]
+    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = prefork_server::size::parse_buffer)]
     pub client_buffer: Vec<u64>,
 
     /// Receive buffer of the server's sockets [default: as the kernel tunes it].
-    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = parse::buffer, conflicts_with = "server_cmd")]
+    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = prefork_server::size::parse_buffer, conflicts_with = "server_cmd")]
     pub server_buffer: Vec<u64>,
 
     /// What is done to the server meanwhile: none, kill-worker, `silent-client[:N]`, `stall-client[:N]` or

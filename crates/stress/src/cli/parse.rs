@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::size::{self, with_commas};
-
-const BUFFER_MIN: u64 = 1 << 10;
-const BUFFER_MAX: u64 = 1 << 30;
+use crate::size::with_commas;
 
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let longest = Duration::from_hours(24);
@@ -38,14 +35,6 @@ pub(super) fn count(text: &str, most: u32) -> Result<u32, String> {
             "write a whole number from 1 to {}",
             with_commas(most.into())
         )),
-    }
-}
-
-/// A socket's buffer: what the kernel can be asked for is a C int, and it doubles it.
-pub(super) fn buffer(text: &str) -> Result<u64, String> {
-    match size::parse(text)? {
-        bytes @ BUFFER_MIN..=BUFFER_MAX => Ok(bytes),
-        _ => Err("a receive buffer is 1K to 1G".into()),
     }
 }
 

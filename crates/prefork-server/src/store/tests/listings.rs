@@ -25,6 +25,7 @@ fn a_listing_is_sorted_by_bytes() {
 fn names_that_no_client_could_use_are_not_listed() {
     let (store, directory) = empty_store();
     let unusable: [&[u8]; 4] = [b".hidden", b"not\xffutf8", b"tab\tname", b" space"];
+    assert_eq!(store.files_unlisted(), None);
     for bytes in unusable {
         let path = directory.path().join(std::ffi::OsStr::from_bytes(bytes));
         fs::write(path, "").expect("a file");
@@ -33,6 +34,8 @@ fn names_that_no_client_could_use_are_not_listed() {
     put(&store, "usable", b"").expect("an upload");
     let listing = store.list().expect("a listing");
     assert!(listing.names().eq([&name("usable")]));
+    // All but the one that is hidden on purpose.
+    assert_eq!(store.files_unlisted(), Some(3));
 }
 
 #[test]

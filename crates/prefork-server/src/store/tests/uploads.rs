@@ -154,6 +154,20 @@ fn reserved_blocks_are_given_back() {
 }
 
 #[test]
+fn a_small_upload_reserves_little() {
+    let (mut store, _directory) = empty_store();
+    Arc::get_mut(&mut store.root)
+        .expect("nothing is pending")
+        .temporaries = Some(Temporaries::Named);
+    let mut upload = store.create(&name("a")).expect("an upload");
+    upload.write(&[1; 256 << 10]).expect("room");
+    let pending = fs::read_dir(store.root()).expect("the root").next();
+    let pending = pending.expect("an entry").expect("its name").metadata();
+    let held_len = pending.expect("its size").blocks() * 512;
+    assert!(held_len <= 2 * (256 << 10), "{held_len} bytes");
+}
+
+#[test]
 fn readers_and_writers_of_one_name_see_whole_contents_only() {
     const LEN: usize = 400_000;
     let is_whole =

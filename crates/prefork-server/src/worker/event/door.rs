@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::super::{DRAIN_GRACE, EXHAUSTED_PAUSE, Worker};
@@ -287,8 +288,7 @@ impl<'w> Door<'w> {
         match self.put_into(epoll, wanted) {
             Ok(()) => self.state = wanted,
             Err(error) => {
-                let worker = self.worker.index;
-                tracing::warn!(worker, error = error.desc(), "cannot listen; waiting");
+                self.worker.book_exhaustion(error, "listen");
                 self.wait_for_resources(now);
             }
         }
@@ -306,7 +306,11 @@ impl<'w> Door<'w> {
             State::Ajar => EpollFlags::EPOLLIN,
             _ => EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE,
         };
-        epoll.add(self.worker.listener, EpollEvent::new(flags, LISTENER))
+        match epoll.add(self.worker.listener, EpollEvent::new(flags, LISTENER)) {
+            // It could not be taken out: it is where it is to be, if not at the list's end.
+            Err(Errno::EEXIST) => Ok(()),
+            result => result,
+        }
     }
 
     fn take_out_of(&self, epoll: &Epoll) {

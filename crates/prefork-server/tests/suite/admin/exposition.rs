@@ -54,6 +54,17 @@ impl Exposition {
             .unwrap_or_else(|| panic!("no {key:?} in {:#?}", self.samples))
     }
 
+    /// What Prometheus takes for granted, of any two expositions of one process.
+    pub(crate) fn assert_no_counter_is_less_than_in(&self, before: &Self) {
+        for ((name, labels), was) in &before.samples {
+            let is = self.samples.get(&(name.clone(), labels.clone()));
+            assert!(
+                !name.ends_with("_total") || is.is_some_and(|is| is >= was),
+                "{name} {labels:?}: {was}, then {is:?}"
+            );
+        }
+    }
+
     /// The sum of a metric's samples.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let values: Vec<f64> = self

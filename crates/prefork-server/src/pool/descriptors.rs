@@ -1,0 +1,111 @@
+//! Room for the descriptors that a worker process needs: the soft limit on them is raised as far as it takes.
+
+use anyhow::{Result, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::config::{Config, PoolKind};
+
+/// What a worker process has beside its connections: standard streams, root, listener, pipes, logs, epoll.
+const OTHER_DESCRIPTORS: u64 = 32;
+
+/// A connection of an event worker has its socket and, while it moves content, a file.
+const DESCRIPTORS_EACH: u64 = 2;
+
+/// What a blocking worker has beside the connections that it has set aside: the one that it serves, a file, and its epoll
+/// set. One that waits in accept holds one, too: the kernel takes the descriptor before it waits.
+const DESCRIPTORS_OF_A_WORKER: u64 = 3;
+
+/// Makes room in every process forked from now on, as far as the hard limit allows. Says for how many connections of an
+/// event worker there is room; none where a worker has one.
+///
+/// # Errors
+/// The threads would take all descriptors by waiting for somebody, and none would be left to serve with.
+pub fn make_room(config: &Config) -> Result<Option<u32>> {
+    let Config {
+        pool,
+        workers,
+        event_connections,
+        set_aside,
+        ..
+    } = *config;
+    let connections = event_connections.unwrap_or(1);
+    let of_a_worker = DESCRIPTORS_OF_A_WORKER + u64::from(set_aside.unwrap_or(0));
+    let needed = OTHER_DESCRIPTORS
+        + match pool {
+            PoolKind::Process => of_a_worker,
+            PoolKind::Thread => u64::from(workers) * of_a_worker,
+            PoolKind::Event => u64::from(connections) * DESCRIPTORS_EACH,
+        };
+    let available = raise(needed);
+    match pool {
+        _ if available >= needed => {}
+        PoolKind::Event => {
+            let room = room(connections, available);
+            tracing::warn!(
+                "--event-connections {connections}: with {available} descriptors a worker holds {room}; \
+                 raise the hard limit (ulimit -Hn {needed}) for more"
+            );
+            return Ok(Some(room));
+        }
+        PoolKind::Thread if available <= OTHER_DESCRIPTORS + u64::from(workers) => {
+            bail!(
+                "--workers {workers}: so many threads need {needed} descriptors, and the hard limit is {available}: \
+                 raise it (ulimit -Hn {needed}, LimitNOFILE={needed}), or have fewer workers"
+            );
+        }
+        PoolKind::Process | PoolKind::Thread => tracing::warn!(
+            "--workers {workers}: a worker process needs up to {needed} descriptors, and the hard limit is {available}: \
+             some requests may be answered `busy`; raise it (ulimit -Hn {needed}, LimitNOFILE={needed})"
+        ),
+    }
+    Ok(event_connections)
+}
+
+/// Raises the soft limit to `wanted`, or to the hard one; says what it is then.
+fn raise(wanted: u64) -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return u64::MAX;
+    };
+    let allowed = wanted.min(hard);
+    if soft >= allowed {
+        return soft;
+    }
+    match setrlimit(Resource::RLIMIT_NOFILE, allowed, hard) {
+        Ok(()) => allowed,
+        Err(error) => {
+            tracing::warn!(
+                error = error.desc(),
+                "cannot raise RLIMIT_NOFILE from {soft} to {allowed}"
+            );
+            soft
+        }
+    }
+}
+
+fn room(connections: u32, descriptors: u64) -> u32 {
+    let room = descriptors.saturating_sub(OTHER_DESCRIPTORS) / DESCRIPTORS_EACH;
+    u32::try_from(room)
+        .unwrap_or(u32::MAX)
+        .clamp(1, connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_counted_with_its_file_and_one_always_has_room() {
+        let check = |connections, descriptors, want| {
+            assert_eq!(
+                room(connections, descriptors),
+                want,
+                "{connections} {descriptors}"
+            );
+        };
+        check(1024, 2080, 1024);
+        check(1024, 1024, 496);
+        check(1024, 40, 4);
+        check(1024, 10, 1);
+        check(3, u64::MAX, 3);
+    }
+}
