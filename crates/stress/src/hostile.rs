@@ -1,4 +1,5 @@
-//! Hostile clients: what each kind comes to under each pool, and what a good client meanwhile sees.
+//! Hostile clients: what each kind comes to under each pool, what a good client meanwhile sees, and whether that is
+//! within what is promised.
 //!
 //! The server runs with limits short enough for the whole table to take a minute; the attackers are as many as
 //! the workers, which is what it takes to occupy a pool of blocking ones.
@@ -22,6 +23,7 @@ use crate::matrix::ServerPool;
 use crate::rig::Rig;
 use crate::rig::own::Own;
 use crate::run::catch_interrupts;
+use crate::size::counted;
 use crate::workdir::{Made, WorkDir};
 
 use attack::{ATTACKS, Attack, Fate};
@@ -48,7 +50,7 @@ pub struct HostileArgs {
     pub only: Option<String>,
 
     /// The server's time for a request's head, and the window of its least rate.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = prefork_server::duration::parse)]
     pub limit: Duration,
 
     /// Where files are served from meanwhile; all of it is removed.
@@ -72,8 +74,48 @@ struct Finding {
     attackers: u32,
     fate: Fate,
     good: Experience,
+    /// How long a good client waits at most, as docs/LIMITS.md promises.
+    promised_ms: f64,
     /// The server's workers outlived it, and its ledger balances.
     is_unharmed: bool,
+}
+
+impl Finding {
+    /// What did not hold, if anything.
+    fn breach(&self) -> Option<String> {
+        let good = &self.good;
+        let what = if !self.is_unharmed {
+            "the server was harmed".to_owned()
+        } else if good.answered < good.asked {
+            format!(
+                "a good client got no answer to {} of {} requests",
+                good.asked - good.answered,
+                good.asked
+            )
+        } else if good.slowest_ms > self.promised_ms {
+            format!(
+                "a good client waited {:.0} ms, and {:.0} are promised",
+                good.slowest_ms, self.promised_ms
+            )
+        } else {
+            return None;
+        };
+        Some(format!("{}, {} pool: {what}", self.attack, self.pool))
+    }
+}
+
+/// What held and what did not.
+fn verdict(findings: &[Finding]) -> String {
+    let breaches: Vec<String> = findings.iter().filter_map(Finding::breach).collect();
+    let all = counted(findings.len() as u64, "attack");
+    match breaches.len() {
+        0 => format!("verdict: held against all of {all}"),
+        broken => format!(
+            "verdict: held against {} of {all}; did not hold: {}",
+            findings.len() - broken,
+            breaches.join("; ")
+        ),
+    }
 }
 
 /// Attacks every pool in every way. Must be called on the main thread.
@@ -104,13 +146,20 @@ pub fn run(args: &HostileArgs) -> Result<Exit> {
             }
         }
     }
-    if !args.json {
-        print(&table::render(&findings, args.markdown))?;
+    let verdict = verdict(&findings);
+    match args.json {
+        true => say(verdict),
+        false => print(&format!(
+            "{}\n{verdict}\n",
+            table::render(&findings, args.markdown)
+        ))?,
     }
-    Ok(match findings.iter().all(|finding| finding.is_unharmed) {
-        true => Exit::Verified,
-        false => Exit::CellFailed,
-    })
+    Ok(
+        match findings.iter().all(|finding| finding.breach().is_none()) {
+            true => Exit::Verified,
+            false => Exit::CellFailed,
+        },
+    )
 }
 
 fn wanted(args: &HostileArgs) -> Result<Vec<&'static Attack>> {
@@ -169,6 +218,7 @@ fn try_one(
         attackers,
         fate: Fate::of_most(&fates),
         good,
+        promised_ms: attack.promised_wait(pool, args.limit).as_secs_f64() * 1e3,
         is_unharmed,
     })
 }
@@ -194,4 +244,50 @@ fn arguments(attack: &Attack, pool: ServerPool, args: &HostileArgs) -> Vec<Strin
         .chain(["--exit-with-stdin"])
         .map(str::to_owned)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(asked: usize, slowest_ms: f64, is_unharmed: bool) -> Finding {
+        Finding {
+            attack: "flood",
+            pool: "event",
+            attackers: 5,
+            fate: Fate::of_most(&[]),
+            good: Experience {
+                asked,
+                answered: 3,
+                median_ms: 1.0,
+                slowest_ms,
+            },
+            promised_ms: 250.0,
+            is_unharmed,
+        }
+    }
+
+    #[test]
+    fn the_verdict_says_what_did_not_hold_and_why() {
+        let good = || finding(3, 250.0, true);
+        assert_eq!(
+            verdict(&[good(), good()]),
+            "verdict: held against all of 2 attacks"
+        );
+        for (bad, why) in [
+            (finding(3, 1.0, false), "harmed"),
+            (finding(4, 1.0, true), "no answer to 1 of 4"),
+            (
+                finding(3, 1604.0, true),
+                "waited 1604 ms, and 250 are promised",
+            ),
+        ] {
+            let said = verdict(&[good(), bad]);
+            assert!(
+                said.contains("held against 1 of 2 attacks; did not hold: flood, event pool: "),
+                "{said}"
+            );
+            assert!(said.contains(why), "{said}");
+        }
+    }
 }

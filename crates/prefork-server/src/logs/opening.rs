@@ -123,7 +123,9 @@ fn explain(path: &Path, errno: Errno) -> String {
             "user {user}, who writes it, may not make a file in {folder}: let that user write to the folder, or name \
              a file elsewhere"
         ),
-        Errno::ENOENT => format!("there is no folder {folder}: make it, or name a file elsewhere"),
+        Errno::ENOENT | Errno::ENOTDIR => {
+            format!("there is no folder {folder}: make it, or name a file elsewhere")
+        }
         Errno::ENXIO => {
             "it is a pipe that nobody reads, or a socket: start its reader first, or name a file"
                 .to_owned()

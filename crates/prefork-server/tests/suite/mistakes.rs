@@ -107,15 +107,15 @@ const FILES: [(&str, &[&str]); 28] = [
     ),
     (
         "--root @root --log-file @none/log",
-        &["--log-file", "none/log", "mkdir -p"],
+        &["--log-file", "none/log", "make it"],
     ),
     (
         "--root @root --log-file @file/log",
-        &["--log-file", "file/log", "mkdir -p"],
+        &["--log-file", "file/log", "make it"],
     ),
     (
         "--root @root --log-file @root",
-        &["--log-file", "root", "a file in it"],
+        &["--log-file", "root", "name a file"],
     ),
     (
         "--root @root --log-file @pipe",
@@ -124,11 +124,11 @@ const FILES: [(&str, &[&str]); 28] = [
     ("--root @root --log-file @loop", &["--log-file", "loop"]),
     (
         "--root @root --access-log @none/log",
-        &["--access-log", "none/log", "mkdir -p"],
+        &["--access-log", "none/log", "make it"],
     ),
     (
         "--root @root --access-log @root",
-        &["--access-log", "root", "a file in it"],
+        &["--access-log", "root", "name a file"],
     ),
     (
         "--root @root --access-log @pipe",
@@ -145,11 +145,11 @@ const FILES: [(&str, &[&str]); 28] = [
     ),
     (
         "--root @root --admin @file",
-        &["--admin", "file", "choose another path"],
+        &["--admin", "file", "choose another"],
     ),
     (
         "--root @root --admin @root",
-        &["--admin", "root", "choose another path"],
+        &["--admin", "root", "choose another"],
     ),
     (
         "--root @root --metrics nowhere",

@@ -7,8 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::matrix::ServerPool;
+
 /// How often an attacker acts.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How much of what it receives it keeps: more than an error.
+const TAIL_LEN: usize = 300;
 
 /// One kind of hostile client.
 #[derive(Debug)]
@@ -24,8 +29,21 @@ pub(super) struct Attack {
     read_len: Option<usize>,
     /// So many attackers for each worker, if not one.
     pub(super) crowd: Option<u32>,
+    /// It ends only when the attacker has had enough.
+    is_endless: bool,
+    /// What it may cost the others where a worker serves one connection at a time.
+    cost: Cost,
     /// What the server is started with besides.
     pub(super) server_flags: &'static [&'static str],
+}
+
+/// How long an attacker may be in the way of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cost {
+    /// Not at all: its connection can be set aside between two requests and before the first.
+    Nothing,
+    /// It is in the middle of a transfer, or one of more than can be set aside: until so many limits are over.
+    Limits(u32),
 }
 
 #[derive(Debug)]
@@ -42,11 +60,30 @@ const QUIET: Attack = Attack {
     drip: None,
     read_len: None,
     crowd: None,
+    is_endless: false,
+    cost: Cost::Nothing,
     server_flags: &[],
 };
 
+/// Requests that are done in no time.
+const TINY: &[u8; 37] = b"UPLOAD a QQ==\r\nDELETE nothing\r\nLIST\r\n";
+
+/// As many of them as go into one write.
+static TINY_REQUESTS: [u8; 200 * TINY.len()] = {
+    let mut requests = [0; 200 * TINY.len()];
+    let mut at = 0;
+    while at < requests.len() {
+        requests[at] = TINY[at % TINY.len()];
+        at += 1;
+    }
+    requests
+};
+
+/// A worker that such a client keeps from its loop is taken for a hung one; this is the shortest time for that.
+const SHORT_WATCH: &[&str] = &["--worker-timeout", "4s"];
+
 /// All of them.
-pub(super) const ATTACKS: [Attack; 11] = [
+pub(super) const ATTACKS: [Attack; 13] = [
     Attack {
         name: "silent connection",
         what: "connects and says nothing",
@@ -78,6 +115,7 @@ pub(super) const ATTACKS: [Attack; 11] = [
         what: "uploads 40 bytes a second, without end",
         first: Send::Text(b"UPLOAD slow.bin "),
         drip: Some((b"QUJD", 5)),
+        cost: Cost::Limits(2),
         ..QUIET
     },
     Attack {
@@ -85,12 +123,14 @@ pub(super) const ATTACKS: [Attack; 11] = [
         what: "asks for 64 MiB and reads 5,000 bytes a second",
         first: Send::Text(b"GET big.bin\r\n"),
         read_len: Some(100),
+        cost: Cost::Limits(3),
         ..QUIET
     },
     Attack {
         name: "half-open peer",
         what: "vanishes in the middle of an upload: neither bytes nor an end ever come",
         first: Send::Text(b"UPLOAD gone.bin QUJD"),
+        cost: Cost::Limits(2),
         ..QUIET
     },
     Attack {
@@ -117,9 +157,30 @@ pub(super) const ATTACKS: [Attack; 11] = [
         name: "flood",
         what: "40 silent connections for each worker",
         crowd: Some(40),
+        cost: Cost::Limits(41),
+        ..QUIET
+    },
+    Attack {
+        name: "pipeliner",
+        what: "sends tiny requests as fast as it can, without end, and reads the answers",
+        drip: Some((&TINY_REQUESTS, 0)),
+        is_endless: true,
+        server_flags: SHORT_WATCH,
+        ..QUIET
+    },
+    Attack {
+        name: "busy asker",
+        what: "asks for something small every 150 ms, for good",
+        first: Send::Text(b"LIST\r\n"),
+        drip: Some((b"LIST\r\n", 7)),
+        is_endless: true,
+        server_flags: SHORT_WATCH,
         ..QUIET
     },
 ];
+
+/// What a good client waits at most where no attacker may be in its way: for others' turns, and for this machine.
+const PROMISED_WAIT: Duration = Duration::from_millis(250);
 
 /// What became of an attacker.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -134,7 +195,18 @@ impl Attack {
     /// How long an attacker goes on at the most. Where each attacker in a crowd occupies a worker until the
     /// limit, the last of them comes to it late.
     pub(super) fn patience(&self, limit: Duration) -> Duration {
-        limit * (8 + 2 * self.crowd.unwrap_or(0))
+        match self.is_endless {
+            true => limit * 6,
+            false => limit * (8 + 2 * self.crowd.unwrap_or(0)),
+        }
+    }
+
+    /// How long a good client waits at most beside it.
+    pub(super) fn promised_wait(&self, pool: ServerPool, limit: Duration) -> Duration {
+        match (pool, self.cost) {
+            (ServerPool::Event, _) | (_, Cost::Nothing) => PROMISED_WAIT,
+            (_, Cost::Limits(limits)) => limit * limits + PROMISED_WAIT,
+        }
     }
 
     pub(super) fn carry_out(&self, address: SocketAddr, patience: Duration) -> Fate {
@@ -150,16 +222,12 @@ impl Attack {
             return fate("reset");
         }
         let mut received = Vec::new();
-        let mut is_open_for_sending = true;
+        let mut drip = self.drip.map(Drip::new);
         for tick in 1u32.. {
             if started.elapsed() >= patience {
                 return fate("still open");
             }
-            if let Some((piece, every)) = self.drip
-                && is_open_for_sending
-            {
-                is_open_for_sending = drip(&mut stream, piece, tick, every);
-            }
+            drip = drip.and_then(|drip| drip.send_what_is_due(&mut stream, tick));
             // What it has not read yet hides a reset from a slow reader.
             if let Ok(Some(_)) = stream.take_error() {
                 return fate(&with_code(&received, "reset"));
@@ -192,7 +260,11 @@ impl Attack {
         loop {
             match stream.read(&mut piece) {
                 Ok(0) => return Ok(false),
-                Ok(len) => received.extend_from_slice(&piece[..len]),
+                Ok(len) => {
+                    received.extend_from_slice(&piece[..len]);
+                    // Only the end is looked at.
+                    received.drain(..received.len().saturating_sub(TAIL_LEN));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -204,32 +276,46 @@ impl Attack {
     }
 }
 
-/// Sends a piece if it is due; false if nothing more can be sent.
-fn drip(stream: &mut TcpStream, piece: &[u8], tick: u32, every: u32) -> bool {
-    if every > 0 {
-        return !tick.is_multiple_of(every) || is_sent(stream.write(piece));
-    }
-    // As fast as it goes.
-    loop {
-        match stream.write(piece) {
-            Ok(0) => return false,
-            Ok(_) => {}
-            Err(error) => return error.kind() == ErrorKind::WouldBlock,
-        }
-    }
+/// What is sent piece by piece, and how far that has come.
+struct Drip {
+    piece: &'static [u8],
+    /// With every so manieth tick; 0 is as fast as it goes.
+    every: u32,
+    /// So much of the piece is sent: the next write goes on there.
+    sent: usize,
 }
 
-fn is_sent(result: std::io::Result<usize>) -> bool {
-    match result {
-        Ok(_) => true,
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+impl Drip {
+    fn new((piece, every): (&'static [u8], u32)) -> Self {
+        Self {
+            piece,
+            every,
+            sent: 0,
+        }
+    }
+
+    /// None if nothing more can be sent.
+    fn send_what_is_due(mut self, stream: &mut TcpStream, tick: u32) -> Option<Self> {
+        if self.every > 0 && !tick.is_multiple_of(self.every) {
+            return Some(self);
+        }
+        loop {
+            match stream.write(&self.piece[self.sent..]) {
+                Ok(0) => return None,
+                Ok(len) => self.sent = (self.sent + len) % self.piece.len(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(self),
+                Err(_) => return None,
+            }
+            if self.every > 0 && self.sent == 0 {
+                return Some(self);
+            }
+        }
     }
 }
 
 /// `how` with the code of the error that was received, if one was.
 fn with_code(received: &[u8], how: &str) -> String {
-    let text =
-        String::from_utf8_lossy(&received[received.len().saturating_sub(300)..]).into_owned();
+    let text = String::from_utf8_lossy(received);
     match text
         .rsplit_once("\"code\":\"")
         .and_then(|(_, rest)| rest.split_once('"'))
