@@ -71,12 +71,12 @@ Examples:
   stress report --pdf                                the same once more, and printed
   stress report --forget=notes,capture               without them again
 
-What a submission must contain is remembered in submission.toml, beside the report, with copies of the notes and the
-screenshots: later reports there have it too, also the one that --resume writes. A flag changes its own value. With
---out, what the folder of the run remembers is taken over once.
+What a submission must contain is remembered in submission.toml, beside the report, with copies of
+notes and screenshots: later reports there have it too, and the one that --resume writes. A flag
+changes its own value. A report in another folder takes over once what the run's folder remembers.
 
-Files: report.html, report.md, table.csv, table.xlsx, with --pdf report.pdf; of a single run without --out also
-summary.csv, clients.csv and run.json, all from journal.ndjson alone.";
+Files: report.html, report.md, table.csv, table.xlsx, with --pdf report.pdf; and of a single run in
+its own folder summary.csv, clients.csv and run.json, all from journal.ndjson alone.";
 
 /// Renders what `args` ask for.
 ///
