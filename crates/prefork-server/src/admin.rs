@@ -3,7 +3,8 @@
 //!
 //! It speaks as much HTTP/1.0 as `curl` and Prometheus need. Nothing here waits: every descriptor is non-blocking,
 //! the parent polls them beside its signals, and calls [`Admin::serve`] each time round. A client has two seconds
-//! and four KiB to ask in; there are 16 at a time on each of the two sockets.
+//! and four KiB to ask in; there are 16 at a time on each of the two sockets, and one more takes the place of the
+//! longest silent.
 
 mod client;
 mod http;
@@ -22,13 +23,13 @@ use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
 use proto::status::Status;
 
+use crate::{config, inherited, listener, words};
+
 use client::Client;
 use http::{Answer, Question};
 use place::Place;
 
-use crate::words;
-
-/// Clients served at a time by each of the two sockets; more wait in its queue.
+/// Clients served at a time by each of the two sockets, and newcomers a round.
 const CLIENTS_MAX: usize = 16;
 
 /// From accept to the end of a connection.
@@ -73,14 +74,13 @@ impl Admin {
     /// In words for a person, with the flag.
     pub fn open(
         socket: Option<&Path>,
-        metrics: Option<SocketAddr>,
+        metrics: Option<&str>,
         predecessor: Option<Pid>,
         inherited: Option<TcpListener>,
     ) -> Result<Self> {
         let mut admin = Self::default();
-        if let Some(address) = metrics {
-            let listener = metrics_listener(address, inherited)
-                .map_err(|error| crate::port::explain("--metrics", address, &error))?;
+        if let Some(typed) = metrics {
+            let listener = metrics_listener(typed, inherited)?;
             admin.metrics = Some(Door::new(Listener::Tcp(listener)));
         }
         if let Some(path) = socket {
@@ -178,19 +178,19 @@ impl Admin {
 }
 
 /// A predecessor's socket, if it is the one that is asked for; else a new one.
-fn metrics_listener(
-    address: SocketAddr,
-    inherited: Option<TcpListener>,
-) -> std::io::Result<TcpListener> {
-    let is_same = |listener: &TcpListener| {
-        listener.local_addr().is_ok_and(|bound| {
-            let is_same_port = address.port() == 0 || address.port() == bound.port();
-            bound.ip() == address.ip() && is_same_port
-        })
+fn metrics_listener(typed: &str, inherited: Option<TcpListener>) -> Result<TcpListener> {
+    let look_up = || config::look_up("--metrics", typed).map_err(anyhow::Error::msg);
+    let is_asked_for = |listener: &TcpListener| -> Result<bool> {
+        Ok(inherited::is_as_typed(inherited::METRICS_VARIABLE, typed)
+            || listener::is_at(listener.local_addr()?, look_up()?))
     };
-    let listener = match inherited.filter(is_same) {
-        Some(listener) => listener,
-        None => TcpListener::bind(address)?,
+    let listener = match inherited {
+        Some(listener) if is_asked_for(&listener)? => listener,
+        _ => {
+            let address = look_up()?;
+            TcpListener::bind(address)
+                .map_err(|error| crate::port::explain("--metrics", address, &error))?
+        }
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
@@ -207,7 +207,7 @@ impl Door {
     }
 
     fn accepts(&self) -> bool {
-        self.is_open && self.not_before.is_none() && self.clients.len() < CLIENTS_MAX
+        self.is_open && self.not_before.is_none()
     }
 
     fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
@@ -226,9 +226,17 @@ impl Door {
 
     fn serve(&mut self, now: Instant, answer: impl Fn(Question) -> Answer) {
         self.not_before = self.not_before.filter(|at| now < *at);
-        while self.accepts() {
+        // First whoever has asked meanwhile, who is then not taken for silent.
+        self.clients.retain_mut(|client| client.go_on(now, &answer));
+        for _ in 0..CLIENTS_MAX {
+            if !self.accepts() {
+                break;
+            }
             match self.listener.accept() {
-                Ok(socket) => self.clients.push(Client::new(socket, now + TIME_MAX)),
+                Ok(socket) => {
+                    self.make_room();
+                    self.clients.push(Client::new(socket, now + TIME_MAX));
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(error) => {
                     tracing::warn!(
@@ -240,6 +248,17 @@ impl Door {
             }
         }
         self.clients.retain_mut(|client| client.go_on(now, &answer));
+    }
+}
+
+impl Door {
+    /// A newcomer takes the place of whoever has been silent for longest, or if nobody is, of whoever came first: who
+    /// asks at once is answered at once, so neither is one that means to be served.
+    fn make_room(&mut self) {
+        if self.clients.len() >= CLIENTS_MAX {
+            let silent = self.clients.iter().position(Client::is_silent);
+            self.clients.remove(silent.unwrap_or(0)).end();
+        }
     }
 }
 

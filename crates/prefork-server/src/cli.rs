@@ -18,9 +18,12 @@ use crate::exit::Exit;
 use crate::logger::{self, LogFormat};
 use crate::sandbox::{SandboxMode, self_test};
 use crate::store::Durability;
-use crate::{config_file, duration, size, status, supervisor, words};
+use crate::{config_file, duration, size, status, stream, supervisor, sys, words};
 
 use sections::SECTIONS;
+
+/// How long the last words wait for a reader.
+const SAY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A multiprocess prefork file server: a parent binds and forks, a fixed pool of workers accepts and serves.
 #[derive(Debug, Parser)]
@@ -274,7 +277,14 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     logger::start(args.log_level, args.log_format);
     let is_check = args.check_config;
     let self_test = args.self_test.then_some(args.json);
-    let config = match Config::try_from(args) {
+    let config = Config::try_from(args).and_then(|mut config| {
+        config.find_user()?;
+        if is_check {
+            config.check_addresses()?;
+        }
+        Ok(config)
+    });
+    let config = match config {
         Ok(config) => config,
         Err(message) => return source.blame(message).print(),
     };
@@ -307,9 +317,14 @@ fn unframed(error: &clap::Error) -> String {
     message.trim_end().to_owned()
 }
 
-/// Says a line on standard error. Where nobody can read it there is nothing else to be done about it.
+/// Says a line on standard error, for which a reader gets [`SAY_PATIENCE`] to make room. Where nobody can read it there
+/// is nothing else to be done about it.
 pub(crate) fn say(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    stream::write_within(
+        sys::standard_error(),
+        format!("{line}\n").as_bytes(),
+        SAY_PATIENCE,
+    );
 }
 
 fn cannot_write(error: &std::io::Error) -> ExitCode {

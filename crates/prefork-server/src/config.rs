@@ -105,8 +105,8 @@ pub struct Clocks {
 /// All settings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen.
-    pub bind: SocketAddr,
+    /// Where to listen, as it was typed: a name is looked up when the server starts, and never while it runs.
+    pub bind: String,
     /// What to serve.
     pub root: PathBuf,
     /// Make the root if it is not there.
@@ -153,8 +153,8 @@ pub struct Config {
     pub pidfile: Option<PathBuf>,
     /// The socket that answers questions about the running server.
     pub admin: Option<PathBuf>,
-    /// Where `/metrics` is answered.
-    pub metrics: Option<SocketAddr>,
+    /// Where `/metrics` is answered, as it was typed.
+    pub metrics: Option<String>,
     /// Stop when standard input ends.
     pub exit_with_stdin: bool,
     /// Where requests are written down.
@@ -181,6 +181,26 @@ impl Config {
     pub fn connections_each(&self) -> u32 {
         let set_aside = self.set_aside.unwrap_or(0);
         self.event_connections.unwrap_or(set_aside + 1)
+    }
+
+    /// Finds `--user` in the user database, which may be a server's: at the start, and never while the server runs.
+    ///
+    /// # Errors
+    /// Names the flag and what would be right.
+    pub fn find_user(&mut self) -> Result<(), String> {
+        let typed = self.hardening.user_typed.as_deref();
+        self.hardening.user = typed.map(User::find).transpose()?;
+        Ok(())
+    }
+
+    /// Looks every address up, only to see whether it can be.
+    ///
+    /// # Errors
+    /// Names the flag.
+    pub fn check_addresses(&self) -> Result<(), String> {
+        look_up("--bind", &self.bind)?;
+        let metrics = self.metrics.as_deref();
+        metrics.map_or(Ok(()), |typed| look_up("--metrics", typed).map(drop))
     }
 
     /// The flags whose values differ between `self` and `other` and that a running server cannot change.
@@ -214,7 +234,10 @@ impl Config {
             ("--log-file", self.log_file != other.log_file),
             ("--log-level", self.log_level != other.log_level),
             ("--log-format", self.log_format != other.log_format),
-            ("--user", self.hardening.user != other.hardening.user),
+            (
+                "--user",
+                self.hardening.user_typed != other.hardening.user_typed,
+            ),
             (
                 "--allow-root",
                 self.hardening.allow_root != other.hardening.allow_root,
@@ -249,7 +272,7 @@ impl TryFrom<Args> for Config {
         ];
         outside::check(&root, &own_files)?;
         Ok(Self {
-            bind: resolve("--bind", &args.bind)?,
+            bind: address("--bind", args.bind)?,
             root,
             create_root,
             read_only: args.read_only,
@@ -284,7 +307,7 @@ impl TryFrom<Args> for Config {
             admin: args.admin,
             metrics: args
                 .metrics
-                .map(|address| resolve("--metrics", &address))
+                .map(|typed| address("--metrics", typed))
                 .transpose()?,
             exit_with_stdin: args.exit_with_stdin,
             access_log: args.access_log,
@@ -292,7 +315,8 @@ impl TryFrom<Args> for Config {
             log_level: args.log_level,
             log_format: args.log_format,
             hardening: Hardening {
-                user: args.user.as_deref().map(User::find).transpose()?,
+                user_typed: args.user,
+                user: None,
                 allow_root: args.allow_root,
                 sandbox: args.sandbox,
             },
@@ -385,11 +409,28 @@ fn set_aside(pool: PoolKind, asked: Option<u32>) -> Result<Option<u32>, String> 
     }
 }
 
-fn resolve(flag: &str, address: &str) -> Result<SocketAddr, String> {
-    let hint = "use HOST:PORT, such as 127.0.0.1:46666, 0.0.0.0:46666 or [::1]:46666";
-    address
+/// What an address looks like.
+const ADDRESS_HINT: &str = "use HOST:PORT, such as 127.0.0.1:46666, 0.0.0.0:46666 or [::1]:46666";
+
+/// Whether an address is written like one.
+fn address(flag: &str, typed: String) -> Result<String, String> {
+    let is_one = typed
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    match is_one {
+        true => Ok(typed),
+        false => Err(format!("{flag} {typed}: no address; {ADDRESS_HINT}")),
+    }
+}
+
+/// The address that `typed` after `flag` stands for now. A name may take its servers' time to look up.
+///
+/// # Errors
+/// Names the flag.
+pub fn look_up(flag: &str, typed: &str) -> Result<SocketAddr, String> {
+    typed
         .to_socket_addrs()
-        .map_err(|error| format!("{flag} {address}: {error}; {hint}"))?
+        .map_err(|error| format!("{flag} {typed}: {error}; {ADDRESS_HINT}"))?
         .next()
-        .ok_or_else(|| format!("{flag} {address}: no such address; {hint}"))
+        .ok_or_else(|| format!("{flag} {typed}: no such address; {ADDRESS_HINT}"))
 }

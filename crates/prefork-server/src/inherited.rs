@@ -16,6 +16,13 @@ pub const UPGRADE_VARIABLE: &str = "PREFORK_SERVER_UPGRADE";
 /// at: they and newer ones can be upgraded to each other.
 pub const LOCK_VARIABLE: &str = "PREFORK_SERVER_LOCK";
 
+/// What the predecessor was told by `--bind` and `--metrics`: who is told the same wants the sockets that are handed over,
+/// whatever a name in it leads to by now.
+pub const BIND_VARIABLE: &str = "PREFORK_SERVER_UPGRADE_BIND";
+
+/// See [`BIND_VARIABLE`].
+pub const METRICS_VARIABLE: &str = "PREFORK_SERVER_UPGRADE_METRICS";
+
 /// The first descriptor that is no standard stream.
 const FIRST_PASSED: RawFd = 3;
 
@@ -83,6 +90,12 @@ pub fn take() -> Result<Inherited> {
             more + 1
         ),
     }
+}
+
+/// Whether the predecessor was told the same.
+#[must_use]
+pub fn is_as_typed(variable: &str, typed: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|before| before == typed)
 }
 
 impl Upgrade {

@@ -35,6 +35,7 @@ pub mod session;
 pub mod size;
 pub mod status;
 pub mod store;
+pub mod stream;
 pub mod supervisor;
 pub mod sys;
 pub mod title;

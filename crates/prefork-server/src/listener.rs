@@ -34,6 +34,12 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address)
 }
 
+/// Whether a socket at `bound` is at the address that was asked for; port 0 asks for any.
+#[must_use]
+pub fn is_at(bound: SocketAddr, asked: SocketAddr) -> bool {
+    bound.ip() == asked.ip() && (asked.port() == 0 || asked.port() == bound.port())
+}
+
 /// Sets up a listening socket, bound or inherited. `receive_buffer` and the congestion control are inherited
 /// by every accepted connection; `waits` says whether accept waits for somebody to come, in every process that
 /// has the socket.

@@ -1,15 +1,18 @@
 //! Logging: `tracing` to standard error, one write(2) a line, control characters escaped.
 //!
 //! No buffering and no writer thread: a thread would not survive the fork, and a line must not be torn by
-//! another process that writes to the same descriptor.
+//! another process that writes to the same descriptor. And no waiting: a line that whoever reads the log has left no
+//! room for is lost, and counted for all processes together.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::logs::SharedFile;
+use crate::{stream, sys};
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -20,8 +23,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends this process's log lines, and those of every process it forks, to standard error.
+/// Sends this process's log lines, and those of every process it forks, to standard error; a panic's words too, which
+/// std would wait with.
 pub fn start(level: Level, format: LogFormat) {
+    if let Ok(words) = sys::shared_words(1) {
+        let _ = LOST.set(&words[0]);
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        write_line(&escape(format!("{panic}\n").as_bytes()));
+    }));
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
@@ -43,6 +53,47 @@ pub fn follow(log: &Arc<SharedFile>) {
     let _ = LOG.set(Arc::clone(log));
 }
 
+/// How many lines were lost, by all processes.
+static LOST: OnceLock<&'static AtomicU64> = OnceLock::new();
+
+/// The last line was cut short: the next one must not continue it.
+static IS_TORN: AtomicBool = AtomicBool::new(false);
+
+/// How many lines were lost because there was no room for them, by this server's processes together.
+#[must_use]
+pub fn lost_lines() -> u64 {
+    LOST.get().map_or(0, |lost| lost.load(Relaxed))
+}
+
+/// Says how many lines have been lost if it is not `mentioned`, once there is room to. For the parent only.
+pub fn mention_lost_lines(mentioned: &mut u64) {
+    let lines = lost_lines();
+    if lines != *mentioned && stream::has_room(sys::standard_error()) {
+        tracing::warn!(
+            lines,
+            "log lines have been lost: whoever reads this log did not keep up"
+        );
+        // On a full disk this was one more; it must not be a reason to say it again.
+        *mentioned = lost_lines();
+    }
+}
+
+/// Writes a line whole, or counts it as lost. A log that cannot be written must not fail what it tells of.
+fn write_line(line: &[u8]) {
+    if let Some(log) = LOG.get() {
+        log.refresh();
+    }
+    let end = if IS_TORN.load(Relaxed) { "\n" } else { "" };
+    let text = [end.as_bytes(), line].concat();
+    let (written, result) = stream::write_all(sys::standard_error(), &text);
+    if written > 0 {
+        IS_TORN.store(result.is_err(), Relaxed);
+    }
+    if let (Err(_), Some(lost)) = (result, LOST.get()) {
+        lost.fetch_add(1, Relaxed);
+    }
+}
+
 struct StandardError;
 
 impl<'a> MakeWriter<'a> for StandardError {
@@ -58,13 +109,7 @@ struct Line;
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let escaped = escape(line);
-        if let Some(log) = LOG.get() {
-            log.refresh();
-        }
-        // A log that cannot be written must not fail what it tells of; and the error, were it returned, would be
-        // printed to the same place, which panics.
-        let _ = io::stderr().write_all(&escaped);
+        write_line(&escape(line));
         Ok(line.len())
     }
 

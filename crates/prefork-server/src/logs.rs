@@ -9,7 +9,7 @@ pub mod failures;
 mod opening;
 mod shared_file;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub struct Logs {
     log_to_be: Option<OwnedFd>,
 }
 
-/// The parent's means of opening the files anew; a child drops it at once.
+/// The parent's means of opening the files anew.
 #[derive(Debug, Default)]
 pub struct Reopener {
     openers: Vec<Opener>,
@@ -111,6 +111,13 @@ impl Logs {
             logger::follow(log);
         }
         Ok(())
+    }
+
+    /// The descriptors that a process needs to write them, besides standard error.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let access = self.access.iter().map(AccessLog::file);
+        let files = access.chain(self.log.as_deref());
+        files.flat_map(SharedFile::descriptors)
     }
 
     /// Changes over to the files that the parent has opened anew, if it has. An idle worker calls this from time

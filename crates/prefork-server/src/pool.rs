@@ -10,7 +10,7 @@ pub mod watchdog;
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid};
@@ -50,18 +50,18 @@ pub const PARENT_SIGNALS: [Signal; 9] = [
 /// The signal that makes a worker look at the parent's word.
 pub const NUDGE: Signal = Signal::SIGTERM;
 
-/// What every worker process inherits.
+/// What workers are made from. Of its descriptors a worker keeps those in [`Inheritance::descriptors`].
 #[derive(Debug)]
 pub struct Inheritance {
     /// The shared listening socket.
     pub listener: TcpListener,
     /// The workers' end of the lifeline.
     pub watch: Watch,
-    /// The parent's end; a child closes its copy at once.
-    pub hold: Option<Hold>,
-    /// The parent's too: a child closes its copy at once.
+    /// The parent's end.
+    pub hold: Hold,
+    /// The parent's too.
     pub admin: Admin,
-    /// The writing end of the pipe over which workers report to the parent.
+    /// Where workers report to the parent.
     pub reports: OwnedFd,
     /// The counters.
     pub scoreboard: Scoreboard,
@@ -73,7 +73,7 @@ pub struct Inheritance {
     pub connections_per_address_max: Option<u32>,
     /// The files that lines are written to.
     pub logs: Logs,
-    /// The parent's means of opening them anew; a child closes its copy at once.
+    /// The parent's means of opening them anew.
     pub reopener: Reopener,
     /// The store and the limits.
     pub service: Service,
@@ -131,6 +131,21 @@ impl Inheritance {
         }
     }
 
+    /// What a worker process keeps of its parent's descriptors, besides the standard streams: what is not named here is
+    /// closed before it does anything else.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let own = [
+            self.listener.as_fd(),
+            self.watch.as_fd(),
+            self.reports.as_fd(),
+        ];
+        own.into_iter()
+            .chain(self.service.store.descriptors())
+            .chain(self.logs.descriptors())
+            .collect()
+    }
+
     /// The next process to be forked writes what it holds into row `index`.
     pub fn take_row(&mut self, index: u32) {
         self.row = index;
@@ -154,7 +169,7 @@ impl Inheritance {
 /// # Errors
 /// What fork(2) says.
 pub fn spawn(
-    inheritance: &mut Inheritance,
+    inheritance: &Inheritance,
     id: ProcessId,
     assignment: &Assignment,
 ) -> nix::Result<Pid> {
@@ -172,14 +187,12 @@ pub fn spawn(
 }
 
 fn child_main(
-    inheritance: &mut Inheritance,
+    inheritance: &Inheritance,
     parent: Pid,
     id: ProcessId,
     assignment: &Assignment,
 ) -> i32 {
-    inheritance.hold = None;
-    inheritance.admin = Admin::default();
-    inheritance.reopener = Reopener::default();
+    sys::keep_only(&inheritance.descriptors());
     let seat = id.seat;
     if inheritance.kind.is_a_process_each() {
         title::worker(seat);

@@ -54,7 +54,9 @@ impl SandboxMode {
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hardening {
-    /// Whom to become once root is needed no more.
+    /// Whom to become once root is needed no more, as typed.
+    pub user_typed: Option<String>,
+    /// The same, found in the user database when the server starts.
     pub user: Option<User>,
     /// Run as root without a word.
     pub allow_root: bool,

@@ -220,6 +220,12 @@ impl Store {
         }
     }
 
+    /// The descriptors that a process needs to use it.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let quota = self.root.quota.iter().map(|quota| quota.lock());
+        quota.chain(self.lock()).chain([self.directory()])
+    }
+
     /// Whether nothing in it is changed, by this store.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
@@ -284,14 +290,13 @@ impl Store {
         })
     }
 
-    /// Removes the temporary files of one dead process of this server.
+    /// Removes the temporary files of these dead processes of this server.
     ///
     /// # Errors
     /// What the directory's reading says.
-    pub fn sweep_pid(&self, pid: u32) -> io::Result<Swept> {
+    pub fn sweep_of(&self, dead: &[u32]) -> io::Result<Swept> {
         let mark = Some(self.root.mark.clone());
-        let dead = Owner { mark, pid };
-        self.sweep_where(|owner| *owner == dead)
+        self.sweep_where(|owner| owner.mark == mark && dead.contains(&owner.pid))
     }
 
     fn sweep_where(&self, is_stale: impl Fn(&Owner) -> bool) -> io::Result<Swept> {

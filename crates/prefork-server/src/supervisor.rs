@@ -7,12 +7,15 @@ mod announce;
 mod door;
 mod events;
 mod members;
+mod notice;
+mod output;
 mod reload;
 mod start;
 mod status;
+mod sweep;
+mod telling;
 mod upgrade;
 
-use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -34,13 +37,16 @@ use crate::pool::roster::{Action, Event, Policy, ProcessId, Roster};
 use crate::pool::watchdog::{Sign, Watchdog};
 use crate::pool::{self, Inheritance};
 use crate::scoreboard::{Assignment, Command, Field};
-use crate::{listener, memory, sys, title, words};
+use crate::{listener, memory, sys, title};
 
 pub(crate) use start::{open_folder, open_store};
 
+use announce::Facts;
 use door::Door;
 use events::{Events, News};
 use members::Members;
+use sweep::Sweeper;
+use telling::Telling;
 use upgrade::Successor;
 
 /// How often workers that have been told to leave are nudged again: a nudge that falls between a worker's look
@@ -66,6 +72,9 @@ struct Supervisor {
     inheritance: Inheritance,
     origin: Origin,
     events: Events,
+    telling: Telling,
+    sweeper: Sweeper,
+    facts: Facts,
     roster: Roster,
     watchdog: Watchdog,
     ledger: Ledger,
@@ -79,8 +88,8 @@ struct Supervisor {
     predecessor: Option<(Pid, Option<OwnedFd>)>,
     /// The server that takes over from this one.
     successor: Option<Successor>,
-    /// READY has been said.
-    is_announced: bool,
+    /// Since when READY has been said, or waits for room.
+    announced: Option<Instant>,
     pidfile: Option<Pidfile>,
     stop: Option<(Instant, &'static str)>,
     nudge_until: Instant,
@@ -100,6 +109,31 @@ impl Supervisor {
         result
     }
 
+    /// The loop. It waits in [`Events::wait`] and nowhere else. What else of all that it calls could wait, and why it
+    /// does not, or for how long:
+    ///
+    /// | call | bounded by |
+    /// |---|---|
+    /// | standard output, error, `--log-file`: write | never waits ([`crate::stream`]); lines are lost and counted, DONE has 3 s |
+    /// | standard input: read | a description of its own, or poll first; then 100 ms of rest |
+    /// | admin and metrics sockets: accept, read, write | non-blocking; 16 newcomers a round, 2 s a client |
+    /// | reports: recvmsg | `MSG_DONTWAIT`, 64 a round |
+    /// | signalfd, the successor's report: read | non-blocking |
+    /// | service manager: send | non-blocking; tried again every 250 ms |
+    /// | wait4, kill | `WNOHANG`; kill never waits |
+    /// | fork of a worker or sweeper | the kernel copies page tables: about 1 ms for a parent of 10 MiB; no memory is an error |
+    /// | names (`--bind`, `--metrics`, `--user`, `current_user`), statfs of the root | asked at the start only |
+    /// | the root: what dead workers left | read by a child ([`Sweeper`]) |
+    /// | /proc of workers and of the network, for a status | the kernel's memory, no file system; 30 µs a process |
+    /// | HUP: `--config` read, the server's own paths looked at, the root probed when `read-only` goes | the file systems these are on |
+    /// | USR1: the logs opened, never waiting for a reader | the file systems they are on |
+    /// | USR2: the program started | exec of the program's file |
+    /// | READY and the end: pidfile and admin socket renamed or removed | the file systems these are on |
+    /// | a log line to a regular file | the file system it is on |
+    ///
+    /// What "the file system" bounds is the operator's own and local as a rule. One that hangs, a dead NFS server's,
+    /// keeps the parent as it keeps any process; so nothing of the kind is done for a client, a worker's death or a
+    /// question, but only when the operator asks.
     fn go_round(&mut self) -> Result<Exit> {
         let mut news = vec![News::Tick];
         loop {
@@ -110,9 +144,11 @@ impl Supervisor {
             }
             let timeout = self.timeout();
             let watched = self.successor.as_ref().and_then(Successor::watched);
+            let others = self.inheritance.admin.poll_fds();
+            let others = others.chain(self.telling.output.poll_fd());
             news = self
                 .events
-                .wait(timeout, watched, self.inheritance.admin.poll_fds())
+                .wait(timeout, watched, others)
                 .context("cannot wait for signals")?;
             if Instant::now() < self.nudge_until {
                 self.members.nudge();
@@ -126,6 +162,7 @@ impl Supervisor {
             News::Tick if self.door.is_due(Instant::now()) => self.tell_roster(Event::Drain),
             News::Tick => {
                 self.serve_admin();
+                self.go_on_telling();
                 self.check_successor();
                 if let Flow::Leave(exit) = self.look_for_hung_workers()? {
                     return Ok(Flow::Leave(exit));
@@ -179,7 +216,7 @@ impl Supervisor {
     fn stop_gracefully(&mut self) -> Result<Flow> {
         tracing::info!("stopping gracefully; a second signal stops at once");
         if self.successor.is_none() {
-            announce::notify_stopping();
+            self.telling.notices.stopping();
         }
         self.give_up_successor("this server was told to stop");
         let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
@@ -219,11 +256,11 @@ impl Supervisor {
         self.origin == Origin::Bound && self.successor.is_none() && !self.predecessor_lives()
     }
 
-    /// A report is believed only if it names a process that exists.
-    fn take_in_report(&mut self, Report { process, kind }: Report) -> Result<Flow> {
-        if self.members.get(process).is_none() {
+    /// What a process says of itself, if it is a worker's.
+    fn take_in_report(&mut self, Report { pid, kind }: Report) -> Result<Flow> {
+        let Some(process) = self.members.id_of(pid) else {
             return Ok(Flow::GoOn);
-        }
+        };
         match kind {
             Kind::Ready => self.tell_roster(Event::Ready(process)),
             Kind::WornOut => self.tell_roster(Event::WornOut(process)),
@@ -303,7 +340,7 @@ impl Supervisor {
         };
         self.inheritance.take_row(row);
         self.ledger.open(&assignment);
-        match pool::spawn(&mut self.inheritance, id, &assignment) {
+        match pool::spawn(&self.inheritance, id, &assignment) {
             Ok(pid) => {
                 self.ledger
                     .spawned(&assignment, pid.as_raw().unsigned_abs());
@@ -378,12 +415,17 @@ impl Supervisor {
         loop {
             let dead = match sys::reap() {
                 Ok(Some(dead)) => dead,
-                Ok(None) | Err(Errno::ECHILD) => return Ok(Flow::GoOn),
+                Ok(None) | Err(Errno::ECHILD) => {
+                    self.sweeper.start(&self.inheritance);
+                    return Ok(Flow::GoOn);
+                }
                 Err(Errno::EINTR) => continue,
                 Err(error) => return Err(error).context("cannot reap"),
             };
             let flow = if self.is_successor(dead.pid) {
                 self.successor_died()?
+            } else if self.sweeper.is_over(dead.pid, dead.status) {
+                Flow::GoOn
             } else {
                 self.book(&dead)?
             };
@@ -419,12 +461,8 @@ impl Supervisor {
             dead.cpu_user,
             dead.cpu_system,
         );
-        let store = &self.inheritance.service.store;
-        if let Err(error) = store.sweep_pid(dead.pid.as_raw().unsigned_abs()) {
-            tracing::warn!(
-                error = words::plain(&error),
-                "cannot remove a dead worker's temporary files"
-            );
+        if !cleanly {
+            self.sweeper.add(dead.pid);
         }
         self.keeper.release(dead.pid);
         self.tell_roster(Event::Exited {
@@ -461,62 +499,8 @@ impl Supervisor {
             .chain(admin)
             .chain(door)
             .chain(again)
+            .chain(self.next_telling())
             .min()
-    }
-
-    fn announce_ready(&mut self) -> Result<()> {
-        if let Some(path) = &self.config.pidfile {
-            let predecessor = self.predecessor.as_ref().map(|(pid, _)| *pid);
-            self.pidfile = Some(Pidfile::write(path, predecessor)?);
-        }
-        self.inheritance.admin.publish()?;
-        self.is_announced = true;
-        let ready = announce::ready(&self.config, &self.inheritance, self.members.pids())?;
-        tracing::info!(
-            address = ready.address,
-            root = ready.settings.root,
-            pool = ready.pool,
-            workers = ready.workers,
-            "ready"
-        );
-        for line in announce::how_to_reach(&self.inheritance.listener) {
-            tracing::info!("{line}");
-        }
-        announce::notify_ready();
-        print_line(&proto::announce::Announcement::Ready(ready).to_line())?;
-        // Last, so that its DONE line comes after this server's READY.
-        self.tell_predecessor();
-        Ok(())
-    }
-
-    fn finish(&mut self, gave_up: bool) -> Result<Exit> {
-        let (since, reason) = self.stop.unwrap_or((Instant::now(), "stopped"));
-        let reason = if gave_up { "gave_up" } else { reason };
-        let done = announce::done(&self.ledger, reason, since.elapsed());
-        let cut = done.sum.connections.aborted_by_stop;
-        if gave_up {
-            tracing::error!("gave up: the workers kept dying before they could serve a connection");
-        } else if cut > 0 {
-            tracing::warn!(connections = cut, "stopped; connections were cut");
-        } else {
-            tracing::info!("stopped; no connection was cut");
-        }
-        if let Some(pidfile) = self.pidfile.take() {
-            pidfile.remove();
-        }
-        if self.predecessor_lives() {
-            self.inheritance.service.store.remove_lock_at_the_end(false);
-        }
-        let line = print_line(&proto::announce::Announcement::Done(done).to_line());
-        // Whoever reads standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.
-        if let Err(error) = line {
-            tracing::debug!(%error, "nobody reads standard output");
-        }
-        Ok(match (gave_up, cut) {
-            (true, _) => Exit::GaveUp,
-            (false, 0) => Exit::Done,
-            (false, _) => Exit::Cut,
-        })
     }
 }
 
@@ -529,11 +513,4 @@ fn policy(config: &Config) -> Policy {
         seed: u64::from(std::process::id()),
         ..Policy::default()
     }
-}
-
-fn print_line(line: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .context("cannot write to standard output")
 }

@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockFlag, accept4, recvmsg};
 use nix::unistd::{ForkResult, Pid};
@@ -43,6 +44,36 @@ pub fn fork() -> nix::Result<ForkResult> {
     // library can be held by a thread that does not exist in the child.
     unsafe {
         nix::unistd::fork()
+    }
+}
+
+/// Closes every descriptor above 2 that is not in `kept`, whatever this process knows of it: for a child that was just
+/// forked, which has a copy of each of its parent's.
+pub fn keep_only(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
+    kept.retain(|fd| *fd > 2);
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().chain([RawFd::MAX]) {
+        if first < fd {
+            close_from_to(first, fd - 1);
+        }
+        first = fd.max(first - 1).saturating_add(1);
+    }
+}
+
+fn close_from_to(first: RawFd, last: RawFd) {
+    // SAFETY: a child's copies are closed here, and the parent's go on. The objects that own them are on a stack to
+    // which the child never returns: it leaves by `exit_now`, which drops nothing, so nothing is closed twice.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if closed == 0 {
+        return;
+    }
+    // Linux before 5.9.
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1 << 16, |(soft, _)| soft.min(1 << 20));
+    for fd in first..=last.min(RawFd::try_from(limit).unwrap_or(1 << 20)) {
+        // SAFETY: as above; for a number that is not open it says so and does nothing.
+        let _ = unsafe { libc::close(fd) };
     }
 }
 
@@ -382,6 +413,41 @@ pub fn replace_descriptor(target: &OwnedFd, source: &OwnedFd) -> nix::Result<()>
     // which nothing in this program relies on.
     let result = unsafe { libc::dup3(source.as_raw_fd(), target.as_raw_fd(), libc::O_CLOEXEC) };
     Errno::result(result).map(drop)
+}
+
+/// Writes what there is room for now, whatever the mode of the open description (`RWF_NOWAIT`, pwritev2(2)). Pipes know
+/// this since Linux 6.4 or so; what does not is written to as ever.
+///
+/// # Errors
+/// `EAGAIN` where there is no room; else what write(2) says.
+pub fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
+    let vector = [io::IoSlice::new(bytes)];
+    // SAFETY: an IoSlice has the layout of an iovec (its documentation says so), there is one, and it describes bytes
+    // that live as long as this call, which only reads them. Position -1 is the description's own.
+    let result = unsafe {
+        libc::pwritev2(
+            fd.as_raw_fd(),
+            vector.as_ptr().cast(),
+            1,
+            -1,
+            libc::RWF_NOWAIT,
+        )
+    };
+    match Errno::result(result) {
+        Ok(len) => Ok(usize::try_from(len).unwrap_or(0)),
+        Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOSYS | Errno::ESPIPE) => {
+            nix::unistd::write(fd, bytes)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Standard output, borrowed.
+#[must_use]
+pub fn standard_output() -> BorrowedFd<'static> {
+    // SAFETY: nothing in this program closes descriptor 1, and std reopens it as /dev/null at start if it was
+    // closed then.
+    unsafe { BorrowedFd::borrow_raw(1) }
 }
 
 /// Standard error, borrowed.

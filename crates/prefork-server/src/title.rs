@@ -55,6 +55,11 @@ pub fn retiring_threads() {
     set("prefork:oldthr");
 }
 
+/// The process that removes what dead workers left.
+pub fn sweeper() {
+    set("prefork:sweep");
+}
+
 /// The name is for people: that it cannot be set is no reason to do anything else differently.
 fn set(name: &str) {
     if let Ok(name) = CString::new(name) {
@@ -80,6 +85,7 @@ mod tests {
             check(&|| retiring_worker(WORKERS_MAX - 1), "prefork:old4095");
             check(&threads, "prefork:threads");
             check(&retiring_threads, "prefork:oldthr");
+            check(&sweeper, "prefork:sweep");
         })
         .join()
         .unwrap();

@@ -41,6 +41,9 @@ pub struct Server {
     pub state: ServerState,
     /// How long it has been running.
     pub uptime_ms: u64,
+    /// Log lines that were lost because whoever reads the log did not keep up, or its disk is full.
+    #[serde(default)]
+    pub log_lines_lost: u64,
     /// The server that this one took over from, while that still finishes what it has in hand.
     pub predecessor_pid: Option<u32>,
     /// The server that is to take over from this one.

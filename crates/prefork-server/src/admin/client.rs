@@ -67,10 +67,19 @@ impl Client {
         if now < self.until && !matches!(self.state, State::Gone) {
             return true;
         }
-        // A worker that was forked meanwhile holds a copy of the descriptor for a moment: closing alone would not
-        // end the connection.
-        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+        self.end();
         false
+    }
+
+    /// Whether it has not asked yet.
+    pub(super) const fn is_silent(&self) -> bool {
+        matches!(self.state, State::Asking(_))
+    }
+
+    /// Ends the connection. A worker that was forked meanwhile holds a copy of the descriptor for a moment: closing
+    /// alone would not.
+    pub(super) fn end(&self) {
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
     }
 
     /// The next state, or as an error the same one if the socket is not ready.

@@ -65,6 +65,11 @@ fn server(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
         "How long the parent process has been running.",
         seconds(server.uptime_ms.saturating_mul(1000)),
     )?;
+    out.counter(
+        "log_lines_lost",
+        "Log lines that there was no room for.",
+        server.log_lines_lost,
+    )?;
     let states = ServerState::ALL.map(|state| {
         let is_so = u64::from(state == server.state);
         (label("state", state.as_str()), is_so)

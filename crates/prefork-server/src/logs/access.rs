@@ -69,6 +69,11 @@ impl AccessLog {
         }
     }
 
+    /// The file.
+    pub(super) fn file(&self) -> &SharedFile {
+        &self.file
+    }
+
     /// See [`super::Logs::refresh`].
     pub fn refresh(&self) {
         self.file.refresh();

@@ -95,6 +95,11 @@ impl SharedFile {
         }
     }
 
+    /// What a process needs to write it and to follow it.
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.as_fd(), self.socket.as_fd()]
+    }
+
     /// Changes over to the file that the parent has opened anew, if it has.
     pub fn refresh(&self) {
         if self.exchanges.load(SeqCst) != self.seen.load(SeqCst) {

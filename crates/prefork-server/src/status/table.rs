@@ -74,6 +74,10 @@ fn head(out: &mut String, status: &Status) -> std::fmt::Result {
     if let Some(pid) = server.successor_pid {
         writeln!(out, "a new server, pid {pid}, is to take over")?;
     }
+    if server.log_lines_lost > 0 {
+        let lines = server.log_lines_lost;
+        writeln!(out, "log lines lost, there was no room for them: {lines}")?;
+    }
     let busy = status.workers.iter().filter(|it| it.is_busy).count();
     let of = |state| {
         status

@@ -10,7 +10,7 @@
 //! it did not finish shows, so that the next one to open the books measures the folder again.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::thread;
@@ -114,6 +114,11 @@ impl Quota {
     #[cfg(test)]
     pub(super) fn measurements(&self) -> u64 {
         self.words[MEASUREMENTS].load(SeqCst)
+    }
+
+    /// What locks the books, for a process that is to keep it.
+    pub(super) fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     /// A claim on nothing yet.

@@ -9,7 +9,6 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use proto::announce::{Done, Ready, Settings};
-use sd_notify::NotifyState;
 
 use crate::config::Config;
 use crate::ledger::{self, Ledger};
@@ -22,6 +21,7 @@ use crate::sys;
 pub(super) fn ready(
     config: &Config,
     inheritance: &Inheritance,
+    facts: &Facts,
     worker_pids: Vec<u32>,
 ) -> Result<Ready> {
     let address = inheritance
@@ -35,26 +35,49 @@ pub(super) fn ready(
         pool: config.pool.as_str().to_owned(),
         workers: config.workers,
         worker_pids,
-        settings: settings(config, inheritance),
+        settings: settings(config, inheritance, facts),
     })
 }
 
-pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
+/// What it takes the file system, the user database or a socket to know, and what does not change while the server
+/// runs: asked for once, since either may keep whoever asks.
+#[derive(Debug)]
+pub(super) struct Facts {
+    root_file_system: String,
+    congestion_loopback: String,
+    congestion_other: String,
+    user: String,
+    uid: u32,
+}
+
+impl Facts {
+    pub(super) fn ask(config: &Config, inheritance: &Inheritance) -> Self {
+        let (congestion_loopback, congestion_other) =
+            listener::congestion_in_force(&inheritance.listener, &config.congestion);
+        let (user, uid) = sandbox::current_user();
+        Self {
+            root_file_system: inheritance.service.store.file_system(),
+            congestion_loopback,
+            congestion_other,
+            user,
+            uid,
+        }
+    }
+}
+
+pub(super) fn settings(config: &Config, inheritance: &Inheritance, facts: &Facts) -> Settings {
     let store = &inheritance.service.store;
-    let (congestion_loopback, congestion_other) =
-        listener::congestion_in_force(&inheritance.listener, &config.congestion);
-    let (user, uid) = sandbox::current_user();
     Settings {
         root: store.root().display().to_string(),
-        root_file_system: store.file_system(),
+        root_file_system: facts.root_file_system.clone(),
         durability: config.durability.to_string(),
         temporaries: store
             .temporaries()
             .map_or_else(|| "none".to_owned(), |kind| kind.to_string()),
         read_only: config.read_only,
         congestion: config.congestion.as_str().to_owned(),
-        congestion_loopback,
-        congestion_other,
+        congestion_loopback: facts.congestion_loopback.clone(),
+        congestion_other: facts.congestion_other.clone(),
         backlog: BACKLOG.unsigned_abs(),
         receive_buffer_bytes: config.receive_buffer,
         event_connections: inheritance.event_connections,
@@ -79,40 +102,14 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance) -> Settings {
         access_log: shown(config.access_log.as_deref()),
         log_file: shown(config.log_file.as_deref()),
         accept_unterminated_ms: config.clocks.accept_unterminated.map(millis),
-        user,
-        uid,
+        user: facts.user.clone(),
+        uid: facts.uid,
         sandbox: inheritance.confinement.announce(store),
         admin: config.admin.as_ref().map(|path| path.display().to_string()),
         metrics: inheritance
             .admin
             .metrics_address()
             .map(|address| address.to_string()),
-    }
-}
-
-/// Tells the service manager, if there is one (`NOTIFY_SOCKET`), that this process serves now: after an upgrade
-/// it is another than the one that the manager started.
-pub(super) fn notify_ready() {
-    notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
-}
-
-/// Tells the service manager that the settings are being read again; [`notify_ready`] follows.
-pub(super) fn notify_reloading() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "there is no monotonic clock"),
-    }
-}
-
-/// Tells the service manager that the server is on its way out.
-pub(super) fn notify_stopping() {
-    notify(&[NotifyState::Stopping]);
-}
-
-/// Tells the service manager something. A manager that cannot be told is no reason not to serve.
-fn notify(what: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(what) {
-        tracing::warn!(%error, "cannot notify the service manager");
     }
 }
 

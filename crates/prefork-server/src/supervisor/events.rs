@@ -1,16 +1,20 @@
 //! What the parent waits for: signals, READY reports, the end of its standard input.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::pool::PARENT_SIGNALS;
 use crate::pool::report::{self, Report};
-use crate::sys;
+use crate::{stream, sys};
+
+/// How long standard input is left alone after something has come: it may be /dev/zero, which always has more.
+const INPUT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Something the parent has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub(super) enum News {
     ChildDied,
     /// A signal other than that.
     Signal(Signal),
-    /// A worker process says something. Not to be believed as it is.
+    /// A worker process says something.
     Report(Report),
     /// The server that is to take over says something, or never will.
     Successor,
@@ -34,7 +38,17 @@ pub(super) enum News {
 pub(super) struct Events {
     signals: SignalFd,
     reports: OwnedFd,
-    watch_input: bool,
+    input: Option<Input>,
+}
+
+/// Standard input, of which only the end is of interest.
+#[derive(Debug)]
+struct Input {
+    /// A description of this process's own to read from, where there can be one: whoever else has the other may take
+    /// what this process has been told is there, and it would wait.
+    own: Option<OwnedFd>,
+    /// When to look at it again.
+    not_before: Option<Instant>,
 }
 
 impl Events {
@@ -45,7 +59,10 @@ impl Events {
         Ok(Self {
             signals,
             reports,
-            watch_input,
+            input: watch_input.then(|| Input {
+                own: stream::own(sys::standard_input(), OFlag::O_RDONLY),
+                not_before: None,
+            }),
         })
     }
 
@@ -56,18 +73,22 @@ impl Events {
         successor: Option<&'a OwnedFd>,
         others: impl Iterator<Item = PollFd<'a>>,
     ) -> nix::Result<Vec<News>> {
+        let now = Instant::now();
+        let input = self.input.as_mut();
+        let pause = input.and_then(|input| input.pause(now));
+        let timeout = timeout.into_iter().chain(pause).min();
         let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
             let millis = timeout.as_nanos().div_ceil(1_000_000);
             PollTimeout::try_from(u64::try_from(millis).unwrap_or(u64::MAX))
                 .unwrap_or(PollTimeout::MAX)
         });
-        let input: BorrowedFd<'static> = sys::standard_input();
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let watches_input = self.input.is_some() && pause.is_none();
         let mut fds = vec![
             readable(self.signals.as_fd()),
             readable(self.reports.as_fd()),
         ];
-        fds.extend(self.watch_input.then(|| readable(input)));
+        fds.extend(watches_input.then(|| readable(sys::standard_input())));
         fds.extend(successor.map(|fd| readable(fd.as_fd())));
         let own = fds.len();
         fds.extend(others);
@@ -76,14 +97,14 @@ impl Events {
             Err(error) => return Err(error),
         }
         let is_ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| fd.any().unwrap_or(true));
-        let input_is_ready = self.watch_input && is_ready(fds.get(2));
+        let input_is_ready = watches_input && is_ready(fds.get(2));
         let successor_is_ready = successor.is_some() && is_ready(fds.get(own - 1));
         let mut news = Vec::new();
         self.read_signals(&mut news)?;
         news.extend(report::read(&self.reports).into_iter().map(News::Report));
         news.extend(successor_is_ready.then_some(News::Successor));
-        if input_is_ready && input_has_ended() {
-            self.watch_input = false;
+        if input_is_ready && self.input.as_mut().is_some_and(Input::has_ended) {
+            self.input = None;
             news.push(News::InputEnded);
         }
         Ok(news)
@@ -101,11 +122,21 @@ impl Events {
     }
 }
 
-/// Reads and forgets what there is; nothing is expected on standard input but its end.
-fn input_has_ended() -> bool {
-    let mut ignored = [0; 512];
-    matches!(
-        nix::unistd::read(sys::standard_input(), &mut ignored),
-        Ok(0) | Err(Errno::EIO)
-    )
+impl Input {
+    /// For how long it is not looked at yet.
+    fn pause(&mut self, now: Instant) -> Option<Duration> {
+        self.not_before = self.not_before.filter(|at| now < *at);
+        self.not_before.map(|at| at.saturating_duration_since(now))
+    }
+
+    /// Reads and forgets what there is; nothing is expected but the end.
+    fn has_ended(&mut self) -> bool {
+        let mut ignored = [0; 16 << 10];
+        let result = match &self.own {
+            Some(own) => stream::read(own.as_fd(), &mut ignored),
+            None => stream::read(sys::standard_input(), &mut ignored),
+        };
+        self.not_before = Some(Instant::now() + INPUT_PAUSE);
+        matches!(result, Ok(0) | Err(Errno::EIO))
+    }
 }

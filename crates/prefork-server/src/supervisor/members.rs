@@ -49,6 +49,12 @@ impl Members {
         self.all.iter().find(|member| member.id == id)
     }
 
+    /// Which of them is process `pid`.
+    pub(super) fn id_of(&self, pid: Pid) -> Option<ProcessId> {
+        let member = self.all.iter().find(|member| member.pid == pid)?;
+        Some(member.id)
+    }
+
     /// Process ids in the order of the seats, of those that were not told to leave.
     pub(super) fn pids(&self) -> Vec<u32> {
         let mut serving: Vec<_> = self

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Flow, Supervisor, announce, policy};
+use super::{Flow, Supervisor, policy};
 use crate::config::{Config, PoolKind, WORKERS_MAX};
 use crate::pool::descriptors;
 use crate::pool::roster::Event;
@@ -44,7 +44,7 @@ impl Supervisor {
             return Ok(Flow::GoOn);
         }
         tracing::info!("reloading: the workers are being replaced one by one");
-        announce::notify_reloading();
+        self.telling.notices.reloading();
         let before = self.adopt(config);
         self.replaced_config.get_or_insert(before);
         self.resize_then(Event::Roll)
@@ -75,14 +75,14 @@ impl Supervisor {
     /// Every worker has the new settings.
     pub(super) fn reloaded(&mut self) {
         self.replaced_config = None;
-        announce::notify_ready();
+        self.telling.notices.ready();
         tracing::info!(workers = self.config.workers, "reloaded");
     }
 
     /// The new settings do not make a worker that serves: back to the old ones.
     pub(super) fn reload_failed(&mut self) -> Result<Flow> {
         tracing::error!("nothing is reloaded: a worker with the new settings never became ready");
-        announce::notify_ready();
+        self.telling.notices.ready();
         if let Some(before) = self.replaced_config.take() {
             self.adopt(before);
             return self.resize_then(Event::Tick);

@@ -1,36 +1,40 @@
 //! The start: what is taken over or made anew before the first fork.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use super::announce::Facts;
 use super::door::Door;
 use super::events::Events;
 use super::members::Members;
+use super::sweep::Sweeper;
+use super::telling::Telling;
 use super::{Supervisor, policy};
 use crate::admin::Admin;
 use crate::cli::Source;
-use crate::config::{Config, EVENT_CONNECTIONS_DEFAULT, PoolKind, SET_ASIDE_DEFAULT, WORKERS_MAX};
+use crate::config::{
+    self, Config, EVENT_CONNECTIONS_DEFAULT, PoolKind, SET_ASIDE_DEFAULT, WORKERS_MAX,
+};
 use crate::holdings::{Holdings, Keeper};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
-use crate::lifeline::lifeline;
+use crate::lifeline::{Hold, Watch, lifeline};
 use crate::logs::{Logs, Reopener, Wanted};
 use crate::pidfile::Pidfile;
 use crate::pool::roster::Roster;
 use crate::pool::watchdog::Watchdog;
-use crate::pool::{Inheritance, descriptors};
+use crate::pool::{Inheritance, descriptors, report};
 use crate::sandbox::Confinement;
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
 use crate::store::{Folder, Quota, Store, StoreOptions, Swept};
-use crate::{listener, port, sandbox, sys};
+use crate::{listener, port, sandbox, stream, sys};
 
 /// What the server stands on.
 struct Foundation {
@@ -41,7 +45,7 @@ struct Foundation {
     /// The same of a predecessor, with what it is locked with.
     inherited_root: Option<(OwnedFd, Option<OwnedFd>)>,
     /// Who is waiting for this server to be ready, and where to tell it.
-    predecessor: Option<(Pid, OwnedFd)>,
+    predecessor: Option<(Pid, Option<OwnedFd>)>,
     /// The socket that answered at `--metrics` before this server does.
     metrics: Option<TcpListener>,
 }
@@ -50,6 +54,7 @@ impl Supervisor {
     pub(super) fn start(config: Config, source: Source) -> Result<Self> {
         // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
         // this process and in every worker.
+        stream::own_standard_streams();
         sys::ignore(Signal::SIGXFSZ).context("cannot ignore SIGXFSZ")?;
         let inherited = inherited::take()?;
         sandbox::harden_process();
@@ -66,8 +71,7 @@ impl Supervisor {
             Inherited::Nothing => Foundation {
                 folder: open_folder(&config)?,
                 inherited_root: None,
-                listener: listener::bind(config.bind)
-                    .map_err(|error| port::explain("--bind", config.bind, &error))?,
+                listener: bind(&config.bind)?,
                 origin: Origin::Bound,
                 predecessor: None,
                 metrics: None,
@@ -97,12 +101,11 @@ impl Supervisor {
             foundation.inherited_root,
             predecessor,
         )?;
-        let (hold, watch) = lifeline().context("cannot make a pipe")?;
-        let (reports_reader, reports) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let ((hold, watch), (reports_reader, reports)) = lines_to_workers()?;
         let scoreboard = Scoreboard::new(WORKERS_MAX).context("cannot map the scoreboard")?;
         let admin = Admin::open(
             config.admin.as_deref(),
-            config.metrics,
+            config.metrics.as_deref(),
             predecessor,
             foundation.metrics,
         )?;
@@ -114,7 +117,7 @@ impl Supervisor {
             admin,
             listener: foundation.listener,
             watch,
-            hold: Some(hold),
+            hold,
             reports,
             scoreboard,
             holdings,
@@ -137,6 +140,9 @@ impl Supervisor {
         };
         let started = Instant::now();
         Ok(Self {
+            facts: Facts::ask(&config, &inheritance),
+            telling: Telling::default(),
+            sweeper: Sweeper::default(),
             events: Events::new(reports_reader, config.exit_with_stdin)
                 .context("cannot take signals")?,
             roster: Roster::new(inheritance.processes(), policy(&config)),
@@ -146,11 +152,9 @@ impl Supervisor {
             members: Members::default(),
             door: Door::default(),
             origin: foundation.origin,
-            predecessor: foundation
-                .predecessor
-                .map(|(pid, report)| (pid, Some(report))),
+            predecessor: foundation.predecessor,
             successor: None,
-            is_announced: false,
+            announced: None,
             replaced_config: None,
             pidfile: None,
             stop: None,
@@ -204,6 +208,22 @@ impl Ground {
             confinement,
         })
     }
+}
+
+/// By which workers know that their parent lives, and by which they report to it: the parent's ends and theirs.
+fn lines_to_workers() -> Result<((Hold, Watch), (OwnedFd, OwnedFd))> {
+    let lifeline = lifeline().context("cannot make a pipe")?;
+    let reports = report::channel().context("cannot make a socket")?;
+    Ok((lifeline, reports))
+}
+
+fn look_up(flag: &str, typed: &str) -> Result<SocketAddr> {
+    config::look_up(flag, typed).map_err(anyhow::Error::msg)
+}
+
+fn bind(typed: &str) -> Result<TcpListener> {
+    let address = look_up("--bind", typed)?;
+    listener::bind(address).map_err(|error| port::explain("--bind", address, &error))
 }
 
 /// How many processes there may be at once, each beside its successor, and how many connections one may have in
@@ -290,8 +310,10 @@ fn share_limits(store: &mut Store, config: &Config) -> Result<(Holdings, u32)> {
 /// What a predecessor serves with, if it is what the settings ask for.
 fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation> {
     let bound = upgrade.listener.local_addr()?;
-    let is_same_port = config.bind.port() == 0 || config.bind.port() == bound.port();
-    if upgrade.origin == Origin::Bound && (config.bind.ip() != bound.ip() || !is_same_port) {
+    if upgrade.origin == Origin::Bound
+        && !inherited::is_as_typed(inherited::BIND_VARIABLE, &config.bind)
+        && !listener::is_at(bound, look_up("--bind", &config.bind)?)
+    {
         bail!(
             "--bind {} is not the address of the running server, {bound}, which an upgrade cannot change",
             config.bind
@@ -310,7 +332,7 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
         origin: upgrade.origin,
         folder: Folder::open(&config.root)?,
         inherited_root: Some((upgrade.root, upgrade.lock)),
-        predecessor: Some((upgrade.predecessor, upgrade.report)),
+        predecessor: Some((upgrade.predecessor, Some(upgrade.report))),
         metrics: upgrade.metrics,
     })
 }

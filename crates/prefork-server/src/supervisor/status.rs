@@ -12,6 +12,7 @@ use super::members::Member;
 use super::{Supervisor, announce, upgrade};
 use crate::backlog;
 use crate::ledger;
+use crate::logger;
 use crate::pool::roster::ProcessId;
 use crate::scoreboard::{Field, Slot};
 use crate::usage::{self, Usage};
@@ -47,20 +48,21 @@ impl Supervisor {
             sum: self.sum(&workers, &processes),
             workers,
             processes,
-            settings: announce::settings(&self.config, &self.inheritance),
+            settings: announce::settings(&self.config, &self.inheritance, &self.facts),
         }
     }
 
     fn server(&self) -> Server {
         let address = self.inheritance.listener.local_addr();
         Server {
-            address: address.map_or_else(|_| self.config.bind.to_string(), |it| it.to_string()),
+            address: address.map_or_else(|_| self.config.bind.clone(), |it| it.to_string()),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pool: self.config.pool.as_str().to_owned(),
             workers_wanted: self.config.workers,
             state: self.state(),
             uptime_ms: announce::millis(self.started.elapsed()),
+            log_lines_lost: logger::lost_lines(),
             predecessor_pid: self.predecessor_pid().map(raw),
             successor_pid: self.successor_pid().map(raw),
             files_unlisted: self.inheritance.service.store.files_unlisted(),
@@ -77,7 +79,7 @@ impl Supervisor {
             ServerState::HandingOver
         } else if self.roster.is_stopping() {
             ServerState::Draining
-        } else if !self.is_announced {
+        } else if self.announced.is_none() {
             ServerState::Starting
         } else if self.roster.is_rolling() {
             ServerState::Reloading

@@ -13,7 +13,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Flow, Supervisor};
-use crate::inherited::{self, LOCK_VARIABLE, UPGRADE_VARIABLE, Upgrade};
+use crate::inherited::{
+    self, BIND_VARIABLE, LOCK_VARIABLE, METRICS_VARIABLE, UPGRADE_VARIABLE, Upgrade,
+};
 use crate::pool::roster::Event;
 use crate::{title, words};
 
@@ -175,6 +177,11 @@ impl Supervisor {
             .args(argv)
             .env(UPGRADE_VARIABLE, variable)
             .env(LOCK_VARIABLE, inherited::describe_lock(lock.as_ref()))
+            .env(BIND_VARIABLE, &self.config.bind)
+            .env(
+                METRICS_VARIABLE,
+                self.config.metrics.as_deref().unwrap_or_default(),
+            )
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_PID");
         let inheritable = |flags| -> nix::Result<()> {

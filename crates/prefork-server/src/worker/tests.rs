@@ -6,6 +6,7 @@ use proto::Limits;
 
 use super::*;
 use crate::lifeline::lifeline;
+use crate::pool::report;
 use crate::pool::roster::ProcessId;
 use crate::scoreboard::{Bank, Command, Scoreboard};
 use crate::store::{Durability, Folder, Store, StoreOptions};
@@ -47,7 +48,7 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
     let listener = listener::bind(any_port).unwrap();
     listener::configure(&listener, &Congestion::System, None, waits).unwrap();
     let slot = Scoreboard::new(1).unwrap().slot(Bank::A, 0);
-    let (_reports, reporting) = nix::unistd::pipe().unwrap();
+    let (_reports, reporting) = report::channel().unwrap();
     let process = ProcessId {
         seat: 0,
         generation: 1,

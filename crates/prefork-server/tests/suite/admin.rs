@@ -85,7 +85,7 @@ fn whole_answer(mut stream: impl Read + Write, path: &str) -> String {
     body.to_owned()
 }
 
-fn serving(status: &Status) -> usize {
+pub(crate) fn serving(status: &Status) -> usize {
     let is_serving = |it: &&proto::status::Process| it.state == ProcessState::Serving;
     status.processes.iter().filter(is_serving).count()
 }

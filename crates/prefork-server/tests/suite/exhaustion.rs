@@ -340,6 +340,8 @@ fn more_threads_than_the_soft_limit_on_descriptors_serve_all_the_same() {
 /// A system call of a running process, all its threads, that fails until this ends.
 pub(crate) struct Fault {
     strace: Child,
+    /// It would end if it could not say whom else it has attached to.
+    _said: BufReader<std::process::ChildStderr>,
 }
 
 impl Fault {
@@ -350,6 +352,11 @@ impl Fault {
 
     /// The same with a call that is tampered with in another way, in strace's words.
     pub(crate) fn tamper(pid: u32, call: &str, how: &str) -> Option<Self> {
+        Self::tamper_at(pid, call, how, &[])
+    }
+
+    /// The same, and only where `more` of strace's flags say so.
+    pub(crate) fn tamper_at(pid: u32, call: &str, how: &str, more: &[&str]) -> Option<Self> {
         if !can_trace() {
             return None;
         }
@@ -357,6 +364,7 @@ impl Fault {
             .args(["-f", "-o", "/dev/null", "-p", &pid.to_string()])
             .args(["-e", &format!("trace={call}")])
             .args(["-e", &format!("inject={call}:{how}")])
+            .args(more)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -370,7 +378,10 @@ impl Fault {
                 return None;
             }
         }
-        Some(Self { strace })
+        Some(Self {
+            strace,
+            _said: lines,
+        })
     }
 
     pub(crate) fn end(mut self) {

@@ -39,6 +39,7 @@ mod transfer;
 mod turns;
 mod two_servers;
 mod upgrade;
+mod waits;
 
 /// Here a race is short; `--test campaigns` runs the same one at length.
 const RACE: races::Length = races::Length {

@@ -136,9 +136,9 @@ impl Server {
         kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
     }
 
-    /// The processes that the parent has forked and not reaped, in order of their birth.
+    /// The worker processes that the parent has not reaped, in order of their birth.
     pub(crate) fn children(&self) -> Vec<u32> {
-        children_of(self.ready.pid)
+        workers_of(self.ready.pid)
     }
 
     /// Waits until the parent's children are such.
@@ -310,6 +310,16 @@ pub(crate) fn children_of(pid: u32) -> Vec<u32> {
         .split_whitespace()
         .map(|pid| pid.parse().unwrap())
         .collect()
+}
+
+/// Those of them that are workers, by the names they give themselves: not a server that takes over, nor the child that
+/// removes what a dead worker left.
+pub(crate) fn workers_of(pid: u32) -> Vec<u32> {
+    let is_worker = |pid: &u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.starts_with("prefork:") && !name.starts_with("prefork:sweep")
+    };
+    children_of(pid).into_iter().filter(is_worker).collect()
 }
 
 /// The command that starts a server on port 0.

@@ -112,7 +112,7 @@ fn a_sweep_removes_what_is_provably_left_behind_and_nothing_else() {
             fs::write(directory.path().join(name), "").expect("a file");
         }
         let swept = match how {
-            "of a worker" => store.sweep_pid(dead),
+            "of a worker" => store.sweep_of(&[dead]),
             how => {
                 let standing = match how {
                     "alone" => Standing::Sole,
@@ -191,7 +191,7 @@ fn a_sweep_finds_what_a_dead_process_left() {
         let expected = usize::from(store.temporaries() == Some(Temporaries::Named));
         assert_eq!(raw_names(directory.path()).len(), expected);
         assert_eq!(
-            store.sweep_pid(process::id()).expect("a sweep").removed,
+            store.sweep_of(&[process::id()]).expect("a sweep").removed,
             expected
         );
         assert!(raw_names(directory.path()).is_empty());

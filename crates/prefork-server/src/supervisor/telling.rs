@@ -1,0 +1,159 @@
+//! What the parent tells others, none of whom it waits for in a system call: READY and DONE on standard output, the
+//! service manager, the server before this one, and in the log how much of it was lost.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use proto::announce::Announcement;
+
+use super::events::News;
+use super::notice::Notices;
+use super::output::Output;
+use super::{Supervisor, announce};
+use crate::exit::Exit;
+use crate::logger;
+use crate::pidfile::Pidfile;
+
+/// How long whoever reads standard output may take none of it before DONE is given up, or a predecessor told to leave
+/// though READY is not out.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How soon it is looked whether the log, which had no room for lines, has room again.
+const LOG_PAUSE: Duration = Duration::from_millis(250);
+
+/// What has not been told yet, for want of room.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    pub(super) output: Output,
+    pub(super) notices: Notices,
+    /// How many lost log lines the log has told of.
+    mentioned_lines: u64,
+}
+
+impl Supervisor {
+    pub(super) fn announce_ready(&mut self) -> Result<()> {
+        if let Some(path) = &self.config.pidfile {
+            let predecessor = self.predecessor.as_ref().map(|(pid, _)| *pid);
+            self.pidfile = Some(Pidfile::write(path, predecessor)?);
+        }
+        self.inheritance.admin.publish()?;
+        let ready = announce::ready(
+            &self.config,
+            &self.inheritance,
+            &self.facts,
+            self.members.pids(),
+        )?;
+        tracing::info!(
+            address = ready.address,
+            root = ready.settings.root,
+            pool = ready.pool,
+            workers = ready.workers,
+            "ready"
+        );
+        for line in announce::how_to_reach(&self.inheritance.listener) {
+            tracing::info!("{line}");
+        }
+        self.telling.notices.ready();
+        self.telling
+            .output
+            .print(&Announcement::Ready(ready).to_line())
+            .context("cannot write to standard output")?;
+        self.announced = Some(Instant::now());
+        self.go_on_telling();
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, gave_up: bool) -> Result<Exit> {
+        let (since, reason) = self.stop.unwrap_or((Instant::now(), "stopped"));
+        let reason = if gave_up { "gave_up" } else { reason };
+        let done = announce::done(&self.ledger, reason, since.elapsed());
+        let cut = done.sum.connections.aborted_by_stop;
+        if gave_up {
+            tracing::error!("gave up: the workers kept dying before they could serve a connection");
+        } else if cut > 0 {
+            tracing::warn!(connections = cut, "stopped; connections were cut");
+        } else {
+            tracing::info!("stopped; no connection was cut");
+        }
+        if let Some(pidfile) = self.pidfile.take() {
+            pidfile.remove();
+        }
+        if self.predecessor_lives() {
+            self.inheritance.service.store.remove_lock_at_the_end(false);
+        }
+        self.sweeper.start(&self.inheritance);
+        self.linger(|it| it.sweeper.is_idle())?;
+        // Whoever reads standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.
+        if let Err(error) = self
+            .telling
+            .output
+            .print(&Announcement::Done(done).to_line())
+        {
+            tracing::debug!(error = error.desc(), "nobody reads standard output");
+        }
+        if !self.linger(|it| it.telling.output.len() == 0)? {
+            tracing::warn!("nobody reads standard output: DONE is lost");
+        }
+        Ok(match (gave_up, cut) {
+            (true, _) => Exit::GaveUp,
+            (false, 0) => Exit::Done,
+            (false, _) => Exit::Cut,
+        })
+    }
+
+    /// When all workers are gone: waits until `is_over`, as long as something moves, and unless a signal says that this
+    /// is long enough. Says whether it is.
+    fn linger(&mut self, is_over: fn(&Self) -> bool) -> Result<bool> {
+        let mut until = Instant::now() + OUTPUT_PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if is_over(self) || left.is_zero() {
+                return Ok(is_over(self));
+            }
+            let waiting = self.telling.output.len();
+            let output = self.telling.output.poll_fd().into_iter();
+            for news in self.events.wait(Some(left), None, output)? {
+                match news {
+                    News::Signal(Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT)
+                    | News::InputEnded => return Ok(is_over(self)),
+                    News::ChildDied => {
+                        self.reap()?;
+                    }
+                    _ => {}
+                }
+            }
+            let _ = self.telling.output.go_on();
+            if self.telling.output.len() < waiting {
+                until = Instant::now() + OUTPUT_PATIENCE;
+            }
+        }
+    }
+
+    /// Tells whoever had no room for it before: the reader of standard output, the service manager, the log.
+    pub(super) fn go_on_telling(&mut self) {
+        if let Err(error) = self.telling.output.go_on() {
+            tracing::warn!(
+                error = error.desc(),
+                "nobody reads standard output any more"
+            );
+        }
+        let since = self.announced.map(|since| since.elapsed());
+        if since.is_some_and(|since| self.telling.output.len() == 0 || since >= OUTPUT_PATIENCE) {
+            // So that its DONE line comes after this server's READY.
+            self.tell_predecessor();
+        }
+        self.telling.notices.go_on();
+        logger::mention_lost_lines(&mut self.telling.mentioned_lines);
+    }
+
+    /// When there is something to tell, to look again whether there is room.
+    pub(super) fn next_telling(&self) -> Option<Duration> {
+        let log = (logger::lost_lines() != self.telling.mentioned_lines).then_some(LOG_PAUSE);
+        let is_awaited = matches!(self.predecessor, Some((_, Some(_))));
+        let announced = self.announced.filter(|_| is_awaited);
+        let output = announced.map(|since| OUTPUT_PATIENCE.saturating_sub(since.elapsed()));
+        let notices = self.telling.notices.next_try();
+        log.into_iter().chain(output).chain(notices).min()
+    }
+}
