@@ -75,6 +75,8 @@ pub(super) struct Loop<'w> {
     epoll: Epoll,
     door: Door<'w>,
     crowd: Crowd<Member<'w>>,
+    /// Who has had its turn and has more to do. It queues behind those who came to be able during its turn.
+    turned: Option<Id>,
     /// Who was let in last, until it has spoken.
     newcomer: Option<Id>,
     shelf: Shelf,
@@ -105,6 +107,7 @@ impl<'w> Loop<'w> {
             door: Door::open(worker, &epoll, manner)?,
             epoll,
             crowd: Crowd::default(),
+            turned: None,
             newcomer: None,
             shelf: Shelf::default(),
             is_draining: false,
@@ -135,7 +138,7 @@ impl<'w> Loop<'w> {
     /// Waits until something happens or is due, and wakes whom it concerns.
     fn wait(&mut self) -> nix::Result<Waited> {
         self.count_set_aside(self.crowd.len());
-        let timeout = if self.crowd.has_runnable() {
+        let timeout = if self.has_runnable() {
             PollTimeout::ZERO
         } else {
             let now = Instant::now();
@@ -167,11 +170,13 @@ impl<'w> Loop<'w> {
         let mut now = began;
         self.crowd.wake_due(now);
         self.let_one_in(now)?;
-        while now < began + ROUND_TIME
-            && let Some(id) = self.crowd.next()
-        {
+        while now < began + ROUND_TIME {
+            if let Some(id) = self.turned.take() {
+                self.crowd.again(id);
+            }
+            let Some(id) = self.crowd.next() else { break };
             self.give_turn(id, now);
-            if !self.crowd.has_runnable() {
+            if !self.has_runnable() {
                 // Whoever comes next is as well served by a worker that sleeps, and the pool more evenly.
                 break;
             }
@@ -179,6 +184,10 @@ impl<'w> Loop<'w> {
             self.let_one_in(now)?;
         }
         Ok(())
+    }
+
+    fn has_runnable(&self) -> bool {
+        self.turned.is_some() || self.crowd.has_runnable()
     }
 
     fn give_turn(&mut self, id: Id, now: Instant) {
@@ -206,7 +215,8 @@ impl<'w> Loop<'w> {
             let waited = self.wait_for(id, pause);
             if waited == Waited::Orphaned || self.worker.slot.command() != Command::Run {
                 // Seen to by the loop.
-                return self.crowd.again(id);
+                self.turned = Some(id);
+                return;
             }
         }
     }
@@ -224,7 +234,8 @@ impl<'w> Loop<'w> {
     /// Its turn is over, and it is not.
     fn put_back(&mut self, id: Id, pause: Pause, stage: Stage, now: Instant) {
         let Pause::NotNow { interest, until } = pause else {
-            return self.crowd.again(id);
+            self.turned = Some(id);
+            return;
         };
         let is_spare = match self.manner {
             Manner::Interleaved => stage == Stage::Idle,

@@ -117,6 +117,25 @@ fn the_page_says_what_each_pool_costs_to_the_last_character() {
 const WANTED: &str = include_str!("wanted.md");
 
 #[test]
+fn the_page_says_what_blocking_workers_set_aside_and_a_crash_may_cost_those_too() {
+    let contents = contents();
+    let mut rows = summary::rows(&contents);
+    for row in &mut rows {
+        row.set_aside = Some(2);
+    }
+    let page = render(&contents, &rows, true);
+    // Five workers with three connections each, and twenty clients.
+    for want in [
+        "| 5 of 15 |",
+        "| 1 of 15 |",
+        "--set-aside 2: a worker sets aside",
+    ] {
+        assert!(page.contains(want), "{want}: {page}");
+    }
+    assert!(!render(&contents, &summary::rows(&contents), true).contains("set-aside"));
+}
+
+#[test]
 fn a_terminal_gets_the_same_figures_without_markup() {
     let contents = contents();
     let rows = summary::rows(&contents);

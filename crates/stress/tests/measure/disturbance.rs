@@ -41,7 +41,9 @@ fn a_killed_process_costs_one_connection_and_a_killed_thread_pool_all_of_them() 
         for pool in BLOCKING {
             let axes = ["--op", operation, "--size", "300M"];
             let pools = ["--clients", "3", "--servers", "3"];
-            let measurement = measure(pool, "kill-worker", &[&axes[..], &pools].concat());
+            let textbook = ["--server-args", "--set-aside 0"];
+            let axes = [&axes[..], &pools, &textbook].concat();
+            let measurement = measure(pool, "kill-worker", &axes);
             assert_eq!(measurement.status, Status::Failed);
             let killed = measurement.fault.as_ref().unwrap().killed.unwrap();
             let workers = &measurement.ready.as_ref().unwrap().worker_pids;
@@ -69,8 +71,9 @@ fn a_killed_process_costs_one_connection_and_a_killed_thread_pool_all_of_them() 
 fn silent_clients_stop_a_pool_until_its_deadline_and_spare_a_larger_one() {
     for pool in BLOCKING {
         let axes = ["--op", "list", "--size", "64K", "--requests", "1"];
-        let limit = ["--server-args", "--head-timeout 1s"];
+        let limit = ["--server-args", "--head-timeout 1s --set-aside 0"];
         let pools = ["--clients", "2", "--servers", "2"];
+        let more = [&axes[..], &pools].concat();
         let axes = [&axes[..], &pools, &limit].concat();
         let stopped = measure(pool, "silent-client:2", &axes);
         assert_eq!(ends(&stopped), [FaultyEnd::Closed; 2]);
@@ -89,6 +92,11 @@ fn silent_clients_stop_a_pool_until_its_deadline_and_spare_a_larger_one() {
         let spared = measure(pool, "silent-client", &axes);
         assert_eq!(ends(&spared), [FaultyEnd::Held]);
         assert_eq!(spared.status, Status::Ok);
+
+        // Those that are set aside stop nobody.
+        let aside = measure(pool, "silent-client:2", &more);
+        assert_eq!(ends(&aside), [FaultyEnd::Held; 2]);
+        assert_eq!(aside.status, Status::Ok);
     }
 }
 
