@@ -36,9 +36,13 @@ fn start(pool: &str) -> (Admin, Server) {
     (admin, server)
 }
 
-/// Waits until the worker has a request in hand.
-fn wait_for_transfer(admin: &Admin) {
-    admin.wait_for(|it| it.sum.counts.requests.in_flight == 1);
+/// Waits until the worker has a request in hand, the last of so many. An answer that is just being booked as sent is in
+/// flight, too.
+fn wait_for_transfer(admin: &Admin, started: u64) {
+    admin.wait_for(|it| {
+        let requests = &it.sum.counts.requests;
+        (requests.started, requests.in_flight) == (started, 1)
+    });
 }
 
 each_blocking_pool! {
@@ -90,7 +94,7 @@ each_blocking_pool! {
         let (start, rest) = request.split_at(request.len() / 2);
         let mut busy = server.connect();
         busy.send(start);
-        wait_for_transfer(&admin);
+        wait_for_transfer(&admin, 4);
         for peer in &mut aside {
             peer.send("LIST\r\n");
         }
@@ -133,7 +137,7 @@ each_blocking_pool! {
         }
         let mut busy = server.connect();
         busy.send("UPLOAD half QUJD");
-        wait_for_transfer(&admin);
+        wait_for_transfer(&admin, 6);
         server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
         for peer in aside.iter_mut().chain([&mut busy]) {
             assert!(peer.try_reply().is_none());
@@ -154,7 +158,7 @@ each_blocking_pool! {
             peer.ask("LIST\r\n");
         }
         busy.send("UPLOAD half QUJD");
-        wait_for_transfer(&admin);
+        wait_for_transfer(&admin, 3);
         asking.send("LIST\r\n");
         let mut queued = server.connect();
         queued.send("LIST\r\n");
@@ -178,7 +182,7 @@ each_blocking_pool! {
             peer.ask("LIST\r\n");
         }
         busy.send("UPLOAD half QUJD");
-        wait_for_transfer(&admin);
+        wait_for_transfer(&admin, 3);
         asking.send("LIST\r\n");
         server.signal(Signal::SIGHUP);
         assert_eq!(names(&asking.reply()), [""; 0]);

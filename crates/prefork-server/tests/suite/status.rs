@@ -37,7 +37,7 @@ each_pool! {
         peer.ask("GET missing\r\n");
         // Between two requests a blocking worker would have it set aside.
         peer.send("UPLOAD half QUJD");
-        admin.wait_for(|it| it.sum.counts.requests.in_flight == 1);
+        admin.wait_for(|it| (it.sum.counts.requests.started, it.sum.counts.requests.in_flight) == (3, 1));
         let output = status(admin.path(), &[]).output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         let shown = text(&output.stdout);
