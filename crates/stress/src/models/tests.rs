@@ -126,8 +126,8 @@ fn the_page_says_what_blocking_workers_set_aside_and_a_crash_may_cost_those_too(
     let page = render(&contents, &rows, true);
     // Five workers with three connections each, and twenty clients.
     for want in [
-        "| 5 of 15 |",
-        "| 1 of 15 |",
+        " 5 of 15 |",
+        " 1 of 15 |",
         "--set-aside 2: a worker sets aside",
     ] {
         assert!(page.contains(want), "{want}: {page}");
