@@ -178,3 +178,26 @@ fn servers_that_only_read_share_a_root_with_each_other_and_with_one_that_writes(
     reader.stop();
     assert!(!root.path().join(".prefork-lock").exists());
 }
+
+/// The lock goes from server to server, and its file with the last of them.
+#[test]
+fn an_upgrade_hands_the_lock_on() {
+    let root = TempDir::new().unwrap();
+    let lock = root.path().join(".prefork-lock");
+    let mut server = Server::start_on(root.path(), "process", &["--workers", "1"]);
+    for _ in 0..2 {
+        let before = server.ready.pid;
+        server.signal(Signal::SIGUSR2);
+        server.wait_for_successor();
+        server.next_done();
+        server.wait_until_alone(before);
+        assert!(lock.exists(), "the old server has left it to the new one");
+        let refused = command(root.path(), "process", &[]).output().unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("served by another"), "{said}");
+    }
+    server.signal(Signal::SIGTERM);
+    server.wait_until_all_are_gone();
+    assert!(!lock.exists());
+}
