@@ -63,8 +63,7 @@ each_pool! {
             }
             clients.into_iter().map(|client| client.join().unwrap()).sum()
         });
-        let entries = server.entries();
-        assert!(entries.iter().all(|name| !name.starts_with('.')), "{entries:?}");
+        server.wait_for_entries(|names| names.iter().all(|name| !name.starts_with('.')));
         let (done, code) = server.stop();
         assert_eq!(code, 0);
         assert!(u64::from(done.crashes) <= kills, "{done:#?}");

@@ -122,6 +122,15 @@ impl Server {
         names
     }
 
+    /// Waits until the names are such: what a dead worker left is removed by a child of the server's, soon.
+    pub(crate) fn wait_for_entries(&self, are_right: impl Fn(&[String]) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !are_right(&self.entries()) {
+            assert!(Instant::now() < deadline, "still {:?}", self.entries());
+            thread::yield_now();
+        }
+    }
+
     pub(crate) fn connect(&self) -> Peer {
         Peer::new(TcpStream::connect(&self.ready.address).unwrap())
     }
