@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use prefork_server::address_cap::{AddressCap, Admission};
 use prefork_server::holdings::{Holdings, Keeper};
 use prefork_server::logs::{Logs, Wanted};
-use prefork_server::scoreboard::{Bank, Scoreboard};
+use prefork_server::scoreboard::Scoreboard;
 use prefork_server::session::{Service, Session, Shelf, Want};
 use prefork_server::store::{Durability, Folder, Quota, Store, StoreOptions};
 use proto::Limits;
@@ -132,9 +132,7 @@ fn access_log(criterion: &mut Criterion) {
         store: Store::open(Folder::open(root.path()).unwrap(), OPTIONS).expect("a root"),
         limits: Limits::default(),
     };
-    let slot = Scoreboard::new(1)
-        .expect("a page of memory")
-        .slot(Bank::A, 0);
+    let slot = Scoreboard::new(1).expect("a page of memory").slot(0);
     let path = folder.path().join("access.log");
     let wanted = Wanted::new("--access-log", &path).expect("a log");
     let (logs, _reopener) = Logs::open(Some(wanted), None).expect("a log");

@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use prefork_server::scoreboard::{Bank, Scoreboard};
+use prefork_server::scoreboard::Scoreboard;
 use prefork_server::session::{Service, Session, Shelf, Want};
 use prefork_server::store::{Durability, Folder, Store, StoreOptions};
 use proto::{Limits, base64};
@@ -79,7 +79,7 @@ fn sessions(criterion: &mut Criterion) {
         limits: Limits::default(),
     };
     let scoreboard = Scoreboard::new(1).expect("a page of memory");
-    let mut session = Session::new(&service, scoreboard.slot(Bank::A, 0));
+    let mut session = Session::new(&service, scoreboard.slot(0));
     let mut shelf = Shelf::default();
 
     let mut group = criterion.benchmark_group("session");

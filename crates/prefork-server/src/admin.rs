@@ -111,6 +111,22 @@ impl Admin {
         Ok(())
     }
 
+    /// Takes the admin socket's path back from a successor that had it and is dead.
+    ///
+    /// # Errors
+    /// In words for a person, with the flag.
+    pub fn restore(&mut self) -> Result<()> {
+        let Some(place) = self.place.take_if(|place| !place.is_own()) else {
+            return Ok(());
+        };
+        let path = place.path();
+        let (listener, place) =
+            Place::open(path, None).with_context(|| format!("--admin {}", path.display()))?;
+        self.socket = Some(Door::new(Listener::Unix(listener)));
+        self.place = Some(place);
+        self.publish()
+    }
+
     /// A successor answers at the metrics address from now on.
     pub fn hand_over(&mut self) {
         self.metrics = None;

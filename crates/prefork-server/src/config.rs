@@ -54,6 +54,18 @@ impl PoolKind {
         }
     }
 
+    /// How many processes a pool of so many workers has.
+    #[must_use]
+    pub const fn processes(self, workers: u32) -> u32 {
+        if self.is_a_process_each() { workers } else { 1 }
+    }
+
+    /// How many workers a process may be.
+    #[must_use]
+    pub const fn workers_of_a_process_max(self) -> u32 {
+        WORKERS_MAX / self.processes(WORKERS_MAX)
+    }
+
     /// Whether each worker is a process of its own.
     #[must_use]
     pub const fn is_a_process_each(self) -> bool {

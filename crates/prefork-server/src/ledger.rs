@@ -284,20 +284,18 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scoreboard::{Bank, ConnectionEnd};
+    use crate::scoreboard::ConnectionEnd;
     use proto::Verb;
 
-    const BANKS: [Bank; 2] = [Bank::A, Bank::B];
-
-    fn assignment(bank: Bank) -> Assignment {
+    fn assignment(slot: u32) -> Assignment {
         Assignment {
-            bank,
             workers: 0..1,
+            first_slot: slot,
         }
     }
 
-    fn work(scoreboard: &Scoreboard, bank: Bank, accepted: u64, closed: u64) {
-        let slot = scoreboard.slot(bank, 0);
+    fn work(scoreboard: &Scoreboard, slot: u32, accepted: u64, closed: u64) {
+        let slot = scoreboard.slot(slot);
         slot.add(Field::Accepted, accepted);
         slot.add(Field::Started, accepted);
         slot.add(Field::Ended(ConnectionEnd::Closed), closed);
@@ -307,20 +305,20 @@ mod tests {
 
     #[test]
     fn what_a_crashed_worker_had_in_hand_is_booked_once() {
-        let scoreboard = Scoreboard::new(1).unwrap();
+        let scoreboard = Scoreboard::new(2).unwrap();
         let mut ledger = Ledger::new(scoreboard, true);
         let second = Duration::from_secs(1);
         for generation in 1..=3 {
-            let assignment = assignment(BANKS[generation % 2]);
+            let assignment = assignment(generation % 2);
             ledger.open(&assignment);
-            ledger.spawned(&assignment, 100 + generation as u32);
-            work(&scoreboard, assignment.bank, 5, 4);
+            ledger.spawned(&assignment, 100 + generation);
+            work(&scoreboard, assignment.first_slot, 5, 4);
             ledger.reaped(&assignment, Departure::Crash, second, second);
         }
-        let living = assignment(Bank::A);
+        let living = assignment(0);
         ledger.open(&living);
         ledger.spawned(&living, 200);
-        work(&scoreboard, Bank::A, 2, 1);
+        work(&scoreboard, 0, 2, 1);
 
         let one = &ledger.workers([&living])[0];
         let c = &one.counts.connections;
@@ -338,19 +336,19 @@ mod tests {
 
     #[test]
     fn a_predecessor_and_its_successor_count_apart_and_are_added_up() {
-        let scoreboard = Scoreboard::new(1).unwrap();
+        let scoreboard = Scoreboard::new(2).unwrap();
         let mut ledger = Ledger::new(scoreboard, true);
-        let (old, new) = (assignment(Bank::A), assignment(Bank::B));
+        let (old, new) = (assignment(0), assignment(1));
         for (pid, assignment) in [(1, &old), (2, &new)] {
             ledger.open(assignment);
             ledger.spawned(assignment, pid);
         }
-        work(&scoreboard, Bank::A, 3, 2);
-        work(&scoreboard, Bank::B, 5, 5);
+        work(&scoreboard, 0, 3, 2);
+        work(&scoreboard, 1, 5, 5);
         let both = sum(&ledger.workers([&old, &new])).connections;
         assert_eq!((both.accepted, both.in_flight), (8, 1));
         scoreboard
-            .slot(Bank::A, 0)
+            .slot(0)
             .add(Field::Ended(ConnectionEnd::Closed), 1);
         ledger.reaped(&old, Departure::Asked, Duration::ZERO, Duration::ZERO);
         let one = &ledger.workers([&new])[0];
@@ -361,12 +359,12 @@ mod tests {
 
     #[test]
     fn what_an_overdue_worker_had_in_hand_counts_as_cut_by_the_stop() {
-        let scoreboard = Scoreboard::new(1).unwrap();
+        let scoreboard = Scoreboard::new(2).unwrap();
         let mut ledger = Ledger::new(scoreboard, true);
-        let assignment = assignment(Bank::A);
+        let assignment = assignment(0);
         ledger.open(&assignment);
         ledger.spawned(&assignment, 7);
-        work(&scoreboard, Bank::A, 1, 0);
+        work(&scoreboard, 0, 1, 0);
         ledger.reaped(
             &assignment,
             Departure::Overdue,

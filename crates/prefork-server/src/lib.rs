@@ -30,6 +30,7 @@ pub mod pidfile;
 pub mod pool;
 pub mod port;
 pub mod sandbox;
+pub mod scarcity;
 pub mod scoreboard;
 pub mod session;
 pub mod size;

@@ -66,13 +66,28 @@ impl Pidfile {
         })
     }
 
+    /// Writes this process's id again, if the file is gone or names another.
+    ///
+    /// # Errors
+    /// In words for a person, with the flag.
+    pub fn restore(&self) -> Result<()> {
+        if self.is_own() {
+            return Ok(());
+        }
+        Self::write(&self.path, None).map(drop)
+    }
+
+    fn is_own(&self) -> bool {
+        matches!(look(&self.path), Ok(Found::Process(pid)) if pid == Pid::this())
+    }
+
     /// Removes the file if it still names this process.
     #[expect(
         clippy::disallowed_methods,
         reason = "the operator's file, not one in the root that the store guards"
     )]
     pub fn remove(self) {
-        if matches!(look(&self.path), Ok(Found::Process(pid)) if pid == Pid::this())
+        if self.is_own()
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             tracing::warn!(error = words::plain(&error), path = %self.path.display(), "cannot remove the pidfile");

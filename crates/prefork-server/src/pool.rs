@@ -12,6 +12,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid};
 
@@ -28,7 +29,7 @@ use crate::scoreboard::{Assignment, Scoreboard, Slot};
 use crate::session::Service;
 use crate::store::Store;
 use crate::worker::{Left, Worker};
-use crate::{sys, title, words};
+use crate::{scarcity, sys, title, words};
 
 use report::Reporter;
 use roster::ProcessId;
@@ -99,18 +100,19 @@ impl Inheritance {
     /// How many processes the pool has.
     #[must_use]
     pub const fn processes(&self) -> u32 {
-        match self.kind {
-            PoolKind::Process | PoolKind::Event => self.workers,
-            PoolKind::Thread => 1,
-        }
+        self.kind.processes(self.workers)
     }
 
-    /// Which workers the process of a seat is.
+    /// Which workers the process of a seat is, and where they count if it has row `row` of the holdings.
     #[must_use]
-    pub const fn workers_of(&self, seat: u32) -> std::ops::Range<u32> {
-        match self.kind {
-            PoolKind::Process | PoolKind::Event => seat..seat + 1,
-            PoolKind::Thread => 0..self.workers,
+    pub const fn assignment(&self, seat: u32, row: u32) -> Assignment {
+        Assignment {
+            workers: if self.kind.is_a_process_each() {
+                seat..seat + 1
+            } else {
+                0..self.workers
+            },
+            first_slot: row * self.kind.workers_of_a_process_max(),
         }
     }
 
@@ -207,7 +209,7 @@ fn child_main(
             error = words::plain(&error),
             "worker cannot start"
         );
-        return WORKER_FAILED;
+        return failure(error.raw_os_error().map(Errno::from_raw));
     }
     // The parent has died before the kernel was asked to watch it.
     if inheritance.watch.has_ended() {
@@ -228,9 +230,14 @@ fn child_main(
         Left::Asked => WORKER_DONE,
         Left::Failed(error) => {
             tracing::error!(worker = seat, error = error.desc(), "worker cannot go on");
-            WORKER_FAILED
+            failure(Some(error))
         }
     }
+}
+
+/// The exit code of a worker that cannot start or go on: another one if that is for want of something.
+fn failure(error: Option<Errno>) -> i32 {
+    error.and_then(scarcity::exit_code).unwrap_or(WORKER_FAILED)
 }
 
 /// What every worker does before it may serve. Signal dispositions first, then unblock: what came in between

@@ -4,8 +4,8 @@
 //! parent only reads them, and trusts none: a number that makes no sense can only make a sum wrong. The one
 //! word that goes the other way, the [`Command`], has a cache line of its own and one writer, the parent.
 //!
-//! Every worker has two slots, in two banks: while a predecessor finishes what it has in hand, its successor
-//! already counts in the other one. What a slot counted survives its process's death; the parent books it in
+//! Every process has slots of its own, one for each of its workers: while predecessors finish what they have in hand,
+//! a successor already counts in its own. What a slot counted survives its process's death; the parent books it in
 //! [`crate::ledger`] and clears the slot for the next.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -150,20 +150,10 @@ impl Field {
     }
 }
 
-/// One half of the slots: a worker's process has its slot in one bank, its successor's is in the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bank {
-    /// The first.
-    A,
-    /// The second.
-    B,
-}
-
 /// All slots.
 #[derive(Debug, Clone, Copy)]
 pub struct Scoreboard {
     words: &'static [AtomicU64],
-    workers_max: u32,
 }
 
 /// One worker's slot.
@@ -173,29 +163,23 @@ pub struct Slot {
 }
 
 impl Scoreboard {
-    /// A zeroed scoreboard for up to `workers_max` workers, shared with every process forked from now on. Only
-    /// the pages of slots that are used cost memory.
+    /// A zeroed scoreboard of so many slots, shared with every process forked from now on. Only the pages of slots
+    /// that are used cost memory.
     ///
     /// # Errors
     /// What mmap(2) says.
-    pub fn new(workers_max: u32) -> nix::Result<Self> {
+    pub fn new(slots: u32) -> nix::Result<Self> {
         Ok(Self {
-            words: sys::shared_words(2 * workers_max as usize * SLOT_WORDS)?,
-            workers_max,
+            words: sys::shared_words(slots as usize * SLOT_WORDS)?,
         })
     }
 
     /// One slot.
     ///
     /// # Panics
-    /// If there is no such slot: workers are numbered by the parent, never by a worker.
+    /// If there is no such slot: they are given out by the parent, never by a worker.
     #[must_use]
-    pub fn slot(&self, bank: Bank, worker: u32) -> Slot {
-        assert!(worker < self.workers_max, "there is no worker {worker}");
-        let index = match bank {
-            Bank::A => worker,
-            Bank::B => self.workers_max + worker,
-        };
+    pub fn slot(&self, index: u32) -> Slot {
         let start = index as usize * SLOT_WORDS;
         Slot {
             words: &self.words[start..start + SLOT_WORDS],
@@ -203,13 +187,13 @@ impl Scoreboard {
     }
 }
 
-/// The slots of one process: those of its workers, in one bank.
+/// Which workers a process is, and where they count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// In which bank.
-    pub bank: Bank,
-    /// Which workers the process is: one, or for the thread pool all.
+    /// One, or for the thread pool all.
     pub workers: std::ops::Range<u32>,
+    /// The slot of the first of them; the others' follow.
+    pub first_slot: u32,
 }
 
 impl Assignment {
@@ -217,7 +201,14 @@ impl Assignment {
     pub fn slots(&self, scoreboard: &Scoreboard) -> impl Iterator<Item = (u32, Slot)> {
         self.workers
             .clone()
-            .map(|worker| (worker, scoreboard.slot(self.bank, worker)))
+            .zip(self.first_slot..)
+            .map(|(worker, index)| (worker, scoreboard.slot(index)))
+    }
+
+    /// The first worker's slot: the parent tells all workers of a process the same.
+    #[must_use]
+    pub fn slot(&self, scoreboard: &Scoreboard) -> Slot {
+        scoreboard.slot(self.first_slot)
     }
 }
 

@@ -318,6 +318,15 @@ impl Store {
         &self.path
     }
 
+    /// Whether `path` still leads to the directory.
+    ///
+    /// # Errors
+    /// What stat(2) says.
+    pub fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let (own, other) = (self.root.directory.metadata()?, path.metadata()?);
+        Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
+    }
+
     /// The kind of file system, such as `ext4`.
     #[must_use]
     pub fn file_system(&self) -> String {

@@ -9,7 +9,9 @@ mod events;
 mod members;
 mod notice;
 mod output;
+mod program;
 mod reload;
+mod shortage;
 mod start;
 mod status;
 mod sweep;
@@ -17,7 +19,6 @@ mod telling;
 mod upgrade;
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -33,10 +34,11 @@ use crate::inherited::Origin;
 use crate::ledger::{Departure, Ledger};
 use crate::pidfile::Pidfile;
 use crate::pool::report::{Kind, Report};
-use crate::pool::roster::{Action, Event, Policy, ProcessId, Roster};
+use crate::pool::roster::{Action, End, Event, Policy, ProcessId, Roster};
 use crate::pool::watchdog::{Sign, Watchdog};
 use crate::pool::{self, Inheritance};
-use crate::scoreboard::{Assignment, Command, Field};
+use crate::scarcity::{Limit, Shortages};
+use crate::scoreboard::{Command, Field};
 use crate::{listener, memory, sys, title};
 
 pub(crate) use start::{open_folder, open_store};
@@ -45,6 +47,7 @@ use announce::Facts;
 use door::Door;
 use events::{Events, News};
 use members::Members;
+use program::Program;
 use sweep::Sweeper;
 use telling::Telling;
 use upgrade::Successor;
@@ -67,8 +70,8 @@ pub fn run(config: Config, source: Source) -> Result<Exit> {
 struct Supervisor {
     config: Config,
     source: Source,
-    /// The file to start in an upgrade.
-    program: PathBuf,
+    /// What to start in an upgrade.
+    program: std::io::Result<Program>,
     inheritance: Inheritance,
     origin: Origin,
     events: Events,
@@ -81,6 +84,7 @@ struct Supervisor {
     keeper: Keeper,
     members: Members,
     door: Door,
+    shortages: Shortages,
     started: Instant,
     /// The settings before a reload that is under way.
     replaced_config: Option<Config>,
@@ -106,6 +110,10 @@ impl Supervisor {
         title::parent();
         let result = self.go_round();
         self.inheritance.admin.finish();
+        // Here after an error only: it must not name a server that is none.
+        if let Some(pidfile) = self.pidfile.take() {
+            pidfile.remove();
+        }
         result
     }
 
@@ -173,6 +181,7 @@ impl Supervisor {
             News::Report(report) => self.take_in_report(report),
             News::Successor => self.hear_successor(),
             News::Signal(signal) => self.take_in_signal(signal),
+            News::TerminalGone => self.lose_terminal(),
             News::InputEnded => self.stop_at_once(),
         }
     }
@@ -201,6 +210,23 @@ impl Supervisor {
         }
     }
 
+    /// Whoever closed the terminal that this server was started from would not see it any more.
+    fn lose_terminal(&mut self) -> Result<Flow> {
+        if self.is_on_its_way_out() {
+            return Ok(Flow::GoOn);
+        }
+        if self.events.is_to_outlive_terminal() {
+            tracing::info!(
+                "the terminal is gone; going on, because HUP was ignored at the start, as by nohup"
+            );
+            return Ok(Flow::GoOn);
+        }
+        tracing::warn!(
+            "the terminal is gone: stopping; nohup or setsid start a server that outlives its terminal"
+        );
+        self.stop_gracefully()
+    }
+
     /// Whoever rotates the logs has moved them away.
     fn reopen_logs(&mut self) {
         self.inheritance.reopener.reopen();
@@ -215,7 +241,7 @@ impl Supervisor {
 
     fn stop_gracefully(&mut self) -> Result<Flow> {
         tracing::info!("stopping gracefully; a second signal stops at once");
-        if self.successor.is_none() {
+        if !self.has_successor() {
             self.telling.notices.stopping();
         }
         self.give_up_successor("this server was told to stop");
@@ -253,7 +279,7 @@ impl Supervisor {
 
     /// Whether no other server, and no service manager, has the listening socket.
     fn has_listener_to_itself(&self) -> bool {
-        self.origin == Origin::Bound && self.successor.is_none() && !self.predecessor_lives()
+        self.origin == Origin::Bound && !self.has_successor() && !self.predecessor_lives()
     }
 
     /// What a process says of itself, if it is a worker's.
@@ -306,6 +332,7 @@ impl Supervisor {
                 match action {
                     Action::Spawn(id) => events.push(self.spawn(id)),
                     Action::Retire(id) => self.tell(id, Command::Retire),
+                    Action::Hurry(id) => self.hurry(id),
                     Action::Cut(id) => self.tell(id, Command::Stop),
                     Action::Abort(id) => self.abort(id),
                     Action::Kill(id) => self.kill(id),
@@ -313,13 +340,9 @@ impl Supervisor {
                     Action::TellStop => self.tell_all(Command::Stop),
                     Action::Announce => self.announce_ready()?,
                     Action::Rolled => self.reloaded(),
-                    Action::RollFailed => {
-                        if let Flow::Leave(exit) = self.reload_failed()? {
-                            return Ok(Flow::Leave(exit));
-                        }
-                    }
-                    Action::Finish => return self.finish(false).map(Flow::Leave),
-                    Action::GiveUp => return self.finish(true).map(Flow::Leave),
+                    Action::RollFailed => self.reload_failed(),
+                    Action::Finish => return self.finish(None).map(Flow::Leave),
+                    Action::GiveUp(why) => return self.finish(Some(why)).map(Flow::Leave),
                 }
             }
         }
@@ -327,10 +350,6 @@ impl Supervisor {
     }
 
     fn spawn(&mut self, id: ProcessId) -> Event {
-        let assignment = Assignment {
-            bank: self.members.free_bank(id.seat),
-            workers: self.inheritance.workers_of(id.seat),
-        };
         let Some(row) = self.keeper.free_row() else {
             tracing::error!(
                 worker = id.seat,
@@ -338,6 +357,7 @@ impl Supervisor {
             );
             return Event::SpawnFailed(id);
         };
+        let assignment = self.inheritance.assignment(id.seat, row);
         self.inheritance.take_row(row);
         self.ledger.open(&assignment);
         match pool::spawn(&self.inheritance, id, &assignment) {
@@ -349,7 +369,7 @@ impl Supervisor {
                 Event::Spawned(id)
             }
             Err(error) => {
-                tracing::error!(worker = id.seat, error = error.desc(), "cannot fork");
+                self.ran_out("a worker cannot be forked", || Limit::behind(error));
                 Event::SpawnFailed(id)
             }
         }
@@ -440,8 +460,9 @@ impl Supervisor {
         let Some(member) = self.members.remove(dead.pid) else {
             return Ok(Flow::GoOn);
         };
-        let cleanly = dead.status == 0;
-        let departure = match (member.was_told_to_leave() && cleanly, member.is_overdue) {
+        let end = self.end_of(dead, &member);
+        let is_clean = end == End::Cleanly;
+        let departure = match (member.was_told_to_leave() && is_clean, member.is_overdue) {
             (true, _) => Departure::Asked,
             (false, true) => Departure::Overdue,
             (false, false) => Departure::Crash,
@@ -461,13 +482,13 @@ impl Supervisor {
             dead.cpu_user,
             dead.cpu_system,
         );
-        if !cleanly {
+        if !is_clean {
             self.sweeper.add(dead.pid);
         }
         self.keeper.release(dead.pid);
         self.tell_roster(Event::Exited {
             process: member.id,
-            cleanly,
+            end,
             was_useful,
         })
     }

@@ -343,6 +343,16 @@ pub fn ignore(signal: Signal) -> nix::Result<()> {
     unsafe { sigaction(signal, &action) }.map(drop)
 }
 
+/// Whether this process is deaf to `signal`.
+#[must_use]
+pub fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: an all-zero sigaction is a valid value of that plain C struct.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action nothing changes, and sigaction(2) only writes the old one to a live local.
+    let result = unsafe { libc::sigaction(signal as c_int, std::ptr::null(), &raw mut action) };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
 /// Gives `signal` its default meaning back: whoever starts a program may have made it deaf to one.
 ///
 /// # Errors

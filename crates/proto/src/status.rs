@@ -99,6 +99,9 @@ pub struct Sum {
     pub crashes: u32,
     /// Worker processes that were started in the place of an earlier one.
     pub restarts: u32,
+    /// Limits of the system that were hit when a worker was to be started, or killed for; none that were not.
+    #[serde(default)]
+    pub limits_hit: Vec<LimitHit>,
     /// CPU time of all worker processes that ever lived, user, microseconds.
     pub cpu_user_us: u64,
     /// CPU time of all worker processes that ever lived, system, microseconds.
@@ -107,6 +110,15 @@ pub struct Sum {
     pub rss_bytes: u64,
     /// The largest resident size that any worker process has had; none if none could be read.
     pub peak_rss_bytes: Option<u64>,
+}
+
+/// A limit of the system that was hit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitHit {
+    /// Its name where it is set: `pids.max`, `ulimit -u`, `memory.max`, `RLIMIT_NOFILE` and others.
+    pub limit: String,
+    /// How often a worker could not be started, or was killed, because of it.
+    pub hits: u64,
 }
 
 /// One slot: what its workers did over all generations, and what it is now.

@@ -130,6 +130,15 @@ fn workers(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
         "Worker processes that were started in the place of an earlier one.",
         u64::from(sum.restarts),
     )?;
+    // A metric has samples or is not there.
+    if !sum.limits_hit.is_empty() {
+        let hits = sum.limits_hit.iter();
+        out.counters(
+            "limit_hits",
+            "Workers that could not be started, or were killed, because a limit of the system was reached, by the limit.",
+            hits.map(|it| (label("limit", &it.limit), it.hits)),
+        )?;
+    }
     out.counters(
         "worker_cpu_seconds",
         "CPU time of all worker processes that ever lived.",

@@ -78,12 +78,20 @@ impl Place {
         Ok(())
     }
 
+    /// Whether the file is still this server's.
+    pub(super) fn is_own(&self) -> bool {
+        identity(self.name()).is_ok_and(|it| it == self.identity)
+    }
+
     /// Removes the file if it is still this server's: after an upgrade it is the successor's.
     pub(super) fn remove(self) {
-        let path = self.hidden.as_ref().unwrap_or(&self.path);
-        if identity(path).is_ok_and(|it| it == self.identity) {
-            remove(path);
+        if self.is_own() {
+            remove(self.name());
         }
+    }
+
+    fn name(&self) -> &Path {
+        self.hidden.as_ref().unwrap_or(&self.path)
     }
 }
 

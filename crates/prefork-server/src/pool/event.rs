@@ -9,7 +9,7 @@ use crate::worker::{Left, event};
 #[must_use]
 pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Reporter<'_>) -> Left {
     let index = assignment.workers.start;
-    let slot = inheritance.scoreboard.slot(assignment.bank, index);
+    let slot = assignment.slot(&inheritance.scoreboard);
     let connections_max = inheritance.event_connections.unwrap_or(1);
     event::run(
         &inheritance.worker(slot, index, reporter),

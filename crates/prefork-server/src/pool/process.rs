@@ -10,7 +10,7 @@ use crate::worker::{Left, blocking};
 #[must_use]
 pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Reporter<'_>) -> Left {
     let index = assignment.workers.start;
-    let slot = inheritance.scoreboard.slot(assignment.bank, index);
+    let slot = assignment.slot(&inheritance.scoreboard);
     let worker = inheritance.worker(slot, index, reporter);
     let set_aside = inheritance.set_aside.unwrap_or(0);
     blocking::run(&worker, set_aside, || reporter.ready())

@@ -50,11 +50,11 @@ pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Report
             );
             sys::exit_now(WORKER_FAILED);
         }
-        // The parent tells all of its workers the same.
-        let slot = inheritance
-            .scoreboard
-            .slot(assignment.bank, assignment.workers.start);
-        pass_on_the_stop(inheritance, slot, &threads);
+        pass_on_the_stop(
+            inheritance,
+            assignment.slot(&inheritance.scoreboard),
+            &threads,
+        );
         threads
             .into_iter()
             .map(|thread| {
@@ -90,7 +90,7 @@ fn start<'scope, 'env>(
             let errno = errno.map_or(Errno::UnknownErrno, Errno::from_raw);
             tracing::error!(worker = index, "{}", words::cannot_start("a thread", errno));
             // The scope would wait for the other threads for ever, and a pool that is not full is no pool.
-            sys::exit_now(WORKER_FAILED)
+            sys::exit_now(super::failure(Some(errno)))
         }
     }
 }

@@ -178,6 +178,13 @@ fn counts(out: &mut String, status: &Status) -> std::fmt::Result {
     if trouble.iter().any(|(_, count)| *count > 0) {
         writeln!(out, "trouble: {}", terms(&trouble, true))?;
     }
+    for hit in &status.sum.limits_hit {
+        writeln!(
+            out,
+            "limit reached: {}, {} times a worker could not be started or was killed",
+            hit.limit, hit.hits
+        )?;
+    }
     Ok(())
 }
 

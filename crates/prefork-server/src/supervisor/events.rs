@@ -4,10 +4,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::stat::Mode;
+use nix::unistd::getsid;
 
 use crate::pool::PARENT_SIGNALS;
 use crate::pool::report::{self, Report};
@@ -29,6 +31,8 @@ pub(super) enum News {
     Report(Report),
     /// The server that is to take over says something, or never will.
     Successor,
+    /// The terminal that the server was started from is gone.
+    TerminalGone,
     /// Whoever started the server is gone.
     InputEnded,
 }
@@ -39,6 +43,7 @@ pub(super) struct Events {
     signals: SignalFd,
     reports: OwnedFd,
     input: Option<Input>,
+    terminal: Terminal,
 }
 
 /// Standard input, of which only the end is of interest.
@@ -53,6 +58,7 @@ struct Input {
 
 impl Events {
     pub(super) fn new(reports: OwnedFd, watch_input: bool) -> nix::Result<Self> {
+        let terminal = Terminal::find();
         let mask: SigSet = PARENT_SIGNALS.into_iter().collect();
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
@@ -63,6 +69,7 @@ impl Events {
                 own: stream::own(sys::standard_input(), OFlag::O_RDONLY),
                 not_before: None,
             }),
+            terminal,
         })
     }
 
@@ -110,10 +117,18 @@ impl Events {
         Ok(news)
     }
 
+    /// Whether the server is to go on when its terminal is gone.
+    pub(super) const fn is_to_outlive_terminal(&self) -> bool {
+        self.terminal.is_outlived
+    }
+
     fn read_signals(&self, news: &mut Vec<News>) -> nix::Result<()> {
         while let Some(info) = self.signals.read_signal()? {
             match Signal::try_from(info.ssi_signo.cast_signed()) {
                 Ok(Signal::SIGCHLD) => news.push(News::ChildDied),
+                Ok(Signal::SIGHUP) if self.terminal.has_gone_with(&info) => {
+                    news.push(News::TerminalGone);
+                }
                 Ok(signal) => news.push(News::Signal(signal)),
                 Err(_) => {}
             }
@@ -138,5 +153,35 @@ impl Input {
         };
         self.not_before = Some(Instant::now() + INPUT_PAUSE);
         matches!(result, Ok(0) | Err(Errno::EIO))
+    }
+}
+
+/// The terminal that the server was started from, if any.
+#[derive(Debug)]
+struct Terminal {
+    is_there: bool,
+    /// Whoever started the server had HUP ignored, as nohup does.
+    is_outlived: bool,
+}
+
+impl Terminal {
+    fn find() -> Self {
+        Self {
+            is_there: Self::is_there(),
+            is_outlived: sys::is_ignored(Signal::SIGHUP),
+        }
+    }
+
+    fn is_there() -> bool {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        open("/dev/tty", flags, Mode::empty()).is_ok()
+    }
+
+    /// Whether this HUP says that it is gone: the kernel's does, and that of the shell, which passes it on to its jobs.
+    /// Any other is somebody's who wants a reload.
+    fn has_gone_with(&self, hup: &siginfo) -> bool {
+        let shell = getsid(None).map_or(0, |pid| pid.as_raw().unsigned_abs());
+        let is_passed_on = || hup.ssi_pid == shell && self.is_there && !Self::is_there();
+        hup.ssi_code == nix::libc::SI_KERNEL || is_passed_on()
     }
 }

@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 
 use crate::pool::NUDGE;
 use crate::pool::roster::ProcessId;
-use crate::scoreboard::{Assignment, Bank, Command, Scoreboard};
+use crate::scoreboard::{Assignment, Command, Scoreboard};
 
 /// A worker process.
 #[derive(Debug)]
@@ -65,16 +65,6 @@ impl Members {
             .collect();
         serving.sort_unstable();
         serving.into_iter().map(|(_, pid)| pid).collect()
-    }
-
-    /// The bank that no process of the seat has. There is one: a seat has two processes at the most.
-    pub(super) fn free_bank(&self, seat: u32) -> Bank {
-        let is_taken = |bank| {
-            self.all
-                .iter()
-                .any(|member| member.id.seat == seat && member.assignment.bank == bank)
-        };
-        if is_taken(Bank::A) { Bank::B } else { Bank::A }
     }
 
     /// Tells one process, unless it was told something stronger before.

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Flow, Supervisor, policy};
 use crate::config::{Config, PoolKind, WORKERS_MAX};
 use crate::pool::descriptors;
-use crate::pool::roster::Event;
+use crate::pool::roster::{Event, ProcessId};
 use crate::pool::watchdog::Watchdog;
 
 impl Supervisor {
@@ -13,7 +13,10 @@ impl Supervisor {
     /// wrong, or that a running server cannot change, change nothing.
     pub(super) fn reload(&mut self) -> Result<Flow> {
         if self.is_on_its_way_out() {
-            tracing::warn!("not reloading: the server is on its way out");
+            match self.pass_reload_on() {
+                true => tracing::info!("the new server is told to reload"),
+                false => tracing::warn!("not reloading: the server is on its way out"),
+            }
             return Ok(Flow::GoOn);
         }
         let config = match self.source.config() {
@@ -43,11 +46,29 @@ impl Supervisor {
             tracing::error!("nothing is reloaded: {error}");
             return Ok(Flow::GoOn);
         }
+        self.look_at_the_root();
         tracing::info!("reloading: the workers are being replaced one by one");
+        self.pass_reload_on();
         self.telling.notices.reloading();
         let before = self.adopt(config);
         self.replaced_config.get_or_insert(before);
-        self.resize_then(Event::Roll)
+        self.roll()
+    }
+
+    /// A folder that was put in the place of the root is not served: the root is opened once.
+    fn look_at_the_root(&self) {
+        let path = self.config.root.display();
+        match self.inheritance.service.store.is_at(&self.config.root) {
+            Ok(false) => tracing::warn!(
+                "--root {path} is another folder now: this server goes on serving the one it opened; restart it to serve \
+                 the new one"
+            ),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => tracing::warn!(
+                "--root {path} is gone: this server goes on serving the folder it opened; restart it once there is one"
+            ),
+            // Whoever the server runs as may not be allowed to look.
+            Ok(true) | Err(_) => {}
+        }
     }
 
     /// Why connections could not be counted by their addresses under other settings, if they could not: what they
@@ -80,14 +101,25 @@ impl Supervisor {
     }
 
     /// The new settings do not make a worker that serves: back to the old ones.
-    pub(super) fn reload_failed(&mut self) -> Result<Flow> {
+    pub(super) fn reload_failed(&mut self) {
         tracing::error!("nothing is reloaded: a worker with the new settings never became ready");
         self.telling.notices.ready();
         if let Some(before) = self.replaced_config.take() {
             self.adopt(before);
-            return self.resize_then(Event::Tick);
         }
-        Ok(Flow::GoOn)
+    }
+
+    /// Says who is waited for.
+    pub(super) fn hurry(&self, id: ProcessId) {
+        if let Some(member) = self.members.get(id) {
+            tracing::warn!(
+                worker = id.seat,
+                pid = %member.pid,
+                drain_timeout = %humantime::format_duration(self.config.drain_timeout),
+                "too many replaced workers still finish what they have in hand: the next one waits for this worker, \
+                 which is cut after --drain-timeout"
+            );
+        }
     }
 
     /// One worker more, or one less.
@@ -106,17 +138,22 @@ impl Supervisor {
             // All threads are in one process, which is replaced by one that has as many as are wanted.
             PoolKind::Thread => {
                 self.replaced_config.get_or_insert(before);
-                self.tell_roster(Event::Roll)
+                self.roll()
             }
-            PoolKind::Process | PoolKind::Event => self.tell_roster(Event::Resize(workers)),
+            PoolKind::Process | PoolKind::Event => {
+                // A reload that is under way and fails does not take this back.
+                if let Some(replaced) = &mut self.replaced_config {
+                    replaced.workers = workers;
+                }
+                self.tell_roster(Event::Resize(workers))
+            }
         }
     }
 
-    fn resize_then(&mut self, event: Event) -> Result<Flow> {
-        if let Flow::Leave(exit) = self.tell_roster(Event::Resize(self.inheritance.processes()))? {
-            return Ok(Flow::Leave(exit));
-        }
-        self.tell_roster(event)
+    /// Replaces whoever has other settings than those just adopted.
+    fn roll(&mut self) -> Result<Flow> {
+        let size = self.inheritance.processes();
+        self.tell_roster(Event::Roll { size })
     }
 
     /// From the next fork on these are the settings; says which they were.

@@ -13,6 +13,7 @@ use super::announce::Facts;
 use super::door::Door;
 use super::events::Events;
 use super::members::Members;
+use super::program::Program;
 use super::sweep::Sweeper;
 use super::telling::Telling;
 use super::{Supervisor, policy};
@@ -27,10 +28,11 @@ use crate::ledger::Ledger;
 use crate::lifeline::{Hold, Watch, lifeline};
 use crate::logs::{Logs, Reopener, Wanted};
 use crate::pidfile::Pidfile;
-use crate::pool::roster::Roster;
+use crate::pool::roster::{self, Roster};
 use crate::pool::watchdog::Watchdog;
 use crate::pool::{Inheritance, descriptors, report};
 use crate::sandbox::Confinement;
+use crate::scarcity::Shortages;
 use crate::scoreboard::Scoreboard;
 use crate::session::Service;
 use crate::store::{Folder, Quota, Store, StoreOptions, Swept};
@@ -102,14 +104,13 @@ impl Supervisor {
             predecessor,
         )?;
         let ((hold, watch), (reports_reader, reports)) = lines_to_workers()?;
-        let scoreboard = Scoreboard::new(WORKERS_MAX).context("cannot map the scoreboard")?;
         let admin = Admin::open(
             config.admin.as_deref(),
             config.metrics.as_deref(),
             predecessor,
             foundation.metrics,
         )?;
-        let (holdings, rows) = share_limits(&mut ground.store, &config)?;
+        let (scoreboard, holdings, keeper) = share_memory(&mut ground.store, &config)?;
         let event_connections = descriptors::make_room(&config)?;
         // Until here, whoever starts the server is told on standard error why it does not start.
         ground.logs.divert().context("cannot log to --log-file")?;
@@ -148,9 +149,10 @@ impl Supervisor {
             roster: Roster::new(inheritance.processes(), policy(&config)),
             watchdog: Watchdog::new(config.worker_timeout, started.elapsed()),
             ledger: Ledger::new(scoreboard, config.pool.is_a_process_each()),
-            keeper: Keeper::new(holdings, rows),
+            keeper,
             members: Members::default(),
             door: Door::default(),
+            shortages: Shortages::watch(),
             origin: foundation.origin,
             predecessor: foundation.predecessor,
             successor: None,
@@ -159,7 +161,7 @@ impl Supervisor {
             pidfile: None,
             stop: None,
             nudge_until: started,
-            program: super::upgrade::program()?,
+            program: Program::of_this_process(),
             inheritance,
             started,
             config,
@@ -226,15 +228,19 @@ fn bind(typed: &str) -> Result<TcpListener> {
     listener::bind(address).map_err(|error| port::explain("--bind", address, &error))
 }
 
-/// How many processes there may be at once, each beside its successor, and how many connections one may have in
-/// hand. The pool may grow. A worker may be allowed more connections in a reload, too: to this number if their
-/// addresses are counted, which a reload looks at.
-fn rows_of_holdings(config: &Config) -> (u32, u32) {
+/// How many processes a pool may have at once when it has grown, those included that retire.
+const fn processes_max(pool: PoolKind) -> u32 {
+    roster::processes_max(pool.processes(WORKERS_MAX))
+}
+
+/// How many connections a process may have in hand. A worker may be allowed more in a reload, too: up to this number if
+/// their addresses are counted, which a reload looks at.
+fn connections_max(config: &Config) -> u32 {
     let connections = config.connections_each();
     match config.pool {
-        PoolKind::Process => (2 * WORKERS_MAX, connections.max(SET_ASIDE_DEFAULT + 1)),
-        PoolKind::Thread => (2, WORKERS_MAX * connections.max(SET_ASIDE_DEFAULT + 1)),
-        PoolKind::Event => (2 * WORKERS_MAX, connections.max(EVENT_CONNECTIONS_DEFAULT)),
+        PoolKind::Process => connections.max(SET_ASIDE_DEFAULT + 1),
+        PoolKind::Thread => WORKERS_MAX * connections.max(SET_ASIDE_DEFAULT + 1),
+        PoolKind::Event => connections.max(EVENT_CONNECTIONS_DEFAULT),
     }
 }
 
@@ -288,10 +294,13 @@ fn sweep(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// What the limits that all workers share are kept with, and for how many processes.
-fn share_limits(store: &mut Store, config: &Config) -> Result<(Holdings, u32)> {
-    let (rows, cells) = rows_of_holdings(config);
-    let holdings = Holdings::new(rows, cells).context("cannot map the holdings")?;
+/// What all processes share: what they count in, what the limits on all of them are kept with, and who has which part.
+fn share_memory(store: &mut Store, config: &Config) -> Result<(Scoreboard, Holdings, Keeper)> {
+    let rows = processes_max(config.pool);
+    let slots = rows * config.pool.workers_of_a_process_max();
+    let scoreboard = Scoreboard::new(slots).context("cannot map the scoreboard")?;
+    let holdings =
+        Holdings::new(rows, connections_max(config)).context("cannot map the holdings")?;
     store.share_quota(Quota::new(holdings).context("cannot set up the quota")?);
     let bytes_max = config.root_bytes_max;
     let used_bytes = store
@@ -304,7 +313,7 @@ fn share_limits(store: &mut Store, config: &Config) -> Result<(Holdings, u32)> {
             "the root holds more than --root-max-bytes; uploads are refused until it does not"
         );
     }
-    Ok((holdings, rows))
+    Ok((scoreboard, holdings, Keeper::new(holdings, rows)))
 }
 
 /// What a predecessor serves with, if it is what the settings ask for.

@@ -175,6 +175,7 @@ impl Supervisor {
             requests_balanced: every(|it| it.requests.is_balanced()),
             crashes: self.ledger.crashes(),
             restarts: self.ledger.restarts(),
+            limits_hit: self.shortages.hits(),
             cpu_user_us: booked_user_us + total(|it| it.cpu_user_us),
             cpu_system_us: booked_system_us + total(|it| it.cpu_system_us),
             rss_bytes: total(|it| it.rss_bytes),

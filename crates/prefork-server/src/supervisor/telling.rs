@@ -14,6 +14,7 @@ use super::{Supervisor, announce};
 use crate::exit::Exit;
 use crate::logger;
 use crate::pidfile::Pidfile;
+use crate::pool::roster::Reason;
 
 /// How long whoever reads standard output may take none of it before DONE is given up, or a predecessor told to leave
 /// though READY is not out.
@@ -44,6 +45,11 @@ impl Supervisor {
             &self.facts,
             self.members.pids(),
         )?;
+        // The last step that may fail: a predecessor goes on then, and takes back what was its own.
+        self.telling
+            .output
+            .print(&Announcement::Ready(ready.clone()).to_line())
+            .context("cannot write to standard output")?;
         tracing::info!(
             address = ready.address,
             root = ready.settings.root,
@@ -55,26 +61,27 @@ impl Supervisor {
             tracing::info!("{line}");
         }
         self.telling.notices.ready();
-        self.telling
-            .output
-            .print(&Announcement::Ready(ready).to_line())
-            .context("cannot write to standard output")?;
         self.announced = Some(Instant::now());
         self.go_on_telling();
         Ok(())
     }
 
-    pub(super) fn finish(&mut self, gave_up: bool) -> Result<Exit> {
+    pub(super) fn finish(&mut self, gave_up: Option<Reason>) -> Result<Exit> {
         let (since, reason) = self.stop.unwrap_or((Instant::now(), "stopped"));
-        let reason = if gave_up { "gave_up" } else { reason };
+        let reason = gave_up.map_or(reason, |_| "gave_up");
         let done = announce::done(&self.ledger, reason, since.elapsed());
         let cut = done.sum.connections.aborted_by_stop;
-        if gave_up {
-            tracing::error!("gave up: the workers kept dying before they could serve a connection");
-        } else if cut > 0 {
-            tracing::warn!(connections = cut, "stopped; connections were cut");
-        } else {
-            tracing::info!("stopped; no connection was cut");
+        match gave_up {
+            Some(Reason::EarlyDeaths) => tracing::error!(
+                "gave up: the workers kept dying before they could serve a connection"
+            ),
+            Some(Reason::Outage) => {
+                tracing::error!("gave up: for a minute no worker has served");
+            }
+            None if cut > 0 => {
+                tracing::warn!(connections = cut, "stopped; connections were cut");
+            }
+            None => tracing::info!("stopped; no connection was cut"),
         }
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
@@ -96,9 +103,9 @@ impl Supervisor {
             tracing::warn!("nobody reads standard output: DONE is lost");
         }
         Ok(match (gave_up, cut) {
-            (true, _) => Exit::GaveUp,
-            (false, 0) => Exit::Done,
-            (false, _) => Exit::Cut,
+            (Some(_), _) => Exit::GaveUp,
+            (None, 0) => Exit::Done,
+            (None, _) => Exit::Cut,
         })
     }
 

@@ -4,10 +4,9 @@
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -34,26 +33,41 @@ pub(super) struct Successor {
     pid: Pid,
     report: OwnedFd,
     kill_at: Instant,
-    is_ready: bool,
+    stage: Stage,
+    /// This server was told to reload after it had started the new one, which has read the settings before.
+    is_to_reload: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Starting,
     /// It has closed its end of the report without a word: it is about to end, and says why not.
-    has_closed: bool,
+    Closed,
+    /// It was killed, and is not dead yet.
+    GivenUp,
+    Ready,
 }
 
 impl Successor {
     /// What to watch for its report; nothing more once it is ready, or never will be.
     pub(super) fn watched(&self) -> Option<&OwnedFd> {
-        (!self.is_ready && !self.has_closed).then_some(&self.report)
+        (self.stage == Stage::Starting).then_some(&self.report)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        (!self.is_ready).then_some(self.kill_at)
+        matches!(self.stage, Stage::Starting | Stage::Closed).then_some(self.kill_at)
     }
 }
 
 impl Supervisor {
     /// Starts the new server.
     pub(super) fn upgrade(&mut self) {
-        let refusal = if self.is_on_its_way_out() {
+        let refusal = if Pid::this().as_raw() == 1 {
+            Some(
+                "this server is process 1 of its container: when it leaves, the kernel ends all others, the new server \
+                 too; replace the container, or start the server under an init (docker run --init)",
+            )
+        } else if self.is_on_its_way_out() {
             Some("the server is on its way out")
         } else if self.successor.is_some() {
             Some("a new server is being started already")
@@ -77,14 +91,19 @@ impl Supervisor {
 
     /// The new server has said something, or has closed its end without a word.
     pub(super) fn hear_successor(&mut self) -> Result<Flow> {
-        let Some(successor) = self.successor.as_mut().filter(|it| !it.is_ready) else {
+        let is_waited_for =
+            |it: &&mut Successor| matches!(it.stage, Stage::Starting | Stage::Closed);
+        let Some(successor) = self.successor.as_mut().filter(is_waited_for) else {
             return Ok(Flow::GoOn);
         };
         let mut said = [0; READY.len()];
         let mut report = std::fs::File::from(successor.report.try_clone()?);
         match report.read(&mut said) {
             Ok(len) if said[..len] == *READY => {
-                successor.is_ready = true;
+                successor.stage = Stage::Ready;
+                if successor.is_to_reload {
+                    let _ = kill(successor.pid, Signal::SIGHUP);
+                }
                 tracing::info!(pid = %successor.pid, "the new server is ready: leaving when what is in hand is finished");
                 self.stop = Some((Instant::now(), HANDED_OVER));
                 self.pidfile = None;
@@ -96,7 +115,7 @@ impl Supervisor {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Flow::GoOn),
             // Killed now, it could not say why any more. Its death, or its deadline, is the end of it.
             _ => {
-                successor.has_closed = true;
+                successor.stage = Stage::Closed;
                 Ok(Flow::GoOn)
             }
         }
@@ -106,8 +125,38 @@ impl Supervisor {
     /// stopped the new one wanted no server, and not the old one back.
     pub(super) fn successor_died(&mut self) -> Result<Flow> {
         let flow = self.hear_successor()?;
-        self.give_up_successor("it ended before it was ready");
+        // Whoever is dead and reaped is nobody to signal.
+        match self.successor.take() {
+            None
+            | Some(Successor {
+                stage: Stage::Ready,
+                ..
+            }) => return Ok(flow),
+            Some(Successor {
+                stage: Stage::GivenUp,
+                ..
+            }) => {}
+            Some(Successor { pid, .. }) => {
+                tracing::error!(%pid, "the upgrade failed: it ended before it was ready; this server goes on");
+            }
+        }
+        self.take_names_back();
         Ok(flow)
+    }
+
+    /// What a new server takes just before it says that it is ready is this one's again.
+    fn take_names_back(&mut self) {
+        if let Some(pidfile) = &self.pidfile
+            && let Err(error) = pidfile.restore()
+        {
+            tracing::error!("cannot take the pidfile back: {error:#}");
+        }
+        if let Err(error) = self.inheritance.admin.restore() {
+            tracing::error!("cannot take the admin socket back: {error:#}");
+        }
+        if !self.is_on_its_way_out() && !self.roster.is_rolling() {
+            self.telling.notices.ready();
+        }
     }
 
     pub(super) fn is_successor(&self, pid: Pid) -> bool {
@@ -125,10 +174,35 @@ impl Supervisor {
     /// Ends a new server that is not ready, if there is one: this one stops, or the new one will not do. Its
     /// workers leave with it.
     pub(super) fn give_up_successor(&mut self, why: &str) {
-        if let Some(successor) = self.successor.take_if(|it| !it.is_ready) {
+        if let Some(successor) = &mut self.successor
+            && successor.deadline().is_some()
+        {
             tracing::error!(pid = %successor.pid, "the upgrade failed: {why}; this server goes on");
+            successor.stage = Stage::GivenUp;
             let _ = kill(successor.pid, Signal::SIGKILL);
         }
+    }
+
+    /// A new server may have read its settings before they changed: it is told to read them again, as soon as it can be.
+    /// False if there is none.
+    pub(super) fn pass_reload_on(&mut self) -> bool {
+        let Some(successor) = &mut self.successor else {
+            return false;
+        };
+        match successor.stage {
+            Stage::Ready => kill(successor.pid, Signal::SIGHUP).is_ok(),
+            Stage::Starting | Stage::Closed => {
+                successor.is_to_reload = true;
+                true
+            }
+            Stage::GivenUp => false,
+        }
+    }
+
+    /// Whether another server has this one's socket, or is about to.
+    pub(super) fn has_successor(&self) -> bool {
+        let successor = self.successor.as_ref();
+        successor.is_some_and(|it| it.stage != Stage::GivenUp)
     }
 
     /// Tells the server before this one that it may leave.
@@ -161,6 +235,10 @@ impl Supervisor {
     }
 
     fn start_successor(&self) -> Result<Successor> {
+        let program = match &self.program {
+            Ok(program) => program.find()?,
+            Err(error) => bail!("cannot find this program's file without /proc: {error}"),
+        };
         let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let listener = &self.inheritance.listener;
         let root = self.inheritance.service.store.directory();
@@ -171,7 +249,7 @@ impl Supervisor {
         passed.extend(lock);
         let variable = Upgrade::describe(listener, self.origin, &root, &told, metrics.as_ref());
         let mut argv = std::env::args_os();
-        let mut command = std::process::Command::new(&self.program);
+        let mut command = std::process::Command::new(&program);
         command
             .arg0(argv.next().unwrap_or_default())
             .args(argv)
@@ -193,19 +271,14 @@ impl Supervisor {
         inheritable(FdFlag::empty())?;
         let child = command
             .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()));
+            .with_context(|| format!("cannot start {}", program.display()));
         inheritable(FdFlag::FD_CLOEXEC)?;
         Ok(Successor {
             pid: Pid::from_raw(child?.id().cast_signed()),
             report,
             kill_at: Instant::now() + self.config.boot_timeout + MARGIN,
-            is_ready: false,
-            has_closed: false,
+            stage: Stage::Starting,
+            is_to_reload: false,
         })
     }
-}
-
-/// The file this program was started from: what an upgrade starts, by whatever the name leads to by then.
-pub(super) fn program() -> Result<PathBuf> {
-    std::env::current_exe().context("cannot find this program's file")
 }

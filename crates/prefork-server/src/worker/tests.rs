@@ -8,7 +8,7 @@ use super::*;
 use crate::lifeline::lifeline;
 use crate::pool::report;
 use crate::pool::roster::ProcessId;
-use crate::scoreboard::{Bank, Command, Scoreboard};
+use crate::scoreboard::{Command, Scoreboard};
 use crate::store::{Durability, Folder, Store, StoreOptions};
 
 type Run = fn(&Worker<'_>) -> Left;
@@ -47,7 +47,7 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
     let any_port = ([127, 0, 0, 1], 0).into();
     let listener = listener::bind(any_port).unwrap();
     listener::configure(&listener, &Congestion::System, None, waits).unwrap();
-    let slot = Scoreboard::new(1).unwrap().slot(Bank::A, 0);
+    let slot = Scoreboard::new(1).unwrap().slot(0);
     let (_reports, reporting) = report::channel().unwrap();
     let process = ProcessId {
         seat: 0,

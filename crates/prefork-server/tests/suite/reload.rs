@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::load::Load;
-use crate::support::{Server, each_pool, upload};
+use crate::support::{DEADLINE, Server, command, each_pool, under, upload};
 
 /// A configuration file that a test can change.
 struct File {
@@ -66,6 +67,89 @@ each_pool! {
         done.sum.requests.errors.too_large = 0;
         done.sum.requests.started -= 1;
         load.check(&[&done]);
+    }
+
+    fn two_reloads_at_once_reach_every_worker(pool) {
+        let settings = |max: &str| format!("workers = 12\nupload-max = '{max}'\n");
+        let file = File::new(&settings("1M"));
+        let server = file.start(pool);
+        let before = server.children();
+        for max in ["500K", "400K"] {
+            file.write(&settings(max));
+            server.signal(Signal::SIGHUP);
+            server.wait_for_log("reloading");
+        }
+        server.wait_for_log("reloaded");
+        server.wait_for_children(|now| now.len() == before.len() && now.iter().all(|pid| !before.contains(pid)));
+        // Each blocking worker has one of them.
+        let mut peers: Vec<_> = (0..12).map(|_| server.connect()).collect();
+        for peer in &mut peers {
+            peer.send(upload("f", &[7; 450_000]));
+        }
+        for peer in &mut peers {
+            assert_eq!(peer.reply()["code"], "too_large");
+        }
+        drop(peers);
+        let (done, code) = server.stop();
+        assert_eq!((done.crashes, code), (0, 0));
+    }
+
+    fn a_slow_client_from_before_one_reload_does_not_keep_its_worker_from_the_next(pool) {
+        let file = File::new("workers = 1\n");
+        let server = file.start(pool);
+        let mut slow = server.connect();
+        let request = upload("slow", &[7; 1000]);
+        let (start, rest) = request.split_at(100);
+        slow.send(start);
+        while !has_somebody_soon(&server, server.ready.worker_pids[0]) {}
+        for settings in ["workers = 1\nmax-requests = 1000\n", "workers = 1\nread-only = true\n"] {
+            file.write(settings);
+            server.signal(Signal::SIGHUP);
+            server.wait_for_log("reloaded");
+        }
+        // Whoever is told to leave may have let somebody in a moment before.
+        let deadline = Instant::now() + DEADLINE;
+        while server.connect().ask(upload("f", b"x"))["code"] != "unknown_verb" {
+            assert!(Instant::now() < deadline, "uploads are accepted for ever");
+        }
+        // And the slow one is served to its end by whom it had before.
+        assert_eq!(slow.send(rest).reply()["size"], 1000);
+        drop(slow);
+        let (done, code) = server.stop();
+        assert_eq!((done.crashes, code), (0, 0));
+    }
+
+    fn at_four_times_the_workers_the_one_that_has_retired_for_the_longest_is_cut(pool) {
+        let file = File::new("workers = 1\ndrain-timeout = '100ms'\n");
+        let server = file.start(pool);
+        let request = upload("slow", &[7; 1000]);
+        let (start, rest) = request.split_at(100);
+        let mut slow = Vec::new();
+        for reload in 1..=4 {
+            // Whoever is told to leave may let somebody in a moment before: then the next one is the new worker's.
+            let newest = *server.children().last().unwrap();
+            while !has_somebody_soon(&server, newest) {
+                let mut peer = server.connect();
+                peer.send(start);
+                slow.push(peer);
+            }
+            server.signal(Signal::SIGHUP);
+            if reload == 4 {
+                let line = server.wait_for_log("too many replaced workers");
+                let oldest = format!("pid={}", server.ready.worker_pids[0]);
+                assert!(line.contains(&oldest), "{line}");
+            }
+            server.wait_for_log("reloaded");
+        }
+        assert!(slow[0].try_reply().is_none_or(|reply| reply["code"] == "shutting_down"));
+        server.wait_for_children(|now| now.len() == 4);
+        // Nobody else is cut.
+        let last = slow.last_mut().unwrap();
+        assert_eq!(last.send(rest).reply()["size"], 1000);
+        drop(slow);
+        let (done, code) = server.stop();
+        assert!(done.sum.connections.aborted_by_stop >= 1, "{done:#?}");
+        assert_eq!((done.crashes, code), (0, 3));
     }
 
     fn a_file_that_is_wrong_changes_nothing(pool) {
@@ -163,6 +247,84 @@ each_pool! {
         assert!(done.workers.iter().all(|worker| worker.generations >= 4), "{done:#?}");
         load.check(&[&done]);
     }
+}
+
+/// Whether a process has accepted somebody within a moment: it has a socket more than its parent.
+fn has_somebody_soon(server: &Server, pid: u32) -> bool {
+    let sockets = |pid: u32| {
+        let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let targets = fds.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
+    };
+    let deadline = Instant::now() + Duration::from_millis(300);
+    while sockets(pid) <= sockets(server.ready.pid) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+#[test]
+fn a_reload_after_the_root_was_replaced_says_that_the_old_folder_is_served() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path().join("root");
+    fs::create_dir(&root).unwrap();
+    let server = Server::start_on(&root, "process", &["--workers", "1"]);
+    server.put("old", b"content");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    fs::rename(&root, folder.path().join("moved")).unwrap();
+    for (state, want) in [("gone", "is gone"), ("another", "is another folder now")] {
+        if state == "another" {
+            fs::create_dir(&root).unwrap();
+        }
+        server.signal(Signal::SIGHUP);
+        let line = server.wait_for_log(want);
+        assert!(
+            line.contains("--root") && line.contains("restart"),
+            "{line}"
+        );
+        server.wait_for_log("reloaded");
+    }
+    let list = server.connect().ask("LIST\r\n");
+    assert_eq!(list["data"], serde_json::json!(["old"]));
+    server.stop();
+}
+
+/// A server whose controlling terminal is ours to close; `launcher` decides what it thinks of HUP.
+fn on_a_terminal(launcher: &[&str]) -> (Server, std::os::fd::OwnedFd, TempDir) {
+    let root = TempDir::new().unwrap();
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let like = command(root.path(), "process", &["--workers", "1"]);
+    let mut command = under(&[launcher, &["setsid", "--ctty"]].concat(), &like);
+    command.stdin(Stdio::from(terminal.slave));
+    (Server::spawn(&mut command), terminal.master, root)
+}
+
+#[test]
+fn a_server_whose_terminal_is_gone_stops_gracefully_and_reloads_when_told() {
+    let (server, terminal, _root) = on_a_terminal(&["env", "--default-signal=HUP"]);
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    drop(terminal);
+    server.wait_for_log("the terminal is gone");
+    let (done, code) = server.done();
+    assert_eq!((done.reason.as_str(), code), ("drained", 0));
+}
+
+#[test]
+fn a_server_started_to_outlive_its_terminal_does() {
+    let (server, terminal, _root) = on_a_terminal(&["env", "--ignore-signal=HUP"]);
+    drop(terminal);
+    server.wait_for_log("going on");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+    assert_eq!(server.stop().1, 0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The supervisor's rules, with real processes: who hangs, who never starts, who dies too early.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -128,6 +129,64 @@ fn a_worker_that_cannot_start_is_not_started_for_ever() {
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{log}");
     // A thread for which there is no memory is either not started, or ends its process as it starts.
-    let says_why = log.contains("cannot start a thread") || log.contains("panicked");
+    let says_why = ["cannot start a thread", "panicked", "out of memory"];
+    let says_why = says_why.iter().any(|reason| log.contains(reason));
     assert!(says_why && log.contains("gave up"), "{log}");
+}
+
+#[test]
+fn a_fork_that_fails_is_waited_for_by_the_name_of_the_limit() {
+    if !support::is_root() || !support::can_limit() {
+        return;
+    }
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
+    let folder = tempfile::TempDir::new().unwrap();
+    std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
+    let admin = folder.path().join("admin");
+    let root = folder.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    std::os::unix::fs::chown(&root, Some(uid), Some(gid)).unwrap();
+    let args = [
+        "--workers",
+        "2",
+        "--user",
+        "nobody",
+        "--admin",
+        admin.to_str().unwrap(),
+    ];
+    let server = Server::start_on(&root, "process", &args);
+    let limit = |processes: &str| {
+        let limit = format!("--nproc={processes}:1000");
+        let pid = server.ready.pid.to_string();
+        let mut prlimit = Command::new("prlimit");
+        // Whose process it is may do it, root in a container may not.
+        prlimit.uid(uid).gid(gid).args(["--pid", &pid, &limit]);
+        assert!(prlimit.status().unwrap().success());
+    };
+    limit("1");
+    let [first, second] = server.ready.worker_pids[..] else {
+        panic!("two workers");
+    };
+    server.kill_worker(first, Signal::SIGKILL);
+    let line = server.wait_for_log("cannot be forked");
+    assert!(
+        line.contains("ulimit -u") && line.contains(&uid.to_string()),
+        "{line}"
+    );
+    // One serves, however often the other cannot be made; and when none does, they are waited for.
+    assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+    server.kill_worker(second, Signal::SIGKILL);
+    server.wait_for_children(<[u32]>::is_empty);
+    let mut waiting = server.connect();
+    waiting.send("LIST\r\n");
+    let status = prefork_server::status::fetch(&admin).unwrap();
+    let hits = &status.sum.limits_hit;
+    assert_eq!(hits.len(), 1, "{hits:?}");
+    assert_eq!(hits[0].limit, "ulimit -u");
+    limit("1000");
+    assert_eq!(waiting.reply()["status"], "OK");
+    server.wait_for_children(|now| now.len() == 2);
+    let (done, code) = server.stop();
+    assert_eq!((done.crashes, code), (2, 0));
 }

@@ -1,12 +1,17 @@
 //! USR2, socket activation, the service manager, the pidfile.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proto::status::Status;
 use tempfile::TempDir;
 
 use crate::load::Load;
@@ -140,5 +145,248 @@ fn a_service_manager_is_told_of_every_change() {
     assert_eq!(hear(), ready(server.ready.pid));
     server.signal(Signal::SIGTERM);
     assert_eq!(hear(), "STOPPING=1\n");
+    server.wait_until_all_are_gone();
+}
+
+#[test]
+fn a_new_server_that_cannot_say_that_it_is_ready_hands_everything_back() {
+    let folder = TempDir::new().unwrap();
+    let [pidfile, admin, notify] = ["pid", "admin", "notify"].map(|name| folder.path().join(name));
+    let manager = UnixDatagram::bind(&notify).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let root = TempDir::new().unwrap();
+    let args = [
+        "--pidfile",
+        pidfile.to_str().unwrap(),
+        "--admin",
+        admin.to_str().unwrap(),
+    ];
+    let mut command = support::command(root.path(), "process", &args);
+    let mut child = command
+        .env("NOTIFY_SOCKET", &notify)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert!(line.contains(r#""event":"ready""#), "{line}");
+    // From here on nobody can be told anything.
+    drop(lines);
+    let pid = Pid::from_raw(child.id().cast_signed());
+    kill(pid, Signal::SIGUSR2).unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut log = log.map(Result::unwrap);
+    assert!(log.any(|line| line.contains("the upgrade failed")));
+    // The status is the old server's, once it has taken back what it had.
+    let deadline = Instant::now() + DEADLINE;
+    let status = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
+        let output = command
+            .args(["status", "--json"])
+            .arg(&admin)
+            .output()
+            .unwrap();
+        serde_json::from_slice::<Status>(&output.stdout).map(|status| status.server.pid)
+    };
+    while status().ok() != Some(child.id()) {
+        assert!(
+            Instant::now() < deadline,
+            "nobody answers at the admin socket"
+        );
+    }
+    assert_eq!(
+        fs::read_to_string(&pidfile).unwrap().trim(),
+        pid.to_string()
+    );
+    kill(pid, Signal::SIGTERM).unwrap();
+    for line in log {
+        eprintln!("{line}");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!pidfile.exists() && !admin.exists());
+    let own = format!("MAINPID={pid}\n");
+    manager.set_nonblocking(true).unwrap();
+    let mut said = [0; 1000];
+    while let Ok(len) = manager.recv(&mut said) {
+        let said = String::from_utf8_lossy(&said[..len]);
+        assert!(!said.contains("MAINPID") || said.contains(&own), "{said}");
+    }
+}
+
+#[test]
+fn a_release_that_a_link_leads_to_is_the_one_that_is_started() {
+    for how in ["absolute", "relative", "in PATH"] {
+        let folder = TempDir::new().unwrap();
+        let folder_path = folder.path().canonicalize().unwrap();
+        for release in ["1", "2"] {
+            fs::create_dir(folder_path.join(release)).unwrap();
+            let program = folder_path.join(release).join("prefork-server");
+            fs::copy(env!("CARGO_BIN_EXE_prefork-server"), program).unwrap();
+        }
+        let current = folder_path.join("current");
+        std::os::unix::fs::symlink("1", &current).unwrap();
+        let root = TempDir::new().unwrap();
+        let like = support::command(root.path(), "process", &["--workers", "1"]);
+        let word = match how {
+            "absolute" => current.join("prefork-server").display().to_string(),
+            "relative" => "./prefork-server".to_owned(),
+            _ => "prefork-server".to_owned(),
+        };
+        // A shell's folder is the one that was typed.
+        let script = format!(
+            "cd {} && PATH=$PWD:$PATH && exec {word} \"$@\"",
+            current.display()
+        );
+        let mut server = Server::spawn(&mut support::under(&["sh", "-c", &script], &like));
+        let running =
+            |server: &Server| fs::read_link(format!("/proc/{}/exe", server.ready.pid)).unwrap();
+        assert_eq!(
+            running(&server),
+            folder_path.join("1/prefork-server"),
+            "{how}"
+        );
+        fs::remove_file(&current).unwrap();
+        server.signal(Signal::SIGUSR2);
+        let line = server.wait_for_log("not upgrading");
+        assert!(line.contains("there is no"), "{how}: {line}");
+        std::os::unix::fs::symlink("2", &current).unwrap();
+        server.signal(Signal::SIGUSR2);
+        server.wait_for_successor();
+        assert_eq!(
+            running(&server),
+            folder_path.join("2/prefork-server"),
+            "{how}"
+        );
+        assert_eq!(server.next_done().reason, "handed_over");
+        server.signal(Signal::SIGTERM);
+        server.wait_until_all_are_gone();
+    }
+}
+
+#[test]
+fn without_proc_a_server_starts_and_refuses_an_upgrade() {
+    let root = TempDir::new().unwrap();
+    let Some(launcher) = support::with_a_disk_at(Path::new("/proc"), "", "") else {
+        return;
+    };
+    let like = support::command(root.path(), "process", &["--workers", "2"]);
+    let server = Server::spawn(&mut support::under(&launcher, &like));
+    assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+    server.signal(Signal::SIGUSR2);
+    server.wait_for_log("without /proc");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+    assert_eq!(server.stop().1, 0);
+}
+
+#[test]
+fn process_1_of_a_container_refuses_an_upgrade_and_says_why() {
+    let root = TempDir::new().unwrap();
+    let launcher = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--kill-child",
+    ];
+    let probe = Command::new(launcher[0])
+        .args(&launcher[1..])
+        .arg("true")
+        .status();
+    if !probe.is_ok_and(|status| status.success()) {
+        support::skip("the permission to make a namespace (unshare --user --pid)");
+        return;
+    }
+    let like = support::command(root.path(), "process", &["--workers", "1"]);
+    let mut command = support::under(&launcher, &like);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut ready).unwrap();
+    assert!(ready.contains("\"pid\":1,"), "{ready}");
+    // Its number out here is another.
+    let pid = support::children_of(child.id())[0];
+    let signal = |signal| kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
+    signal(Signal::SIGUSR2);
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut log = log.map(Result::unwrap);
+    assert!(log.any(|line| line.contains("not upgrading") && line.contains("process 1")));
+    signal(Signal::SIGTERM);
+    for line in log {
+        eprintln!("{line}");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn nobody_is_signalled_after_it_was_reaped() {
+    if !support::can_trace() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let [trace, config] = ["trace", "server.toml"].map(|name| folder.path().join(name));
+    fs::write(&config, "workers = 2\n").unwrap();
+    let root = TempDir::new().unwrap();
+    let like = support::command(
+        root.path(),
+        "process",
+        &["--config", config.to_str().unwrap()],
+    );
+    let tracer = [
+        "strace",
+        "-e",
+        "trace=kill,wait4",
+        "-o",
+        trace.to_str().unwrap(),
+    ];
+    let server = Server::spawn(&mut support::under(&tracer, &like));
+    fs::write(&config, "workers = 'many'\n").unwrap();
+    server.signal(Signal::SIGUSR2);
+    server.wait_for_log("the upgrade failed");
+    fs::write(&config, "workers = 3\n").unwrap();
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    let workers = server.wait_for_children(|now| now.len() == 3);
+    server.kill_worker(workers[0], Signal::SIGKILL);
+    server.wait_for_log("worker died");
+    server.stop();
+    let mut reaped = Vec::new();
+    for line in fs::read_to_string(&trace).unwrap().lines() {
+        if let Some((_, pid)) = line
+            .strip_prefix("wait4(")
+            .and_then(|it| it.split_once(" = "))
+        {
+            reaped.extend(pid.split_whitespace().next().map(str::to_owned));
+        } else if let Some((pid, _)) = line.strip_prefix("kill(").and_then(|it| it.split_once(','))
+        {
+            assert!(!reaped.contains(&pid.to_owned()), "{line}");
+        }
+    }
+    assert!(
+        reaped.iter().filter(|pid| *pid != "0").count() >= 5,
+        "{reaped:?}"
+    );
+}
+
+#[test]
+fn a_reload_that_is_asked_for_during_an_upgrade_reaches_the_new_server() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("server.toml");
+    fs::write(&config, "workers = 2\n").unwrap();
+    let mut server = Server::start("process", &["--config", config.to_str().unwrap()]);
+    let old = server.ready.pid;
+    server.signal(Signal::SIGUSR2);
+    server.wait_for_log("upgrading");
+    // Whether the new one has read the settings by now, nobody knows.
+    fs::write(&config, "workers = 3\n").unwrap();
+    server.signal(Signal::SIGHUP);
+    server.wait_for_successor();
+    assert_ne!(server.ready.pid, old);
+    assert_eq!(server.next_done().reason, "handed_over");
+    server.wait_for_children(|now| now.len() == 3);
+    server.signal(Signal::SIGTERM);
     server.wait_until_all_are_gone();
 }

@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
+/// How many processes there may be at once for each seat, those included that retire; one more may be starting.
+pub(super) const PROCESSES_PER_SEAT: u32 = 4;
+
+/// The most processes that a pool of so many seats ever has at once.
+#[must_use]
+pub const fn processes_max(seats: u32) -> u32 {
+    PROCESSES_PER_SEAT * seats + 1
+}
+
 /// The rules.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// From fork to READY.
     pub boot_timeout: Duration,
-    /// After so many early deaths in a row in the whole pool, or twice its size if that is more, it is given up.
+    /// After so many early deaths in a row in the whole pool, or twice its size if that is more, it is given up,
+    /// unless a worker serves.
     pub patience_min: u32,
     /// A process that dies younger than this without having answered a request died early.
     pub useful_life: Duration,
@@ -15,7 +25,13 @@ pub struct Policy {
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
-    /// How often in a row the successor of one seat may fail to become ready before a roll is taken back.
+    /// The longest pause before a fork that failed is tried again: it costs nothing, and what it waits for may be there
+    /// at any moment.
+    pub fork_pause_max: Duration,
+    /// How long a pool that was full once may go without anybody who serves before it is given up, and how long a
+    /// roll may wait for processes that cannot be forked before it is taken back.
+    pub outage_max: Duration,
+    /// How often in a row the processes of one seat may fail to become ready before a roll is taken back.
     pub successor_tries: u32,
     /// How long a graceful stop may take before connections are cut.
     pub drain_timeout: Duration,
@@ -35,6 +51,8 @@ impl Default for Policy {
             useful_life: Duration::from_secs(1),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
+            fork_pause_max: Duration::from_secs(1),
+            outage_max: Duration::from_secs(60),
             successor_tries: 3,
             drain_timeout: Duration::from_secs(30),
             retire_timeout: Duration::from_hours(1),

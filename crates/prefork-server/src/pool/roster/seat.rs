@@ -1,11 +1,9 @@
-//! One place of the pool, and the processes that have it.
+//! One place of the pool, and the processes of it: one that serves, and beside it one that starts. A process that
+//! retires has no seat any more.
 
 use std::time::Duration;
 
 use super::{Action, Policy, ProcessId};
-
-/// The most processes of one seat: one that serves, and one that comes or goes.
-const PROCESSES_MAX: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -25,23 +23,21 @@ pub(super) enum State {
 
 #[derive(Debug, Clone)]
 pub(super) struct Process {
-    pub(super) generation: u32,
+    pub(super) id: ProcessId,
     pub(super) state: State,
+    /// Which settings it was started with.
+    pub(super) epoch: u32,
+    /// It asked to be replaced.
+    pub(super) is_worn_out: bool,
     /// It was asked to end; it is killed if it has not by then.
-    pub(super) kill_at: Option<Duration>,
+    kill_at: Option<Duration>,
     pub(super) killed: bool,
-    /// It was retiring for too long, and was told to leave at once.
+    /// When it is told to leave at once, if that is before the end of the time that retiring may take.
+    cut_at: Option<Duration>,
     is_cut: bool,
 }
 
 impl Process {
-    pub(super) const fn id(&self, seat: u32) -> ProcessId {
-        ProcessId {
-            seat,
-            generation: self.generation,
-        }
-    }
-
     /// When something is due.
     pub(super) fn deadline(&self, policy: &Policy) -> Option<Duration> {
         if self.killed {
@@ -49,26 +45,46 @@ impl Process {
         }
         self.kill_at.or(match self.state {
             State::Booting { since } => Some(since + policy.boot_timeout),
-            State::Retiring { since } => Some(since + policy.retire_timeout),
+            State::Retiring { since } => {
+                let at = since + policy.retire_timeout;
+                Some(self.cut_at.map_or(at, |cut_at| at.min(cut_at)))
+            }
             State::Asked | State::Live { .. } => None,
         })
     }
 
     /// What has to be done about a process that takes too long.
-    pub(super) fn overdue(&mut self, seat: u32, now: Duration, policy: &Policy) -> Option<Action> {
+    pub(super) fn overdue(&mut self, now: Duration, policy: &Policy) -> Option<Action> {
         self.deadline(policy).filter(|at| now >= *at)?;
-        let id = self.id(seat);
         match self.state {
             State::Retiring { .. } if self.kill_at.is_none() && !self.is_cut => {
                 self.is_cut = true;
                 self.kill_at = Some(now + policy.stop_timeout);
-                Some(Action::Cut(id))
+                Some(Action::Cut(self.id))
             }
             _ => {
                 self.killed = true;
-                Some(Action::Kill(id))
+                Some(Action::Kill(self.id))
             }
         }
+    }
+
+    /// It hangs: it is to end by itself, and is killed if it does not.
+    pub(super) fn abort(&mut self, now: Duration, policy: &Policy) -> Option<Action> {
+        if self.kill_at.is_some() || self.killed {
+            return None;
+        }
+        self.kill_at = Some(now + policy.stop_timeout);
+        Some(Action::Abort(self.id))
+    }
+
+    /// Its room is needed: it has only as long as a graceful stop would give it.
+    pub(super) fn hurry(&mut self, now: Duration, policy: &Policy) -> Option<Action> {
+        if self.cut_at.is_some() {
+            return None;
+        }
+        self.cut_at = Some(now + policy.drain_timeout);
+        Some(Action::Hurry(self.id))
     }
 }
 
@@ -76,87 +92,92 @@ impl Process {
 pub(super) struct Seat {
     /// Of the youngest process that was asked for.
     generation: u32,
-    pub(super) processes: Vec<Process>,
+    pub(super) server: Option<Process>,
+    pub(super) starting: Option<Process>,
     /// When the seat is to be filled, if nobody has it.
     pub(super) spawn_at: Option<Duration>,
     /// Early deaths in a row: what the backoff counts.
     pub(super) early_deaths: u32,
+    /// Processes in a row, with the settings in force, that did not become ready.
+    pub(super) failures: u32,
+    /// When a successor may be tried again.
+    pub(super) retry_at: Duration,
 }
 
 impl Seat {
     pub(super) const fn empty(spawn_at: Duration) -> Self {
         Self {
             generation: 0,
-            processes: Vec::new(),
+            server: None,
+            starting: None,
             spawn_at: Some(spawn_at),
             early_deaths: 0,
+            failures: 0,
+            retry_at: spawn_at,
         }
     }
 
-    /// Asks for a further process.
-    pub(super) fn ask(&mut self, seat: u32) -> ProcessId {
+    /// Asks for a further process, which nobody is starting beside.
+    pub(super) fn ask(&mut self, seat: u32, epoch: u32) -> Action {
+        self.spawn_at = None;
         self.generation += 1;
-        self.processes.push(Process {
-            generation: self.generation,
-            state: State::Asked,
-            kill_at: None,
-            killed: false,
-            is_cut: false,
-        });
-        ProcessId {
+        let id = ProcessId {
             seat,
             generation: self.generation,
-        }
+        };
+        self.starting = Some(Process {
+            id,
+            state: State::Asked,
+            epoch,
+            is_worn_out: false,
+            kill_at: None,
+            killed: false,
+            cut_at: None,
+            is_cut: false,
+        });
+        Action::Spawn(id)
     }
 
-    pub(super) fn find(&self, generation: u32) -> Option<&Process> {
-        self.processes.iter().find(|it| it.generation == generation)
+    pub(super) fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.server.iter().chain(&self.starting)
     }
 
-    pub(super) fn remove(&mut self, generation: u32) -> Option<Process> {
-        let at = self
-            .processes
-            .iter()
-            .position(|it| it.generation == generation)?;
-        Some(self.processes.remove(at))
+    pub(super) fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.server.iter_mut().chain(&mut self.starting)
     }
 
-    /// The process that serves.
-    pub(super) fn server(&self) -> Option<&Process> {
-        self.processes
-            .iter()
-            .find(|it| matches!(it.state, State::Live { .. }))
+    /// Takes out the process that is dead.
+    pub(super) fn remove(&mut self, id: ProcessId) -> Option<Process> {
+        let is_it = |process: &mut Process| process.id == id;
+        let server = self.server.take_if(is_it);
+        server.or_else(|| self.starting.take_if(is_it))
     }
 
-    pub(super) fn is_starting(&self) -> bool {
-        self.processes
-            .iter()
-            .any(|it| matches!(it.state, State::Asked | State::Booting { .. }))
+    /// Takes out the process that has just become ready.
+    pub(super) fn take_booted(&mut self, id: ProcessId) -> Option<Process> {
+        // One that is being killed may have said so just before.
+        self.starting
+            .take_if(|it| it.id == id && !it.killed && matches!(it.state, State::Booting { .. }))
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.processes.len() < PROCESSES_MAX
+    pub(super) const fn is_vacant(&self) -> bool {
+        self.server.is_none() && self.starting.is_none()
     }
 
-    /// Has the process that serves leave, if there is one.
-    pub(super) fn retire_live(&mut self, seat: u32, now: Duration) -> Option<Action> {
-        let server = self
-            .processes
-            .iter_mut()
-            .find(|it| matches!(it.state, State::Live { .. }))?;
-        server.state = State::Retiring { since: now };
-        Some(Action::Retire(server.id(seat)))
+    /// Whether a successor starts beside the process that serves.
+    pub(super) const fn has_successor(&self) -> bool {
+        self.server.is_some() && self.starting.is_some()
     }
 
-    /// Has everyone leave, those included that are only starting.
-    pub(super) fn retire_all(&mut self, seat: u32, now: Duration) -> Vec<Action> {
-        let mut actions = Vec::new();
-        for process in &mut self.processes {
-            if !matches!(process.state, State::Retiring { .. }) {
-                process.state = State::Retiring { since: now };
-                actions.push(Action::Retire(process.id(seat)));
-            }
-        }
-        actions
+    /// Whether the process that serves is to have a successor, and has none.
+    pub(super) fn wants_successor(&self, epoch: u32) -> bool {
+        let is_old = |server: &Process| server.epoch != epoch || server.is_worn_out;
+        self.starting.is_none() && self.server.as_ref().is_some_and(is_old)
+    }
+
+    /// Whether the process that serves has these settings, and none with others is about to.
+    pub(super) fn is_up_to_date(&self, epoch: u32) -> bool {
+        self.server.as_ref().is_some_and(|it| it.epoch == epoch)
+            && self.starting.as_ref().is_none_or(|it| it.epoch == epoch)
     }
 }

@@ -1,6 +1,8 @@
 //! The rules of the roster, with made-up time.
 
 mod model;
+mod rolls;
+mod scarcity;
 
 use super::*;
 
@@ -40,7 +42,7 @@ fn crash(roster: &mut Roster, now: Duration, process: ProcessId, was_useful: boo
         now,
         Event::Exited {
             process,
-            cleanly: false,
+            end: End::Crashed,
             was_useful,
         },
     )
@@ -51,7 +53,7 @@ fn leave(roster: &mut Roster, now: Duration, process: ProcessId) -> Vec<Action> 
         now,
         Event::Exited {
             process,
-            cleanly: true,
+            end: End::Cleanly,
             was_useful: false,
         },
     )
@@ -127,7 +129,10 @@ fn a_pool_that_never_serves_is_given_up() {
     }
     fill(&mut roster, now);
     let actions = crash(&mut roster, now, id(0, 5), false);
-    assert_eq!(actions, [Action::TellStop, Action::GiveUp]);
+    assert_eq!(
+        actions,
+        [Action::TellStop, Action::GiveUp(Reason::EarlyDeaths)]
+    );
 }
 
 #[test]
@@ -191,72 +196,6 @@ fn a_hung_worker_is_aborted_once_and_killed_if_that_is_not_enough() {
 }
 
 #[test]
-fn a_roll_replaces_one_seat_after_the_other_each_when_its_successor_is_ready() {
-    let mut roster = roster(3);
-    fill(&mut roster, Duration::ZERO);
-    let mut actions = roster.handle(SECOND, Event::Roll);
-    for seat in 0..3 {
-        assert_eq!(actions, [Action::Spawn(id(seat, 2))], "one at a time");
-        assert_eq!(roster.handle(SECOND, Event::Spawned(id(seat, 2))), []);
-        actions = roster.handle(SECOND, Event::Ready(id(seat, 2)));
-        assert_eq!(actions.remove(0), Action::Retire(id(seat, 1)));
-    }
-    assert_eq!(actions, [Action::Rolled]);
-    for seat in 0..3 {
-        assert_eq!(leave(&mut roster, SECOND, id(seat, 1)), []);
-    }
-    assert_eq!(roster.living(), 3);
-}
-
-#[test]
-fn a_second_roll_waits_for_those_who_still_finish_what_they_have_in_hand() {
-    let mut roster = roster(1);
-    fill(&mut roster, Duration::ZERO);
-    assert_eq!(
-        settle(&mut roster, SECOND, Event::Roll),
-        [Action::Retire(id(0, 1)), Action::Rolled]
-    );
-    assert_eq!(settle(&mut roster, SECOND, Event::Roll), []);
-    assert_eq!(
-        leave(&mut roster, SECOND, id(0, 1)),
-        [Action::Spawn(id(0, 3))]
-    );
-}
-
-#[test]
-fn a_roll_whose_successor_dies_again_and_again_is_taken_back() {
-    let mut roster = roster(2);
-    fill(&mut roster, Duration::ZERO);
-    roster.handle(SECOND, Event::Roll);
-    roster.handle(SECOND, Event::Spawned(id(0, 2)));
-    roster.handle(SECOND, Event::Ready(id(0, 2)));
-    let mut now = SECOND;
-    for generation in 2..=4 {
-        roster.handle(now, Event::Spawned(id(1, generation)));
-        let actions = crash(&mut roster, now, id(1, generation), false);
-        if generation == 4 {
-            assert_eq!(actions, [Action::RollFailed]);
-        } else {
-            assert_eq!(actions, []);
-            now = roster.next_deadline().unwrap();
-            let again = Action::Spawn(id(1, generation + 1));
-            assert_eq!(roster.handle(now, Event::Tick), [again]);
-        }
-    }
-    assert!(!roster.is_rolling());
-    // The first seat had been replaced: it goes back as soon as there is room beside its process.
-    assert_eq!(leave(&mut roster, now, id(0, 1)), [Action::Spawn(id(0, 3))]);
-    roster.handle(now, Event::Spawned(id(0, 3)));
-    assert_eq!(
-        roster.handle(now, Event::Ready(id(0, 3))),
-        [Action::Retire(id(0, 2))]
-    );
-    leave(&mut roster, now, id(0, 2));
-    assert_eq!(roster.handle(now * 100, Event::Tick), []);
-    assert_eq!(roster.next_deadline(), None);
-}
-
-#[test]
 fn a_worn_out_worker_serves_until_its_successor_is_ready() {
     let mut roster = roster(2);
     fill(&mut roster, Duration::ZERO);
@@ -278,7 +217,7 @@ fn a_worn_out_worker_serves_until_its_successor_is_ready() {
 fn a_worker_that_retires_for_too_long_is_cut_and_then_killed() {
     let mut roster = roster(1);
     fill(&mut roster, Duration::ZERO);
-    settle(&mut roster, Duration::ZERO, Event::Roll);
+    settle(&mut roster, Duration::ZERO, Event::Roll { size: 1 });
     let retiring = id(0, 1);
     assert_eq!(roster.next_deadline(), Some(SECOND * 3600));
     assert_eq!(

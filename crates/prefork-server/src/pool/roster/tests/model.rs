@@ -15,11 +15,11 @@ enum Step {
     WornOut(usize),
     Exit {
         nth: usize,
-        cleanly: bool,
+        end: End,
         was_useful: bool,
     },
     SpawnFails(bool),
-    Roll,
+    Roll(u32),
     Resize(u32),
     HandOver,
     Drain,
@@ -32,10 +32,10 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0usize..8).prop_map(Step::Ready),
         2 => (0usize..8).prop_map(Step::Hung),
         2 => (0usize..8).prop_map(Step::WornOut),
-        8 => (0usize..8, any::<bool>(), any::<bool>())
-            .prop_map(|(nth, cleanly, was_useful)| Step::Exit { nth, cleanly, was_useful }),
+        8 => (0usize..8, end(), any::<bool>())
+            .prop_map(|(nth, end, was_useful)| Step::Exit { nth, end, was_useful }),
         2 => any::<bool>().prop_map(Step::SpawnFails),
-        2 => Just(Step::Roll),
+        3 => (1u32..7).prop_map(Step::Roll),
         2 => (0u32..7).prop_map(Step::Resize),
         1 => Just(Step::HandOver),
         1 => Just(Step::Drain),
@@ -43,13 +43,34 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The processes as the kernel would have them.
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Cleanly), Just(End::Starved), Just(End::Crashed)]
+}
+
+/// A process as the kernel would have it.
+#[derive(Debug)]
+struct Alive {
+    /// It is ready, and has not been told to leave.
+    serves: bool,
+    was_told: bool,
+    /// What it was forked with.
+    settings: u32,
+}
+
+/// The processes as the kernel would have them, and the settings as the supervisor has them.
 #[derive(Debug, Default)]
 struct World {
-    /// Those that exist, and whether they serve: are ready and have not been told to leave.
-    alive: BTreeMap<ProcessId, bool>,
+    alive: BTreeMap<ProcessId, Alive>,
     /// The youngest of each seat.
     youngest: BTreeMap<u32, u32>,
+    /// The largest size that was asked for.
+    size_max: u32,
+    /// In force, before the roll that is under way, and how many there have been.
+    settings: u32,
+    settings_before: Option<u32>,
+    settings_count: u32,
+    is_announced: bool,
+    is_told_to_stop: bool,
     /// Those that were killed, and are not dead yet.
     dying: Vec<ProcessId>,
     spawn_fails: bool,
@@ -78,30 +99,60 @@ impl World {
                 if self.spawn_fails {
                     return Ok(Some(Event::SpawnFailed(id)));
                 }
-                self.alive.insert(id, false);
-                let in_seat = self.alive.keys().filter(|it| it.seat == id.seat).count();
-                prop_assert!(in_seat <= 2, "three processes in one seat");
+                let born = Alive {
+                    serves: false,
+                    was_told: false,
+                    settings: self.settings,
+                };
+                self.alive.insert(id, born);
+                let in_seat = self.alive.iter().filter(|(it, _)| it.seat == id.seat);
+                let untold = in_seat.filter(|(_, it)| !it.was_told).count();
+                prop_assert!(untold <= 2, "three processes in one seat");
+                let total = self.alive.len();
+                prop_assert!(
+                    total <= processes_max(self.size_max) as usize,
+                    "{total} processes"
+                );
                 return Ok(Some(Event::Spawned(id)));
             }
-            Action::Retire(id) | Action::Cut(id) => {
-                let serves = self.alive.get_mut(&id);
-                prop_assert!(serves.is_some(), "told nobody");
-                self.alive.insert(id, false);
+            Action::Retire(id) | Action::Cut(id) | Action::Hurry(id) => {
+                let told = self.alive.get_mut(&id);
+                prop_assert!(told.is_some(), "told nobody");
+                if let Some(told) = told {
+                    (told.serves, told.was_told) = (false, true);
+                }
             }
             Action::Kill(id) => {
                 prop_assert!(self.alive.contains_key(&id), "killed nobody");
                 self.dying.push(id);
             }
             Action::Abort(id) => prop_assert!(self.alive.contains_key(&id), "aborted nobody"),
-            Action::Finish | Action::GiveUp => {
+            Action::Finish | Action::GiveUp(_) => {
                 prop_assert!(self.alive.is_empty(), "ended before its workers");
                 self.over = true;
             }
-            Action::Announce
-            | Action::Rolled
-            | Action::RollFailed
-            | Action::TellDrain
-            | Action::TellStop => {}
+            Action::Rolled => {
+                self.settings_before = None;
+                for (id, it) in self
+                    .alive
+                    .iter()
+                    .filter(|(id, _)| id.seat < roster.wanted())
+                {
+                    let is_new = it.was_told || it.settings == self.settings;
+                    prop_assert!(is_new, "{id:?} has settings {} after the roll", it.settings);
+                }
+            }
+            Action::RollFailed => {
+                let before = self.settings_before.take();
+                prop_assert!(before.is_some(), "no roll failed");
+                self.settings = before.unwrap_or_default();
+            }
+            Action::TellStop if !was_stopping && !self.is_told_to_stop => {
+                let serve = self.alive.values().any(|it| it.serves);
+                prop_assert!(!(self.is_announced && serve), "gave up a pool that serves");
+            }
+            Action::Announce => self.is_announced = true,
+            Action::TellDrain | Action::TellStop => {}
         }
         Ok(None)
     }
@@ -115,21 +166,23 @@ impl World {
             }
             Step::Ready(nth) => {
                 let id = self.nth(nth)?;
-                // A report may be repeated, or come from one that has been told to leave.
+                let process = self.alive.get_mut(&id)?;
+                // A report may be repeated, or come from one that has been told to leave, or is being killed.
+                process.serves = !process.was_told && !self.dying.contains(&id);
                 Event::Ready(id)
             }
             Step::Hung(nth) => Event::Hung(self.nth(nth)?),
             Step::WornOut(nth) => Event::WornOut(self.nth(nth)?),
             Step::Exit {
                 nth,
-                cleanly,
+                end,
                 was_useful,
             } => {
                 let process = self.nth(nth)?;
                 self.alive.remove(&process);
                 Event::Exited {
                     process,
-                    cleanly,
+                    end,
                     was_useful,
                 }
             }
@@ -137,11 +190,26 @@ impl World {
                 self.spawn_fails = fails;
                 return None;
             }
-            Step::Roll => Event::Roll,
-            Step::Resize(size) => Event::Resize(size),
-            Step::HandOver => Event::HandOver,
-            Step::Drain => Event::Drain,
-            Step::Stop => Event::Stop,
+            Step::Roll(size) if self.is_told_to_stop => Event::Roll { size },
+            Step::Roll(size) => {
+                self.settings_before.get_or_insert(self.settings);
+                self.settings_count += 1;
+                self.settings = self.settings_count;
+                self.size_max = self.size_max.max(size);
+                Event::Roll { size }
+            }
+            Step::Resize(size) => {
+                self.size_max = self.size_max.max(size);
+                Event::Resize(size)
+            }
+            Step::HandOver | Step::Drain | Step::Stop => {
+                self.is_told_to_stop = true;
+                match step {
+                    Step::HandOver => Event::HandOver,
+                    Step::Drain => Event::Drain,
+                    _ => Event::Stop,
+                }
+            }
         })
     }
 }
@@ -153,7 +221,7 @@ proptest! {
         steps in prop::collection::vec(step(), 0..300),
     ) {
         let mut roster = roster(size);
-        let mut world = World::default();
+        let mut world = World { size_max: size, ..World::default() };
         let mut now = Duration::ZERO;
         let mut steps = steps.into_iter();
         let mut events = vec![Event::Tick];
@@ -183,7 +251,7 @@ proptest! {
         is_graceful in any::<bool>(),
     ) {
         let mut roster = roster(size);
-        let mut world = World::default();
+        let mut world = World { size_max: size, ..World::default() };
         let mut now = Duration::ZERO;
         let end = if is_graceful { Event::Drain } else { Event::Stop };
         for step in steps.into_iter().chain([Step::SpawnFails(false)]) {
@@ -199,7 +267,7 @@ proptest! {
         let mut events: Vec<_> = world.alive.keys().map(|id| Event::Ready(*id)).collect();
         for process in std::mem::take(&mut world.dying) {
             if world.alive.remove(&process).is_some() {
-                events.push(Event::Exited { process, cleanly: false, was_useful: false });
+                events.push(Event::Exited { process, end: End::Crashed, was_useful: false });
             }
         }
         let mut has_ended = false;
@@ -214,13 +282,18 @@ proptest! {
                     if !roster.is_stopping() {
                         let serving = roster.processes().filter(|(_, word)| *word == "serving").count();
                         prop_assert_eq!(serving, roster.wanted() as usize, "{:?}", roster);
+                        prop_assert!(!roster.is_rolling(), "{:?}", roster);
+                        let mut untold = world.alive.values().filter(|it| !it.was_told);
+                        let is_new = |it: &Alive| it.settings == world.settings;
+                        prop_assert!(untold.all(is_new), "other settings: {:?} {:?}", world, roster);
                     }
                     has_ended = true;
+                    world.is_told_to_stop = true;
                     events.push(end);
                 } else {
                     let Some(process) = world.nth(0) else { break };
                     world.alive.remove(&process);
-                    events.push(Event::Exited { process, cleanly: true, was_useful: true });
+                    events.push(Event::Exited { process, end: End::Cleanly, was_useful: true });
                 }
                 continue;
             };
@@ -234,7 +307,7 @@ proptest! {
                     Action::Kill(process) | Action::Retire(process)
                         if world.alive.remove(&process).is_some() =>
                     {
-                        events.insert(0, Event::Exited { process, cleanly: true, was_useful: true });
+                        events.insert(0, Event::Exited { process, end: End::Cleanly, was_useful: true });
                     }
                     _ => {}
                 }
