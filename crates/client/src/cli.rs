@@ -42,7 +42,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(crate) timeout: Duration,
 
-    /// Give up when there is no connection after so long.
+    /// Give up when there is no connection after so long. All addresses of a name share it.
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) connect_timeout: Duration,
 

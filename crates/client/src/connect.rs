@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -14,22 +15,30 @@ use nix::sys::socket::{
 use crate::wait::{Deadline, Interrupt, wait};
 use crate::{Congestion, Error, Options};
 
-/// Connects to the first of `addresses` that answers; all of them share the connect timeout. The
-/// stream is non-blocking.
+/// Connects to the first of `addresses` that answers; all of them share the connect timeout. Each may take its
+/// share of what is left, so that a silent one leaves time for the others. The stream is non-blocking.
 pub(crate) fn open(
     addresses: impl Iterator<Item = SocketAddr>,
     options: &Options,
     interrupt: Option<&Interrupt>,
 ) -> Result<(TcpStream, SocketAddr), Error> {
-    let deadline = Deadline::after(Some(options.connect_timeout));
+    let end = Instant::now().checked_add(options.connect_timeout);
+    let addresses: Vec<_> = addresses.collect();
     let mut last_error = None;
-    for address in addresses {
-        match open_one(address, options, deadline, interrupt) {
+    for (tried, &address) in addresses.iter().enumerate() {
+        let share = match end {
+            Some(end) => {
+                let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+                Some(end.saturating_duration_since(Instant::now()) / untried)
+            }
+            None => None,
+        };
+        match open_one(address, options, Deadline::after(share), interrupt) {
             Ok(stream) => {
                 set_congestion(&stream, address, &options.congestion)?;
                 return Ok((stream, address));
             }
-            Err(error @ Error::Connect(_)) => last_error = Some(error),
+            Err(error @ (Error::Connect(_) | Error::ConnectTimeout(_))) => last_error = Some(error),
             Err(error) => return Err(error),
         }
     }
@@ -64,7 +73,7 @@ fn open_one(
         Ok(()) => {}
         Err(Errno::EINPROGRESS) => {
             wait(stream.as_fd(), PollFlags::POLLOUT, deadline, interrupt)
-                .map_err(while_connecting)?;
+                .map_err(|error| while_connecting(error, options))?;
             match stream.take_error().map_err(Error::Connect)? {
                 None => {}
                 Some(error) => return Err(Error::Connect(error)),
@@ -80,9 +89,10 @@ fn connect_error(errno: Errno) -> Error {
     Error::Connect(io::Error::from(errno))
 }
 
-fn while_connecting(error: Error) -> Error {
+fn while_connecting(error: Error, options: &Options) -> Error {
     match error {
-        Error::Timeout(limit) => Error::ConnectTimeout(limit),
+        // However short this address's share of it was.
+        Error::Timeout(_) => Error::ConnectTimeout(options.connect_timeout),
         Error::Reset(error) => Error::Connect(error),
         other => other,
     }

@@ -29,7 +29,7 @@ pub enum Congestion {
 /// How to connect and how long to wait.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// For the connection itself.
+    /// For the connection itself. The addresses of a name share it: after a silent one the next is tried in time.
     pub connect_timeout: Duration,
     /// For one whole operation, from its first byte sent to the last received; none for no limit.
     pub operation_timeout: Option<Duration>,

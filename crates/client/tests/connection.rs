@@ -603,6 +603,48 @@ fn the_first_address_that_answers_is_taken() {
     connection.list(&mut ()).unwrap();
 }
 
+/// An address that never answers, for as long as the value lives: its queue is full, so the kernel drops what comes.
+fn silent() -> (Vec<OwnedFd>, SocketAddr) {
+    use nix::sys::socket::{Backlog, listen};
+    let (fd, address) = refusing();
+    listen(&fd, Backlog::new(0).unwrap()).unwrap();
+    // A queue of 0 holds one.
+    let queued = std::net::TcpStream::connect(address).unwrap();
+    (vec![fd, queued.into()], address)
+}
+
+#[test]
+fn a_silent_address_leaves_time_for_the_others_and_all_share_the_connect_timeout() {
+    let connect_timeout = Duration::from_millis(120);
+    let options = Options {
+        connect_timeout,
+        ..options()
+    };
+    let (_silent, silence) = silent();
+    let (_refusing, refusal) = refusing();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let answer = listener.local_addr().unwrap();
+    for addresses in [
+        &[silence, answer][..],
+        &[silence, silence, answer],
+        &[silence, refusal, answer],
+        &[refusal, silence, answer, silence],
+    ] {
+        let connection = Connection::connect(addresses, &options).unwrap();
+        assert_eq!(connection.peer(), answer, "{addresses:?}");
+    }
+    let start = std::time::Instant::now();
+    let error = Connection::connect(&[silence; 3][..], &options).unwrap_err();
+    // Three whole timeouts would be over this, and one is not, however loaded the machine.
+    assert!(start.elapsed() >= connect_timeout, "{error:?}");
+    match error {
+        Error::ConnectTimeout(limit) => assert_eq!(limit, connect_timeout),
+        other => panic!("{other:?}"),
+    }
+    let error = Connection::connect(&[silence, refusal][..], &options).unwrap_err();
+    assert!(matches!(error, Error::Connect(_)), "{error:?}");
+}
+
 #[test]
 fn a_congestion_control_that_does_not_exist_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
