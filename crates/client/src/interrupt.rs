@@ -2,7 +2,7 @@
 //! ends the program.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
@@ -94,22 +94,49 @@ fn poll_again(fds: &mut [PollFd<'_>], timeout: PollTimeout) -> io::Result<()> {
     }
 }
 
-/// A file that is read, or a pipe, until a signal comes.
+/// A file that is read, or a pipe, until a signal comes. A regular file gives what it held when it was opened, no more
+/// and no less: one that somebody writes to meanwhile is an error, and no whole upload.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
     file: File,
-    may_block: bool,
+    /// What a regular file has to give; none for what may block, whose length nobody knows.
+    len: Option<u64>,
+    given_len: u64,
     signals: &'a Signals,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn new(file: File, signals: &'a Signals) -> io::Result<Self> {
-        let may_block = !file.metadata()?.is_file();
+        let metadata = file.metadata()?;
+        let len = match metadata.is_file() {
+            // Standard input may have been read in part.
+            true => Some(metadata.len().saturating_sub((&file).stream_position()?)),
+            false => None,
+        };
         Ok(Self {
             file,
-            may_block,
+            len,
+            given_len: 0,
             signals,
         })
+    }
+
+    /// How much it will give, if that is known.
+    pub(crate) fn len(&self) -> Option<u64> {
+        self.len
+    }
+
+    fn check_len(&self, is_at_end: bool) -> io::Result<()> {
+        let gave = match self.len {
+            Some(len) if self.given_len > len => "more".to_owned(),
+            Some(len) if is_at_end && self.given_len < len => format!("only {}", self.given_len),
+            _ => return Ok(()),
+        };
+        Err(io::Error::other(format!(
+            "it had {} bytes when it was opened, and gave {gave} — upload it again when nobody writes to it, or pipe \
+             what there is: cat PATH | prefork-client upload - --as NAME",
+            self.len.unwrap_or_default()
+        )))
     }
 
     /// Opens `path`. A named pipe need not have a writer yet: the first read waits for one.
@@ -126,14 +153,19 @@ impl<'a> Source<'a> {
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.may_block {
+            if self.len.is_none() {
                 self.signals.wait(&self.file, PollFlags::POLLIN)?;
             }
             self.signals.check()?;
             match self.file.read(buffer) {
                 // Another reader of the same pipe was faster.
-                Err(error) if error.kind() == ErrorKind::WouldBlock && self.may_block => {}
-                result => return result,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && self.len.is_none() => {}
+                result => {
+                    let read_len = result?;
+                    self.given_len += read_len as u64;
+                    self.check_len(read_len == 0 && !buffer.is_empty())?;
+                    return Ok(read_len);
+                }
             }
         }
     }

@@ -314,6 +314,70 @@ fn an_upload_comes_from_a_pipe() {
     assert!(server.heard()[0].text() == format!("UPLOAD a {}\r\n", base64(&file)));
 }
 
+/// What becomes of the upload of a large file that is changed while the server takes no more of it.
+fn upload_while(change: impl FnOnce(&fs::File)) -> (Ran, common::Heard) {
+    // More than the kernel's buffers between the two hold.
+    const LEN: u64 = 24 << 20;
+    let (meet, met) = mpsc::sync_channel(0);
+    let server = Scripted::once(vec![Act::HearLen(1), Act::Pause(meet), Act::HearEnd]);
+    let program = Program::new(&server.name());
+    let file = fs::File::create(program.folder.path().join("log")).unwrap();
+    file.set_len(LEN).unwrap();
+    let child = program.command(&["upload", "log"]).spawn().unwrap();
+    met.recv_timeout(PATIENCE).unwrap();
+    change(&file);
+    met.recv_timeout(PATIENCE).unwrap();
+    let ran = check_code(child.wait_with_output().unwrap(), 1);
+    (ran, server.heard().remove(0))
+}
+
+#[test]
+fn a_file_that_changes_its_length_while_it_is_uploaded_is_an_error_and_not_stored() {
+    fn wrote_on(mut file: &fs::File) {
+        use std::io::{Seek, SeekFrom};
+        file.seek(SeekFrom::End(0)).unwrap();
+        file.write_all(b"one line more\n").unwrap();
+    }
+    type Change = fn(&fs::File);
+    let changes: [(Change, &str); 3] = [
+        (|file| file.set_len(0).unwrap(), "gave only "),
+        (
+            |file| file.set_len((24 << 20) - 1).unwrap(),
+            "gave only 25165823",
+        ),
+        (wrote_on, "gave more"),
+    ];
+    for (change, wanted) in changes {
+        let (ran, heard) = upload_while(change);
+        for part in [wanted, "log: it had 25165824 bytes", "upload it again"] {
+            assert!(ran.err.contains(part), "{part}: {}", ran.err);
+        }
+        assert!(!ran.err.contains("verified"), "{}", ran.err);
+        // The end of the request never came, and a reset says that it never will.
+        assert!(heard.was_reset && !heard.bytes.ends_with(b"\n"), "{wanted}");
+    }
+}
+
+#[test]
+fn a_file_whose_size_says_nothing_goes_through_a_pipe() {
+    let server = Scripted::once(vec![Act::HearEnd]);
+    let ran = Program::new(&server.name()).run(&["upload", "/proc/self/status"], 1);
+    assert!(ran.err.contains("cat PATH | prefork-client"), "{}", ran.err);
+    assert!(server.heard()[0].was_reset);
+}
+
+#[test]
+fn standard_input_that_was_read_in_part_gives_the_rest() {
+    use std::io::{Seek, SeekFrom};
+    let server = Scripted::once(vec![EOL, say(&upload_reply("a", b"rest"))]);
+    let program = Program::new(&server.name());
+    program.write("whole", b"some rest");
+    let mut file = fs::File::open(program.folder.path().join("whole")).unwrap();
+    file.seek(SeekFrom::Start(5)).unwrap();
+    let mut command = program.command(&["upload", "-", "--as", "a"]);
+    check_code(command.stdin(file).output().unwrap(), 0);
+}
+
 #[test]
 fn an_unreadable_file_does_not_keep_the_others_from_being_sent() {
     let server = Scripted::once(vec![EOL, say(&upload_reply("a", b"hello"))]);

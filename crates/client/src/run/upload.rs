@@ -93,15 +93,13 @@ pub(super) fn one(run: &mut Run<'_>, planned: &Planned) -> Result<Done, Failure>
     let cannot_read = format!("cannot read {}", path.display());
     let local = |error: io::Error| Failure::local(format!("{cannot_read}: {}", plain(&error)));
     let file = open(path).map_err(local)?;
-    let metadata = file.metadata().map_err(local)?;
-    if metadata.is_dir() {
+    if file.metadata().map_err(local)?.is_dir() {
         return Err(local(io::Error::other(
             "it is a folder; pack it first, for instance with tar",
         )));
     }
-    let len = metadata.is_file().then_some(metadata.len());
     let mut source = Source::new(file, run.signals).map_err(local)?;
-    let mut meter = run.display.meter(name.as_str(), len);
+    let mut meter = run.display.meter(name.as_str(), source.len());
     let result = run
         .link
         .once(|connection| connection.upload(name, &mut source, &mut meter));

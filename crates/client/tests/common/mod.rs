@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(crate) enum Act {
     Reset,
     /// Tell the test that the script has come this far.
     Tell(Sender<()>),
+    /// Tell the same, and wait until the test is done with what it does then.
+    Pause(SyncSender<()>),
 }
 
 pub(crate) fn say(text: &str) -> Act {
@@ -124,6 +126,11 @@ fn follow(mut stream: TcpStream, acts: Vec<Act>) -> Heard {
             Act::ShutDown => stream.shutdown(std::net::Shutdown::Write).unwrap(),
             Act::Reset => reset(&stream),
             Act::Tell(sender) => sender.send(()).unwrap(),
+            Act::Pause(sender) => {
+                // With a channel that holds nothing, each send ends when the test takes it.
+                sender.send(()).unwrap();
+                sender.send(()).unwrap();
+            }
         }
     }
     heard
