@@ -2,7 +2,7 @@
 
 mod sections;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -26,6 +26,17 @@ pub(crate) struct Args {
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// Whether what was asked for is written to standard output.
+    pub(crate) fn needs_stdout(&self) -> bool {
+        match &self.command {
+            Command::List | Command::Handout(_) => true,
+            Command::Get(get) if get.output.as_deref() == Some(Path::new("-")) => true,
+            Command::Get(_) | Command::Upload(_) | Command::Delete(_) => self.common.json,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

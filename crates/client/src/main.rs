@@ -13,6 +13,7 @@ mod outcome;
 mod progress;
 mod report;
 mod run;
+mod stdout;
 mod text;
 
 fn main() -> ExitCode {

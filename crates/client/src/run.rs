@@ -21,6 +21,7 @@ use crate::link::Link;
 use crate::outcome::{Done, Failure, Operation, Outcome};
 use crate::progress::Display;
 use crate::report::{self, Style};
+use crate::stdout;
 use crate::text::{plain, say};
 
 /// Runs the program as its arguments say.
@@ -31,18 +32,30 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(End::Usage(error)) => {
+            let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
             // Help and version come this way too, with their own exit code.
-            let _ = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
-        }
-        Err(End::Error(error)) => {
-            // Whoever read standard output has seen enough: nothing to complain about.
-            if !error.downcast_ref().is_some_and(report::is_closed) {
-                say(format_args!("error: {error:#}"));
+            match error.use_stderr() {
+                true => drop(error.print()),
+                false => {
+                    if let Err(error) = stdout::check().and_then(|()| error.print()) {
+                        return failed(unprinted(error));
+                    }
+                }
             }
-            Exit::Failed.into()
+            code
         }
+        Err(end) => failed(end),
     }
+}
+
+fn failed(end: End) -> ExitCode {
+    if let End::Error(error) = end
+        // Whoever read standard output has seen enough: nothing to complain about.
+        && !error.downcast_ref().is_some_and(report::is_closed)
+    {
+        say(format_args!("error: {error:#}"));
+    }
+    Exit::Failed.into()
 }
 
 /// Why there are no outcomes to report.
@@ -84,6 +97,10 @@ impl Run<'_> {
 
 fn run(args: &Args) -> Result<Exit, End> {
     let common = &args.common;
+    if args.needs_stdout() {
+        // Before anything is asked of the server: nobody would learn what became of it.
+        stdout::check().map_err(unprinted)?;
+    }
     let signals = Signals::watch().context("cannot watch for signals")?;
     let mut run = Run {
         link: Link::new(&common.server, common.options(), &signals),

@@ -693,6 +693,70 @@ fn a_full_standard_output_is_named() {
     }
 }
 
+/// Nobody would get what was asked for, and the exit code would say that it was done.
+#[test]
+fn a_standard_output_that_is_closed_is_an_error_for_what_is_written_there_and_nothing_is_asked() {
+    // A connection would be a panic: nobody serves it.
+    let server = Scripted::start(vec![]);
+    let program = Program::new(&server.name());
+    program.write("a", b"hello");
+    for redirection in [">&-", "1</dev/null"] {
+        for args in [
+            &["list"][..],
+            &["list", "--json"],
+            &["get", "a", "-o", "-"],
+            &["get", "a", "--json"],
+            &["upload", "a", "--json"],
+            &["delete", "a", "--json"],
+            &["man"],
+            &["completions", "bash"],
+            &["--help"],
+            &["--version"],
+        ] {
+            let ran = check_code(redirected(&program, redirection, args), 1);
+            let want =
+                "error: cannot write to standard output: it is closed, or open for reading only\n";
+            assert_eq!(ran.err, want, "{args:?} {redirection}");
+        }
+    }
+    server.heard();
+}
+
+#[test]
+fn a_standard_output_that_is_closed_or_thrown_away_disturbs_nothing_that_does_not_need_it() {
+    let listing = "{\"status\":\"OK\",\"data\":[\"a\"]}\r\n\r\n";
+    let server = Scripted::start(vec![
+        vec![EOL, say(&upload_reply("a", b"hello"))],
+        vec![EOL, say(DELETED)],
+        vec![EOL, say(listing)],
+        vec![EOL, say(listing)],
+    ]);
+    let program = Program::new(&server.name());
+    program.write("a", b"hello");
+    for (redirection, args) in [
+        (">&-", &["upload", "a"][..]),
+        (">&-", &["delete", "a"]),
+        // As programs do that want nothing of it: for reading and writing.
+        ("1<>/dev/null", &["list"]),
+        (">/dev/null", &["list"]),
+    ] {
+        check_code(redirected(&program, redirection, args), 0);
+    }
+    server.heard();
+}
+
+fn redirected(program: &Program, redirection: &str, args: &[&str]) -> Output {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("exec \"$0\" \"$@\" {redirection}")])
+        .arg(env!("CARGO_BIN_EXE_prefork-client"))
+        .args(args)
+        .env("PREFORK_SERVER", &program.server)
+        .current_dir(program.folder.path())
+        .stdin(Stdio::null());
+    shell.output().unwrap()
+}
+
 #[test]
 fn an_interrupt_ends_the_waiting_for_a_reply() {
     let (tell, told) = mpsc::channel();
