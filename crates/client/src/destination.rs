@@ -1,7 +1,7 @@
 //! A local file that appears only when it is complete.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,10 @@ pub enum Overwrite {
     Allowed,
 }
 
-/// A file in the making, under a hidden name in the folder where it is to appear. Dropped without
-/// [`Destination::commit`] it is removed.
+/// A file in the making, under a hidden name in the folder where it is to appear, and nobody else's to read. Dropped
+/// without [`Destination::commit`] it is removed.
+///
+/// It gets the permission bits of the file that it replaces, but for setuid and setgid; not its owner, and not its ACL.
 #[derive(Debug)]
 pub struct Destination {
     temporary: NamedTempFile,
@@ -43,16 +45,7 @@ impl Destination {
             Ok(existing) => existing,
             Err(_) => path.to_path_buf(),
         };
-        let folder = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        let temporary = tempfile::Builder::new()
-            .prefix(".prefork-client-")
-            .suffix(".part")
-            // What any new file gets, less the umask: it is to be as visible as one from `cp`.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?;
+        let temporary = temporary_beside(&path, 0o600)?;
         Ok(Self {
             temporary,
             path,
@@ -66,6 +59,50 @@ impl Destination {
     /// [`io::ErrorKind::AlreadyExists`] if a file of that name has come up meanwhile and must not be
     /// overwritten, and what renaming gives. The temporary file is then gone.
     pub fn commit(self) -> io::Result<()> {
+        self.set_mode()?;
+        self.take_name()
+    }
+
+    /// Like [`Destination::commit`]; content and name then survive a loss of power.
+    ///
+    /// # Errors
+    /// As for [`Destination::commit`], and what `fsync(2)` gives.
+    pub fn commit_durably(self) -> io::Result<()> {
+        self.set_mode()?;
+        self.temporary.as_file().sync_all()?;
+        let folder = self.temporary.path().parent().map(File::open).transpose()?;
+        self.take_name()?;
+        match folder {
+            Some(folder) => folder.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    fn set_mode(&self) -> io::Result<()> {
+        let mode = match fs::symlink_metadata(&self.path) {
+            Ok(replaced) if replaced.is_file() => replaced.permissions().mode() & 0o777,
+            // What the umask and the folder's default ACL leave any new file: it is to be as visible as one from `cp`.
+            _ => {
+                let new = temporary_beside(&self.path, 0o666)?;
+                new.as_file().metadata()?.permissions().mode() & 0o777
+            }
+        };
+        let permissions = Permissions::from_mode(mode);
+        match self.temporary.as_file().set_permissions(permissions) {
+            // There are file systems without permission bits. Elsewhere nobody but this user gets at the file.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::PermissionDenied | ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn take_name(self) -> io::Result<()> {
         let persisted = match self.overwrite {
             Overwrite::Never => self.temporary.persist_noclobber(&self.path),
             Overwrite::Allowed => self.temporary.persist(&self.path),
@@ -75,20 +112,19 @@ impl Destination {
             Err(failed) => Err(failed.error),
         }
     }
+}
 
-    /// Like [`Destination::commit`]; content and name then survive a loss of power.
-    ///
-    /// # Errors
-    /// As for [`Destination::commit`], and what `fsync(2)` gives.
-    pub fn commit_durably(self) -> io::Result<()> {
-        self.temporary.as_file().sync_all()?;
-        let folder = self.temporary.path().parent().map(File::open).transpose()?;
-        self.commit()?;
-        match folder {
-            Some(folder) => folder.sync_all(),
-            None => Ok(()),
-        }
-    }
+/// A file under a fresh hidden name in the folder of `path`, with what the umask leaves of `mode`.
+fn temporary_beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    tempfile::Builder::new()
+        .prefix(".prefork-client-")
+        .suffix(".part")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)
 }
 
 impl Write for Destination {
@@ -181,6 +217,30 @@ mod tests {
             .unwrap();
         let mode = |path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(path), mode(ordinary));
+    }
+
+    #[test]
+    fn replacing_a_file_keeps_its_permission_bits_but_for_setuid_and_setgid() {
+        for durably in [false, true] {
+            for old in [0o600, 0o640, 0o664, 0o444, 0o755, 0o6750, 0o1777] {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("a.bin");
+                fs::write(&path, "old").unwrap();
+                fs::set_permissions(&path, Permissions::from_mode(old)).unwrap();
+                let mut destination = Destination::create(&path, Overwrite::Allowed).unwrap();
+                destination.write_all(b"new").unwrap();
+                let pending = destination.temporary.as_file().metadata().unwrap();
+                assert_eq!(pending.permissions().mode() & 0o7777, 0o600, "{old:o}");
+                match durably {
+                    true => destination.commit_durably(),
+                    false => destination.commit(),
+                }
+                .unwrap();
+                let mode = fs::metadata(&path).unwrap().permissions().mode();
+                assert_eq!(mode & 0o7777, old & 0o777, "{old:o}");
+                assert_eq!(names(folder.path()), ["a.bin"]);
+            }
+        }
     }
 
     #[test]

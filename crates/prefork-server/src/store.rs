@@ -19,8 +19,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use proto::FileName;
 
@@ -92,6 +93,8 @@ struct Root {
     mark: Mark,
     /// How pending uploads are kept out of sight; none in a store that is only read.
     temporaries: Option<Temporaries>,
+    /// What an upload that replaces nothing lets others do, once that is known.
+    new_mode: OnceLock<Mode>,
     /// Whether uploads reserve blocks ahead.
     reserves: bool,
     /// What it takes to keep `options.root_bytes_max`.
@@ -167,6 +170,7 @@ impl Store {
             options,
             mark,
             temporaries,
+            new_mode: OnceLock::new(),
             quota: None,
             census: Census::new().map_err(|errno| OpenError::Io {
                 path: path.clone(),
@@ -209,6 +213,7 @@ impl Store {
             options,
             mark: self.root.mark.clone(),
             temporaries,
+            new_mode: OnceLock::new(),
             reserves: self.root.reserves,
             quota: self.root.quota.clone(),
             census: self.root.census,

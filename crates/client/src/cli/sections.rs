@@ -23,7 +23,8 @@ const EXAMPLES: &str =
 
 const PROMISES: &str = "\
 A download appears under its name only when it is complete and agrees with the size and CRC-32 \
-that the server sends; an interrupted one leaves nothing. An upload or a delete that may have been \
+that the server sends; an interrupted one leaves nothing. With --force it keeps the permission bits of the \
+file that it replaces (but setuid and setgid), not its owner and not its ACL. An upload or a delete that may have been \
 carried out already is never sent again: it is reported as unknown.";
 
 const EXIT_CODES: &str = "  0    all done

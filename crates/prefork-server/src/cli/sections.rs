@@ -52,6 +52,9 @@ const FILES: &str = "  ./files         the folder that is served, unless --root 
 const NOTES: &str = "\
 The protocol has no authentication and no encryption; the default address is this machine's own.
 
+An upload that replaces a file keeps its read and write bits. Owner, ACL, and the bits for executing, setuid and setgid are \
+not kept: the file belongs to the user that the server runs as. A new file has mode 0644, less the umask.
+
 Every setting of the TOML file that --config names is a flag without its dashes.";
 
 const SEE_ALSO: &str = "prefork-client(1), stress(1), signal(7), systemd.socket(5), landlock(7)";

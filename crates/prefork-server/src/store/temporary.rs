@@ -21,8 +21,8 @@ const PREFIX: &str = ".prefork-tmp.";
 /// counter, or by somebody who wants to be in the way.
 const NAMES_MAX: u32 = 1000;
 
-/// What the umask leaves of it.
-const MODE: Mode = Mode::from_bits_truncate(0o644);
+/// While it is not known who may read it: nobody else.
+pub(super) const PRIVATE: Mode = Mode::from_bits_truncate(0o600);
 
 /// How pending uploads are kept out of sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl fmt::Display for Temporaries {
 impl Temporaries {
     /// Finds out what the file system can do, by doing it.
     pub(super) fn probe(directory: &File, mark: &Mark) -> nix::Result<Self> {
-        let hidden = open_unnamed(directory)
+        let hidden = open_unnamed(directory, PRIVATE)
             .and_then(|unnamed| link_unnamed(directory, &File::from(unnamed), mark));
         match hidden {
             Ok(hidden) => unlink(directory, &hidden).map(|()| Self::Tmpfile),
@@ -59,16 +59,20 @@ impl Temporaries {
 }
 
 /// A file without a name.
-pub(super) fn open_unnamed(directory: &File) -> nix::Result<OwnedFd> {
+pub(super) fn open_unnamed(directory: &File, mode: Mode) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    openat(directory, ".", flags, MODE)
+    openat(directory, ".", flags, mode)
 }
 
 /// A file under a fresh hidden name, and that name.
-pub(super) fn open_named(directory: &File, mark: &Mark) -> nix::Result<(OwnedFd, String)> {
+pub(super) fn open_named(
+    directory: &File,
+    mark: &Mark,
+    mode: Mode,
+) -> nix::Result<(OwnedFd, String)> {
     let flags =
         OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    under_fresh_name(mark, |name| openat(directory, name, flags, MODE))
+    under_fresh_name(mark, |name| openat(directory, name, flags, mode))
 }
 
 /// Gives an unnamed file a fresh hidden name.

@@ -7,13 +7,19 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, fallocate, renameat};
-use nix::sys::stat::{SFlag, fstatat};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat};
 use proto::FileName;
 
 use super::list::kind_of;
 use super::quota::{self, Books, Claim, Quota};
 use super::{Durability, Root, StoreError, Temporaries, file_system, temporary};
 use crate::sys;
+
+/// What a file keeps of the one that it replaces.
+const READ_AND_WRITE: Mode = Mode::from_bits_truncate(0o666);
+
+/// What a file has that replaces none, less the umask.
+const NEW: Mode = Mode::from_bits_truncate(0o644);
 
 /// Blocks are reserved in steps, of this size at most. Without that, a rename over an existing file makes ext4 flush
 /// what it had not yet placed on the disk: five uploads over one name went from 908–1,048 MB/s to 2,203–2,351.
@@ -56,9 +62,12 @@ impl PendingUpload {
         let replaced_len = refuse_unusable(&root.directory, name)?;
         root.spare_bytes()?;
         let (file, hidden) = match temporaries {
-            Temporaries::Tmpfile => (temporary::open_unnamed(&root.directory)?, None),
+            Temporaries::Tmpfile => {
+                let file = temporary::open_unnamed(&root.directory, temporary::PRIVATE)?;
+                (file, None)
+            }
             Temporaries::Named => {
-                let (file, hidden) = root.open_named()?;
+                let (file, hidden) = root.open_named(temporary::PRIVATE)?;
                 (file, Some(hidden))
             }
         };
@@ -158,6 +167,7 @@ impl PendingUpload {
         if self.reserved {
             self.file.set_len(self.len)?;
         }
+        self.set_mode()?;
         match self.root.options.durability {
             Durability::None => {}
             Durability::Data => self.file.sync_data()?,
@@ -165,6 +175,27 @@ impl PendingUpload {
         }
         self.is_complete = true;
         Ok(())
+    }
+
+    /// Lets those read and write the file who might with the one that it replaces, and makes it executable, setuid or
+    /// setgid for nobody.
+    fn set_mode(&self) -> Result<(), StoreError> {
+        let replaced = fstatat(
+            &self.root.directory,
+            self.name.as_str(),
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        );
+        let mode = match replaced {
+            Ok(stat) if kind_of(stat.st_mode) == SFlag::S_IFREG => {
+                Mode::from_bits_truncate(stat.st_mode) & READ_AND_WRITE
+            }
+            _ => self.root.mode_of_new_file()?,
+        };
+        match fchmod(&self.file, mode) {
+            // There are file systems without permission bits. Elsewhere nobody but this user gets at the file.
+            Ok(()) | Err(Errno::EPERM | Errno::EOPNOTSUPP) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// The same as [`PendingUpload::take_name`], once the quota has room for what there is more than before.
@@ -252,12 +283,33 @@ impl Drop for PendingUpload {
 
 impl Root {
     /// A file under a hidden name. It changes the folder, which the quota is told, lest it measures it again.
-    fn open_named(&self) -> Result<(OwnedFd, String), StoreError> {
-        let open = || Ok(temporary::open_named(&self.directory, &self.mark)?);
+    fn open_named(&self, mode: Mode) -> Result<(OwnedFd, String), StoreError> {
+        let open = || Ok(temporary::open_named(&self.directory, &self.mark, mode)?);
         match self.books()? {
             None => open(),
             Some(mut books) => books.record(0, 0, open),
         }
+    }
+
+    /// What the umask and the folder's default ACL leave a new file, found out by making one, once in each process.
+    fn mode_of_new_file(&self) -> Result<Mode, StoreError> {
+        if let Some(&mode) = self.new_mode.get() {
+            return Ok(mode);
+        }
+        let (probe, hidden) = match self.temporaries {
+            Some(Temporaries::Tmpfile) => (temporary::open_unnamed(&self.directory, NEW)?, None),
+            Some(Temporaries::Named) | None => {
+                let (probe, hidden) = self.open_named(NEW)?;
+                (probe, Some(hidden))
+            }
+        };
+        let stat = fstat(&probe);
+        if let Some(hidden) = hidden {
+            // What cannot be removed now the sweep removes.
+            let _ = self.remove_named(&hidden);
+        }
+        let mode = Mode::from_bits_truncate(stat?.st_mode) & READ_AND_WRITE;
+        Ok(*self.new_mode.get_or_init(|| mode))
     }
 
     /// Removes such a file, and tells the quota if that can be done at once.

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::super::temporary::{link_through_proc, open_unnamed};
+use super::super::temporary::{PRIVATE, link_through_proc, open_unnamed};
 use super::*;
 
 #[test]
@@ -57,7 +57,7 @@ fn an_unnamed_file_can_be_named_without_privileges() {
         return;
     }
     let root = &store.root.directory;
-    let file = open_unnamed(root).expect("an unnamed file").into();
+    let file = open_unnamed(root, PRIVATE).expect("an unnamed file").into();
     link_through_proc(root, &file, "a").expect("a name");
     assert_eq!(raw_names(directory.path()), ["a"]);
 }
@@ -151,6 +151,67 @@ fn reserved_blocks_are_given_back() {
         0,
         "mode 0644 at most"
     );
+}
+
+/// The modes of the files under `directory` that this process has open without a name of a client's.
+fn pending_modes(directory: &Path) -> Vec<u32> {
+    let open = fs::read_dir("/proc/self/fd").expect("this process's files");
+    let paths = open.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .filter(|path| {
+            let target = fs::read_link(path).unwrap_or_default();
+            target.parent() == Some(directory)
+                && target.file_name().is_some_and(|name| name != lock::NAME)
+        })
+        .filter_map(|path| Some(fs::metadata(path).ok()?.permissions().mode() & 0o7777))
+        .collect()
+}
+
+#[test]
+fn replacing_a_file_keeps_who_may_read_and_write_it_and_nothing_else() {
+    for (store, directory) in stores_of_both_kinds() {
+        let path = directory.path().join("a");
+        let mode = || fs::metadata(&path).expect("the file").permissions().mode() & 0o7777;
+        for (old, wanted) in [
+            (0o600, 0o600),
+            (0o640, 0o640),
+            (0o664, 0o664),
+            (0o666, 0o666),
+            (0o444, 0o444),
+            (0o755, 0o644),
+            (0o6770, 0o660),
+            (0o1777, 0o666),
+        ] {
+            fs::write(&path, "old").expect("a file");
+            fs::set_permissions(&path, fs::Permissions::from_mode(old)).expect("its owner may");
+            let mut upload = store.create(&name("a")).expect("an upload");
+            upload.write(b"new").expect("room");
+            assert_eq!(pending_modes(directory.path()), [0o600], "{old:o}");
+            upload.commit().expect("a name");
+            assert_eq!(mode(), wanted, "{old:o}");
+            assert_eq!(fs::read(&path).expect("the file"), b"new");
+            fs::remove_file(&path).expect("its owner may");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_replaces_no_file_is_as_readable_as_any_new_one() {
+    for (store, directory) in stores_of_both_kinds() {
+        let at = |text: &str| directory.path().join(text);
+        let mode = |text| fs::metadata(at(text)).expect("a file").permissions().mode() & 0o7777;
+        fs::write(at("ordinary"), "").expect("a file");
+        // A link may be used by anybody, which says nothing of what it leads to.
+        symlink(at("ordinary"), at("link")).expect("a link");
+        for text in ["new", "link", "newer"] {
+            let mut upload = store.create(&name(text)).expect("an upload");
+            assert_eq!(pending_modes(directory.path()), [0o600], "{text}");
+            upload.commit().expect("a name");
+            assert_eq!(mode(text), mode("ordinary") & 0o644, "{text}");
+        }
+        let names = raw_names(directory.path());
+        assert_eq!(names, ["link", "new", "newer", "ordinary"]);
+    }
 }
 
 #[test]
