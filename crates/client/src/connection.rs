@@ -113,6 +113,8 @@ pub struct Connection {
     state: State,
     /// An operation has been carried out: the server may have closed since.
     used: bool,
+    sent_all: bool,
+    is_prefork_server: bool,
 }
 
 #[derive(Debug)]
@@ -160,6 +162,8 @@ impl Connection {
             operation_timeout: options.operation_timeout,
             state: State::Open(Box::new(Exchange::new(socket))),
             used: false,
+            sent_all: false,
+            is_prefork_server: false,
         })
     }
 
@@ -167,6 +171,19 @@ impl Connection {
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// After an operation that failed: whether its request was sent to the last byte. If that was an upload, and was
+    /// not, a prefork-server has stored nothing; another server may have stored what came.
+    #[must_use]
+    pub fn sent_all(&self) -> bool {
+        self.sent_all
+    }
+
+    /// Whether any reply had what only a prefork-server sends: a code or a checksum.
+    #[must_use]
+    pub fn is_prefork_server(&self) -> bool {
+        self.is_prefork_server
     }
 
     /// Whether the connection can carry another operation, as far as is known: not after an operation that
@@ -231,7 +248,8 @@ impl Connection {
     ///
     /// # Errors
     /// Any [`Error`] but those of connecting. After [`Error::Timeout`], [`Error::Reset`] and [`Error::Eof`]
-    /// it is not known whether the file was stored ([`Error::leaves_fate_unknown`]).
+    /// it is not known whether the file was stored ([`Error::leaves_fate_unknown`]), unless not all of it was sent
+    /// ([`Connection::sent_all`]).
     pub fn upload(
         &mut self,
         name: &FileName,
@@ -247,6 +265,8 @@ impl Connection {
             Err(error) => return Err(error),
         };
         let is_complete = body.is_some_and(|body| body.complete);
+        self.sent_all = is_complete;
+        let reply = self.recognise(reply);
         let result = reply.and_then(accept).and_then(|reply| match body {
             Some(BodySent {
                 size,
@@ -291,9 +311,16 @@ impl Connection {
         encode_head(&mut line, verb, name);
         line.extend_from_slice(self.terminator.as_bytes());
         let deadline = Deadline::after(self.operation_timeout);
-        self.exchange()?
-            .request(&line, content, deadline)
-            .and_then(accept)
+        let reply = self.exchange()?.request(&line, content, deadline);
+        self.sent_all = true;
+        self.recognise(reply).and_then(accept)
+    }
+
+    fn recognise(&mut self, reply: Result<Reply, Error>) -> Result<Reply, Error> {
+        if let Ok(reply) = &reply {
+            self.is_prefork_server |= reply.code.is_some() || reply.crc32.is_some();
+        }
+        reply
     }
 
     /// What carries the next operation. A connection that has been idle is looked at first: as long as

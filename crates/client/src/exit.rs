@@ -49,7 +49,7 @@ impl Exit {
     fn of_failure(failure: &Failure) -> Self {
         match failure.kind {
             Kind::Interrupted => Self::Interrupted,
-            _ if failure.fate_unknown => Self::Unknown,
+            _ if failure.fate.is_unknown() => Self::Unknown,
             Kind::Connect => Self::Unreachable,
             _ => Self::Failed,
         }
@@ -65,12 +65,16 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Fate;
 
     #[test]
     fn the_gravest_failure_decides() {
-        let failure = |kind, fate_unknown| Failure {
+        let failure = |kind, is_unknown| Failure {
             kind,
-            fate_unknown,
+            fate: match is_unknown {
+                true => Fate::Unknown,
+                false => Fate::NotDone,
+            },
             ..Failure::local(String::new())
         };
         let refused = failure(Kind::Refused, false);

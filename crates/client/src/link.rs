@@ -7,6 +7,7 @@ use client::{Connection, Error, Options};
 
 use crate::address::Address;
 use crate::interrupt::Signals;
+use crate::outcome::Fate;
 use crate::progress::Meter;
 
 /// How long after its first reply a server is given to close. Many serve one request for each connection and
@@ -23,6 +24,7 @@ pub(crate) struct Link<'a> {
     connection: Option<Connection>,
     /// Whether the server leaves connections open after a reply, once that is known.
     keeps_open: Option<bool>,
+    is_prefork_server: bool,
 }
 
 impl<'a> Link<'a> {
@@ -33,11 +35,27 @@ impl<'a> Link<'a> {
             signals,
             connection: None,
             keeps_open: None,
+            is_prefork_server: false,
         }
     }
 
     pub(crate) fn server(&self) -> &Address {
         self.server
+    }
+
+    /// What may have become of the upload that failed last, where that is not known.
+    pub(crate) fn fate_of_upload(&self) -> Fate {
+        let sent_all = self.connection.as_ref().is_none_or(Connection::sent_all);
+        match sent_all {
+            true => Fate::Unknown,
+            false if self.is_prefork_server() => Fate::NotStored,
+            false => Fate::PartAtMost,
+        }
+    }
+
+    fn is_prefork_server(&self) -> bool {
+        let connection = self.connection.as_ref();
+        self.is_prefork_server || connection.is_some_and(Connection::is_prefork_server)
     }
 
     /// Does what may be done twice. A connection that turns out to be closed before a byte of the reply
@@ -67,6 +85,8 @@ impl<'a> Link<'a> {
             None => CLOSE_GRACE,
             Some(_) => Duration::ZERO,
         };
+        // Before the connection goes: it is the same server's after it.
+        self.is_prefork_server = self.is_prefork_server();
         if self.keeps_open == Some(false) {
             self.connection = None;
         }

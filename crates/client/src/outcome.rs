@@ -83,8 +83,26 @@ pub(crate) struct Failure {
     pub(crate) code: Option<String>,
     /// For a person; not escaped.
     pub(crate) message: String,
+    pub(crate) fate: Fate,
+}
+
+/// What a failure leaves of an upload or a delete on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing.
+    NotDone,
+    /// Nothing, although a part of it was sent: a prefork-server stores what is whole.
+    NotStored,
+    /// Nothing on a prefork-server, and on another maybe the part that was sent.
+    PartAtMost,
     /// It may have been carried out all the same.
-    pub(crate) fate_unknown: bool,
+    Unknown,
+}
+
+impl Fate {
+    pub(crate) const fn is_unknown(self) -> bool {
+        matches!(self, Self::PartAtMost | Self::Unknown)
+    }
 }
 
 impl Failure {
@@ -94,7 +112,7 @@ impl Failure {
             kind: Kind::Local,
             code: None,
             message,
-            fate_unknown: false,
+            fate: Fate::NotDone,
         }
     }
 
@@ -105,7 +123,7 @@ impl Failure {
             kind: Kind::NotTried,
             code: None,
             message,
-            fate_unknown: false,
+            fate: Fate::NotDone,
         }
     }
 
@@ -123,7 +141,10 @@ impl Failure {
     /// What the library says, in words that name the remedy. `local` says what of this machine is read
     /// or written.
     pub(crate) fn of(error: Error, operation: Operation, server: &Address, local: &str) -> Self {
-        let fate_unknown = operation.changes_server() && error.leaves_fate_unknown();
+        let fate = match operation.changes_server() && error.leaves_fate_unknown() {
+            true => Fate::Unknown,
+            false => Fate::NotDone,
+        };
         let kind = kind(&error);
         let message = message(&error, server, local);
         let code = match error {
@@ -134,7 +155,15 @@ impl Failure {
             kind,
             code,
             message,
-            fate_unknown,
+            fate,
+        }
+    }
+
+    /// The same failure where it is known how far the upload had come.
+    pub(crate) fn of_upload(self, fate: Fate) -> Self {
+        match self.fate {
+            Fate::Unknown => Self { fate, ..self },
+            _ => self,
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use crate::outcome::{Done, Failure, Kind, Operation, Outcome};
+use crate::outcome::{Done, Failure, Fate, Kind, Operation, Outcome};
 use crate::text::{say, shown};
 
 /// How much is said, and in which form.
@@ -53,7 +53,7 @@ impl<'a> From<&'a Failure> for ErrorJson<'a> {
             kind: failure.kind,
             code: failure.code.as_deref(),
             message: &failure.message,
-            fate_unknown: failure.fate_unknown,
+            fate_unknown: failure.fate.is_unknown(),
         }
     }
 }
@@ -170,7 +170,7 @@ fn groups(outcomes: &[Outcome]) -> String {
     line("done:", names(&|outcome| outcome.result.is_ok()));
     for outcome in outcomes {
         if let Err(failure) = &outcome.result
-            && !failure.fate_unknown
+            && !failure.fate.is_unknown()
             && failure.kind != Kind::NotTried
         {
             let reason = match failure.kind {
@@ -183,7 +183,7 @@ fn groups(outcomes: &[Outcome]) -> String {
     }
     line(
         "unknown:",
-        names(&|outcome| is(outcome, &|failure| failure.fate_unknown)),
+        names(&|outcome| is(outcome, &|failure| failure.fate.is_unknown())),
     );
     line(
         "not tried:",
@@ -214,12 +214,19 @@ fn told(operation: Operation, done: Done) -> String {
 
 fn explained(failure: &Failure) -> String {
     let reason = short(failure);
-    match failure.fate_unknown {
-        true => format!(
-            "unknown, it may or may not have been carried out: {reason} — see what `prefork-client list` shows \
-             before trying again"
+    let ask = "see what `prefork-client list` shows before trying again";
+    match failure.fate {
+        Fate::NotDone => reason,
+        Fate::NotStored => {
+            format!("not stored, it was cut before its last byte was sent: {reason}")
+        }
+        Fate::PartAtMost => format!(
+            "cut before its last byte was sent, so a prefork-server has not stored it; another server may have \
+             stored what came: {reason} — {ask}"
         ),
-        false => reason,
+        Fate::Unknown => {
+            format!("unknown, it may or may not have been carried out: {reason} — {ask}")
+        }
     }
 }
 

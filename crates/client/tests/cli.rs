@@ -293,6 +293,76 @@ fn a_delete_that_may_be_done_is_reported_as_unknown() {
     );
 }
 
+/// Larger than what the kernel holds between the two: it cannot all be sent to a server that does not read it.
+fn write_large(program: &Program, name: &str) {
+    let file = fs::File::create(program.folder.path().join(name)).unwrap();
+    file.set_len(24 << 20).unwrap();
+}
+
+#[test]
+fn an_upload_cut_before_its_last_byte_is_stored_by_no_prefork_server_and_maybe_in_part_by_another()
+{
+    for (case, ending) in [
+        ("reset", vec![Act::Reset]),
+        ("closed", vec![]),
+        (
+            "another protocol",
+            vec![say("HTTP/1.1 400 Bad Request\r\n\r\n"), Act::HearEnd],
+        ),
+        (
+            "a reply that breaks off",
+            vec![say("{\"status\":"), Act::ShutDown, Act::HearEnd],
+        ),
+        (
+            "a confirmation too early",
+            vec![say("{\"status\":\"OK\"}\r\n\r\n"), Act::HearEnd],
+        ),
+    ] {
+        let cut = [vec![Act::HearLen(1)], ending.clone()].concat();
+        let server = Scripted::start(vec![cut.clone(), cut]);
+        let program = Program::new(&server.name());
+        write_large(&program, "a");
+        let ran = program.run(&["upload", "a"], 4);
+        for part in [
+            "a prefork-server has not stored it",
+            "may have stored what came",
+        ] {
+            assert!(ran.err.contains(part), "{case}: {}", ran.err);
+        }
+        let ran = program.run(&["upload", "a", "--json"], 4);
+        assert_eq!(
+            ran.json()[0]["error"]["fate_unknown"],
+            json!(true),
+            "{case}"
+        );
+
+        // A checksum tells that it is one.
+        let first = vec![EOL, say(&upload_reply("b", b"hello")), Act::HearLen(1)];
+        let server = Scripted::once([first, ending].concat());
+        let program = Program::new(&server.name());
+        program.write("b", b"hello");
+        write_large(&program, "a");
+        let ran = program.run(&["upload", "b", "a"], 1);
+        let wanted = "error: a: not stored, it was cut before its last byte was sent: ";
+        assert!(ran.err.contains(wanted), "{case}: {}", ran.err);
+        assert!(!ran.err.contains("unknown"), "{case}: {}", ran.err);
+    }
+}
+
+#[test]
+fn an_upload_given_up_before_its_last_byte_is_not_stored_either() {
+    // Nobody accepts: what fits in the kernel's buffers is taken, and no more.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let program = Program::new(&listener.local_addr().unwrap().to_string());
+    write_large(&program, "a");
+    let ran = program.run(&["upload", "a", "--timeout", "50ms"], 4);
+    assert!(
+        ran.err.contains("a prefork-server has not stored it"),
+        "{}",
+        ran.err
+    );
+}
+
 #[test]
 fn a_failed_download_is_never_called_unknown() {
     let server = Scripted::once(vec![EOL]);
@@ -316,13 +386,12 @@ fn an_upload_comes_from_a_pipe() {
 
 /// What becomes of the upload of a large file that is changed while the server takes no more of it.
 fn upload_while(change: impl FnOnce(&fs::File)) -> (Ran, common::Heard) {
-    // More than the kernel's buffers between the two hold.
-    const LEN: u64 = 24 << 20;
     let (meet, met) = mpsc::sync_channel(0);
     let server = Scripted::once(vec![Act::HearLen(1), Act::Pause(meet), Act::HearEnd]);
     let program = Program::new(&server.name());
-    let file = fs::File::create(program.folder.path().join("log")).unwrap();
-    file.set_len(LEN).unwrap();
+    write_large(&program, "log");
+    let path = program.folder.path().join("log");
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     let child = program.command(&["upload", "log"]).spawn().unwrap();
     met.recv_timeout(PATIENCE).unwrap();
     change(&file);

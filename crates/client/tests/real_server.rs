@@ -331,6 +331,10 @@ fn killed_worker() {
         .upload(&name("a"), &mut source, &mut ())
         .unwrap_err();
     assert!(error.leaves_fate_unknown(), "{error:?}");
+    assert!(
+        !connection.sent_all(),
+        "and yet nothing is stored, as is seen below"
+    );
     // A new worker answers. A worker that was killed while waiting in accept(2) may take one more
     // connection to its grave, so the first answer counts.
     let end = Instant::now() + PATIENCE;

@@ -25,7 +25,8 @@ const PROMISES: &str = "\
 A download appears under its name only when it is complete and agrees with the size and CRC-32 \
 that the server sends; an interrupted one leaves nothing. With --force it keeps the permission bits of the \
 file that it replaces (but setuid and setgid), not its owner and not its ACL. An upload or a delete that may have been \
-carried out already is never sent again: it is reported as unknown.";
+carried out already is never sent again: it is reported as unknown. An upload that was cut before its last \
+byte was sent is not stored by a prefork-server; other servers may have stored what came.";
 
 const EXIT_CODES: &str = "  0    all done
   1    some file failed: refused, changed on its way, or not usable on this side

@@ -109,12 +109,11 @@ pub(super) fn one(run: &mut Run<'_>, planned: &Planned) -> Result<Done, Failure>
             crc32: upload.crc32,
             verified: upload.verified,
         }),
-        Err(error) => Err(Failure::of(
-            error,
-            Operation::Upload,
-            run.link.server(),
-            &cannot_read,
-        )),
+        Err(error) => {
+            let server = run.link.server();
+            let failure = Failure::of(error, Operation::Upload, server, &cannot_read);
+            Err(failure.of_upload(run.link.fate_of_upload()))
+        }
     }
 }
 
