@@ -97,11 +97,16 @@ each_pool! {
     fn a_slow_client_from_before_one_reload_does_not_keep_its_worker_from_the_next(pool) {
         let file = File::new("workers = 1\n");
         let server = file.start(pool);
+        let worker = server.ready.worker_pids[0];
+        let idle = sockets(worker);
         let mut slow = server.connect();
         let request = upload("slow", &[7; 1000]);
         let (start, rest) = request.split_at(100);
         slow.send(start);
-        while !has_somebody_soon(&server, server.ready.worker_pids[0]) {}
+        let deadline = Instant::now() + DEADLINE;
+        while !has_somebody_soon(worker, idle) {
+            assert!(Instant::now() < deadline, "nobody has accepted");
+        }
         for settings in ["workers = 1\nmax-requests = 1000\n", "workers = 1\nread-only = true\n"] {
             file.write(settings);
             server.signal(Signal::SIGHUP);
@@ -128,7 +133,10 @@ each_pool! {
         for reload in 1..=4 {
             // Whoever is told to leave may let somebody in a moment before: then the next one is the new worker's.
             let newest = *server.children().last().unwrap();
-            while !has_somebody_soon(&server, newest) {
+            let idle = sockets(newest);
+            let deadline = Instant::now() + DEADLINE;
+            while !has_somebody_soon(newest, idle) {
+                assert!(Instant::now() < deadline, "it accepts nobody");
                 let mut peer = server.connect();
                 peer.send(start);
                 slow.push(peer);
@@ -249,17 +257,19 @@ each_pool! {
     }
 }
 
-/// Whether a process has accepted somebody within a moment: it has a socket more than its parent.
-fn has_somebody_soon(server: &Server, pid: u32) -> bool {
-    let sockets = |pid: u32| {
-        let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-        let targets = fds.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
-        targets
-            .filter(|target| target.to_string_lossy().starts_with("socket:"))
-            .count()
-    };
+/// How many sockets a process has: one for each connection beside those that it began with.
+fn sockets(pid: u32) -> usize {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let targets = fds.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    targets
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
+/// Whether a process has accepted somebody within a moment: it has more sockets than when it was idle.
+fn has_somebody_soon(pid: u32, idle: usize) -> bool {
     let deadline = Instant::now() + Duration::from_millis(300);
-    while sockets(pid) <= sockets(server.ready.pid) {
+    while sockets(pid) <= idle {
         if Instant::now() > deadline {
             return false;
         }
