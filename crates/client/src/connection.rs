@@ -71,7 +71,7 @@ impl Observer for () {}
 /// A finished listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
-    /// The names, as the server gave them.
+    /// The names, as the server gave them: [`FileName::parse`] says which are any.
     pub names: Vec<String>,
     /// The server cut the list.
     pub truncated: bool,

@@ -116,6 +116,14 @@ impl Failure {
         }
     }
 
+    /// A reply that makes sense in part.
+    pub(crate) fn bad_reply(message: String) -> Self {
+        Self {
+            kind: Kind::BadReply,
+            ..Self::local(message)
+        }
+    }
+
     /// A file whose turn did not come.
     pub(crate) fn not_tried() -> Self {
         let message = "not tried".to_owned();

@@ -58,11 +58,16 @@ impl<'a> From<&'a Failure> for ErrorJson<'a> {
     }
 }
 
-/// Prints a listing.
+/// Prints a listing, and what was wrong with it.
 ///
 /// # Errors
 /// What writing to standard output gives.
-pub(crate) fn listing(style: Style, names: &[String], truncated: bool) -> io::Result<()> {
+pub(crate) fn listing(
+    style: Style,
+    names: &[String],
+    truncated: bool,
+    failure: Option<&Failure>,
+) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match style {
         Style::Json => {
@@ -71,10 +76,10 @@ pub(crate) fn listing(style: Style, names: &[String], truncated: bool) -> io::Re
                 &mut out,
                 &ListingJson {
                     operation,
-                    ok: true,
+                    ok: failure.is_none(),
                     names,
                     truncated,
-                    error: None,
+                    error: failure.map(Into::into),
                 },
             )?;
         }
@@ -87,6 +92,11 @@ pub(crate) fn listing(style: Style, names: &[String], truncated: bool) -> io::Re
     out.flush()?;
     if truncated && style != Style::Json {
         say("warning: the server has more files than it lists");
+    }
+    if let Some(failure) = failure
+        && style != Style::Json
+    {
+        say(format_args!("error: {}", explained(failure)));
     }
     Ok(())
 }

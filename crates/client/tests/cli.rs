@@ -115,14 +115,68 @@ const NOT_FOUND: &str =
 const DELETED: &str = "{\"status\":\"OK\",\"message\":\"a has been deleted\"}\r\n\r\n";
 
 #[test]
-fn a_listing_is_one_name_a_line_and_nothing_a_terminal_obeys() {
-    let reply = "{\"status\":\"OK\",\"data\":[\"a.bin\",\"\\u001b[31mred\\nx\"]}\r\n\r\n";
+fn a_listing_is_one_name_a_line() {
+    let reply = "{\"status\":\"OK\",\"data\":[\"a.bin\",\"two words\"]}\r\n\r\n";
     let server = Scripted::start(vec![vec![EOL, say(reply)], vec![EOL, say(reply)]]);
     let program = Program::new(&server.name());
-    assert_eq!(program.run(&["list"], 0).out, "a.bin\n\\u{1b}[31mred\\nx\n");
+    let ran = program.run(&["list"], 0);
+    assert_eq!((&ran.out[..], &ran.err[..]), ("a.bin\ntwo words\n", ""));
     let listing = program.run(&["list", "--json"], 0).json().remove(0);
-    assert_eq!(listing["names"], json!(["a.bin", "\u{1b}[31mred\nx"]));
+    assert_eq!(listing["names"], json!(["a.bin", "two words"]));
     assert_eq!(listing["truncated"], json!(false));
+}
+
+/// A script takes each line for a file of its folder.
+#[test]
+fn names_that_are_no_file_names_are_not_listed_and_nothing_is_said_that_a_terminal_obeys() {
+    for wrong in [
+        "../up",
+        "/etc/passwd",
+        "folder/a",
+        "a\\b",
+        "..",
+        ".hidden",
+        "",
+        " ",
+        "two\nlines",
+        "\u{1b}[31mred",
+        "\u{202e}gpj.exe",
+        "a\0b",
+        &"n".repeat(256),
+    ] {
+        let names = json!(["a.bin", wrong, "b.bin"]);
+        let reply =
+            json!({"status": "OK", "data": names, "truncated": true}).to_string() + "\r\n\r\n";
+        let server = Scripted::start(vec![vec![EOL, say(&reply)]; 3]);
+        let program = Program::new(&server.name());
+        for args in [&["list"][..], &["list", "--quiet"]] {
+            let ran = program.run(args, 1);
+            assert_eq!(ran.out, "a.bin\nb.bin\n", "{wrong:?}");
+            let wanted = "error: the server lists what is no file name, left out here: '";
+            assert!(ran.err.contains(wanted), "{wrong:?}: {}", ran.err);
+            let is_visible = |line: &str| line.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+            assert!(ran.err.lines().count() == 2 && ran.err.lines().all(is_visible));
+        }
+        let listing = program.run(&["list", "--json"], 1).json().remove(0);
+        assert_eq!(listing["names"], json!(["a.bin", "b.bin"]), "{wrong:?}");
+        let (ok, kind) = (&listing["ok"], &listing["error"]["kind"]);
+        assert_eq!(
+            (ok, kind),
+            (&json!(false), &json!("bad_reply")),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn of_many_names_that_are_none_a_few_are_told() {
+    let names: Vec<_> = (0..100).map(|number| format!("../{number}")).collect();
+    let reply = json!({"status": "OK", "data": names}).to_string() + "\r\n\r\n";
+    let server = Scripted::once(vec![EOL, say(&reply)]);
+    let ran = Program::new(&server.name()).run(&["list"], 1);
+    let wanted = "error: the server lists what are no file names, left out here: \
+                  '../0', '../1', '../2', '../3', '../4' and 95 more\n";
+    assert_eq!((&ran.out[..], &ran.err[..]), ("", wanted));
 }
 
 #[test]

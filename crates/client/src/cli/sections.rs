@@ -29,7 +29,7 @@ carried out already is never sent again: it is reported as unknown. An upload th
 byte was sent is not stored by a prefork-server; other servers may have stored what came.";
 
 const EXIT_CODES: &str = "  0    all done
-  1    some file failed: refused, changed on its way, or not usable on this side
+  1    some file failed: refused, changed on its way, or not usable on this side; or a name listed is none
   2    usage
   3    cannot connect to the server
   4    at least one upload or delete may or may not have been carried out
