@@ -180,7 +180,7 @@ impl Connection {
         self.sent_all
     }
 
-    /// Whether any reply had what only a prefork-server sends: a code or a checksum.
+    /// Whether any reply had what only a prefork-server sends: one of its codes, or a checksum.
     #[must_use]
     pub fn is_prefork_server(&self) -> bool {
         self.is_prefork_server
@@ -231,6 +231,7 @@ impl Connection {
             true => {
                 let (size, crc32) = content.finish()?;
                 agree("received", size, crc32, &reply)?;
+                self.agree_on_name(name, reply.name.as_deref())?;
                 let verified = reply.size.is_some() || reply.crc32.is_some();
                 Ok(Download {
                     size,
@@ -275,11 +276,13 @@ impl Connection {
             }) => {
                 agree("sent", size, crc32, &reply)?;
                 let verified = reply.crc32.is_some();
+                let message = reply.message.unwrap_or_default();
+                self.agree_on_name(name, message.strip_suffix(" has been uploaded"))?;
                 Ok(Upload {
                     size,
                     crc32,
                     verified,
-                    message: reply.message.unwrap_or_default(),
+                    message,
                 })
             }
             _ => Err(unexpected("it says OK before all of the content was sent")),
@@ -296,7 +299,11 @@ impl Connection {
     /// Any [`Error`] but those of connecting. As for an upload it may be unknown whether it was done.
     pub fn delete(&mut self, name: &FileName) -> Result<String, Error> {
         let result = self.request(Verb::Delete, Some(name), &mut Content::ignored(&mut ()));
-        let result = result.map(|reply| reply.message.unwrap_or_default());
+        let result = result.and_then(|reply| {
+            let message = reply.message.unwrap_or_default();
+            self.agree_on_name(name, message.strip_suffix(" has been deleted"))?;
+            Ok(message)
+        });
         self.settle(result)
     }
 
@@ -318,9 +325,20 @@ impl Connection {
 
     fn recognise(&mut self, reply: Result<Reply, Error>) -> Result<Reply, Error> {
         if let Ok(reply) = &reply {
-            self.is_prefork_server |= reply.code.is_some() || reply.crc32.is_some();
+            let code = reply.code.as_deref().and_then(Code::from_wire);
+            self.is_prefork_server |= code.is_some() || reply.crc32.is_some();
         }
         reply
+    }
+
+    /// A prefork-server names the file that it speaks of, in all replies alike; what others write there is their own.
+    fn agree_on_name(&self, asked: &FileName, named: Option<&str>) -> Result<(), Error> {
+        match named {
+            Some(named) if self.is_prefork_server && named != asked.as_str() => {
+                Err(Error::Unexpected(format!("it is about '{named}'")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What carries the next operation. A connection that has been idle is looked at first: as long as

@@ -150,6 +150,70 @@ fn a_download_that_is_not_what_the_server_declares_is_a_mismatch() {
     }
 }
 
+/// What becomes of one download, upload and delete of `a.bin` that a reply each says is of `named`.
+fn answered_for(named: &str, ending: &str) -> [Result<(), Error>; 3] {
+    let content = base64(b"hello");
+    let (list, ok) = ("{\"status\":\"OK\",\"data\":[]", "{\"status\":\"OK\"");
+    let scripts = [
+        format!("{ok},\"data_namafile\":\"{named}\",\"data_file\":\"{content}\""),
+        format!("{ok},\"data\":\"{named} has been uploaded\",\"size\":5"),
+        format!("{ok},\"message\":\"{named} has been deleted\""),
+    ]
+    .map(|reply| {
+        let replies = [list, &reply].map(|reply| format!("{reply}{ending}}}\r\n\r\n"));
+        vec![LIST, say(&replies[0]), EOL, say(&replies[1])]
+    });
+    let server = Scripted::start(scripts.to_vec());
+    let connect = || {
+        let mut connection = connect(&server);
+        // The reply to this one says already whose it is.
+        connection.list(&mut ()).unwrap();
+        connection
+    };
+    let (name, content) = (name(), &mut &b"hello"[..]);
+    [
+        connect().get(&name, &mut io::sink(), &mut ()).map(drop),
+        connect().upload(&name, content, &mut ()).map(drop),
+        connect().delete(&name).map(drop),
+    ]
+}
+
+#[test]
+fn a_reply_of_a_prefork_server_about_another_file_is_an_error() {
+    let ours = format!(",\"crc32\":\"{}\"", crc32(b"hello"));
+    for (named, ending, is_well) in [
+        ("a.bin", &ours[..], true),
+        ("b.bin", &ours, false),
+        ("", &ours, false),
+        ("a.bin ", &ours, false),
+        ("files/a.bin", &ours, false),
+        // Other servers name what they like, a path for instance.
+        ("files/a.bin", "", true),
+        ("File", "", true),
+    ] {
+        for (number, result) in answered_for(named, ending).into_iter().enumerate() {
+            match result {
+                Ok(()) => assert!(is_well, "{number}: {named}"),
+                Err(Error::Unexpected(about)) => {
+                    assert!(!is_well && about.contains(named), "{number}: {named}");
+                }
+                Err(other) => panic!("{number}: {named}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_leaves_its_file_out_is_taken() {
+    let reply = format!(
+        "{{\"status\":\"OK\",\"data_file\":\"{}\",\"crc32\":\"{}\"}}\r\n\r\n",
+        base64(b"hello"),
+        crc32(b"hello")
+    );
+    let (result, _) = get_of(vec![GET, say(&reply)]);
+    assert!(result.unwrap().verified);
+}
+
 #[test]
 fn a_confirmation_without_content_is_no_download() {
     let (result, _) = get_of(vec![
@@ -547,7 +611,8 @@ fn every_terminator_is_on_the_wire_as_named() {
 
 #[test]
 fn names_with_spaces_are_quoted_on_the_wire() {
-    let server = Scripted::once(vec![EOL, say(&get_reply("two words", b"hello"))]);
+    let reply = get_reply("two \\\"words\\\"", b"hello");
+    let server = Scripted::once(vec![EOL, say(&reply)]);
     let name = "two \"words\"".parse().unwrap();
     connect(&server)
         .get(&name, &mut io::sink(), &mut ())
