@@ -1,6 +1,7 @@
 //! The command line: what can be typed.
 
 mod sections;
+mod size;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,10 +30,28 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The library's view of this.
+    pub(crate) fn options(&self) -> Options {
+        let common = &self.common;
+        let mut options = Options {
+            connect_timeout: common.connect_timeout,
+            idle_timeout: common.timeout,
+            terminator: common.terminator,
+            congestion: common.congestion.clone(),
+            ..Options::default()
+        };
+        match &self.command {
+            Command::List(list) => options.listing_len_max = list.listing_max,
+            Command::Get(get) => options.download_len_max = get.download_max,
+            Command::Upload(_) | Command::Delete(_) | Command::Handout(_) => {}
+        }
+        options
+    }
+
     /// Whether what was asked for is written to standard output.
     pub(crate) fn needs_stdout(&self) -> bool {
         match &self.command {
-            Command::List | Command::Handout(_) => true,
+            Command::List(_) | Command::Handout(_) => true,
             Command::Get(get) if get.output.as_deref() == Some(Path::new("-")) => true,
             Command::Get(_) | Command::Upload(_) | Command::Delete(_) => self.common.json,
         }
@@ -70,23 +89,10 @@ pub(crate) struct Common {
     pub(crate) quiet: bool,
 }
 
-impl Common {
-    /// The library's view of this.
-    pub(crate) fn options(&self) -> Options {
-        Options {
-            connect_timeout: self.connect_timeout,
-            idle_timeout: self.timeout,
-            terminator: self.terminator,
-            congestion: self.congestion.clone(),
-            ..Options::default()
-        }
-    }
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print the names of the files on the server, one a line.
-    List,
+    List(List),
     /// Download files.
     #[command(visible_alias = "download")]
     Get(Get),
@@ -97,6 +103,13 @@ pub(crate) enum Command {
     /// A script for a shell, or the manual.
     #[command(flatten)]
     Handout(Handout),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Give up when the listing is longer, such as 500K, 64M or 1G.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size::parse)]
+    pub(crate) listing_max: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -116,6 +129,10 @@ pub(crate) struct Get {
     /// Return only when the files would survive a loss of power.
     #[arg(long)]
     pub(crate) fsync: bool,
+
+    /// Give up when a file is longer, such as 500K, 64M or 1T: a server may send without end.
+    #[arg(long, value_name = "SIZE", default_value = "64G", value_parser = size::parse)]
+    pub(crate) download_max: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -171,6 +188,22 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_bounds_are_the_librarys_unless_a_flag_sets_them() {
+        let options = |line: &str| Args::try_parse_from(line.split(' ')).unwrap().options();
+        let default = Options::default();
+        assert_eq!(options("x list").listing_len_max, default.listing_len_max);
+        assert_eq!(
+            options("x get a").download_len_max,
+            default.download_len_max
+        );
+        assert_eq!(options("x list --listing-max 2K").listing_len_max, 2048);
+        assert_eq!(
+            options("x get a --download-max 3MB").download_len_max,
+            3_000_000
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto::reply::{Code, Reply};
 use proto::request::encode_head;
-use proto::{FileName, Terminator, Verb};
+use proto::{FileName, Terminator, Verb, limits};
 
 use crate::exchange::{BodySent, Content, Exchange};
 use crate::socket::Socket;
@@ -43,6 +43,10 @@ pub struct Options {
     pub congestion: Congestion,
     /// The receive buffer in bytes, set before connecting; none leaves the kernel's tuning alone.
     pub receive_buffer: Option<usize>,
+    /// The most bytes of content that a download takes. Beyond it is [`Error::TooLong`].
+    pub download_len_max: u64,
+    /// The most bytes of a listing, on the wire and in memory, and of whatever else a reply has besides content.
+    pub listing_len_max: u64,
 }
 
 impl Default for Options {
@@ -54,6 +58,8 @@ impl Default for Options {
             terminator: Terminator::Crlf,
             congestion: Congestion::Auto,
             receive_buffer: None,
+            download_len_max: limits::DOWNLOAD_LEN_MAX,
+            listing_len_max: limits::LISTING_LEN_MAX as u64,
         }
     }
 }
@@ -110,6 +116,7 @@ pub struct Connection {
     peer: SocketAddr,
     terminator: Terminator,
     operation_timeout: Option<Duration>,
+    download_len_max: u64,
     state: State,
     /// An operation has been carried out: the server may have closed since.
     used: bool,
@@ -160,7 +167,8 @@ impl Connection {
             peer,
             terminator: options.terminator,
             operation_timeout: options.operation_timeout,
-            state: State::Open(Box::new(Exchange::new(socket))),
+            download_len_max: options.download_len_max,
+            state: State::Open(Box::new(Exchange::new(socket, options.listing_len_max))),
             used: false,
             sent_all: false,
             is_prefork_server: false,
@@ -225,7 +233,7 @@ impl Connection {
         sink: &mut dyn Write,
         observer: &mut dyn Observer,
     ) -> Result<Download, Error> {
-        let mut content = Content::into(sink, observer);
+        let mut content = Content::into(sink, observer, self.download_len_max);
         let result = self.request(Verb::Get, Some(name), &mut content);
         let result = result.and_then(|reply| match reply.has_content {
             true => {

@@ -1,5 +1,6 @@
 //! What can go wrong, one variant per decision a caller makes.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -47,6 +48,14 @@ pub enum Error {
     /// The server answered with a reply that is none to this request.
     #[error("the reply does not fit the request: {0}")]
     Unexpected(String),
+    /// The reply is longer than [`crate::Options`] allow.
+    #[error("{part} is longer than {limit} bytes")]
+    TooLong {
+        /// Of what there is too much.
+        part: Part,
+        /// How much of it is allowed, in bytes.
+        limit: u64,
+    },
     /// The server refused: `status` was not OK. Whether the connection goes on depends on more than this
     /// error: [`crate::Connection::is_usable`] knows.
     #[error("{message}")]
@@ -70,6 +79,24 @@ pub enum Error {
     Unusable(&'static str),
 }
 
+/// What a reply consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The content of a download.
+    Content,
+    /// All else, a listing too.
+    Rest,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Content => "the content",
+            Self::Rest => "the reply",
+        })
+    }
+}
+
 impl Error {
     /// Whether, after this error of an upload or a delete, the server may or may not have carried
     /// it out. It must then not be sent again blindly.
@@ -81,6 +108,7 @@ impl Error {
             | Self::Eof
             | Self::BadReply(_)
             | Self::Unexpected(_)
+            | Self::TooLong { .. }
             | Self::Interrupted => true,
             Self::Resolve { .. }
             | Self::Connect(_)

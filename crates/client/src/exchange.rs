@@ -8,7 +8,7 @@ use proto::reply::{Reply, ReplyDecoder};
 
 use crate::socket::{Sent, Socket};
 use crate::wait::Deadline;
-use crate::{Error, Observer};
+use crate::{Error, Observer, Part};
 
 /// One receive. Pieces over 1 MiB leave the processor's cache and halve the codec's speed.
 const RECEIVE_LEN: usize = 256 << 10;
@@ -26,6 +26,9 @@ const RAW_LEN: usize = 96 << 10;
 /// a small upload leaves in one packet.
 const ENCODED_LEN: usize = proto::limits::HEAD_LEN_MAX + RAW_LEN / 3 * 4 + 8;
 
+/// As long as one byte of content can be on the wire: 4 characters for 3 bytes, each an escape of 6 (`\\u0041`).
+const WIRE_LEN_MAX: u64 = 8;
+
 /// What was sent of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodySent {
@@ -40,15 +43,21 @@ pub(crate) struct Content<'a> {
     sink: Option<&'a mut dyn Write>,
     observer: &'a mut dyn Observer,
     size: u64,
+    size_max: u64,
     crc32: crc32fast::Hasher,
 }
 
 impl<'a> Content<'a> {
-    pub(crate) fn into(sink: &'a mut dyn Write, observer: &'a mut dyn Observer) -> Self {
+    pub(crate) fn into(
+        sink: &'a mut dyn Write,
+        observer: &'a mut dyn Observer,
+        size_max: u64,
+    ) -> Self {
         Self {
             sink: Some(sink),
             observer,
             size: 0,
+            size_max,
             crc32: crc32fast::Hasher::new(),
         }
     }
@@ -59,6 +68,7 @@ impl<'a> Content<'a> {
             sink: None,
             observer,
             size: 0,
+            size_max: 0,
             crc32: crc32fast::Hasher::new(),
         }
     }
@@ -78,9 +88,13 @@ impl<'a> Content<'a> {
         if bytes.is_empty() {
             return Ok(());
         }
+        let size = self.size + bytes.len() as u64;
+        if size > self.size_max {
+            return Err(too_long(Part::Content, self.size_max));
+        }
         self.crc32.update(bytes);
         sink.write_all(bytes).map_err(Error::Local)?;
-        self.size += bytes.len() as u64;
+        self.size = size;
         self.observer.content(self.size);
         Ok(())
     }
@@ -90,6 +104,8 @@ impl<'a> Content<'a> {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     socket: Socket,
+    /// The most bytes of a reply besides its content.
+    rest_len_max: u64,
     incoming: Box<[u8]>,
     content: Box<[u8]>,
     raw: Box<[u8]>,
@@ -99,10 +115,11 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(socket: Socket) -> Self {
+    pub(crate) fn new(socket: Socket, rest_len_max: u64) -> Self {
         let buffer = |len| vec![0; len].into_boxed_slice();
         Self {
             socket,
+            rest_len_max,
             incoming: buffer(RECEIVE_LEN),
             content: buffer(CONTENT_LEN),
             raw: buffer(RAW_LEN),
@@ -228,7 +245,9 @@ impl Exchange {
         content: &mut Content<'_>,
         deadline: Deadline,
     ) -> Result<Reply, Error> {
-        let mut decoder = ReplyDecoder::new();
+        let listing_len_max = usize::try_from(self.rest_len_max).unwrap_or(usize::MAX);
+        let mut decoder = ReplyDecoder::with_listing_max(listing_len_max);
+        let mut received_len = 0_u64;
         let mut filled = 0;
         let mut heard_before = false;
         loop {
@@ -240,9 +259,15 @@ impl Exchange {
                 content.observer.first_byte();
                 heard_before = true;
             }
+            received_len += len as u64;
             let mut rest = &self.incoming[..len];
             while !rest.is_empty() {
-                let step = decoder.decode(rest, &mut self.content[filled..])?;
+                let step = match decoder.decode(rest, &mut self.content[filled..]) {
+                    Err(_) if decoder.is_over_listing_max() => {
+                        return Err(too_long(Part::Rest, self.rest_len_max));
+                    }
+                    result => result?,
+                };
                 rest = &rest[step.consumed..];
                 filled += step.produced;
                 let is_stuck = step.consumed == 0 && step.produced == 0 && filled == 0;
@@ -260,8 +285,17 @@ impl Exchange {
                     filled = 0;
                 }
             }
+            let content_len = content.size + filled as u64;
+            let rest_len = received_len.saturating_sub(content_len.saturating_mul(WIRE_LEN_MAX));
+            if rest_len > self.rest_len_max {
+                return Err(too_long(Part::Rest, self.rest_len_max));
+            }
         }
     }
+}
+
+fn too_long(part: Part, limit: u64) -> Error {
+    Error::TooLong { part, limit }
 }
 
 /// Where not all was sent and no whole reply explains it, the connection was cut, however its reading side ended:

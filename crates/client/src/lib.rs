@@ -28,6 +28,6 @@ mod wait;
 
 pub use connection::{Congestion, Connection, Download, Listing, Observer, Options, Upload};
 pub use destination::{Destination, Overwrite};
-pub use error::Error;
+pub use error::{Error, Part};
 pub use proto::{FileName, Terminator};
 pub use wait::Interrupt;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use client::Error;
+use client::{Error, Part};
 use serde::Serialize;
 
 use crate::address::Address;
@@ -154,7 +154,7 @@ impl Failure {
             false => Fate::NotDone,
         };
         let kind = kind(&error);
-        let message = message(&error, server, local);
+        let message = message(&error, operation, server, local);
         let code = match error {
             Error::Refused { code, .. } => code,
             _ => None,
@@ -187,7 +187,7 @@ fn kind(error: &Error) -> Kind {
         Error::Mismatch(_) => Kind::Mismatch,
         Error::Timeout(_) => Kind::Timeout,
         Error::Eof => Kind::Eof,
-        Error::BadReply(_) | Error::Unexpected(_) => Kind::BadReply,
+        Error::BadReply(_) | Error::Unexpected(_) | Error::TooLong { .. } => Kind::BadReply,
         Error::Resolve { .. }
         | Error::Connect(_)
         | Error::ConnectTimeout(_)
@@ -200,7 +200,7 @@ fn kind(error: &Error) -> Kind {
     }
 }
 
-fn message(error: &Error, server: &Address, local: &str) -> String {
+fn message(error: &Error, operation: Operation, server: &Address, local: &str) -> String {
     const ELSEWHERE: &str = "or name another with --server HOST:PORT";
     match error {
         Error::Resolve { source, .. } => {
@@ -237,6 +237,11 @@ fn message(error: &Error, server: &Address, local: &str) -> String {
         ),
         Error::Reset(source) => format!("the connection broke: {}", plain(source)),
         Error::BadReply(bad) => format!("{bad} — is {server} a file server of this protocol?"),
+        Error::TooLong { part, .. } => match (part, operation) {
+            (Part::Content, _) => format!("{error} — allow more with --download-max"),
+            (_, Operation::List) => format!("{error} — allow more with --listing-max"),
+            _ => format!("{error} — is {server} a file server of this protocol?"),
+        },
         Error::Local(source) => format!("{local}: {}", plain(source)),
         other => other.to_string(),
     }

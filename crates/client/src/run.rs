@@ -103,7 +103,7 @@ fn run(args: &Args) -> Result<Exit, End> {
     }
     let signals = Signals::watch().context("cannot watch for signals")?;
     let mut run = Run {
-        link: Link::new(&common.server, common.options(), &signals),
+        link: Link::new(&common.server, args.options(), &signals),
         signals: &signals,
         display: Display::choose(common.quiet || common.json),
         style: match (common.json, common.quiet) {
@@ -119,7 +119,7 @@ fn run(args: &Args) -> Result<Exit, End> {
                 .map_err(unprinted)?;
             Ok(Exit::Done)
         }
-        Command::List => list::run(&mut run).map_err(unprinted),
+        Command::List(_) => list::run(&mut run).map_err(unprinted),
         Command::Get(get) => {
             let output = get::Output::choose(get, common.json).map_err(End::usage)?;
             let one = |run: &mut Run<'_>, name: &FileName| get::one(run, name, &output, get);

@@ -559,6 +559,42 @@ fn another_protocol_is_recognised() {
 }
 
 #[test]
+fn what_is_too_long_is_told_with_the_flag_that_allows_more() {
+    let file = content(3_000);
+    let listing = json!({"status": "OK", "data": vec!["a.bin"; 100]}).to_string() + "\r\n\r\n";
+    let file_reply = [EOL, say(&get_reply("a", &file)), Act::HearEnd].to_vec();
+    let listing_reply = [EOL, say(&listing), Act::HearEnd].to_vec();
+    let server = Scripted::start(vec![
+        file_reply.clone(),
+        file_reply,
+        listing_reply.clone(),
+        listing_reply,
+    ]);
+    let program = Program::new(&server.name());
+    let ran = program.run(&["get", "a", "--download-max", "2K"], 1);
+    let wanted = "a: the content is longer than 2048 bytes — allow more with --download-max";
+    assert!(ran.err.contains(wanted), "{}", ran.err);
+    assert!(program.files().is_empty());
+    program.run(&["get", "a", "--download-max", "3KB"], 0);
+    assert!(program.read("a") == file);
+    let ran = program.run(&["list", "--listing-max", "1K"], 1);
+    let wanted = "the reply is longer than 1024 bytes — allow more with --listing-max";
+    assert!(
+        ran.err.contains(wanted) && ran.out.is_empty(),
+        "{}",
+        ran.err
+    );
+    program.run(&["list", "--listing-max", "1M"], 0);
+    server.heard();
+    let ran = program.run(&["list", "--listing-max", "much"], 2);
+    assert!(
+        ran.err.contains("invalid size 'much': write bytes"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn the_terminator_is_sent_as_chosen() {
     let reply = say("{\"status\": \"OK\", \"data\": []}\r\n\r\n");
     let server = Scripted::once(vec![Act::Hear("LIST\r\n\r\n"), reply]);

@@ -15,8 +15,12 @@ pub const LIST_LEN_MAX: usize = 1 << 20;
 /// The most bytes a client keeps of one JSON value that it must hold whole (a message, a name, a key).
 pub const JSON_VALUE_LEN_MAX: usize = 16 << 10;
 
-/// The most bytes of names a client takes from one LIST reply, ours or a foreign server's.
+/// The most bytes of names a client takes from one LIST reply, ours or a foreign server's, unless told otherwise.
 pub const LISTING_LEN_MAX: usize = 64 << 20;
+
+/// The most bytes of content a client takes from one reply, unless told otherwise: sixteen times what a server takes in
+/// one upload, since files get into its folder in other ways, too. Without a bound an endless one would fill the disk.
+pub const DOWNLOAD_LEN_MAX: u64 = 16 * UPLOAD_LEN_MAX;
 
 /// The deepest nesting a client skips inside an unknown key's value.
 pub const JSON_DEPTH_MAX: usize = 32;

@@ -332,7 +332,7 @@ fn outcome_of(error: &client::Error) -> Outcome {
         Error::Timeout(_) => Outcome::Timeout,
         Error::Reset(_) => Outcome::Reset,
         Error::Eof => Outcome::Eof,
-        Error::BadReply(_) | Error::Unexpected(_) => Outcome::BadReply,
+        Error::BadReply(_) | Error::Unexpected(_) | Error::TooLong { .. } => Outcome::BadReply,
         Error::Refused { code, .. } => match code.as_deref() {
             Some("busy" | "shutting_down") => Outcome::Busy,
             _ => Outcome::ServerError,
@@ -389,6 +389,9 @@ pub(crate) fn options(job: &Job) -> Result<Options, String> {
             name => Congestion::Named(name.to_owned()),
         },
         receive_buffer: receive_buffer.map_err(|error| format!("receive buffer: {error}"))?,
+        // The deadline ends what has no end, and what is too long is a mismatch.
+        download_len_max: u64::MAX,
+        ..Options::default()
     })
 }
 

@@ -6,10 +6,11 @@ use super::draft::{Draft, Field};
 use super::{BadReply, Step, TERMINATOR};
 use crate::base64::{self, Malformed};
 use crate::json::{Escape, Escaped, Lexer, Nesting, Strings, Token};
+use crate::limits::LISTING_LEN_MAX;
 
 /// Reads replies from a byte stream cut anywhere: spaces, any key order, `\/` and other escapes (also inside
 /// `data_file`), unknown keys with values of any shape. A reply without its CRLF CRLF is no reply.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReplyDecoder {
     state: State,
     lexer: Lexer,
@@ -17,6 +18,13 @@ pub struct ReplyDecoder {
     content: base64::Decoder,
     /// A character of the content that came as an escape and waits for room.
     unescaped: Option<u8>,
+    listing_len_max: usize,
+}
+
+impl Default for ReplyDecoder {
+    fn default() -> Self {
+        Self::with_listing_max(LISTING_LEN_MAX)
+    }
 }
 
 /// What may come next.
@@ -47,6 +55,25 @@ impl ReplyDecoder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same that holds at most `len_max` bytes of names, their bookkeeping included.
+    #[must_use]
+    pub fn with_listing_max(len_max: usize) -> Self {
+        Self {
+            state: State::default(),
+            lexer: Lexer::default(),
+            draft: Draft::default(),
+            content: base64::Decoder::default(),
+            unescaped: None,
+            listing_len_max: len_max,
+        }
+    }
+
+    /// Whether it was too long a listing that could not be decoded.
+    #[must_use]
+    pub fn is_over_listing_max(&self) -> bool {
+        self.draft.names_len > self.listing_len_max
     }
 
     /// Takes what it can of `input`; file content goes to `out`, which must have room for 3 bytes at
@@ -157,7 +184,8 @@ impl ReplyDecoder {
             },
             (State::Skip(nesting), _) => State::Skip(nesting),
             (State::FirstName | State::Name, Token::String) => {
-                self.draft.add_name(self.lexer.string()?)?;
+                let name = self.lexer.string()?;
+                self.draft.add_name(name, self.listing_len_max)?;
                 State::AfterName
             }
             (State::FirstName | State::AfterName, Punct(b']')) => State::AfterValue,

@@ -1,7 +1,6 @@
 //! What the keys of a reply mean, and the reply as far as it has been read.
 
 use super::{BadReply, Reply};
-use crate::limits::LISTING_LEN_MAX;
 
 /// What a key means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub(super) struct Draft {
     has_status: bool,
     has_data_file: bool,
     /// Bytes held in `reply.names`, their bookkeeping included.
-    names_len: usize,
+    pub(super) names_len: usize,
 }
 
 impl Draft {
@@ -88,10 +87,10 @@ impl Draft {
         self.names_len = 0;
     }
 
-    pub(super) fn add_name(&mut self, name: String) -> Result<(), BadReply> {
+    pub(super) fn add_name(&mut self, name: String, len_max: usize) -> Result<(), BadReply> {
         // An empty name costs memory, too.
         self.names_len += name.len() + size_of::<String>();
-        if self.names_len > LISTING_LEN_MAX {
+        if self.names_len > len_max {
             return Err(BadReply::new("its listing is too long"));
         }
         self.reply.names.get_or_insert_default().push(name);
