@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use client::{Congestion, FileName, Options, Terminator};
 use manual::Handout;
 
@@ -30,6 +30,18 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// What this program was told.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        command.build();
+        // With PREFORK_SERVER set, an error would show --server as if it had to be given.
+        let command = command.mut_subcommands(|mut subcommand| {
+            let usage = subcommand.render_usage().to_string();
+            subcommand.override_usage(usage.trim_start_matches("Usage: ").to_owned())
+        });
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
+
     /// The library's view of this.
     pub(crate) fn options(&self) -> Options {
         let common = &self.common;
@@ -186,7 +198,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Args::command().debug_assert();
     }
 

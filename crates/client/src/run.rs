@@ -10,8 +10,8 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
+use clap::CommandFactory;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
 use client::FileName;
 
 use crate::cli::{Args, Command, SECTIONS};
@@ -26,9 +26,7 @@ use crate::text::{plain, say};
 
 /// Runs the program as its arguments say.
 pub(crate) fn main() -> ExitCode {
-    let result = Args::try_parse()
-        .map_err(End::Usage)
-        .and_then(|args| run(&args));
+    let result = Args::read().map_err(End::Usage).and_then(|args| run(&args));
     match result {
         Ok(exit) => exit.into(),
         Err(End::Usage(error)) => {

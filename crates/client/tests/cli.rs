@@ -631,6 +631,27 @@ fn wrong_usage_is_told_before_anything_is_sent() {
     assert_eq!(program.files(), [".hidden", "a"]);
 }
 
+/// The server's address is in the environment here, and need not be given.
+#[test]
+fn what_need_not_be_given_is_not_shown_as_if_it_had_to_be() {
+    let program = Program::new("127.0.0.1:1");
+    for (command, wanted) in [
+        ("get", "get [OPTIONS] <NAME>..."),
+        ("download", "get [OPTIONS] <NAME>..."),
+        ("upload", "upload [OPTIONS] <PATH>..."),
+        ("delete", "delete [OPTIONS] <NAME>..."),
+        ("completions", "completions [OPTIONS] <SHELL>"),
+    ] {
+        let ran = program.run(&[command], 2);
+        let wanted = format!("\nUsage: prefork-client {wanted}\n");
+        assert!(ran.err.contains(&wanted), "{command}: {}", ran.err);
+        assert!(
+            program.run(&[command, "--help"], 0).out.contains(&wanted),
+            "{command}"
+        );
+    }
+}
+
 #[test]
 fn the_help_names_every_exit_code_and_default() {
     let ran = Program::new("").run(&["--help"], 0);
