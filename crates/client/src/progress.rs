@@ -62,6 +62,11 @@ impl Meter {
     pub(crate) fn has_heard(&self) -> bool {
         self.has_heard
     }
+
+    /// Whether any content has been sent or received.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.bar.position() > 0
+    }
 }
 
 impl Observer for Meter {

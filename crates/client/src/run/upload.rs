@@ -11,7 +11,7 @@ use client::FileName;
 
 use crate::cli;
 use crate::interrupt::Source;
-use crate::outcome::{Done, Failure, Operation};
+use crate::outcome::{Done, Failure, Fate, Kind, Operation};
 use crate::text::plain;
 
 use super::Run;
@@ -112,7 +112,13 @@ pub(super) fn one(run: &mut Run<'_>, planned: &Planned) -> Result<Done, Failure>
         Err(error) => {
             let server = run.link.server();
             let failure = Failure::of(error, Operation::Upload, server, &cannot_read);
-            Err(failure.of_upload(run.link.fate_of_upload()))
+            let fate = run.link.fate_of_upload();
+            let mut failure = failure.of_upload(fate);
+            if failure.kind == Kind::Local && meter.has_moved() && fate == Fate::PartAtMost {
+                failure.message += "; it was cut before its last byte was sent, so a prefork-server has not stored it; \
+                                    another server may have stored what came";
+            }
+            Err(failure)
         }
     }
 }
