@@ -64,7 +64,7 @@ impl Args {
     pub(crate) fn needs_stdout(&self) -> bool {
         match &self.command {
             Command::List(_) | Command::Handout(_) => true,
-            Command::Get(get) if get.output.as_deref() == Some(Path::new("-")) => true,
+            Command::Get(get) if get.output.as_deref().is_some_and(is_stdout) => true,
             Command::Get(_) | Command::Upload(_) | Command::Delete(_) => self.common.json,
         }
     }
@@ -163,6 +163,11 @@ pub(crate) struct Delete {
     /// The names on the server.
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<FileName>,
+}
+
+fn is_stdout(path: &Path) -> bool {
+    let names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    names.iter().any(|name| path == Path::new(name))
 }
 
 fn terminator() -> impl TypedValueParser<Value = Terminator> {

@@ -892,6 +892,7 @@ fn a_standard_output_that_is_closed_is_an_error_for_what_is_written_there_and_no
             &["list"][..],
             &["list", "--json"],
             &["get", "a", "-o", "-"],
+            &["get", "a", "-o", "/dev/stdout"],
             &["get", "a", "--json"],
             &["upload", "a", "--json"],
             &["delete", "a", "--json"],

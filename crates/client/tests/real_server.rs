@@ -47,6 +47,14 @@ fn main() -> ExitCode {
             refused_file_among_many,
         ),
         trial(
+            "an_upload_whose_source_fails_leaves_no_file_and_the_old_one_as_it_was",
+            failing_source,
+        ),
+        trial(
+            "replacing_a_private_file_keeps_it_private_on_both_sides",
+            private_file,
+        ),
+        trial(
             "a_killed_worker_is_reported_and_leaves_no_file",
             killed_worker,
         ),
@@ -304,6 +312,55 @@ fn refused_file_among_many() {
     let done = server.done();
     assert_eq!(done.sum.requests.ok.upload, 3);
     assert_eq!(done.sum.connections.accepted, 2);
+}
+
+fn failing_source() {
+    let server = Server::start(&[]);
+    fs::write(server.root.path().join("old"), "old").unwrap();
+    for (text, pieces) in [("new", 0), ("new", 1), ("new", 50), ("old", 50)] {
+        let mut connection = server.connect();
+        let mut source = std::io::repeat(7).take(pieces * 98_304).chain(Failing);
+        let error = connection
+            .upload(&name(text), &mut source, &mut ())
+            .unwrap_err();
+        assert!(matches!(error, Error::Local(_)), "{error:?}");
+        assert!(!connection.sent_all());
+        let listing = server.connect().list(&mut ()).unwrap();
+        assert_eq!(listing.names, ["old"], "{text} after {pieces} pieces");
+    }
+    let old = fs::read(server.root.path().join("old")).unwrap();
+    assert_eq!(old, b"old");
+    let done = server.done();
+    assert_eq!((done.sum.requests.ok.upload, done.balanced), (0, true));
+}
+
+struct Failing;
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("it changed"))
+    }
+}
+
+fn private_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, theirs] = [folder.path(), server.root.path()].map(|place| place.join("a"));
+    for path in [&ours, &theirs] {
+        fs::write(path, "old").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    fs::write(&ours, "new").unwrap();
+    for args in [&["upload", "a"][..], &["get", "a", "--force"]] {
+        let output = server.program(folder.path(), args);
+        assert!(output.status.success(), "{output:?}");
+        for path in [&ours, &theirs] {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600, "{args:?}");
+            assert_eq!(fs::read(path).unwrap(), b"new");
+        }
+    }
 }
 
 fn killed_worker() {
