@@ -26,6 +26,15 @@ from typing import Any, Dict, Optional
 
 READ_BYTES = 1 << 20
 REPLY_END = b"\r\n\r\n"
+# How published clients write an upload's body: after the name or on the next line, plain or as Python shows bytes;
+# and wrapped, as `base64` without -w0 writes it, which no server can take.
+BODIES = {
+    "same": lambda content: b" " + base64.b64encode(content),
+    "next": lambda content: b"\r\n" + base64.b64encode(content),
+    "repr": lambda content: b" " + repr(base64.b64encode(content)).encode(),
+    "next-repr": lambda content: b"\r\n" + repr(base64.b64encode(content)).encode(),
+    "wrapped": lambda content: b" " + base64.encodebytes(content).rstrip(),
+}
 TERMINATORS = {"crlf": b"\r\n", "crlfcrlf": b"\r\n\r\n", "lf": b"\n", "none": b""}
 
 Reply = Dict[str, Any]
@@ -67,6 +76,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=1, help="repeat the request, over one connection")
     parser.add_argument("--reconnect", action="store_true", help="a new connection for each repetition")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds without progress before giving up")
+    parser.add_argument("--verb", help="another word for the command, such as DOWNLOAD, POST, PUT, ADD or HAPUS")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list")
     get = commands.add_parser("get")
@@ -75,6 +85,7 @@ def parse_arguments() -> argparse.Namespace:
     upload = commands.add_parser("upload")
     upload.add_argument("file")
     upload.add_argument("--as", dest="name", help="the name on the server; the file's own by default")
+    upload.add_argument("--body", choices=sorted(BODIES), default="same", help="how the content is written")
     delete = commands.add_parser("delete")
     delete.add_argument("name")
     return parser.parse_args()
@@ -83,16 +94,16 @@ def parse_arguments() -> argparse.Namespace:
 def build_request(options: argparse.Namespace) -> bytes:
     """The command and its terminator, ready for one `sendall`."""
     terminator = TERMINATORS[options.terminator]
+    verb = (options.verb or options.command.upper()).encode()
     if options.command == "list":
-        return b"LIST" + terminator
+        return verb + terminator
     if options.command == "upload":
         with open(options.file, "rb") as file:
             content = file.read()
         options.size, options.crc32 = len(content), crc32(content)
         name = options.name or os.path.basename(options.file)
-        return b"UPLOAD " + on_the_wire(name) + b" " + base64.b64encode(content) + terminator
-    verb: str = options.command.upper()
-    return verb.encode() + b" " + on_the_wire(options.name) + terminator
+        return verb + b" " + on_the_wire(name) + BODIES[options.body](content) + terminator
+    return verb + b" " + on_the_wire(options.name) + terminator
 
 
 def on_the_wire(name: str) -> bytes:

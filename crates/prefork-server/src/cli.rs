@@ -110,7 +110,7 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub set_aside: Option<u32>,
 
-    /// From accept to a complete request head.
+    /// From accept to a complete request head, or to the content that follows it on the next line.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse, help_heading = "Limits")]
     pub head_timeout: Duration,
 

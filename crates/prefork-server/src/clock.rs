@@ -20,6 +20,10 @@ const LINGER_SILENCE: Duration = Duration::from_millis(300);
 /// on 2 workers took 6 s to drain with the longer one.
 const LINGER_SILENCE_IDLE: Duration = Duration::from_millis(20);
 
+/// So long after a body that is as long as a line of wrapped base64 nothing has followed: it was all. A tool's
+/// second line comes in the same write as its first.
+const SETTLING_SILENCE: Duration = Duration::from_millis(100);
+
 /// How long a request waits for what another has in hand, the quota's books, before it is refused as one too many.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -47,7 +51,7 @@ pub enum Waiting {
 pub enum Verdict {
     /// Wait, but not beyond this.
     Until(Instant),
-    /// The peer has been silent for `--accept-unterminated`.
+    /// The peer has been silent for `--accept-unterminated`, or for long enough after a body that could go on.
     Silence,
     /// The peer has had its time.
     Expired,
@@ -139,6 +143,12 @@ impl Clock {
             Waiting::For(Reading::First) => self.accepted + self.clocks.head_timeout,
             Waiting::For(Reading::Idle) => phase_since + self.clocks.idle_timeout,
             Waiting::For(Reading::Head) => return self.wait_in_head(since, phase_since, now),
+            Waiting::For(Reading::Settling) => {
+                return match verdict(since + SETTLING_SILENCE, now) {
+                    Verdict::Expired => Verdict::Silence,
+                    verdict => verdict,
+                };
+            }
             Waiting::For(Reading::Body) | Waiting::ToWrite => {
                 return self.wait_in_transfer(since, now);
             }
@@ -359,6 +369,23 @@ mod tests {
             assert!(matches!(clock.wait(BODY, now), Verdict::Until(_)), "{hour}");
             clock.moved(1, || now + seconds(1));
         }
+    }
+
+    #[test]
+    fn a_body_is_settled_by_silence_alone() {
+        let start = Instant::now();
+        let mut clock = Clock::new(CLOCKS, start);
+        let settling = Waiting::For(Reading::Settling);
+        let deadline = start + SETTLING_SILENCE;
+        assert!(matches!(clock.wait(BODY, start), Verdict::Until(_)));
+        clock.moved(78, || start);
+        assert_eq!(clock.wait(settling, start), Verdict::Until(deadline));
+        // A part of a verb has come.
+        let later = start + SETTLING_SILENCE / 2;
+        clock.moved(3, || later);
+        let deadline = later + SETTLING_SILENCE;
+        assert_eq!(clock.wait(settling, later), Verdict::Until(deadline));
+        assert_eq!(clock.wait(settling, deadline), Verdict::Silence);
     }
 
     #[test]

@@ -158,7 +158,9 @@ impl<'s> Connection<'s> {
             Want::Read(Reading::First | Reading::Head) => Stage::Head,
             Want::Read(Reading::Idle) | Want::Next => Stage::Idle,
             Want::Linger(_) | Want::Close => Stage::Lingering,
-            Want::Read(Reading::Body) | Want::Write | Want::Resume => Stage::Transfer,
+            Want::Read(Reading::Body | Reading::Settling) | Want::Write | Want::Resume => {
+                Stage::Transfer
+            }
         }
     }
 

@@ -75,6 +75,8 @@ pub enum Reading {
     Head,
     /// A body.
     Body,
+    /// What follows at once a body that may be the first line of a longer text.
+    Settling,
 }
 
 /// Why a connection cannot go on, seen from outside the session.
@@ -273,6 +275,7 @@ impl<'s> Session<'s> {
                 Phase::Idle => Reading::First,
                 Phase::Head => Reading::Head,
                 Phase::Body | Phase::Broken => Reading::Body,
+                Phase::Settling => Reading::Settling,
             }),
         }
     }
@@ -312,7 +315,8 @@ impl<'s> Session<'s> {
         self.advance();
     }
 
-    /// The peer has been silent in the middle of a head (`--accept-unterminated`).
+    /// The peer has been silent in the middle of a head (`--accept-unterminated`), or after a body that could have
+    /// gone on.
     pub fn silence(&mut self) {
         if let Some(event) = self.decoder.silence() {
             self.happened(event);
@@ -364,6 +368,10 @@ impl<'s> Session<'s> {
 
     /// The connection cannot go on.
     pub fn end(&mut self, end: End) {
+        if end == End::PeerClosed && self.decoder.phase() == Phase::Settling {
+            // The request is complete, and the peer may be waiting for its answer.
+            return self.silence();
+        }
         let between_requests =
             !self.request_open && self.output().is_empty() && self.decoder.phase() == Phase::Idle;
         let mid_reply = !self.output().is_empty() || matches!(self.task, Task::Download { .. });

@@ -224,7 +224,7 @@ impl Decoder {
 }
 
 /// Whether `byte` is one of the 64 characters.
-const fn is_symbol(byte: u8) -> bool {
+pub(crate) const fn is_symbol(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 

@@ -8,7 +8,8 @@ pub use decoder::RequestDecoder;
 
 use crate::{Code, FileName};
 
-/// What a request asks for. `DOWNLOAD` is [`Verb::Get`]; `POST` and `PUT` are [`Verb::Upload`].
+/// What a request asks for. `DOWNLOAD` is [`Verb::Get`]; `POST`, `PUT` and `ADD` are [`Verb::Upload`],
+/// and `HAPUS` is [`Verb::Delete`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
     /// The names of the files.
@@ -21,6 +22,19 @@ pub enum Verb {
     Delete,
 }
 
+/// The words for verbs on the wire, published clients' among them.
+const WORDS: [(&str, Verb); 9] = [
+    ("LIST", Verb::List),
+    ("GET", Verb::Get),
+    ("DOWNLOAD", Verb::Get),
+    ("UPLOAD", Verb::Upload),
+    ("POST", Verb::Upload),
+    ("PUT", Verb::Upload),
+    ("ADD", Verb::Upload),
+    ("DELETE", Verb::Delete),
+    ("HAPUS", Verb::Delete),
+];
+
 impl Verb {
     /// All verbs, in the order in which ledgers index them.
     pub const ALL: [Self; 4] = [Self::List, Self::Get, Self::Upload, Self::Delete];
@@ -28,19 +42,19 @@ impl Verb {
     /// The verb for a word on the wire, whatever its case.
     #[must_use]
     pub fn from_wire(word: &[u8]) -> Option<Self> {
-        const WORDS: [(&str, Verb); 7] = [
-            ("LIST", Verb::List),
-            ("GET", Verb::Get),
-            ("DOWNLOAD", Verb::Get),
-            ("UPLOAD", Verb::Upload),
-            ("POST", Verb::Upload),
-            ("PUT", Verb::Upload),
-            ("DELETE", Verb::Delete),
-        ];
         let known = WORDS
             .iter()
             .find(|(known, _)| word.eq_ignore_ascii_case(known.as_bytes()));
         known.map(|&(_, verb)| verb)
+    }
+
+    /// Whether a verb begins with `start`, whatever its case.
+    fn may_begin_with(start: &[u8]) -> bool {
+        let begins = |word: &str| {
+            let same = word.as_bytes().get(..start.len());
+            same.is_some_and(|same| same.eq_ignore_ascii_case(start))
+        };
+        WORDS.iter().any(|(word, _)| begins(word))
     }
 
     /// The lower-case word used in ledgers and logs: `list`, `get`, `upload`, `delete`.
@@ -166,9 +180,9 @@ pub enum Event {
     Broken(Refusal),
 }
 
-/// What one [`RequestDecoder::decode`] call did. Call again with the rest of the input while `consumed > 0`
-/// or `event` is some; `event: None` with everything consumed means that more input is needed, and with
-/// input left over that `out` is full.
+/// What one [`RequestDecoder::decode`] call did. Call again with the rest of the input while anything was
+/// consumed or produced or `event` is some; `event: None` with everything consumed means that more input is
+/// needed, and with input left over that `out` is full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Bytes of the input that are done with.
@@ -179,15 +193,29 @@ pub struct Step {
     pub event: Option<Event>,
 }
 
+impl Step {
+    /// So much was done with, and nothing came of it.
+    const fn taken(consumed: usize) -> Self {
+        Self {
+            consumed,
+            produced: 0,
+            event: None,
+        }
+    }
+}
+
 /// Where in a request the decoder stands; each phase has its own clock in the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Between requests: no byte of the next one has come (empty lines do not count).
     Idle,
-    /// Inside a head.
+    /// Inside a head, or after an upload's whose body is awaited on the next line.
     Head,
     /// Inside an upload's body, or discarding a refused one.
     Body,
+    /// After a body that is as long as a line of wrapped base64: what follows at once, or that nothing does
+    /// ([`RequestDecoder::silence`]), tells whether it was all.
+    Settling,
     /// After [`Event::Broken`].
     Broken,
 }

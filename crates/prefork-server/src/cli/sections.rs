@@ -34,6 +34,9 @@ const SIGNALS: &str =
   TTIN, TTOU  one worker more, one less";
 
 const OUTPUT: &str = "\
+Clients send one request a line: LIST, GET name, DELETE name, UPLOAD name base64 (the base64 also on the next line, or as
+Python's b'...'; also DOWNLOAD, POST, PUT, ADD, HAPUS). What a client sends that is not taken is refused with the reason.
+
 Standard output carries JSON lines: READY (address, process ids, settings in force) and DONE (the ledger).";
 
 const EXIT_CODES: &str = "  0    stopped, nothing cut short

@@ -83,6 +83,34 @@ each_pool! {
         assert_eq!(done.sum.requests.errors.total(), 0);
     }
 
+    fn every_dialect_of_python_clients_moves_files_to_the_byte(pool) {
+        if !has_python() {
+            return;
+        }
+        let server = Server::start(pool, &["--workers", "2"]);
+        let folder = TempDir::new().unwrap();
+        // A short one, a line of wrapped base64 in each length, and one of many pieces.
+        for (seed, len) in [1, 48, 57, 1_000_003].into_iter().enumerate() {
+            let sent = noise(seed as u64, len);
+            let file = path(folder.path(), "sent.bin");
+            fs::write(&file, &sent).unwrap();
+            for (body, verb) in [("same", "ADD"), ("repr", "UPLOAD"), ("next", "POST"), ("next-repr", "PUT")] {
+                let name = format!("{body} {len}.bin");
+                let up = client(&server, "crlfcrlf", &["--verb", verb, "upload", &file, "--as", &name, "--body", body]);
+                assert!(up.status.success());
+                assert_eq!(crc32fast::hash(&server.stored(&name).unwrap()), crc32fast::hash(&sent));
+                assert!(client(&server, "crlf", &["--verb", "HAPUS", "delete", &name]).status.success());
+            }
+            let wrapped = client(&server, "lf", &["upload", &file, "--body", "wrapped"]);
+            assert_eq!(wrapped.status.success(), len <= 57);
+            assert!(len <= 57 || String::from_utf8_lossy(&wrapped.stdout).contains("base64 -w0"));
+        }
+        assert_eq!(server.entries(), ["sent.bin"]);
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.requests.ok.upload, done.sum.requests.ok.delete, code), (19, 16, 0));
+        assert_eq!((done.sum.requests.errors.total(), done.sum.connections.refused), (1, 1));
+    }
+
     fn python_clients_list_delete_and_are_told_what_is_wrong(pool) {
         if !has_python() {
             return;

@@ -39,7 +39,12 @@ fn malformed() -> impl Strategy<Value = Vec<u8>> {
         "UPLOAD new [A-Za-z0-9+/]{0,40}[-_.:,;!?][A-Za-z0-9+/]{0,40}".prop_map(line),
         "UPLOAD new ([A-Za-z0-9+/]{4}){0,9}[A-Za-z0-9+/]{1}".prop_map(line),
         "UPLOAD new ([A-Za-z0-9+/]{4}){0,9}QQ==([A-Za-z0-9+/]{4}){1,3}".prop_map(line),
-        "UPLOAD new b'([A-Za-z0-9+/]{4}){0,9}'".prop_map(line),
+        "UPLOAD new b'([A-Za-z0-9+/]{4}){0,9}('[A-Za-z0-9+/']{1,3})?".prop_map(line),
+        // The same on the next line, or nothing there.
+        "UPLOAD new\r?\n[A-Za-z0-9+/]{0,40}[-_.,;!?][A-Za-z0-9+/]{0,40}".prop_map(line),
+        "UPLOAD new\r?\n(\r?\n)?((GET|HAPUS) g)?".prop_map(line),
+        // Wrapped by a tool.
+        "UPLOAD new\r?[\n ]([A-Za-z0-9+/]{76}\r?\n){2,9}([A-Za-z0-9+/]{4}){1,9}".prop_map(line),
         // Broken framing: a bare CR, a NUL, an endless head.
         "(LIST|GET f|UPLOAD new QUJD)\r[a-z]{1,5}".prop_map(line),
         "(LIST|GET f)\0[a-z]{0,5}".prop_map(line),
@@ -51,8 +56,7 @@ fn malformed() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn is_verb(text: &str) -> bool {
-    ["LIST", "GET", "DOWNLOAD", "UPLOAD", "DELETE", "POST", "PUT"]
-        .contains(&text.split(' ').next().unwrap_or(""))
+    proto::Verb::from_wire(text.split(' ').next().unwrap_or("").as_bytes()).is_some()
 }
 
 /// Malformed requests with the code each must get. Those ended by `Closed` have no end that could be trusted,
@@ -67,7 +71,15 @@ const LISTED: &[(&[u8], Answer)] = &[
     (b"GET \r\n", Code("bad_request")),
     (b"DELETE\n", Code("bad_request")),
     (b"UPLOAD\r\n", Code("bad_request")),
-    (b"UPLOAD new\r\nQUJD\r\n", Code("bad_request")),
+    (b"UPLOAD new\r\n\r\n", Code("bad_request")),
+    (b"UPLOAD new\r\nGET g\r\n", Code("bad_request")),
+    (b"UPLOAD new\r\nQUJ\r\n", Code("bad_base64")),
+    (b"UPLOAD ../new\r\nQUJD\r\n", Code("bad_name")),
+    (b"UPLOAD new\r\nHost: x\r\n", Code("unknown_verb")),
+    (b"UPLOAD new||QUJD\r\n", Code("bad_request")),
+    (b"UPLOAD new 3 QUJD\r\n", Code("bad_base64")),
+    (b"\0\0\0\x04LIST", Code("bad_request")),
+    (b"{\"command\": \"LIST\"}\r\n", Code("unknown_verb")),
     (b"LIST f\r\n", Code("bad_request")),
     (b"GET f g\r\n", Code("bad_request")),
     (b"GET \"f\r\n", Code("bad_request")),
@@ -96,17 +108,26 @@ const LISTED: &[(&[u8], Answer)] = &[
     (b"UPLOAD new  QUJD\r\n", Code("bad_base64")),
     (b"UPLOAD new QUJ-\r\n", Code("bad_base64")),
     (b"UPLOAD new QU\0D\r\n", Code("bad_base64")),
-    (b"UPLOAD new b'QUJD'\r\n", Code("bad_base64")),
+    (b"UPLOAD new b'QUJD\r\n", Code("bad_base64")),
+    (b"UPLOAD new b'QU'JD'\r\n", Code("bad_base64")),
+    (WRAPPED, Code("bad_base64")),
     (b"UPLOAD new QUJD\rQUJD\r\n", Code("bad_request")),
     (b"LIST", Closed),
     (b"LIST\r", Closed),
     (b"GET f", Closed),
     (b"DELETE f", Closed),
     (b"UPLOAD new", Closed),
+    (b"UPLOAD new\r\n", Closed),
+    (b"UPLOAD new\r\nLIST", Closed),
+    (b"UPLOAD new\r\nQUJD", Closed),
     (b"UPLOAD new ", Closed),
     (b"UPLOAD new QUJD", Closed),
     (b"UPLOAD new QUJD\r", Closed),
 ];
+
+/// What `base64 FILE` writes, without -w0.
+const WRAPPED: &[u8] =
+    b"UPLOAD new QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2MDEyMzQ1Njc4\nQUJD\n";
 
 #[derive(Debug, Clone, Copy)]
 enum Answer {

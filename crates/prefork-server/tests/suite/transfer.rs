@@ -65,9 +65,15 @@ each_pool! {
         for request in ["GET a.txt\r\n", "GET a.txt\n", "get a.txt\r\n\r\n", "Download \"a.txt\"\r\n\r\n"] {
             assert_eq!(content(&peer.ask(request)), b"abc", "{request:?}");
         }
-        for request in ["UPLOAD n QUJD\r\n", "POST n QUJD\n", "put n QUJD\r\n\r\n"] {
+        for request in ["UPLOAD n QUJD\r\n", "POST n QUJD\n", "put n QUJD\r\n\r\n", "ADD n QUJD\r\n", "UPLOAD n b'QUJD'\r\n"] {
             assert_eq!(peer.ask(request)["size"], 3, "{request:?}");
         }
+        for request in ["UPLOAD n\r\nQUJD\r\n", "UPLOAD n\nQUJD\n\n", "UPLOAD \"n\"\r\nb'QUJD'\r\n\r\n"] {
+            assert_eq!(peer.ask(request)["size"], 3, "{request:?}");
+        }
+        assert_eq!(server.stored("n").unwrap(), b"ABC");
+        server.put("gone", b"x");
+        assert_eq!(peer.ask("HAPUS gone\r\n")["message"], "gone has been deleted");
         // The empty lines were ignored silently: this reply is the next one.
         assert_eq!(peer.ask("LIST\r\n")["data"], json!(["a.txt", "n"]));
     }
@@ -154,5 +160,47 @@ each_pool! {
         peer.send("UPLOAD b.txt QUJD").finish_sending();
         peer.expect_end();
         assert_eq!(server.entries(), ["a.txt"]);
+    }
+
+    fn a_body_on_the_next_line_is_waited_for_as_a_head_is(pool) {
+        let server = Server::start(pool, &["--workers", "1", "--accept-unterminated", "20ms"]);
+        let mut waiting = server.connect();
+        waiting.send("UPLOAD n\r\n");
+        // It keeps nobody waiting, and no silence ends it.
+        for _ in 0..3 {
+            assert_eq!(server.connect().ask("LIST")["data"], json!([]));
+        }
+        assert_eq!(waiting.ask("QUJD\r\n")["size"], 3);
+        server.stop();
+
+        let server = Server::start(pool, &["--workers", "1", "--head-timeout", "200ms"]);
+        for sent in ["UPLOAD late\r\n", "UPLOAD late\r\nLIST"] {
+            let mut late = server.connect();
+            assert_eq!(late.ask(sent)["code"], "timeout");
+            late.expect_end();
+        }
+        let (done, _) = server.stop();
+        assert_eq!(done.sum.connections.timed_out, 2);
+    }
+
+    fn a_body_as_long_as_a_wrapped_line_is_stored_when_nothing_follows_at_once(pool) {
+        let server = Server::start(pool, &["--workers", "1"]);
+        for len in [48, 57] {
+            let content = noise(len as u64, len);
+            // Silence, an empty line, the next request, and the end of input.
+            let mut peer = server.connect();
+            assert_eq!(peer.ask(upload("silence", &content))["size"], len);
+            assert_eq!(peer.ask([upload("line", &content), b"\r\n".to_vec()].concat())["size"], len);
+            assert_eq!(peer.ask([upload("next", &content), b"LIST\r\n".to_vec()].concat())["size"], len);
+            assert_eq!(peer.reply()["data"].as_array().unwrap().len(), if len == 48 { 3 } else { 4 });
+            peer.send(upload("end", &content)).finish_sending();
+            assert_eq!(peer.reply()["size"], len);
+            peer.expect_end();
+            for name in ["silence", "line", "next", "end"] {
+                assert_eq!(server.stored(name).unwrap(), content);
+            }
+        }
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.requests.ok.upload, done.sum.connections.closed, code), (8, 2, 0));
     }
 }

@@ -1,28 +1,90 @@
 //! The grammar of one request line, as pure functions of the whole line.
 
 use super::{Refusal, Request, Verb};
+use crate::base64::is_symbol;
 use crate::reply::UNKNOWN_VERB_TEXT;
 use crate::{Code, FileName};
 
-/// Reads a complete line, without its end. An upload never gets here with its name and the space
-/// after it: those end its head, and what follows is its body.
+/// Reads a complete line, without its end. An upload never gets here with its name: what follows that, on the
+/// same line or the next, is its body. Only one whose name and body run together does.
 pub(super) fn parse(line: &[u8]) -> Result<Request, Refusal> {
     let (word, rest) = split_word(line);
     let verb = Verb::from_wire(word);
     refuse_nul(line, verb)?;
     let bad_request = |message: &str| Refusal::new(Code::BadRequest, verb, message);
     match verb {
-        None => Err(unknown_verb(word)),
+        None => Err(unknown_verb(line)),
         Some(Verb::List) if is_blank(rest) => Ok(Request::List),
         Some(Verb::List) => Err(bad_request("LIST takes no name")),
         Some(_) if is_blank(rest) => Err(bad_request("the name is missing")),
         Some(Verb::Get) => parse_name(rest, Verb::Get).map(Request::Get),
         Some(Verb::Delete) => parse_name(rest, Verb::Delete).map(Request::Delete),
-        Some(Verb::Upload) => Err(bad_request(
-            "nothing follows the name: the content in base64 belongs on the same line",
-        )),
+        Some(Verb::Upload) => Err(bad_request(&Foreign::Bars.to_string())),
     }
 }
+
+/// Whether a line's name and body run together: `UPLOAD name||base64`. A name may have bars, too: only what has
+/// base64 in whole groups behind them is not waited for a body.
+pub(super) fn is_joined_by_bars(line: &[u8]) -> bool {
+    let Some(at) = find_bars(line) else {
+        return false;
+    };
+    let body = &line[at + 2..];
+    let body = body.strip_prefix(b"b'").unwrap_or(body);
+    let body = body.strip_suffix(b"'").unwrap_or(body);
+    let is_text = |&byte: &u8| is_symbol(byte) || byte == b'=';
+    !body.is_empty() && body.len().is_multiple_of(4) && body.iter().all(is_text)
+}
+
+fn find_bars(line: &[u8]) -> Option<usize> {
+    line.windows(2).position(|pair| pair == b"||")
+}
+
+/// What is said of an upload that nothing follows.
+pub(super) fn without_body() -> Refusal {
+    let message = "nothing follows the name: the content in base64 belongs on the same line or the next \
+                   (content that reads LIST, POST or DOWNLOAD there is taken for the next request)";
+    Refusal::new(Code::BadRequest, Some(Verb::Upload), message)
+}
+
+/// What is said where a header of HTTP came instead of a body.
+pub(super) fn http_header() -> Refusal {
+    let message = format!("{UNKNOWN_VERB_TEXT}: a header of HTTP; this is no web server");
+    Refusal::new(Code::UnknownVerb, Some(Verb::Upload), message)
+}
+
+/// Other protocols of published programs, which are not taken: what is said when one is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Foreign {
+    #[error(
+        "this is JSON; a request is one line: LIST, GET name, DELETE name, or UPLOAD name base64"
+    )]
+    Json,
+    #[error(
+        "a length is not taken; what belongs there is LIST, GET name, DELETE name, or UPLOAD name base64"
+    )]
+    Length,
+    #[error(
+        "name||base64 is not taken; one space belongs between name and content: UPLOAD name base64"
+    )]
+    Bars,
+}
+
+/// What a line or body that cannot be read looks like from its start.
+pub(super) fn foreign(start: &[u8]) -> Option<Foreign> {
+    let (word, _) = split_word(start);
+    match start {
+        [b'{' | b'[', ..] => Some(Foreign::Json),
+        _ if find_bars(start).is_some() => Some(Foreign::Bars),
+        _ if !word.is_empty() && word.iter().all(u8::is_ascii_digit) => Some(Foreign::Length),
+        // A number in binary, before what it is the length of. No verb is so short.
+        _ if start.iter().take(LENGTH_LEN).any(|&byte| byte == 0) => Some(Foreign::Length),
+        _ => None,
+    }
+}
+
+/// The least length of a binary length prefix in use.
+pub(super) const LENGTH_LEN: usize = 4;
 
 /// Reads the head of an upload, up to and including the space before the body.
 pub(super) fn parse_upload(head: &[u8]) -> Result<FileName, Refusal> {
@@ -62,8 +124,11 @@ impl NameScan {
 pub(super) fn is_header(line: &[u8]) -> bool {
     // RFC 9110, section 5: a name, then a colon without a space before it.
     let name_len = memchr::memchr(b':', line).unwrap_or(0);
-    let is_of_a_name = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    name_len > 0 && line[..name_len].iter().all(is_of_a_name)
+    name_len > 0 && line[..name_len].iter().all(|&byte| is_of_header_name(byte))
+}
+
+pub(super) const fn is_of_header_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 fn refuse_nul(head: &[u8], verb: Option<Verb>) -> Result<(), Refusal> {
@@ -77,13 +142,16 @@ fn refuse_nul(head: &[u8], verb: Option<Verb>) -> Result<(), Refusal> {
     }
 }
 
-fn unknown_verb(word: &[u8]) -> Refusal {
+fn unknown_verb(line: &[u8]) -> Refusal {
     const SHOWN_LEN_MAX: usize = 32;
+    let (word, _) = split_word(line);
     let shown = word[..word.len().min(SHOWN_LEN_MAX)].escape_ascii();
     let mut message =
         format!("{UNKNOWN_VERB_TEXT}: '{shown}' is none of LIST, GET, UPLOAD, DELETE");
     if is_header(word) {
         message += "; this is no web server";
+    } else if let Some(foreign) = foreign(line) {
+        message = format!("{message}; {foreign}");
     }
     Refusal::new(Code::UnknownVerb, None, message)
 }

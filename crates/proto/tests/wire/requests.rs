@@ -1,9 +1,10 @@
 //! Requests: a decoder fed with pieces of a stream, and what came of them.
 
+mod dialects;
 mod properties;
 mod tables;
 
-use proto::request::{Event, Request, RequestDecoder, Verb};
+use proto::request::{Event, Phase, Request, RequestDecoder, Verb};
 use proto::{Code, Limits};
 
 use crate::pieces::cut;
@@ -27,6 +28,8 @@ struct Feed {
     out: Vec<u8>,
     upload: Option<(String, Vec<u8>)>,
     outcomes: Vec<Outcome>,
+    /// What the refusals among them say.
+    messages: Vec<String>,
 }
 
 impl Feed {
@@ -37,6 +40,7 @@ impl Feed {
             out: vec![0; out_len],
             upload: None,
             outcomes: Vec::new(),
+            messages: Vec::new(),
         }
     }
 
@@ -51,12 +55,28 @@ impl Feed {
             match step.event {
                 Some(event) => self.note(event),
                 None if piece.is_empty() => return,
-                None => assert!(step.consumed > 0, "stuck at {}", piece.escape_ascii()),
+                None => assert!(
+                    step.consumed + step.produced > 0,
+                    "stuck at {}",
+                    piece.escape_ascii()
+                ),
             }
         }
     }
 
+    /// The end of input.
+    fn end(&mut self) {
+        if self.decoder.phase() == Phase::Settling {
+            let event = self.decoder.silence().expect("the end settles it");
+            self.note(event);
+            assert_eq!(self.decoder.silence(), None);
+        }
+    }
+
     fn note(&mut self, event: Event) {
+        if let Event::Refused(refusal) | Event::Broken(refusal) = &event {
+            self.messages.push(refusal.message.clone());
+        }
         let upload = match &event {
             Event::Request(_) => None,
             Event::UploadEnd | Event::Refused(_) | Event::Broken(_) => self.upload.take(),
@@ -80,9 +100,14 @@ impl Feed {
 }
 
 fn run_with(input: &[u8], limits: Limits, lens: &[usize], out_len: usize) -> Vec<Outcome> {
+    feed_with(input, limits, lens, out_len).outcomes
+}
+
+fn feed_with(input: &[u8], limits: Limits, lens: &[usize], out_len: usize) -> Feed {
     let mut feed = Feed::new(limits, out_len);
     for piece in cut(input, lens) {
         feed.push(piece);
     }
-    feed.outcomes
+    feed.end();
+    feed
 }
