@@ -97,18 +97,23 @@ fn wait(mut stream: TcpStream, is_over: &AtomicBool) -> FaultyClient {
     let mut words = Vec::new();
     let mut piece = [0; 1 << 10];
     let end = loop {
-        if is_over.load(Ordering::Relaxed) {
-            break FaultyEnd::Held;
-        }
+        // Looked at before the read: what the server did before the end is heard even if this thread comes late to it.
+        let is_over = is_over.load(Ordering::Relaxed);
         match stream.read(&mut piece) {
             Ok(0) => break FaultyEnd::Closed,
             Ok(len) if words.len() < WORDS_LEN_MAX => words.extend_from_slice(&piece[..len]),
+            Ok(_) if is_over => break FaultyEnd::Held,
             Ok(_) => {}
             Err(error)
                 if matches!(
                     error.kind(),
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) => {}
+                ) =>
+            {
+                if is_over {
+                    break FaultyEnd::Held;
+                }
+            }
             Err(_) => break FaultyEnd::Reset,
         }
     };
