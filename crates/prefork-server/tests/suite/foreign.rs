@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
@@ -17,7 +18,7 @@ const CLIENT: &str = concat!(
 /// Runs the client; its output is shown if the test fails.
 fn client(server: &Server, terminator: &str, args: &[&str]) -> Output {
     let (host, port) = server.ready.address.rsplit_once(':').unwrap();
-    let output = Command::new("python3")
+    let output = Command::new(python().unwrap())
         .args([
             CLIENT,
             "--host",
@@ -35,11 +36,23 @@ fn client(server: &Server, terminator: &str, args: &[&str]) -> Output {
 }
 
 /// Whether there is a Python to run it; says so loudly where there is none.
+/// The interpreter itself: what `python3` names may be a script that takes longer to start than it.
+fn python() -> Option<&'static str> {
+    static PYTHON: OnceLock<Option<String>> = OnceLock::new();
+    let find = || {
+        let mut asked = Command::new("python3");
+        let output = asked
+            .args(["-c", "import sys; print(sys.executable)"])
+            .output()
+            .ok()?;
+        let path = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| path.trim().to_owned())
+    };
+    PYTHON.get_or_init(find).as_deref()
+}
+
 fn has_python() -> bool {
-    let found = Command::new("python3")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
+    let found = python().is_some();
     if !found {
         // Past the test harness's capture, so that a green run cannot hide it.
         use std::io::Write;

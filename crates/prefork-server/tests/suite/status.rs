@@ -57,6 +57,8 @@ each_pool! {
         let output = status(admin.path(), &["--json"]).output().unwrap();
         let read: Status = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((read.server.pid, read.workers.len()), (server.ready.pid, 3));
+        // A stop would wait for its upload.
+        drop(peer);
         server.stop();
     }
 }

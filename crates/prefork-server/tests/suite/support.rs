@@ -494,10 +494,7 @@ impl Peer {
         let mut searched = 0;
         loop {
             let from = searched;
-            if let Some(at) = self.unread[from..]
-                .windows(4)
-                .position(|w| w == b"\r\n\r\n")
-            {
+            if let Some(at) = memchr::memmem::find(&self.unread[from..], b"\r\n\r\n") {
                 let rest = self.unread.split_off(from + at + 4);
                 let reply = std::mem::replace(&mut self.unread, rest);
                 return Some(serde_json::from_slice(&reply).unwrap());
