@@ -8,7 +8,12 @@
 #[path = "../suite/races/mod.rs"]
 mod races;
 #[path = "../suite/support.rs"]
-#[expect(dead_code, reason = "written for all modules of the suite")]
+#[expect(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "written for all modules of the suite"
+)]
 mod support;
 
 const RACE: races::Length = races::Length {
