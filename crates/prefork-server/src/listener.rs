@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -25,6 +26,73 @@ const ACCEPT_TICK: Duration = Duration::from_millis(250);
 /// The congestion control that `auto` uses for loopback peers. BBR, the default of some machines, paces
 /// loopback (1,214 MB/s against 2,270 with reno, one run); cubic needs CAP_NET_ADMIN on some, reno never.
 const LOOPBACK_CONGESTION: &str = "reno";
+
+/// A process's copy of the listening socket. It is closed before the process ends when none of its workers is to accept
+/// any more: an open copy that nobody accepts from would keep the port taken and clients waiting, though whoever serves
+/// them has stopped.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    /// How many workers of this process have not let go of it.
+    shares: AtomicU32,
+}
+
+/// A worker's share in its process's copy. With the last of them the copy is closed.
+#[derive(Debug)]
+pub struct Share<'a> {
+    listener: &'a Listener,
+    instead: BorrowedFd<'a>,
+}
+
+impl Listener {
+    /// The parent's copy.
+    #[must_use]
+    pub const fn new(socket: TcpListener) -> Self {
+        Self {
+            socket,
+            shares: AtomicU32::new(1),
+        }
+    }
+
+    /// The socket, or what is in its place once the copy is closed.
+    #[must_use]
+    pub const fn socket(&self) -> &TcpListener {
+        &self.socket
+    }
+
+    /// Whether it can still be accepted from.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shares.load(Ordering::Acquire) > 0
+    }
+
+    /// In a process that was just forked: each of its workers takes one [`Share`].
+    pub fn share_among(&self, workers: u32) {
+        self.shares.store(workers, Ordering::Release);
+    }
+
+    /// One of the shares. `instead` is a descriptor of this process that takes the socket's number.
+    #[must_use]
+    pub const fn share<'a>(&'a self, instead: BorrowedFd<'a>) -> Share<'a> {
+        Share {
+            listener: self,
+            instead,
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        if self.listener.shares.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Err(error) = sys::replace_descriptor(&self.listener.socket, &self.instead)
+        {
+            tracing::warn!(
+                error = error.desc(),
+                "cannot close the listening socket before the end"
+            );
+        }
+    }
+}
 
 /// Binds and listens.
 ///

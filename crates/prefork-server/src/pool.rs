@@ -9,7 +9,6 @@ pub mod thread;
 pub mod watchdog;
 
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -22,6 +21,7 @@ use crate::config::{Clocks, Congestion, PoolKind};
 use crate::exit::{WORKER_DONE, WORKER_FAILED};
 use crate::holdings::Holdings;
 use crate::lifeline::{Hold, Watch};
+use crate::listener::Listener;
 use crate::logs::{Logs, Reopener};
 use crate::memory::OwnStatus;
 use crate::sandbox::Confinement;
@@ -55,7 +55,7 @@ pub const NUDGE: Signal = Signal::SIGTERM;
 #[derive(Debug)]
 pub struct Inheritance {
     /// The shared listening socket.
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// The workers' end of the lifeline.
     pub watch: Watch,
     /// The parent's end.
@@ -138,7 +138,7 @@ impl Inheritance {
     #[must_use]
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let own = [
-            self.listener.as_fd(),
+            self.listener.socket().as_fd(),
             self.watch.as_fd(),
             self.reports.as_fd(),
         ];
@@ -195,6 +195,9 @@ fn child_main(
     assignment: &Assignment,
 ) -> i32 {
     sys::keep_only(&inheritance.descriptors());
+    inheritance
+        .listener
+        .share_among(assignment.workers.end - assignment.workers.start);
     let seat = id.seat;
     if inheritance.kind.is_a_process_each() {
         title::worker(seat);

@@ -258,7 +258,7 @@ impl Supervisor {
         if is_mine
             && self
                 .door
-                .is_waiting_after(&self.inheritance.listener, Instant::now())
+                .is_waiting_after(self.inheritance.listener.socket(), Instant::now())
         {
             return Ok(Flow::GoOn);
         }
@@ -277,9 +277,12 @@ impl Supervisor {
         self.tell_roster(Event::Stop)
     }
 
-    /// Whether no other server, and no service manager, has the listening socket.
+    /// Whether no other server, and no service manager, accepts from the listening socket.
     fn has_listener_to_itself(&self) -> bool {
-        self.origin == Origin::Bound && !self.has_successor() && !self.predecessor_lives()
+        self.origin == Origin::Bound
+            && self.inheritance.listener.is_open()
+            && !self.has_successor()
+            && !self.predecessor_accepts()
     }
 
     /// What a process says of itself, if it is a worker's.
@@ -403,7 +406,7 @@ impl Supervisor {
     }
 
     fn drain_all(&mut self) {
-        if let Err(error) = listener::close_the_door(&self.inheritance.listener) {
+        if let Err(error) = listener::close_the_door(self.inheritance.listener.socket()) {
             tracing::warn!(
                 error = error.desc(),
                 "cannot refuse new connections while draining"

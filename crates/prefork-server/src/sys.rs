@@ -10,7 +10,7 @@ use std::mem::size_of;
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -418,10 +418,11 @@ pub fn peek_descriptor(socket: &OwnedFd, payload: &mut [u8]) -> nix::Result<Opti
 ///
 /// # Errors
 /// What dup3(2) says.
-pub fn replace_descriptor(target: &OwnedFd, source: &OwnedFd) -> nix::Result<()> {
+pub fn replace_descriptor(target: &impl AsFd, source: &impl AsFd) -> nix::Result<()> {
+    let (source, target) = (source.as_fd().as_raw_fd(), target.as_fd().as_raw_fd());
     // SAFETY: both are open descriptors. `target` stays one, and stays its owner's: only what it refers to changes,
-    // which nothing in this program relies on.
-    let result = unsafe { libc::dup3(source.as_raw_fd(), target.as_raw_fd(), libc::O_CLOEXEC) };
+    // of which no memory depends.
+    let result = unsafe { libc::dup3(source, target, libc::O_CLOEXEC) };
     Errno::result(result).map(drop)
 }
 

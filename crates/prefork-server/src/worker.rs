@@ -6,7 +6,7 @@
 pub mod blocking;
 pub mod event;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use crate::address_cap::{AddressCap, Admission};
 use crate::config::{Clocks, Congestion};
 use crate::drive::{Connection, Interest, Pause};
 use crate::lifeline::Watch;
+use crate::listener::{Listener, Share};
 use crate::logs::Logs;
 use crate::pool::report::Reporter;
 use crate::pool::watchdog::LOOK_MAX;
@@ -45,7 +46,7 @@ pub struct Worker<'a> {
     /// Its counters and the parent's word to it.
     pub slot: Slot,
     /// Where connections come from.
-    pub listener: &'a TcpListener,
+    pub listener: &'a Listener,
     /// Whether the parent lives.
     pub watch: &'a Watch,
     /// What sessions need.
@@ -96,9 +97,14 @@ enum Accepted<'a> {
 }
 
 impl<'a> Worker<'a> {
+    /// Its share in the listener, to be dropped once it is to accept nobody any more.
+    fn share(&self) -> Share<'a> {
+        self.listener.share(self.watch.as_fd())
+    }
+
     /// Takes a connection off the queue. Waits for one if the listener is a blocking one.
     fn accept(&self) -> Accepted<'a> {
-        match sys::accept(self.listener) {
+        match sys::accept(self.listener.socket()) {
             Ok(socket) => Accepted::Connection(Box::new(self.open(socket))),
             Err(Errno::EAGAIN) => Accepted::Nobody,
             // A signal; or a client that is gone, which the next accept does not meet again.
@@ -190,7 +196,10 @@ impl<'a> Worker<'a> {
 
     /// Whether somebody waits in the backlog, now or within so long.
     fn is_queued(&self, within: Duration) -> bool {
-        let mut fds = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(
+            self.listener.socket().as_fd(),
+            PollFlags::POLLIN,
+        )];
         let now = Instant::now();
         matches!(poll(&mut fds, timeout(now + within, now)), Ok(n) if n > 0)
     }

@@ -26,6 +26,7 @@ pub(super) fn ready(
 ) -> Result<Ready> {
     let address = inheritance
         .listener
+        .socket()
         .local_addr()
         .context("cannot read the bound address")?;
     Ok(Ready {
@@ -53,7 +54,7 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn ask(config: &Config, inheritance: &Inheritance) -> Self {
         let (congestion_loopback, congestion_other) =
-            listener::congestion_in_force(&inheritance.listener, &config.congestion);
+            listener::congestion_in_force(inheritance.listener.socket(), &config.congestion);
         let (user, uid) = sandbox::current_user();
         Self {
             root_file_system: inheritance.service.store.file_system(),
@@ -82,7 +83,7 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance, facts: &Facts
         receive_buffer_bytes: config.receive_buffer,
         event_connections: inheritance.event_connections,
         set_aside: inheritance.set_aside,
-        defer_accept_s: sys::defer_accept(&inheritance.listener)
+        defer_accept_s: sys::defer_accept(inheritance.listener.socket())
             .ok()
             .filter(|seconds| *seconds > 0),
         head_timeout_ms: millis(config.clocks.head_timeout),

@@ -26,6 +26,7 @@ use crate::holdings::{Holdings, Keeper};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
 use crate::lifeline::{Hold, Watch, lifeline};
+use crate::listener::Listener;
 use crate::logs::{Logs, Reopener, Wanted};
 use crate::pidfile::Pidfile;
 use crate::pool::roster::{self, Roster};
@@ -116,7 +117,7 @@ impl Supervisor {
         ground.logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
             admin,
-            listener: foundation.listener,
+            listener: Listener::new(foundation.listener),
             watch,
             hold,
             reports,

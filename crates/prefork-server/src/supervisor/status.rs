@@ -44,7 +44,7 @@ impl Supervisor {
         let workers = self.workers(&members, &processes);
         Status {
             server: self.server(),
-            listener: backlog::look(&self.inheritance.listener),
+            listener: backlog::look(self.inheritance.listener.socket()),
             sum: self.sum(&workers, &processes),
             workers,
             processes,
@@ -53,7 +53,7 @@ impl Supervisor {
     }
 
     fn server(&self) -> Server {
-        let address = self.inheritance.listener.local_addr();
+        let address = self.inheritance.listener.socket().local_addr();
         Server {
             address: address.map_or_else(|_| self.config.bind.clone(), |it| it.to_string()),
             pid: std::process::id(),

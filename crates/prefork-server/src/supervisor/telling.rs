@@ -57,7 +57,7 @@ impl Supervisor {
             workers = ready.workers,
             "ready"
         );
-        for line in announce::how_to_reach(&self.inheritance.listener) {
+        for line in announce::how_to_reach(self.inheritance.listener.socket()) {
             tracing::info!("{line}");
         }
         self.telling.notices.ready();

@@ -109,6 +109,7 @@ impl Supervisor {
                 self.pidfile = None;
                 self.inheritance.admin.hand_over();
                 self.inheritance.service.store.remove_lock_at_the_end(false);
+                self.let_go_of_listener();
                 title::former_parent();
                 self.tell_roster(Event::HandOver)
             }
@@ -127,11 +128,14 @@ impl Supervisor {
         let flow = self.hear_successor()?;
         // Whoever is dead and reaped is nobody to signal.
         match self.successor.take() {
-            None
-            | Some(Successor {
+            None => return Ok(flow),
+            Some(Successor {
                 stage: Stage::Ready,
                 ..
-            }) => return Ok(flow),
+            }) => {
+                self.inheritance.service.store.remove_lock_at_the_end(true);
+                return Ok(flow);
+            }
             Some(Successor {
                 stage: Stage::GivenUp,
                 ..
@@ -142,6 +146,15 @@ impl Supervisor {
         }
         self.take_names_back();
         Ok(flow)
+    }
+
+    /// Nobody here accepts any more. The new server alone says when the port is free, and who is queued is its own.
+    fn let_go_of_listener(&self) {
+        drop(
+            self.inheritance
+                .listener
+                .share(self.inheritance.watch.as_fd()),
+        );
     }
 
     /// What a new server takes just before it says that it is ready is this one's again.
@@ -234,13 +247,18 @@ impl Supervisor {
             .is_some_and(|(pid, _)| Pid::parent() == *pid)
     }
 
+    /// Whether it still accepts: it was not told to leave yet.
+    pub(super) fn predecessor_accepts(&self) -> bool {
+        matches!(self.predecessor, Some((_, Some(_)))) && self.predecessor_lives()
+    }
+
     fn start_successor(&self) -> Result<Successor> {
         let program = match &self.program {
             Ok(program) => program.find()?,
             Err(error) => bail!("cannot find this program's file without /proc: {error}"),
         };
         let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        let listener = &self.inheritance.listener;
+        let listener = self.inheritance.listener.socket();
         let root = self.inheritance.service.store.directory();
         let lock = self.inheritance.service.store.lock();
         let metrics = self.inheritance.admin.metrics_fd();

@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use super::event::{Loop, Manner};
 use super::{Accepted, DRAIN_GRACE, EXHAUSTED_PAUSE, Left, Waited, Worker, timeout};
 use crate::drive::{Connection, Pause, Stage};
+use crate::listener::Share;
 use crate::scoreboard::Command;
 use crate::session::Shelf;
 use crate::title;
@@ -33,6 +34,7 @@ pub fn run(worker: &Worker<'_>, set_aside: u32, ready: impl FnOnce() -> nix::Res
 /// One connection after the other.
 fn accept_and_serve(worker: &Worker<'_>) -> Left {
     let mut shelf = Shelf::default();
+    let mut share = Some(worker.share());
     loop {
         worker.reporter.count_round(worker.slot);
         worker.logs.refresh();
@@ -41,7 +43,7 @@ fn accept_and_serve(worker: &Worker<'_>) -> Left {
             return Left::Asked;
         }
         match worker.accept() {
-            Accepted::Connection(connection) => worker.serve(*connection, &mut shelf),
+            Accepted::Connection(connection) => worker.serve(*connection, &mut shelf, &mut share),
             Accepted::Nobody => {
                 if worker.watch.has_ended()
                     || (command == Command::Drain && !worker.is_queued(DRAIN_GRACE))
@@ -57,8 +59,13 @@ fn accept_and_serve(worker: &Worker<'_>) -> Left {
 }
 
 impl<'a> Worker<'a> {
-    /// Serves a connection to its end.
-    fn serve(&self, mut connection: Connection<'a>, shelf: &mut Shelf) {
+    /// Serves a connection to its end. If the worker is told to retire meanwhile, it lets go of its share in the listener.
+    fn serve(
+        &self,
+        mut connection: Connection<'a>,
+        shelf: &mut Shelf,
+        share: &mut Option<Share<'a>>,
+    ) {
         loop {
             self.reporter.count_round(self.slot);
             self.logs.refresh();
@@ -66,7 +73,9 @@ impl<'a> Worker<'a> {
                 Command::Run => {}
                 Command::Drain => connection.drain(),
                 Command::Retire => {
-                    title::retiring_worker(self.index);
+                    if share.take().is_some() {
+                        title::retiring_worker(self.index);
+                    }
                     connection.drain();
                 }
                 Command::Stop => {

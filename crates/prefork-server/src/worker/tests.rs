@@ -47,6 +47,7 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
     let any_port = ([127, 0, 0, 1], 0).into();
     let listener = listener::bind(any_port).unwrap();
     listener::configure(&listener, &Congestion::System, None, waits).unwrap();
+    let listener = Listener::new(listener);
     let slot = Scoreboard::new(1).unwrap().slot(0);
     let (_reports, reporting) = report::channel().unwrap();
     let process = ProcessId {
@@ -75,11 +76,11 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
         address_cap: None,
         logs: &logs,
     };
-    let address = listener.local_addr().unwrap();
+    let address = listener.socket().local_addr().unwrap();
     let left = thread::scope(|scope| {
         let running = scope.spawn(|| run(&worker));
         talk(address, slot);
-        listener::close_the_door(&listener).unwrap();
+        listener::close_the_door(listener.socket()).unwrap();
         slot.tell(Command::Drain);
         running.join().unwrap()
     });

@@ -33,6 +33,7 @@ mod reload;
 mod root;
 mod set_aside;
 mod status;
+mod succession;
 mod supervision;
 mod titles;
 mod transfer;

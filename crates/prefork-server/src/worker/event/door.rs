@@ -14,6 +14,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::super::{DRAIN_GRACE, EXHAUSTED_PAUSE, Worker};
 use super::{LISTENER, Manner};
+use crate::listener::Share;
 
 /// How often a full worker looks whether somebody waits whom no other worker takes. Twice in a row, and an idle
 /// connection yields.
@@ -39,6 +40,8 @@ const MOMENT: Duration = Duration::from_millis(5);
 pub(super) struct Door<'w> {
     worker: &'w Worker<'w>,
     manner: Manner,
+    /// None once it is shut.
+    share: Option<Share<'w>>,
     state: State,
     eager_until: Option<Instant>,
     /// The listener says that somebody waits.
@@ -89,6 +92,7 @@ impl<'w> Door<'w> {
         let door = Self {
             worker,
             manner,
+            share: Some(worker.share()),
             state: State::Open,
             eager_until: None,
             is_knocked: false,
@@ -195,6 +199,7 @@ impl<'w> Door<'w> {
     /// Nobody is let in any more.
     pub(super) fn shut(&mut self, epoll: &Epoll) {
         self.take_out_of(epoll);
+        self.share = None;
         self.state = State::Shut;
     }
 
@@ -306,7 +311,10 @@ impl<'w> Door<'w> {
             State::Ajar => EpollFlags::EPOLLIN,
             _ => EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE,
         };
-        match epoll.add(self.worker.listener, EpollEvent::new(flags, LISTENER)) {
+        match epoll.add(
+            self.worker.listener.socket(),
+            EpollEvent::new(flags, LISTENER),
+        ) {
             // It could not be taken out: it is where it is to be, if not at the list's end.
             Err(Errno::EEXIST) => Ok(()),
             result => result,
@@ -315,6 +323,6 @@ impl<'w> Door<'w> {
 
     fn take_out_of(&self, epoll: &Epoll) {
         // It is in, or the state says otherwise; that it is not there any more is what is wanted.
-        let _ = epoll.delete(self.worker.listener);
+        let _ = epoll.delete(self.worker.listener.socket());
     }
 }
