@@ -31,6 +31,11 @@ absent "an event worker's crowd knows no socket" \
     grep -nE 'std::(net|os)|nix::' crates/prefork-server/src/worker/event/crowd.rs
 absent "unsafe code lives in sys.rs only" \
     sh -c "grep -rnE '\bunsafe( |\$)' crates --include=*.rs | grep -vE 'crates/prefork-server/src/sys.rs|//'"
+absent "tables are laid out in screen only" \
+    grep -rnE '\{[a-z_]*:[<>][0-9]+\}.*\{[a-z_]*:[<>][0-9]+\}|comfy_table|console::(Term|measure|truncate)' \
+    crates --include=*.rs --exclude-dir=screen
+absent "screen knows no other of our crates" \
+    sh -c "cargo tree -p screen -e normal --prefix none --locked | grep -E '^(proto|manual|client|prefork-server|stress) '"
 absent "no test is ignored" \
     grep -rnE '#\[ignore' crates --include=*.rs
 

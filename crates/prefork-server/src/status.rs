@@ -1,7 +1,9 @@
 //! `prefork-server status FILE`: asks a running server over its admin socket, and shows what it says.
 
 mod ask;
+mod head;
 mod table;
+mod units;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,13 +11,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use console::Term;
 use proto::status::Status;
+use screen::Screen;
 
 use crate::cli::say;
 use crate::duration;
 use crate::exit::Exit;
 use crate::words;
+
+use table::{Order, Page};
 
 /// How often `--watch` asks by itself.
 const INTERVAL: &str = "1s";
@@ -69,24 +73,30 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn show(args: &Args) -> Result<()> {
-    let mut terminal = Term::stdout();
-    let in_place = args.watch.is_some() && terminal.is_term() && !args.json;
+    let order = match args.watch {
+        None => Order::Slots,
+        Some(_) => Order::BusyFirst,
+    };
     loop {
         let body = ask::status(&args.socket)?;
+        // Asked each time: terminals change their size.
+        let screen = Screen::stdout();
         let text = if args.json {
             String::from_utf8(body).context("the server's answer is no text")?
         } else {
             let status: Status = serde_json::from_slice(&body).context(
                 "the server's answer is none that this version understands; --json shows it as it is",
             )?;
-            table::render(&status, width(&terminal))
+            let page = Page::new(&status, order, screen);
+            match (args.watch, screen.rows()) {
+                (Some(_), Some(rows)) => in_place(&page, rows),
+                _ => page.text(),
+            }
         };
-        if in_place {
-            show_in_place(&mut terminal, &text)?;
-        } else {
-            terminal.write_all(text.as_bytes())?;
-            terminal.flush()?;
-        }
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        drop(out);
         let Some(interval) = args.watch else {
             return Ok(());
         };
@@ -95,30 +105,15 @@ fn show(args: &Args) -> Result<()> {
 }
 
 /// Over what was there before: from the top, each line to its end, then the rest of the screen.
-fn show_in_place(terminal: &mut Term, text: &str) -> std::io::Result<()> {
-    let (rows, _) = terminal.size();
-    let rows = usize::from(rows).saturating_sub(1);
-    let lines = text.lines().count();
+fn in_place(page: &Page, rows: usize) -> String {
     let mut frame = String::from("\x1b[H");
-    for line in text.lines().take(if lines > rows {
-        rows.saturating_sub(1)
-    } else {
-        lines
-    }) {
-        frame.push_str(line);
+    // The last row is the cursor's.
+    for line in page.within(rows.saturating_sub(1)) {
+        frame.push_str(&line);
         frame.push_str("\x1b[K\n");
     }
-    if lines > rows {
-        frame.push_str("(more lines than the terminal has: try without --watch)\x1b[K\n");
-    }
     frame.push_str("\x1b[J");
-    terminal.write_all(frame.as_bytes())?;
-    terminal.flush()
-}
-
-/// How many columns there are; none where nobody looks.
-fn width(terminal: &Term) -> Option<u16> {
-    terminal.size_checked().map(|(_, columns)| columns)
+    frame
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use nix::sys::socket::{setsockopt, sockopt};
+use screen::{Column, Screen, Table, counted};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{self, Lines};
@@ -133,34 +134,34 @@ pub fn run(args: &BaselineArgs) -> Result<Exit> {
     if args.json {
         console::print(&format!("{}\n", serde_json::to_string(&ceilings)?))?;
     } else {
-        console::print(&text(&ceilings, &environment::file_system(folder)?))?;
+        let table = table(&ceilings, &environment::file_system(folder)?);
+        console::print(&table.render(Screen::stdout()))?;
     }
     Ok(Exit::Verified)
 }
 
-fn text(ceilings: &Ceilings, file_system: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    let mut line = |what: &str, wire: Option<u64>, content: u64| {
-        let wire = wire.map_or_else(String::new, rate_text);
-        let _ = writeln!(out, "{what:<36}{wire:>12}{:>14}", rate_text(content));
-    };
+fn table(ceilings: &Ceilings, file_system: &str) -> Table {
+    let mut table = Table::new([
+        Column::text(""),
+        Column::number("MB/s wire"),
+        Column::number("MB/s content"),
+    ]);
     for loopback in &ceilings.loopback {
         let wire = loopback.wire_bytes_per_s;
-        let what = format!("loopback, connections: {}", loopback.connections);
-        line(&what, Some(wire), wire / 4 * 3);
+        let what = format!(
+            "loopback, {}",
+            counted(loopback.connections.into(), "connection")
+        );
+        table.row([what, rate_text(wire), rate_text(wire / 4 * 3)]);
     }
-    line(
-        &format!("page cache, write ({file_system})"),
-        None,
-        ceilings.cache_write_bytes_per_s,
-    );
-    line(
-        &format!("page cache, read ({file_system})"),
-        None,
-        ceilings.cache_read_bytes_per_s,
-    );
-    format!("{:<36}{:>12}{:>14}\n{out}", "", "MB/s wire", "MB/s content")
+    for (what, bytes_per_s) in [
+        ("write", ceilings.cache_write_bytes_per_s),
+        ("read", ceilings.cache_read_bytes_per_s),
+    ] {
+        let what = format!("page cache, {what} ({file_system})");
+        table.row([what, String::new(), rate_text(bytes_per_s)]);
+    }
+    table
 }
 
 /// The best of a few rounds, bytes per second.
@@ -364,13 +365,14 @@ mod tests {
             cache_write_bytes_per_s: 2_500_000_000,
             cache_read_bytes_per_s: 9_000_000_000,
         };
-        let want = "\
-MB/s wire  MB/s content
-loopback, connections: 5                   8,000         6,000
-page cache, write (ext4)                                 2,500
-page cache, read (ext4)                                  9,000
-";
-        assert_eq!(text(&ceilings, "ext4").trim_start(), want);
+        let want = [
+            "                          MB/s wire  MB/s content",
+            "loopback, 5 connections       8,000         6,000",
+            "page cache, write (ext4)                    2,500",
+            "page cache, read (ext4)                     9,000",
+        ];
+        let got = table(&ceilings, "ext4").render(Screen::FILE);
+        assert_eq!(got.lines().collect::<Vec<_>>(), want);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod verdict;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use screen::Screen;
 
 use crate::console::print;
 use crate::exit::Exit;
@@ -94,7 +95,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit> {
     )?;
     print(&match args.json {
         true => format!("{}\n", text::json(&comparison)),
-        false => text::table(&comparison),
+        false => text::table(&comparison, Screen::stdout()),
     })?;
     Ok(match comparison.regressions() {
         0 => Exit::Verified,

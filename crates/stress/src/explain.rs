@@ -3,17 +3,17 @@
 mod parts;
 mod sentences;
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use screen::{Column, Screen, Table};
 use serde_json::json;
 
 use crate::console::print;
 use crate::exit::Exit;
 use crate::journal::{Contents, Sample};
-use crate::record::Record;
+use crate::record::{Outcome, Record};
 use crate::run::Unusable;
 use crate::runs;
 use crate::summary::csv::{format_seconds, outcome_word, to_json};
@@ -70,7 +70,7 @@ pub fn run(args: &ExplainArgs) -> Result<Exit> {
     };
     print(&match args.json {
         true => format!("{}\n", explanation.json()),
-        false => explanation.text(&runs::name(&run), args.all),
+        false => explanation.text(&runs::name(&run), args.all, Screen::stdout()),
     })?;
     Ok(Exit::Verified)
 }
@@ -143,16 +143,16 @@ struct Explanation<'a> {
 }
 
 impl Explanation<'_> {
-    fn text(&self, run: &str, is_all: bool) -> String {
-        let mut out = format!("Row {} of {run}\n\n", self.row.cell.number);
+    fn text(&self, run: &str, is_all: bool, screen: Screen) -> String {
+        let row = format!("Row {} of {run}", self.row.cell.number);
+        let mut out = format!("{}\n\n", screen.prose(&row));
         for sentence in &self.sentences {
-            out += &wrapped(sentence);
+            out += &screen.prose(sentence);
             out.push('\n');
         }
         if let Some(sample) = self.sample {
             out.push('\n');
-            // Writing to a string cannot fail.
-            let _ = write_records(&mut out, sample, is_all);
+            out += &records_text(sample, is_all, screen);
         }
         out
     }
@@ -170,71 +170,70 @@ impl Explanation<'_> {
 }
 
 /// The records of a sample; of many the first and the slowest.
-fn write_records(out: &mut String, sample: &Sample, is_all: bool) -> std::fmt::Result {
+fn records_text(sample: &Sample, is_all: bool, screen: Screen) -> String {
     let records = &sample.measurement.records;
-    let is_cut = !is_all && records.len() > RECORDS_SHOWN_MAX;
     let mut shown: Vec<&Record> = records.iter().collect();
-    if is_cut {
+    let mut out = String::new();
+    if !is_all && records.len() > RECORDS_SHOWN_MAX {
         // What did not succeed first, then the slowest.
         shown.sort_by_key(|record| {
-            let is_ok = record.outcome == crate::record::Outcome::Ok;
+            let is_ok = record.outcome == Outcome::Ok;
             (is_ok, std::cmp::Reverse(record.ended_ns))
         });
         shown.truncate(RECORDS_SHOWN_MAX);
-        writeln!(
-            out,
+        out = screen.wrapped(&format!(
             "{} of {} records: those that did not succeed, then the last to end (--all shows all):",
             shown.len(),
             records.len()
-        )?;
+        ));
+        out.push('\n');
     }
-    writeln!(
-        out,
-        "{:>7}{:>9}{:>14}{:>14}{:>14}{:>14}  outcome",
-        "client", "request", "connected, s", "first byte, s", "ended, s", "bytes"
-    )?;
+    let number = Column::number;
+    let mut table = Table::new([
+        number("client"),
+        number("request"),
+        number("connected, s"),
+        number("first byte, s"),
+        number("ended, s"),
+        number("bytes"),
+        Column::text("outcome"),
+    ]);
+    let mut said = &None;
     for record in shown {
-        let at = |time: Option<u64>| {
-            let since = time.and_then(|time| time.checked_sub(record.released_ns));
-            since.map_or_else(
-                || "-".into(),
-                |ns| format_seconds(Duration::from_nanos(ns), 6),
-            )
-        };
-        let detail = record.detail.as_deref().unwrap_or_default();
-        let line = format!(
-            "{:>7}{:>9}{:>14}{:>14}{:>14}{:>14}  {} {detail}",
-            record.client,
-            record.request,
-            at(record.connected_ns),
-            at(record.first_byte_ns),
-            at(record.ended_ns),
-            record.bytes,
-            outcome_word(record.outcome),
-        );
-        writeln!(out, "{}", line.trim_end())?;
+        let cells = cells(record);
+        match record.outcome {
+            Outcome::Ok => table.row(cells),
+            _ => table.bad_row(cells),
+        }
+        // Once for all that follow with the same.
+        if let Some(detail) = &record.detail
+            && record.detail != *said
+        {
+            table.note(detail);
+        }
+        said = &record.detail;
     }
-    Ok(())
+    out + &table.render(screen)
 }
 
-/// `text` in lines of at most 100 characters, if its words allow.
-fn wrapped(text: &str) -> String {
-    const WIDTH: usize = 100;
-    let (mut out, mut line_len) = (String::new(), 0);
-    for word in text.split(' ') {
-        let len = word.chars().count();
-        if line_len > 0 && line_len + 1 + len > WIDTH {
-            out.push('\n');
-            line_len = 0;
-        }
-        if line_len > 0 {
-            out.push(' ');
-            line_len += 1;
-        }
-        out += word;
-        line_len += len;
-    }
-    out
+/// Times count from the release of the clients.
+fn cells(record: &Record) -> [String; 7] {
+    let at = |time: Option<u64>| {
+        let since = time.and_then(|time| time.checked_sub(record.released_ns));
+        since.map_or_else(
+            || "-".into(),
+            |ns| format_seconds(Duration::from_nanos(ns), 6),
+        )
+    };
+    [
+        record.client.to_string(),
+        record.request.to_string(),
+        at(record.connected_ns),
+        at(record.first_byte_ns),
+        at(record.ended_ns),
+        record.bytes.to_string(),
+        outcome_word(record.outcome).to_owned(),
+    ]
 }
 
 #[cfg(test)]

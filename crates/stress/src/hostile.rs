@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use screen::Screen;
 use serde::Serialize;
 
 use crate::console::{print, say};
@@ -146,12 +147,14 @@ pub fn run(args: &HostileArgs) -> Result<Exit> {
             }
         }
     }
-    let verdict = verdict(&findings);
-    match args.json {
-        true => say(verdict),
-        false => print(&format!(
-            "{}\n{verdict}\n",
-            table::render(&findings, args.markdown)
+    let (verdict, screen) = (verdict(&findings), Screen::stdout());
+    match (args.json, args.markdown) {
+        (true, _) => say(verdict),
+        (_, true) => print(&format!("{}\n{verdict}\n", table::markdown(&findings)))?,
+        _ => print(&format!(
+            "{}\n{}\n",
+            table::render(&findings, screen),
+            screen.wrapped(&verdict)
         ))?,
     }
     Ok(
@@ -249,6 +252,7 @@ fn arguments(attack: &Attack, pool: ServerPool, args: &HostileArgs) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     fn finding(asked: usize, slowest_ms: f64, is_unharmed: bool) -> Finding {
         Finding {
@@ -289,5 +293,27 @@ mod tests {
             );
             assert!(said.contains(why), "{said}");
         }
+    }
+
+    #[test]
+    fn no_line_of_the_table_is_wider_than_the_terminal() {
+        let finding = |attack: &Attack, pool: &ServerPool| Finding {
+            attack: attack.name,
+            pool: pool.as_str(),
+            attackers: u32::MAX,
+            ..finding(usize::MAX, 1e9, false)
+        };
+        let of_attack = |attack| {
+            let pools = ServerPool::value_variants().iter();
+            pools.map(move |pool| finding(attack, pool))
+        };
+        let findings: Vec<Finding> = ATTACKS.iter().flat_map(of_attack).collect();
+        testing::check_fits(|screen| table::render(&findings, screen));
+        let markdown = table::markdown(&findings);
+        assert_eq!(
+            markdown.matches("\n| ").count(),
+            ATTACKS.len(),
+            "{markdown}"
+        );
     }
 }

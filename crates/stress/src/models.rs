@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use screen::{Column, Screen, Table};
 
 use crate::fault::Fault;
 use crate::journal::Contents;
@@ -15,59 +15,70 @@ use crate::table::rate_text;
 
 /// So many times the latency without a fault is said in words.
 const NOTABLE_FACTOR: u128 = 3;
-/// Columns that hold figures come after the pool's name.
-const HEAD: [&str; 10] = [
-    "server pool",
-    "workers",
-    "MB/s",
-    "p50",
-    "p99",
-    "slowest",
-    "failed",
-    "memory",
-    "per connection",
-    "lost in crash",
-];
 
-/// The page; as Markdown for a file, else for a terminal.
+/// The page, for a terminal.
 #[must_use]
-pub fn render(contents: &Contents, rows: &[Row], is_markdown: bool) -> String {
+pub fn render(contents: &Contents, rows: &[Row], screen: Screen) -> String {
     let mut out = String::new();
-    let requests = contents.header.fingerprint.settings.transfer_requests;
+    // Writing to a string cannot fail.
     for block in blocks(rows) {
-        // A block has a row, or it would not be one.
-        let cell = &block[0].cell;
-        let title = format!(
-            "{}: {} of {} by each of {}",
-            title(cell.fault),
-            counted(requests.into(), cell.operation.as_str()),
-            format(cell.volume),
-            counted(cell.clients.into(), "good client"),
-        );
-        let _ = match is_markdown {
-            true => writeln!(out, "**{title}**\n\n{}\n", table(&block, true)),
-            false => writeln!(out, "{title}\n{}\n", table(&block, false)),
-        };
+        let title = screen.strong(&screen.wrapped(&block_title(contents, block[0])));
+        let _ = writeln!(out, "{title}\n{}", table(&block).render(screen));
     }
-    let bullet = if is_markdown { "- " } else { "  " };
     for sentence in sentences(rows) {
-        let _ = writeln!(out, "{bullet}{sentence}");
+        let _ = writeln!(out, "{}", screen.wrapped(&format!("  {sentence}")));
+    }
+    let legend = LEGEND.replace('\n', " ");
+    let _ = writeln!(out, "\n{}", screen.prose(&legend));
+    for sentence in set_aside(rows) {
+        let _ = writeln!(out, "{}", screen.prose(&sentence));
+    }
+    out
+}
+
+/// The page, as Markdown for a file.
+#[must_use]
+pub fn markdown(contents: &Contents, rows: &[Row]) -> String {
+    let mut out = String::new();
+    for block in blocks(rows) {
+        let title = block_title(contents, block[0]);
+        let _ = writeln!(out, "**{title}**\n\n{}", table(&block).markdown());
+    }
+    for sentence in sentences(rows) {
+        let _ = writeln!(out, "- {sentence}");
     }
     let _ = writeln!(out, "\n{LEGEND}");
+    for sentence in set_aside(rows) {
+        let _ = writeln!(out, "{sentence}");
+    }
+    out
+}
+
+/// What the rows of a block, of which `row` is one, have to do.
+fn block_title(contents: &Contents, row: &Row) -> String {
+    let cell = &row.cell;
+    let requests = contents.header.fingerprint.settings.transfer_requests;
+    format!(
+        "{}: {} of {} by each of {}",
+        title(cell.fault),
+        counted(requests.into(), cell.operation.as_str()),
+        format(cell.volume),
+        counted(cell.clients.into(), "good client"),
+    )
+}
+
+fn set_aside(rows: &[Row]) -> Vec<String> {
     let mut set_aside: Vec<u32> = rows.iter().filter_map(|row| row.set_aside).collect();
     set_aside.sort_unstable();
     set_aside.dedup();
-    for connections in set_aside {
-        let _ = writeln!(
-            out,
-            "Blocking workers ran with --set-aside {connections}: {}.",
-            match connections {
-                0 => "a worker has one connection, from accept to its end",
-                _ => "a worker sets aside connections without a transfer in hand",
-            }
-        );
-    }
-    out
+    let sentence = |connections| {
+        let what = match connections {
+            0 => "a worker has one connection, from accept to its end",
+            _ => "a worker sets aside connections without a transfer in hand",
+        };
+        format!("Blocking workers ran with --set-aside {connections}: {what}.")
+    };
+    set_aside.into_iter().map(sentence).collect()
 }
 
 const LEGEND: &str = "\
@@ -109,26 +120,28 @@ fn title(fault: Fault) -> String {
     }
 }
 
-fn table(block: &[&Row], is_markdown: bool) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(if is_markdown {
-            presets::ASCII_MARKDOWN
-        } else {
-            presets::NOTHING
-        })
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(HEAD);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+/// Which pool, then its figures.
+fn table(block: &[&Row]) -> Table {
+    let number = Column::number;
+    let mut table = Table::new([
+        Column::text("pool").under("server"),
+        number("workers"),
+        number("MB/s"),
+        number("p50").spare(1),
+        number("p99"),
+        number("slowest").spare(2),
+        number("failed"),
+        number("memory"),
+        number("connection").under("per"),
+        number("crash").under("lost in"),
+    ]);
     for row in block {
-        table.add_row(fields(row));
+        table.row(fields(row));
     }
     table
 }
 
-fn fields(row: &Row) -> [String; HEAD.len()] {
+fn fields(row: &Row) -> [String; 10] {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     let killed = row
         .connections_cut

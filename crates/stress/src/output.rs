@@ -140,7 +140,7 @@ const DERIVED: [Derived; 4] = [
         name: "models.md",
         is_wanted: |contents| contents.header.fingerprint.plan == PlanName::Models,
         fill: |contents, rows, out| {
-            let page = models::render(contents, rows, true);
+            let page = models::markdown(contents, rows);
             Ok(out.write_all(page.as_bytes())?)
         },
     },

@@ -7,14 +7,15 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use screen::Screen;
 
 use crate::cli::Progress as Kind;
 use crate::console::say;
 use crate::matrix::Cell;
 use crate::measurement::Status;
-use crate::size::format;
+use crate::size::{counted, format};
 use crate::summary::Brief;
-use crate::table::rate_text;
+use crate::table::{conditions, rate_text};
 
 /// Shows how far a run is.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Progress {
     failed: usize,
     /// How long all of it may take, from the start.
     budget: Option<Duration>,
+    is_own_server: bool,
 }
 
 #[derive(Debug)]
@@ -38,9 +40,10 @@ enum View {
 }
 
 impl Progress {
-    /// A run with `samples` (taken already, planned) and `units` of work ahead.
+    /// A run with `samples` (taken already, planned) and `units` of work ahead. Of a foreign server nobody knows what
+    /// its workers are.
     #[must_use]
-    pub fn new(kind: Kind, samples: (usize, usize), units: u64) -> Self {
+    pub fn new(kind: Kind, samples: (usize, usize), units: u64, is_own_server: bool) -> Self {
         let view = match kind {
             Kind::Auto if std::io::stderr().is_terminal() => View::Bar(bar(samples)),
             Kind::Auto | Kind::Plain => View::Lines,
@@ -53,6 +56,7 @@ impl Progress {
             units: (0, units),
             failed: 0,
             budget: None,
+            is_own_server,
         }
     }
 
@@ -70,18 +74,21 @@ impl Progress {
             let guess = || remaining(elapsed, self.units.0, self.units.1);
             let left = match self.budget {
                 Some(budget) => format!(
-                    ", {} of --budget left",
+                    "{} of --budget left",
                     whole_seconds(budget.saturating_sub(elapsed))
                 ),
-                None => guess().map_or_else(String::new, |left| {
-                    format!(", {} left", whole_seconds(left))
-                }),
+                None => {
+                    guess().map_or_else(String::new, |left| format!("{} left", whole_seconds(left)))
+                }
             };
             let failed = match self.failed {
                 0 => String::new(),
-                failed => format!(", {failed} failed"),
+                failed => format!("{failed} failed"),
             };
-            bar.set_message(format!("{}{left}{failed}", name(cell)));
+            let mut parts = vec![left, failed, self.name(cell)];
+            parts.retain(|part| !part.is_empty());
+            // The name comes last: what there is no room for is cut.
+            bar.set_message(parts.join(", "));
             bar.tick();
         }
     }
@@ -94,11 +101,11 @@ impl Progress {
         match &self.view {
             View::Bar(bar) => {
                 if brief.status != Status::Ok {
-                    bar.println(self.line(cell, brief));
+                    bar.println(Screen::stderr().wrapped(&self.line(cell, brief)));
                 }
                 bar.set_position(self.samples.0 as u64);
             }
-            View::Lines => say(self.line(cell, brief)),
+            View::Lines => say(Screen::stderr().wrapped(&self.line(cell, brief))),
             View::Nothing => {}
         }
     }
@@ -115,7 +122,7 @@ impl Progress {
         let width = planned.to_string().len();
         let mut line = format!(
             "[{done:>width$}/{planned}] {}: {}",
-            name(cell),
+            self.name(cell),
             brief.status.as_str()
         );
         if let Some(time) = brief.time {
@@ -132,32 +139,36 @@ impl Progress {
         }
         line
     }
+
+    /// The cell in a few words: all that tells its row from the others.
+    fn name(&self, cell: &Cell) -> String {
+        let workers = match self.is_own_server {
+            true => cell.server_pool.as_str(),
+            false => "server",
+        };
+        format!(
+            "no {} {} {}, {}, {}{}",
+            cell.number,
+            cell.operation.as_str(),
+            format(cell.volume),
+            counted(
+                cell.clients.into(),
+                &format!("{} client", cell.client_pool.as_str())
+            ),
+            counted(cell.servers.into(), &format!("{workers} worker")),
+            conditions(cell),
+        )
+    }
 }
 
 fn bar(samples: (usize, usize)) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(samples.1 as u64), ProgressDrawTarget::stderr());
     // The template is a constant, and the program's tests draw it.
-    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:16} {pos}/{len} {wide_msg}") {
         bar.set_style(style);
     }
     bar.set_position(samples.0 as u64);
     bar
-}
-
-/// The cell in a few words.
-fn name(cell: &Cell) -> String {
-    let plural = |count: u32| if count == 1 { "" } else { "s" };
-    format!(
-        "no {} {} {}, {} {} client{}, {} server worker{}",
-        cell.number,
-        cell.operation.as_str(),
-        format(cell.volume),
-        cell.clients,
-        cell.client_pool.as_str(),
-        plural(cell.clients),
-        cell.servers,
-        plural(cell.servers),
-    )
 }
 
 /// The time that the rest takes if it goes on as before; none before anything is done.
@@ -181,7 +192,7 @@ pub(crate) fn whole_seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Plan, Selection};
+    use crate::matrix::{Plan, Selection, ServerPool};
 
     #[test]
     fn what_remains_is_guessed_from_the_work_done() {
@@ -197,29 +208,44 @@ mod tests {
 
     #[test]
     fn a_plain_line_says_which_cell_and_how_it_went() {
-        let cell = &Plan::new(&Selection::default()).cells[2];
-        let mut progress = Progress::new(Kind::None, (2, 81), 10);
-        let brief = Brief {
+        let mut cell = Plan::new(&Selection::default()).cells.swap_remove(2);
+        let ok = Brief {
             status: Status::Ok,
             time: Some(Duration::from_micros(12_340)),
             aggregate_bytes_per_s: Some(1_234_000_000),
             note: None,
         };
-        progress.finish(cell, &brief, 10);
+        let mut progress = Progress::new(Kind::None, (2, 81), 10, true);
+        progress.finish(&cell, &ok, 10);
         assert_eq!(
-            progress.line(cell, &brief),
-            "[ 3/81] no 3 download 10M, 1 thread client, 50 server workers: ok, 0.0123 s per client, 1,234 MB/s together"
+            progress.line(&cell, &ok),
+            "[ 3/81] no 3 download 10M, 1 thread client, 50 process workers: ok, 0.0123 s per client, 1,234 MB/s together"
         );
-        let brief = Brief {
+        let not_run = Brief {
             status: Status::NotRun,
             time: None,
             aggregate_bytes_per_s: None,
             note: Some("not enough memory".into()),
         };
+        let line = progress.line(&cell, &not_run);
+        assert!(
+            line.ends_with("50 process workers: not_run (not enough memory)"),
+            "{line}"
+        );
+        // Rows that differ in nothing else have lines that differ.
+        (cell.clients, cell.servers) = (5, 1);
+        cell.server_pool = ServerPool::Event;
+        cell.fault = "slow-client:1M:5".parse().unwrap();
+        cell.client_buffer = Some(64 << 10);
+        assert_eq!(
+            progress.name(&cell),
+            "no 3 download 10M, 5 thread clients, 1 event worker, client buffer 64K, fault slow-client:1M:5"
+        );
+        progress.is_own_server = false;
         assert!(
             progress
-                .line(cell, &brief)
-                .ends_with("50 server workers: not_run (not enough memory)")
+                .name(&cell)
+                .contains("1 server worker, client buffer")
         );
     }
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
 
 use crate::cli::request::{Request, Start};
@@ -132,7 +133,7 @@ pub fn run(args: &RecheckArgs) -> Result<Exit> {
     };
     print(&match args.json {
         true => format!("{}\n", recheck.json()),
-        false => recheck.text(),
+        false => recheck.text(Screen::stdout()),
     })?;
     Ok(recheck.exit())
 }
@@ -259,69 +260,74 @@ impl Recheck<'_> {
         }
     }
 
-    fn text(&self) -> String {
-        let mut out = format!(
-            "{} of {}, chosen with --seed {}; measured again as {}\n\n",
+    fn text(&self, screen: Screen) -> String {
+        let mut out = screen.wrapped(&format!(
+            "{} of {}, chosen with --seed {}; measured again as {}",
             size::counted(self.ratios.rows.len() as u64, "row"),
             self.run,
             self.seed,
             runs::name(self.path)
-        );
-        out += &format!(
-            "{:>5}  {:<9}{:>8}{:>9}{:>9}{:>12}{:>12}{:>9}{:>15}\n",
-            "no",
-            "operation",
-            "volume",
-            "clients",
-            "servers",
-            "then, s",
-            "now, s",
-            "factor",
-            "of the common"
-        );
-        let time = |ns: Option<u64>| {
-            let time = ns.map(std::time::Duration::from_nanos);
-            time.map_or_else(|| "-".into(), |time| format_seconds(time, 4))
-        };
-        let number =
-            |factor: Option<f64>| factor.map_or_else(|| "-".into(), |it| format!("{it:.2}"));
-        for row in &self.ratios.rows {
-            let cell = &row.pair.cell;
-            out += &format!(
-                "{:>5}  {:<9}{:>8}{:>9}{:>9}{:>12}{:>12}{:>9}{:>15}  {}\n",
-                cell.number,
-                cell.operation.as_str(),
-                size::format(cell.volume),
-                cell.clients,
-                cell.servers,
-                time(row.then_ns),
-                time(row.now_ns),
-                number(row.factor),
-                number(row.relative),
-                row.verdict.as_str(),
-            );
-        }
-        out += "\n";
+        ));
+        out += &format!("\n\n{}\n", self.table().render(screen));
         if let Some(common) = self.ratios.common {
             let machine = match self.is_same_machine {
                 true => "By its description this is the machine of the run",
                 false => "This is another machine than the run's",
             };
-            out += &format!(
-                "Common factor {common:.2}: the rows took so many times as long here. {machine}.\n"
-            );
+            out += &screen.wrapped(&format!(
+                "Common factor {common:.2}: the rows took so many times as long here. {machine}."
+            ));
+            out.push('\n');
         }
         let (holding, all) = self.ratios.pair_counts();
-        out += &format!(
-            "{holding} of {all} ratios between the rows are within a factor of {}. ",
-            self.within
-        );
-        out += match self.exit() {
-            Exit::Verified => "The run's ratios hold.\n",
-            Exit::CellFailed => "A row that was ok in the run is not ok here.\n",
-            _ => "The run's ratios do NOT hold.\n",
+        let verdict = match self.exit() {
+            Exit::Verified => "The run's ratios hold.",
+            Exit::CellFailed => "A row that was ok in the run is not ok here.",
+            _ => "The run's ratios do NOT hold.",
         };
-        out
+        out += &screen.wrapped(&format!(
+            "{holding} of {all} ratios between the rows are within a factor of {}. {verdict}",
+            self.within
+        ));
+        out + "\n"
+    }
+
+    fn table(&self) -> Table {
+        let time = |ns: Option<u64>| {
+            let time = ns.map(std::time::Duration::from_nanos);
+            time.map_or_else(|| "-".into(), |time| format_seconds(time, 4))
+        };
+        let factor =
+            |factor: Option<f64>| factor.map_or_else(|| "-".into(), |it| format!("{it:.2}"));
+        let number = Column::number;
+        let mut table = Table::new([
+            number("no"),
+            Column::text("operation"),
+            number("volume").spare(1),
+            number("clients"),
+            number("servers"),
+            number("then, s"),
+            number("now, s"),
+            number("factor"),
+            number("common").under("of the"),
+            Column::text("verdict"),
+        ]);
+        for row in &self.ratios.rows {
+            let cell = &row.pair.cell;
+            table.row([
+                cell.number.to_string(),
+                cell.operation.as_str().to_owned(),
+                size::format(cell.volume),
+                cell.clients.to_string(),
+                cell.servers.to_string(),
+                time(row.then_ns),
+                time(row.now_ns),
+                factor(row.factor),
+                factor(row.relative),
+                row.verdict.as_str().to_owned(),
+            ]);
+        }
+        table
     }
 
     fn json(&self) -> Value {

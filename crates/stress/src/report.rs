@@ -37,6 +37,9 @@ use pdf::Printed;
 use submission::{Item, Submission, SubmissionArgs};
 pub use variants::Run;
 
+/// What a person opens.
+pub(crate) const PAGE: &str = "report.html";
+
 /// What to report on, and how.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -195,7 +198,7 @@ impl Recalled {
 
 /// Prints the page that stands in `target`, beside it.
 fn print_pdf(page: &str, target: &Path, browser: Option<&Path>) -> Result<Exit> {
-    match pdf::print(page, &target.join("report.html"), browser)? {
+    match pdf::print(page, &target.join(PAGE), browser)? {
         Printed::Whole(pdf) => {
             save(target, "report.pdf", &pdf)?;
             print(&format!("{}\n", target.join("report.pdf").display()))?;
@@ -221,7 +224,7 @@ pub fn write_beside(folder: &Path, contents: &Contents) -> Result<()> {
 /// Writes all files of a report on `runs` into the folder `target`, each whole or not at all.
 fn write(runs: &[Run], document: &Document, page: &str, target: &Path) -> Result<()> {
     let lang = document.lang;
-    save(target, "report.html", page.as_bytes())?;
+    save(target, PAGE, page.as_bytes())?;
     save(target, "report.md", markdown::render(document).as_bytes())?;
     for run in runs {
         let mut table = Vec::new();
@@ -243,7 +246,7 @@ fn table_name(runs: &[Run], run: &Run) -> String {
 /// What a person opens or hands in.
 fn names(runs: &[Run]) -> impl Iterator<Item = String> {
     let tables = runs.iter().map(|run| table_name(runs, run));
-    let others = ["report.html", "report.md", "table.xlsx"].map(str::to_owned);
+    let others = [PAGE, "report.md", "table.xlsx"].map(str::to_owned);
     others.into_iter().chain(tables)
 }
 

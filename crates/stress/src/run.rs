@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use screen::Screen;
 
 use crate::baseline::Ceilings;
 use crate::cli::request::Request;
@@ -163,7 +164,7 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
     } = measured;
     let rows = summary::rows(&contents);
     let written = report::write_beside(&path, &contents);
-    let shown = print(&show::text(&contents, &rows, &path, request.json));
+    let shown = print(&show::text(&contents, &rows, request.json));
     if !matches!(ended, Ended::Complete) {
         let taken = turns_taken(&contents);
         let planned = request.plan.cells.len() * request.repeats as usize;
@@ -181,12 +182,17 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
     }
     written?;
     shown?;
-    if matches!(ended, Ended::Interrupted) {
-        return Ok(Exit::Interrupted);
-    }
-    let hits = fail_on::hits(&request.fail_on, &rows);
+    let is_interrupted = matches!(ended, Ended::Interrupted);
+    let hits = match is_interrupted {
+        true => Vec::new(),
+        false => fail_on::hits(&request.fail_on, &rows),
+    };
     say_hits(&hits);
+    if !request.json {
+        print(&show::last_line(&path))?;
+    }
     Ok(match () {
+        () if is_interrupted => Exit::Interrupted,
         () if !is_verified => Exit::CellFailed,
         () if !hits.is_empty() => Exit::Threshold,
         () if !rows.iter().all(Row::is_as_expected) => Exit::CellFailed,
@@ -259,6 +265,7 @@ fn progress(request: &Request, turns: &[Turn]) -> Progress {
         request.progress,
         (planned - turns.len(), planned),
         units.sum(),
+        request.settings.server == ServerChoice::Own,
     )
     .within(request.budget)
 }
@@ -271,14 +278,15 @@ fn announce(request: &Request, folder: &Folder, turns: &[Turn]) {
     let bytes = turns
         .iter()
         .map(|turn| content_bytes(&request.plan.cells[turn.index], &request.settings));
-    say(format_args!(
+    let line = |text: String| say(Screen::stderr().wrapped(&text));
+    line(format!(
         "{} to take, about {} of content to move; results in {}",
         size::counted(turns.len() as u64, "sample"),
         size::approximate(bytes.sum()),
         folder.path.display(),
     ));
     if let Some(budget) = request.budget {
-        say(format_args!(
+        line(format!(
             "within {}: what is cheap comes first, and what does not fit is a row with status not_run",
             whole_seconds(budget)
         ));

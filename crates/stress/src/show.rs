@@ -1,16 +1,16 @@
 //! `stress show`: the table of a run again.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use screen::Screen;
 
 use crate::cli::PlanName;
 use crate::console::print;
 use crate::exit::Exit;
 use crate::journal::Contents;
 use crate::summary::Row;
-use crate::{models, runs, summary, table};
+use crate::{models, report, runs, summary, table};
 
 /// Which run to show.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,27 +36,32 @@ pub fn run(args: &ShowArgs) -> Result<Exit> {
     let run = runs::locate(args.run.as_deref(), &args.out)?;
     let contents = Contents::read(&run)?;
     let rows = summary::rows(&contents);
-    print(&text(&contents, &rows, &run, args.json))?;
+    print(&text(&contents, &rows, args.json))?;
+    if !args.json {
+        print(&last_line(&run))?;
+    }
     Ok(Exit::Verified)
 }
 
-/// Whether standard output is a terminal that shows colours, and is wanted to: <https://no-color.org>.
-fn is_colourful() -> bool {
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stdout().is_terminal() && !is_dumb && !is_unwanted
-}
-
-/// What is shown of a run in the folder `run`, at its end and later: the table for whoever reads standard output,
-/// or the rows as JSON.
-pub(crate) fn text(contents: &Contents, rows: &[Row], run: &Path, is_json: bool) -> String {
+/// What is shown of a run, at its end and later: the table for whoever reads standard output, or the rows as JSON.
+pub(crate) fn text(contents: &Contents, rows: &[Row], is_json: bool) -> String {
     if is_json {
         return summary::csv::to_json_lines(rows);
     }
-    let run = run.display().to_string();
-    let table = table::render(contents, rows, &run, is_colourful());
+    let screen = Screen::stdout();
+    let table = table::render(contents, rows, screen);
     match contents.header.fingerprint.plan {
-        PlanName::Models => format!("{table}\n{}", models::render(contents, rows, false)),
+        PlanName::Models => format!("{table}\n{}", models::render(contents, rows, screen)),
         PlanName::Standard | PlanName::Assignment => table,
+    }
+}
+
+/// What to open: the report of the run in the folder `run`, or the folder if there is none. Never wrapped: it is to be
+/// copied.
+pub(crate) fn last_line(run: &Path) -> String {
+    let report = run.join(report::PAGE);
+    match report.is_file() {
+        true => format!("report: {}\n", report.display()),
+        false => format!("run: {}\n", run.display()),
     }
 }

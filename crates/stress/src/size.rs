@@ -2,6 +2,8 @@
 
 use prefork_server::size;
 
+pub use screen::{counted, counted_as, with_commas};
+
 /// The largest volume that can be asked for: one file of a cell.
 const BYTES_MAX: u64 = 1 << 40;
 
@@ -46,33 +48,6 @@ pub fn format(bytes: u64) -> String {
         .map(|(unit, factor)| format!("{}{unit}", bytes / factor))
         .min_by_key(String::len)
         .unwrap_or_else(|| bytes.to_string())
-}
-
-/// `number` with a comma after every third digit from the right.
-#[must_use]
-pub fn with_commas(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index != 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `number` of the things that `noun` names one of: `1 file`, `1,600 files`.
-#[must_use]
-pub fn counted(number: u64, noun: &str) -> String {
-    counted_as(number, noun, &format!("{noun}s"))
-}
-
-/// The same for a noun with a plural of its own: `1 process`, `5 processes`.
-#[must_use]
-pub fn counted_as(number: u64, one: &str, many: &str) -> String {
-    let noun = if number == 1 { one } else { many };
-    format!("{} {noun}", with_commas(number))
 }
 
 /// `bytes` for a person, in units of 1,000 with three digits or so: `56.4 GB`.
@@ -129,14 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn large_numbers_are_grouped_and_rounded_for_people() {
-        assert_eq!(with_commas(0), "0");
-        assert_eq!(with_commas(999), "999");
-        assert_eq!(with_commas(1_000), "1,000");
-        assert_eq!(with_commas(52_428_800), "52,428,800");
-        assert_eq!(counted(1, "file"), "1 file");
-        assert_eq!(counted(0, "file"), "0 files");
-        assert_eq!(counted(1_600, "file"), "1,600 files");
+    fn large_sizes_are_rounded_for_people() {
         assert_eq!(approximate(999), "999 bytes");
         assert_eq!(approximate(1_500), "1.5 kB");
         assert_eq!(approximate(10_485_760), "10.5 MB");

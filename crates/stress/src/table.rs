@@ -2,74 +2,75 @@
 
 mod foot;
 
-use std::fmt::Write;
 use std::time::Duration;
+
+use screen::{Column, Screen, Table, counted, with_commas};
 
 use crate::journal::Contents;
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::measurement::Status;
-use crate::size::{self, counted, with_commas};
+use crate::size;
 use crate::summary::Row;
 use crate::summary::csv::format_seconds;
 
-/// The table with what belongs under it; `run` is the folder's name. With `is_colourful`, ANSI colours.
+/// The table with what belongs under it.
 #[must_use]
-pub fn render(contents: &Contents, rows: &[Row], run: &str, is_colourful: bool) -> String {
-    let paint = Paint { is_colourful };
+pub fn render(contents: &Contents, rows: &[Row], screen: Screen) -> String {
     let has_spread = contents.header.fingerprint.repeats > 1;
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write_head(&mut out, has_spread, paint);
+    let mut table = Table::new(columns(has_spread));
     let mut group = None;
     for row in rows {
         let heading = heading(row);
         if group.as_ref() != Some(&heading) {
-            let _ = writeln!(out, "{}", paint.bold(&heading));
+            table.heading(&heading);
             group = Some(heading);
         }
-        let line = line(row, has_spread);
-        let _ = writeln!(
-            out,
-            "{}",
-            if row.status == Status::Ok {
-                line
-            } else {
-                paint.red(&line)
-            }
-        );
+        match row.status {
+            Status::Ok => table.row(cells(row, has_spread)),
+            _ => table.bad_row(cells(row, has_spread)),
+        }
     }
-    let _ = foot::write(&mut out, contents, rows, run, paint);
+    let mut out = table.render(screen);
+    // Writing to a string cannot fail.
+    let _ = foot::write(&mut out, contents, rows, screen);
     out
 }
 
-fn write_head(out: &mut String, has_spread: bool, paint: Paint) -> std::fmt::Result {
-    let (above, below) = if has_spread {
-        ("          ", "    spread")
-    } else {
-        ("", "")
-    };
-    let first = format!(
-        "{:>4}{:>9}{:>9}{:>11}{above}{:>10}{:>10}{:>14}{:>19}",
-        "", "client", "server", "time per", "MB/s per", "MB/s", "clients", "server workers"
-    );
-    let second = format!(
-        "{:>4}{:>9}{:>9}{:>11}{below}{:>10}{:>10}{:>6}{:>8}{:>6}{:>7}{:>6}  {}",
-        "no",
-        "workers",
-        "workers",
-        "client, s",
-        "client",
-        "together",
-        "ok",
-        "failed",
-        "ok",
-        "failed",
-        "idle",
-        "status"
-    );
-    writeln!(out, "{}", paint.bold(&first))?;
-    writeln!(out, "{}", paint.bold(&second))
+/// The assignment's columns stay; the others go in the order of what they add.
+fn columns(has_spread: bool) -> Vec<Column> {
+    let number = Column::number;
+    let mut columns = vec![
+        number("no"),
+        number("workers").under("client"),
+        number("workers").under("server"),
+        number("client, s")
+            .under("time per")
+            .short("s per", "client"),
+        number("client").under("MB/s per").short("MB/s", "each"),
+        number("together")
+            .under("MB/s")
+            .short("MB/s", "all")
+            .spare(1),
+        number("ok").under("clients"),
+        number("failed").under("clients"),
+        number("ok").under("server workers").short("servers", "ok"),
+        number("failed")
+            .under("server workers")
+            .short("servers", "failed"),
+        number("idle")
+            .under("server workers")
+            .short("servers", "idle")
+            .spare(3),
+        Column::text("status"),
+    ];
+    if has_spread {
+        columns.insert(SPREAD, number("spread").spare(2));
+    }
+    columns
 }
+
+/// Where the spread stands: behind the time that it is of.
+const SPREAD: usize = 4;
 
 /// What the rows of a group share.
 pub(crate) fn heading(row: &Row) -> String {
@@ -77,9 +78,6 @@ pub(crate) fn heading(row: &Row) -> String {
         operation,
         volume,
         client_pool,
-        client_buffer,
-        server_buffer,
-        fault,
         ..
     } = row.cell;
     let volume_text = size::format(volume);
@@ -98,36 +96,40 @@ pub(crate) fn heading(row: &Row) -> String {
     } else {
         "foreign"
     };
-    let mut heading = format!("{moved}, {} clients, {server} server", client_pool.as_str());
-    for (whose, buffer) in [("client", client_buffer), ("server", server_buffer)] {
-        if let Some(bytes) = buffer {
-            heading += &format!(", {whose} buffer {}", size::format(bytes));
-        }
-    }
-    if !fault.is_none() {
-        heading += &format!(", fault {fault}");
-    }
-    heading
+    let pool = client_pool.as_str();
+    let conditions = conditions(&row.cell);
+    format!("{moved}, {pool} clients, {server} server{conditions}")
 }
 
-fn line(row: &Row, has_spread: bool) -> String {
+/// What is different from the usual in a cell, from a comma on: buffers that were set, and a fault.
+pub(crate) fn conditions(cell: &Cell) -> String {
+    let mut conditions = String::new();
+    for (whose, buffer) in [
+        ("client", cell.client_buffer),
+        ("server", cell.server_buffer),
+    ] {
+        if let Some(bytes) = buffer {
+            conditions += &format!(", {whose} buffer {}", size::format(bytes));
+        }
+    }
+    if !cell.fault.is_none() {
+        conditions += &format!(", fault {}", cell.fault);
+    }
+    conditions
+}
+
+fn cells(row: &Row, has_spread: bool) -> Vec<String> {
     let time = row
         .time_ns
         .map(|time| format_seconds(Duration::from_nanos(time.median), 4));
     let rate = |rate: Option<u64>| or_dash(rate.map(rate_text));
-    let spread = if has_spread {
-        format!("{:>10}", or_dash(spread_text(row)))
-    } else {
-        String::new()
-    };
     let workers = |pick: fn(&crate::summary::ServerWorkers) -> u32| {
         or_dash(row.server_workers.as_ref().map(pick))
     };
-    format!(
-        "{:>4}{:>9}{:>9}{:>11}{spread}{:>10}{:>10}{:>6}{:>8}{:>6}{:>7}{:>6}  {}",
-        row.cell.number,
-        row.cell.clients,
-        row.cell.servers,
+    let mut cells = vec![
+        row.cell.number.to_string(),
+        row.cell.clients.to_string(),
+        row.cell.servers.to_string(),
         or_dash(time),
         rate(row.throughput_bytes_per_s),
         rate(row.aggregate_bytes_per_s),
@@ -136,8 +138,12 @@ fn line(row: &Row, has_spread: bool) -> String {
         workers(|workers| workers.ok),
         workers(|workers| workers.failed),
         workers(|workers| workers.idle),
-        row.status.as_str(),
-    )
+        row.status.as_str().to_owned(),
+    ];
+    if has_spread {
+        cells.insert(SPREAD, or_dash(spread_text(row)));
+    }
+    cells
 }
 
 /// The median absolute deviation as a share of the median.
@@ -156,34 +162,10 @@ fn or_dash(value: Option<impl ToString>) -> String {
 #[must_use]
 pub fn rate_text(bytes_per_s: u64) -> String {
     if bytes_per_s >= 99_995_000 {
-        return with_commas((bytes_per_s + 500_000) / 1_000_000);
+        return with_commas(bytes_per_s.saturating_add(500_000) / 1_000_000);
     }
     let hundredths = (bytes_per_s + 5_000) / 10_000;
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
-}
-
-/// ANSI colours, or none.
-#[derive(Clone, Copy)]
-struct Paint {
-    is_colourful: bool,
-}
-
-impl Paint {
-    fn bold(self, text: &str) -> String {
-        self.wrap("\x1b[1m", text)
-    }
-
-    fn red(self, text: &str) -> String {
-        self.wrap("\x1b[31m", text)
-    }
-
-    fn wrap(self, start: &str, text: &str) -> String {
-        if self.is_colourful {
-            format!("{start}{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
 }
 
 #[cfg(test)]

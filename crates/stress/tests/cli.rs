@@ -31,7 +31,7 @@ fn a_dry_run_lists_81_rows_and_touches_nothing() {
     let text = stdout(&output);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 82, "a head and 81 rows");
-    assert!(lines[0].starts_with("  no  operation"), "{}", lines[0]);
+    assert!(lines[0].starts_with("no  operation"), "{}", lines[0]);
     let words = |line: usize| lines[line].split_whitespace().collect::<Vec<_>>();
     assert_eq!(
         words(1),

@@ -20,6 +20,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid};
+use screen::{Column, Screen, Table};
 use serde::{Deserialize, Serialize};
 
 use super::{ABI_CONFINING_FILES, Confinement};
@@ -101,7 +102,7 @@ pub fn run(config: &Config, json: bool) -> Result<Exit> {
     };
     let text = match json {
         true => serde_json::to_string(&report)? + "\n",
-        false => table(&report),
+        false => text(&report, Screen::stdout()),
     };
     std::io::stdout()
         .write_all(text.as_bytes())
@@ -178,7 +179,7 @@ fn wanted(denied_from: Option<u32>, abi: Option<u32>) -> Wanted {
     }
 }
 
-fn table(report: &Report) -> String {
+fn text(report: &Report, screen: Screen) -> String {
     let sandbox = &report.sandbox;
     let landlock = match (sandbox.landlock_abi, sandbox.not_denied.as_slice()) {
         (None, _) => "none".to_owned(),
@@ -211,7 +212,11 @@ fn table(report: &Report) -> String {
         format!("core dumps       {core}"),
         String::new(),
     ];
-    lines.extend(report.trials.iter().map(line));
+    let mut table = Table::new(["", "", ""].map(Column::text));
+    for trial in &report.trials {
+        table.row(cells(trial));
+    }
+    lines.extend(table.shown(screen).body);
     let failed = report.trials.iter().filter(|trial| !trial.passed).count();
     lines.push(String::new());
     lines.push(match failed {
@@ -221,7 +226,7 @@ fn table(report: &Report) -> String {
     lines.join("\n") + "\n"
 }
 
-fn line(trial: &Trial) -> String {
+fn cells(trial: &Trial) -> [&str; 3] {
     let outcome = match (trial.outcome, trial.wanted) {
         (Outcome::Allowed, Wanted::Allowed) => "allowed",
         (Outcome::Allowed, _) => "ALLOWED",
@@ -231,12 +236,10 @@ fn line(trial: &Trial) -> String {
     };
     let why = match (&trial.error, trial.wanted) {
         (Some(error), _) => error.as_str(),
-        (None, Wanted::Either) => "nothing in force denies it",
+        (None, Wanted::Either) => "nothing denies it",
         (None, _) => "",
     };
-    format!("{outcome:<8} {:<58} {why}", trial.what)
-        .trim_end()
-        .to_owned()
+    [outcome, &trial.what, why]
 }
 
 #[cfg(test)]
@@ -265,12 +268,12 @@ mod tests {
                 wanted,
                 passed: true,
             };
-            assert!(line(&trial).starts_with(want), "{}", line(&trial));
+            assert_eq!(cells(&trial)[0], want);
         };
-        check(Outcome::Allowed, Wanted::Allowed, "allowed ");
-        check(Outcome::Allowed, Wanted::Denied, "ALLOWED ");
-        check(Outcome::Denied, Wanted::Denied, "denied ");
-        check(Outcome::Denied, Wanted::Allowed, "DENIED ");
-        check(Outcome::Failed, Wanted::Denied, "FAILED ");
+        check(Outcome::Allowed, Wanted::Allowed, "allowed");
+        check(Outcome::Allowed, Wanted::Denied, "ALLOWED");
+        check(Outcome::Denied, Wanted::Denied, "denied");
+        check(Outcome::Denied, Wanted::Allowed, "DENIED");
+        check(Outcome::Failed, Wanted::Denied, "FAILED");
     }
 }

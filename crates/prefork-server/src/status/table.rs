@@ -1,208 +1,122 @@
 //! A status for people: a few sentences, then a row for each worker.
 
-use std::fmt::Write;
-use std::time::Duration;
-
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use proto::announce::{ByCode, Counts, Limit};
+use proto::announce::Counts;
 use proto::status::{Process, ProcessState, Status, Worker};
-use proto::{Code, Verb};
+use screen::{Column, Screen, Shown, Table, counted};
 
-/// The head of each column, and whether it holds numbers.
-const COLUMNS: [(&str, bool); 13] = [
-    ("slot", true),
-    ("pid", true),
-    ("gen", true),
-    ("state", false),
-    ("conns", true),
-    ("open", true),
-    ("ok", true),
-    ("errors", true),
-    ("cut", true),
-    ("bytes", true),
-    ("crashes", true),
-    ("cpu", true),
-    ("rss / peak", true),
-];
+use super::head::head;
+use super::units::{bytes, seconds};
 
-/// The text for a terminal of so many columns; none leaves every line as long as it is.
-pub(super) fn render(status: &Status, width: Option<u16>) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = head(&mut out, status);
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(width);
-    }
-    table.set_header(COLUMNS.map(|(name, _)| name));
-    for worker in &status.workers {
-        table.add_row(row(worker));
-    }
-    for (column, (_, is_number)) in table.column_iter_mut().zip(COLUMNS) {
-        if is_number {
-            column.set_cell_alignment(CellAlignment::Right);
+/// In which order workers are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Slots,
+    /// What there may be no room for is idle.
+    BusyFirst,
+}
+
+/// A status in lines.
+pub(super) struct Page {
+    head: Vec<String>,
+    table: Shown,
+    tail: Vec<String>,
+}
+
+impl Page {
+    pub(super) fn new(status: &Status, order: Order, screen: Screen) -> Self {
+        let mut sentences = String::new();
+        // Writing to a string cannot fail.
+        let _ = head(&mut sentences, status);
+        let wrapped = |lines: &str| -> Vec<String> {
+            let lines = lines.lines().map(|line| screen.wrapped(line));
+            let lines: Vec<String> = lines.collect();
+            lines.join("\n").lines().map(str::to_owned).collect()
+        };
+        let mut head = wrapped(&sentences);
+        head.push(String::new());
+        let mut workers: Vec<&Worker> = status.workers.iter().collect();
+        if order == Order::BusyFirst {
+            workers.sort_by_key(|worker| rank(worker));
+        }
+        let mut table = table();
+        for worker in workers {
+            table.row(row(worker));
+        }
+        let tail: Vec<String> = leaving_or_coming(status).collect();
+        Self {
+            head,
+            table: table.shown(screen),
+            tail: wrapped(&tail.join("\n")),
         }
     }
-    let _ = writeln!(out, "\n{}", table.trim_fmt());
-    for process in leaving_or_coming(status) {
-        let _ = writeln!(out, "{process}");
+
+    /// All of it.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for line in self.heads().chain(self.rest()).chain(&self.table.foot) {
+            text += line;
+            text.push('\n');
+        }
+        text
     }
-    out
+
+    /// What of it fits into so many rows: the heads, then as much as there is room for.
+    pub(super) fn within(&self, rows: usize) -> Vec<String> {
+        let rest = self.rest().count();
+        let lines = self.heads().chain(self.rest());
+        if self.heads().count() + rest + self.table.foot.len() <= rows {
+            return lines.chain(&self.table.foot).cloned().collect();
+        }
+        let mut shown: Vec<String> = lines.take(rows.saturating_sub(1)).cloned().collect();
+        let more = rest.saturating_sub(shown.len().saturating_sub(self.heads().count()));
+        shown.push(format!(
+            "… and {}; without --watch all are shown",
+            counted(more as u64, "more line")
+        ));
+        shown
+    }
+
+    fn heads(&self) -> impl Iterator<Item = &String> {
+        self.head.iter().chain(&self.table.head)
+    }
+
+    fn rest(&self) -> impl Iterator<Item = &String> {
+        self.table.body.iter().chain(&self.tail)
+    }
 }
 
-fn head(out: &mut String, status: &Status) -> std::fmt::Result {
-    let server = &status.server;
-    let uptime = Duration::from_secs(server.uptime_ms / 1000);
-    writeln!(
-        out,
-        "prefork-server {}, pid {}, {} for {}: {} on {}",
-        server.version,
-        server.pid,
-        server.state.as_str().replace('_', " "),
-        humantime::format_duration(uptime),
-        status.settings.root,
-        server.address,
-    )?;
-    if let Some(pid) = server.predecessor_pid {
-        writeln!(
-            out,
-            "the server before it, pid {pid}, still finishes what it has in hand"
-        )?;
-    }
-    if let Some(pid) = server.successor_pid {
-        writeln!(out, "a new server, pid {pid}, is to take over")?;
-    }
-    if server.log_lines_lost > 0 {
-        let lines = server.log_lines_lost;
-        writeln!(out, "log lines lost, there was no room for them: {lines}")?;
-    }
-    let busy = status.workers.iter().filter(|it| it.is_busy).count();
-    let of = |state| {
-        status
-            .processes
-            .iter()
-            .filter(|it| it.state == state)
-            .count()
-    };
-    writeln!(
-        out,
-        "{} {} workers wanted, {busy} busy; processes: {} serving, {} starting, {} retiring; {} crashes, {} restarts",
-        server.workers_wanted,
-        server.pool,
-        of(ProcessState::Serving),
-        of(ProcessState::Starting),
-        of(ProcessState::Retiring),
-        status.sum.crashes,
-        status.sum.restarts,
-    )?;
-    let listener = &status.listener;
-    writeln!(
-        out,
-        "queue: {} of {}; overflows {}, drops {} (of all sockets of this machine or container)",
-        or_unknown(listener.backlog),
-        or_unknown(listener.backlog_max),
-        or_unknown(listener.listen_overflows),
-        or_unknown(listener.listen_drops),
-    )?;
-    counts(out, status)?;
-    writeln!(
-        out,
-        "cpu: {} user, {} system; memory: {} in all, at most {} in one process",
-        seconds(status.sum.cpu_user_us),
-        seconds(status.sum.cpu_system_us),
-        bytes(status.sum.rss_bytes),
-        status
-            .sum
-            .peak_rss_bytes
-            .map_or_else(|| "?".to_owned(), bytes),
-    )
+/// A row for each worker. What the sentences above tell, too, goes first where there is no room for all.
+fn table() -> Table {
+    let number = Column::number;
+    Table::new([
+        number("slot"),
+        number("pid"),
+        number("gen").spare(5),
+        Column::text("state"),
+        number("conns"),
+        number("open"),
+        number("ok"),
+        number("errors"),
+        number("cut").spare(2),
+        number("bytes"),
+        number("crashes").spare(3),
+        number("cpu").spare(1),
+        number("memory"),
+        number("peak").spare(4),
+    ])
 }
 
-fn counts(out: &mut String, status: &Status) -> std::fmt::Result {
-    let Counts {
-        connections: c,
-        requests: r,
-    } = &status.sum.counts;
-    let ends = [
-        ("closed", c.closed),
-        ("client gone", c.client_gone),
-        ("timed out", c.timed_out),
-        ("refused", c.refused),
-        ("cut by a stop", c.aborted_by_stop),
-        ("cut by a crash", c.aborted_by_crash),
-        ("open", c.in_flight),
-    ];
-    let balanced = status.sum.connections_balanced;
-    writeln!(
-        out,
-        "connections: {} = {}",
-        c.accepted,
-        terms(&ends, balanced)
-    )?;
-    let mut requests = r.clone();
-    let mut ends: Vec<(&str, u64)> = Verb::ALL
-        .into_iter()
-        .map(|verb| (verb.as_str(), *requests.ok.get_mut(verb)))
-        .collect();
-    let errors: &mut ByCode = &mut requests.errors;
-    ends.extend(
-        Code::ALL
-            .into_iter()
-            .map(|code| (code.as_str(), *errors.get_mut(code))),
-    );
-    ends.extend([
-        ("client gone", r.client_gone),
-        ("timed out", r.timed_out),
-        ("cut by a stop", r.aborted_by_stop),
-        ("cut by a crash", r.aborted_by_crash),
-        ("in hand", r.in_flight),
-    ]);
-    let balanced = status.sum.requests_balanced;
-    writeln!(out, "requests: {} = {}", r.started, terms(&ends, balanced))?;
-    let mut trouble = vec![
-        ("over their address's cap", c.refused_over_address_cap),
-        ("lines not logged", r.unlogged),
-        (
-            "files that no client can name",
-            status.server.files_unlisted.unwrap_or(0),
-        ),
-    ];
-    let mut by_limit = c.accept_errors_by_limit;
-    let failed = Limit::ALL.map(|limit| {
-        let name = format!("accepts failed ({})", limit.as_str());
-        (name, *by_limit.get_mut(limit))
-    });
-    trouble.extend(failed.iter().map(|(name, count)| (name.as_str(), *count)));
-    if trouble.iter().any(|(_, count)| *count > 0) {
-        writeln!(out, "trouble: {}", terms(&trouble, true))?;
+/// The lower, the more there is to see.
+fn rank(worker: &Worker) -> u8 {
+    match worker.state {
+        Some(ProcessState::Serving) if worker.is_busy => 0,
+        Some(ProcessState::Starting | ProcessState::Retiring) => 1,
+        Some(ProcessState::Serving) => 2,
+        None => 3,
     }
-    for hit in &status.sum.limits_hit {
-        writeln!(
-            out,
-            "limit reached: {}, {} times a worker could not be started or was killed",
-            hit.limit, hit.hits
-        )?;
-    }
-    Ok(())
 }
 
-/// The terms that are not zero, and a word if they do not add up.
-fn terms(terms: &[(&str, u64)], balanced: bool) -> String {
-    let mut shown: Vec<String> = terms
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{count} {name}"))
-        .collect();
-    if shown.is_empty() {
-        shown.push("0".to_owned());
-    }
-    let warning = if balanced { "" } else { "  DOES NOT ADD UP" };
-    format!("{}{warning}", shown.join(" + "))
-}
-
-fn row(worker: &Worker) -> [String; 13] {
+fn row(worker: &Worker) -> [String; 14] {
     let ledger = &worker.ledger;
     let Counts {
         connections,
@@ -222,10 +136,9 @@ fn row(worker: &Worker) -> [String; 13] {
         .cpu_user_us
         .zip(ledger.cpu_system_us)
         .map(|(user, system)| seconds(user.wrapping_add(system)));
-    let memory = worker.rss_bytes.map(|rss| {
-        let peak = ledger.peak_rss_bytes.map_or_else(String::new, bytes);
-        format!("{} / {peak}", bytes(rss))
-    });
+    let memory = worker.rss_bytes.map(bytes);
+    // Of one that is gone it is no news.
+    let peak = worker.rss_bytes.and(ledger.peak_rss_bytes).map(bytes);
     [
         ledger.slot.to_string(),
         ledger.pid.to_string(),
@@ -240,6 +153,7 @@ fn row(worker: &Worker) -> [String; 13] {
         ledger.crashes.to_string(),
         cpu.unwrap_or_default(),
         memory.unwrap_or_default(),
+        peak.unwrap_or_default(),
     ]
 }
 
@@ -248,61 +162,15 @@ fn leaving_or_coming(status: &Status) -> impl Iterator<Item = String> {
     let is_apart = |it: &&Process| it.state != ProcessState::Serving;
     status.processes.iter().filter(is_apart).map(|process| {
         format!(
-            "{}: pid {}, seat {}, generation {}, {} connections in hand",
+            "{}: pid {}, seat {}, generation {}, {} in hand",
             process.state.as_str(),
             process.pid,
             process.seat,
             process.generation,
-            process.connections_in_flight,
+            counted(process.connections_in_flight, "connection"),
         )
     })
 }
 
-fn or_unknown<T: ToString>(value: Option<T>) -> String {
-    value.map_or_else(|| "?".to_owned(), |value| value.to_string())
-}
-
-fn seconds(micros: u64) -> String {
-    format!(
-        "{}.{:02} s",
-        micros / 1_000_000,
-        micros % 1_000_000 / 10_000
-    )
-}
-
-/// With a unit that keeps it short.
-fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let (mut tenths, mut unit) = (u128::from(bytes) * 10 / 1024, 0);
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_stay_short() {
-        let check = |size: u64, want: &str| assert_eq!(bytes(size), want);
-        check(0, "0 B");
-        check(1023, "1023 B");
-        check(1024, "1.0 KiB");
-        check(1_572_864, "1.5 MiB");
-        check(u64::MAX, "16383.9 PiB");
-    }
-
-    #[test]
-    fn only_what_there_is_is_shown_and_what_does_not_add_up_is_said() {
-        let all = [("closed", 2), ("refused", 0), ("open", 1)];
-        assert_eq!(terms(&all, true), "2 closed + 1 open");
-        assert!(terms(&all, false).ends_with("DOES NOT ADD UP"));
-        assert_eq!(terms(&[("closed", 0)], true), "0");
-    }
-}
+mod tests;

@@ -86,10 +86,14 @@ fn it_watches_line_after_line_until_the_server_is_gone() {
 #[test]
 fn on_a_terminal_it_shows_in_place_until_it_is_ended() {
     let admin = Admin::new();
-    let server = admin.start("process", &["--workers", "2"]);
+    // More workers than the terminal has rows.
+    let server = admin.start("thread", &["--workers", "30"]);
+    let mut peer = server.connect();
+    peer.send("UPLOAD half QUJD");
+    admin.wait_for(|it| it.sum.counts.requests.in_flight == 1);
     let size = Winsize {
-        ws_row: 40,
-        ws_col: 120,
+        ws_row: 24,
+        ws_col: 80,
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
@@ -109,19 +113,33 @@ fn on_a_terminal_it_shows_in_place_until_it_is_ended() {
         shown.push_str(&String::from_utf8_lossy(&piece[..len]));
     }
     let frame = shown.split(home).nth(1).unwrap();
+    let lines: Vec<String> = frame.lines().map(without_colours).collect();
+    assert_eq!(lines.len(), 24, "{frame}");
     assert!(
-        frame.contains("prefork-server") && frame.contains("slot"),
+        lines.iter().all(|line| line.chars().count() <= 80),
         "{frame}"
     );
+    assert!(lines[0].starts_with("prefork-server"), "{frame}");
+    let mut rows = lines.iter();
     assert!(
-        frame.lines().count() < 40 && frame.lines().all(|line| line.chars().count() < 130),
+        rows.any(|line| line.trim_start().starts_with("slot ")),
         "{frame}"
     );
+    assert!(rows.next().unwrap().contains(" busy "), "{frame}");
+    assert!(lines[22].starts_with("… and "), "{frame}");
     // Not SIGINT, which is ignored in what a shell runs in the background. Without its reader it ends anyway.
     kill(Pid::from_raw(watching.id().cast_signed()), Signal::SIGTERM).unwrap();
     drop(screen);
     watching.wait().unwrap();
+    drop(peer);
     server.stop();
+}
+
+fn without_colours(line: &str) -> String {
+    let codes = ["\x1b[1m", "\x1b[0m", "\x1b[K", "\x1b[J"];
+    codes
+        .iter()
+        .fold(line.to_owned(), |line, code| line.replace(code, ""))
 }
 
 fn error_of(output: &Output) -> &str {

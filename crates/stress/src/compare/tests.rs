@@ -1,5 +1,7 @@
 //! Two made-up runs with known times beside each other.
 
+use screen::Screen;
+
 use super::*;
 use crate::journal::{Line, Sample};
 use crate::matrix::{Operation, Selection};
@@ -56,8 +58,9 @@ fn compared(old: &Contents, new: &Contents, metric: Metric) -> (String, serde_js
         0.2,
     )
     .unwrap();
+    testing::check_fits(|screen| text::table(&comparison, screen));
     (
-        text::table(&comparison),
+        text::table(&comparison, Screen::FILE),
         text::json(&comparison),
         comparison.regressions(),
     )
@@ -75,10 +78,10 @@ fn a_comparison_shows_each_change_with_its_interval() {
         "cores: 2 in OLD, 4 in NEW",
         "time_per_client_s, seconds, less is better",
         "",
-        "       no  clients  servers         OLD         NEW    change  interval",
+        "no  clients  servers     OLD     NEW   change  interval         verdict",
         "download 10M (10,485,760 bytes), thread clients, process server",
-        "        1        1        1      0.1020      0.1020     0.0 %  -2.9 … +3.0 %               no difference seen",
-        "        2        1        5      0.0520      0.0880   +69.8 %  +60.4 … +90.4 %             worse",
+        " 1        1        1  0.1020  0.1020    0.0 %  -2.9 … +3.0 %    no difference seen",
+        " 2        1        5  0.0520  0.0880  +69.8 %  +60.4 … +90.4 %  worse",
         "",
         "geometric mean of all changes: +30.3 % (2 rows)",
         "2 rows compared, noise 20 %: 1 no difference seen, 1 worse",
@@ -101,10 +104,7 @@ fn one_sample_has_no_interval_and_says_so() {
     let (table, json, regressions) = compared(&old, &new, Metric::TimePerClientS);
     assert_eq!(regressions, 0);
     let lines: Vec<&str> = table.lines().collect();
-    assert!(
-        lines[6].contains("+10.0 %  no interval: one sample"),
-        "{table}"
-    );
+    assert!(lines[6].contains("+10.0 %  one sample"), "{table}");
     assert!(lines[6].ends_with("no difference seen"), "{table}");
     assert!(lines[7].ends_with("better"), "{table}");
     assert!(table.contains("nothing is known of its spread"), "{table}");
@@ -116,8 +116,8 @@ fn what_broke_is_a_regression_and_what_was_repaired_is_none() {
     let (old, new) = (contents([&[100], &[0]]), contents([&[0], &[100]]));
     let (table, _, regressions) = compared(&old, &new, Metric::TimePerClientS);
     assert_eq!(regressions, 1);
-    assert!(table.contains("broken: ok, then failed"), "{table}");
-    assert!(table.contains("repaired: failed, then ok"), "{table}");
+    assert!(table.contains("ok, then failed  broken\n"), "{table}");
+    assert!(table.contains("failed, then ok  repaired\n"), "{table}");
 }
 
 #[test]
@@ -128,10 +128,21 @@ fn of_throughput_more_is_better() {
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[2].ends_with(", MB/s, more is better"), "{table}");
     assert!(
-        lines[6].contains("105         210") && lines[6].ends_with("better"),
+        lines[6].contains(" 105    210 ") && lines[6].ends_with("better"),
         "{table}"
     );
     assert!(lines[7].ends_with("worse"), "{table}");
+}
+
+/// As [`compared`] checks for every comparison here.
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let times: [&[u64]; 2] = [&[1, 1_000_000_000], &[999_999_999_999]];
+    let (mut old, mut new) = (contents(times), contents([&[3, 10_000_000_000], &[0]]));
+    for (cells, most) in [(&mut old, u32::MAX), (&mut new, u32::MAX - 7)] {
+        cells.header.fingerprint.machine.cpu_model = format!("A CPU — {most} ").repeat(40);
+    }
+    compared(&old, &new, Metric::TimePerClientS);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
 
 use super::Comparison;
@@ -15,52 +16,65 @@ use crate::summary::metric::Metric;
 use crate::table::{heading, rate_text};
 
 /// For a person.
-pub(super) fn table(comparison: &Comparison<'_>) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write_head(&mut out, comparison);
+pub(super) fn table(comparison: &Comparison<'_>, screen: Screen) -> String {
+    let number = Column::number;
+    let mut table = Table::new([
+        number("no"),
+        number("clients"),
+        number("servers"),
+        number("OLD").spare(1),
+        number("NEW"),
+        number("change"),
+        Column::text("interval"),
+        Column::text("verdict"),
+    ]);
     let mut group = None;
     for change in &comparison.changes {
         let heading = heading(change.new);
         if group.as_ref() != Some(&heading) {
-            let _ = writeln!(out, "{heading}");
+            table.heading(&heading);
             group = Some(heading);
         }
-        let _ = writeln!(out, "{}", line(change, comparison.metric));
+        let cells = cells(change, comparison.metric);
+        match change.verdict.is_regression() {
+            true => table.bad_row(cells),
+            false => table.row(cells),
+        }
     }
-    let _ = write_foot(&mut out, comparison);
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_head(&mut out, comparison, screen);
+    out += &table.render(screen);
+    let _ = write_foot(&mut out, comparison, screen);
     out
 }
 
-fn write_head(out: &mut String, comparison: &Comparison<'_>) -> std::fmt::Result {
+fn write_head(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> std::fmt::Result {
+    let mut line = |text: String| writeln!(out, "{}", screen.wrapped(&text));
     let (old, new) = &comparison.names;
-    writeln!(out, "OLD {old}\nNEW {new}")?;
+    line(format!("OLD {old}"))?;
+    line(format!("NEW {new}"))?;
     for difference in &comparison.matching.differences {
         let or_none = |values: &str| match values {
             "" => "none".to_owned(),
             values => values.to_owned(),
         };
         let (old, new) = (or_none(&difference.old), or_none(&difference.new));
-        writeln!(
-            out,
+        line(format!(
             "compared: {} {old} in OLD, {new} in NEW",
             difference.axis
-        )?;
+        ))?;
     }
     for (name, old, new) in &comparison.conditions {
-        writeln!(out, "{name}: {old} in OLD, {new} in NEW")?;
+        line(format!("{name}: {old} in OLD, {new} in NEW"))?;
     }
     let metric = comparison.metric;
     let direction = match metric.is_better_high() {
         true => "more is better",
         false => "less is better",
     };
-    writeln!(out, "{}{}, {direction}\n", metric.as_str(), unit(metric))?;
-    writeln!(
-        out,
-        "{:>9}{:>9}{:>9}{:>12}{:>12}{:>10}  interval",
-        "no", "clients", "servers", "OLD", "NEW", "change"
-    )
+    line(format!("{}{}, {direction}", metric.as_str(), unit(metric)))?;
+    writeln!(out)
 }
 
 fn unit(metric: Metric) -> &'static str {
@@ -71,7 +85,7 @@ fn unit(metric: Metric) -> &'static str {
     }
 }
 
-fn line(change: &Change<'_>, metric: Metric) -> String {
+fn cells(change: &Change<'_>, metric: Metric) -> [String; 8] {
     let (old_no, new_no) = (change.old.cell.number, change.new.cell.number);
     let no = match old_no == new_no {
         true => new_no.to_string(),
@@ -79,17 +93,16 @@ fn line(change: &Change<'_>, metric: Metric) -> String {
     };
     let figure = |value: Option<u64>| value.map_or_else(|| "-".into(), |it| figure(it, metric));
     let ratio = change.shift.map(|shift| percent(shift.ratio));
-    let line = format!(
-        "{no:>9}{:>9}{:>9}{:>12}{:>12}{:>10}  {:<28}{}",
-        change.new.cell.clients,
-        change.new.cell.servers,
+    [
+        no,
+        change.new.cell.clients.to_string(),
+        change.new.cell.servers.to_string(),
         figure(change.medians.0),
         figure(change.medians.1),
         ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio} %")),
-        interval_text(change),
-        words(change),
-    );
-    line.trim_end().to_owned()
+        because(change),
+        change.verdict.as_str().to_owned(),
+    ]
 }
 
 fn figure(value: u64, metric: Metric) -> String {
@@ -111,14 +124,22 @@ fn percent(ratio: f64) -> String {
     }
 }
 
-fn interval_text(change: &Change<'_>) -> String {
+/// What the verdict comes from: the interval, or the statuses where those are not all ok.
+fn because(change: &Change<'_>) -> String {
+    if matches!(
+        change.verdict,
+        Verdict::Broken | Verdict::Repaired | Verdict::Unknown
+    ) {
+        let (old, new) = (change.old.status.as_str(), change.new.status.as_str());
+        return format!("{old}, then {new}");
+    }
     let Some(shift) = change.shift else {
         return String::new();
     };
     let Some(interval) = shift.interval else {
         return match change.lens.0.max(change.lens.1) {
-            1 => "no interval: one sample".into(),
-            _ => "no interval: one sample of one".into(),
+            1 => "one sample".into(),
+            _ => "one sample of one".into(),
         };
     };
     let text = format!("{} … {} %", percent(interval.low), percent(interval.high));
@@ -128,42 +149,27 @@ fn interval_text(change: &Change<'_>) -> String {
     }
 }
 
-/// The verdict, with what it comes from where that is not the figures.
-fn words(change: &Change<'_>) -> String {
-    let (old, new) = (change.old.status.as_str(), change.new.status.as_str());
-    let verdict = change.verdict.as_str();
-    match change.verdict {
-        Verdict::NoDifference | Verdict::Better | Verdict::Worse => verdict.into(),
-        Verdict::Broken | Verdict::Repaired | Verdict::Unknown => {
-            format!("{verdict}: {old}, then {new}")
-        }
-    }
-}
-
-fn write_foot(out: &mut String, comparison: &Comparison<'_>) -> std::fmt::Result {
+fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> std::fmt::Result {
     writeln!(out)?;
+    let mut line = |text: String| writeln!(out, "{}", screen.wrapped(&text));
     for (run, rows) in [
         ("OLD", &comparison.matching.only_old),
         ("NEW", &comparison.matching.only_new),
     ] {
         if !rows.is_empty() {
-            writeln!(out, "only in {run}: {}", numbers(rows))?;
+            line(format!("only in {run}: {}", numbers(rows)))?;
         }
     }
     if let Some((ratio, len)) = comparison.mean_ratio() {
         let len = size::counted(len as u64, "row");
-        writeln!(
-            out,
+        line(format!(
             "geometric mean of all changes: {} % ({len})",
             percent(ratio)
-        )?;
+        ))?;
     }
     let mut intervals = comparison.changes.iter().filter_map(|change| change.shift);
     if intervals.any(|shift| shift.interval.is_none()) {
-        writeln!(
-            out,
-            "With one sample of a row nothing is known of its spread: --repeat 5 gives every change an interval."
-        )?;
+        line("With one sample of a row nothing is known of its spread: --repeat 5 gives every change an interval.".into())?;
     }
     let count = |verdict| {
         let verdicts = comparison.changes.iter().map(|change| change.verdict);
@@ -181,13 +187,12 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>) -> std::fmt::Result
     let counts: Vec<String> = counts
         .map(|verdict| format!("{} {}", count(verdict), verdict.as_str()))
         .collect();
-    writeln!(
-        out,
+    line(format!(
         "{} compared, noise {} %: {}",
         size::counted(comparison.changes.len() as u64, "row"),
         comparison.noise * 100.0,
         counts.join(", ")
-    )
+    ))
 }
 
 /// `no 1, 2, 3`, the first few of them.

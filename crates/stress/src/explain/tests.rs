@@ -169,9 +169,8 @@ fn many_records_are_cut_to_the_telling_ones() {
     let contents = contents(&[(Status::Failed, records)]);
     let sample = contents.samples.values().next().unwrap();
     let lines = |is_all| {
-        let mut out = String::new();
-        write_records(&mut out, sample, is_all).unwrap();
-        out.lines().map(str::to_owned).collect::<Vec<_>>()
+        let text = records_text(sample, is_all, Screen::FILE);
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let cut = lines(false);
     assert_eq!(cut.len(), 22, "{cut:?}");
@@ -182,8 +181,29 @@ fn many_records_are_cut_to_the_telling_ones() {
 }
 
 #[test]
-fn lines_are_wrapped_at_words() {
-    let text = "word ".repeat(50);
-    let lines: Vec<usize> = wrapped(text.trim()).lines().map(str::len).collect();
-    assert_eq!(lines, [99, 99, 49]);
+fn no_line_is_wider_than_the_terminal() {
+    let mut records: Vec<Record> = (0..3)
+        .map(|client| record(client, [1, 2, 1 << 40], Outcome::Reset))
+        .collect();
+    records[0].client = u32::MAX;
+    records[0].request = u32::MAX;
+    records[0].bytes = u64::MAX;
+    records[1].detail = Some("got \x1b[1m… instead of ".to_owned() + &"/long".repeat(100));
+    let contents = contents(&[(Status::Failed, records)]);
+    let rows = summary::rows(&contents);
+    let sample = sample(&contents, &rows[0], None).unwrap();
+    let explanation = Explanation {
+        sentences: sentences::of(&contents, &rows[0], sample),
+        row: &rows[0],
+        sample,
+    };
+    let name = "a-run".repeat(60);
+    testing::check_fits(|screen| explanation.text(&name, true, screen));
+    let file = explanation.text("run", true, Screen::FILE);
+    // What three records say, the first and the last the same.
+    assert_eq!(
+        file.matches("\n    connection reset by peer\n").count(),
+        2,
+        "{file}"
+    );
 }

@@ -1,63 +1,69 @@
 //! The table of attacks: for a terminal, or as Markdown for the documentation.
 
-use std::fmt::Write as _;
-
-use comfy_table::{ContentArrangement, Table, presets};
+use screen::{Column, Screen, Table, counted};
 
 use super::Finding;
-use super::attack::ATTACKS;
+use super::attack::{ATTACKS, Attack};
 
-/// One row an attack, one column a pool.
-pub(super) fn render(findings: &[Finding], is_markdown: bool) -> String {
+const GOOD: &str = "A good client asks for 1,000 bytes every 20 ms, each time over a new connection: median / slowest.";
+
+/// One heading an attack, one row a pool.
+pub(super) fn render(findings: &[Finding], screen: Screen) -> String {
+    let text = Column::text;
+    let mut table = Table::new([text("pool"), text("the attacker"), text("a good client")]);
+    for (attack, of_attack) in attacks(findings) {
+        let attackers = counted(of_attack[0].attackers.into(), "attacker");
+        table.heading(&format!("{}, {attackers}: {}", attack.name, attack.what));
+        for finding in of_attack {
+            let cells = [finding.pool.to_owned(), attacker(finding), good(finding)];
+            match finding.breach() {
+                None => table.row(cells),
+                Some(_) => table.bad_row(cells),
+            }
+        }
+    }
+    format!("{}\n{}\n", table.render(screen), screen.wrapped(GOOD))
+}
+
+/// One row an attack, two columns a pool, and what the attacks are.
+pub(super) fn markdown(findings: &[Finding]) -> String {
     let mut pools: Vec<&str> = Vec::new();
     for finding in findings {
         if !pools.contains(&finding.pool) {
             pools.push(finding.pool);
         }
     }
-    let mut table = Table::new();
-    table
-        .load_style(if is_markdown {
-            presets::ASCII_MARKDOWN
-        } else {
-            presets::NOTHING
-        })
-        .set_content_arrangement(ContentArrangement::Disabled);
-    let mut head = vec!["attack".to_owned(), "attackers".to_owned()];
+    let mut columns = vec![Column::text("attack"), Column::text("attackers")];
     for pool in &pools {
-        head.push(format!("{pool}: the attacker"));
-        head.push(format!("{pool}: a good client"));
+        columns.push(Column::text(format!("{pool}: the attacker")));
+        columns.push(Column::text(format!("{pool}: a good client")));
     }
-    table.set_header(head);
-    for attack in &ATTACKS {
-        let of_attack: Vec<_> = findings
-            .iter()
-            .filter(|finding| finding.attack == attack.name)
-            .collect();
-        let Some(first) = of_attack.first() else {
-            continue;
-        };
-        let mut row = vec![attack.name.to_owned(), first.attackers.to_string()];
+    let mut table = Table::new(columns);
+    let mut legend = String::new();
+    for (attack, of_attack) in attacks(findings) {
+        let mut row = vec![attack.name.to_owned(), of_attack[0].attackers.to_string()];
         for pool in &pools {
             match of_attack.iter().find(|finding| finding.pool == *pool) {
                 Some(finding) => row.extend([attacker(finding), good(finding)]),
                 None => row.extend([String::new(), String::new()]),
             }
         }
-        table.add_row(row);
+        table.row(row);
+        legend += &format!("- {}: {}\n", attack.name, attack.what);
     }
-    let mut out = format!("{table}\n");
-    let _ = writeln!(
-        out,
-        "\nA good client asks for 1,000 bytes every 20 ms, each time over a new connection: median / slowest."
-    );
-    for attack in &ATTACKS {
-        if findings.iter().any(|finding| finding.attack == attack.name) {
-            let bullet = if is_markdown { "- " } else { "  " };
-            let _ = writeln!(out, "{bullet}{}: {}", attack.name, attack.what);
-        }
-    }
-    out
+    format!("{}\n{GOOD}\n{legend}", table.markdown())
+}
+
+/// The attacks that were tried, with what came of each; at least one finding.
+fn attacks(findings: &[Finding]) -> impl Iterator<Item = (&'static Attack, Vec<&Finding>)> {
+    let of = |attack: &'static Attack| {
+        let found = findings.iter().filter(|it| it.attack == attack.name);
+        (attack, found.collect::<Vec<_>>())
+    };
+    ATTACKS
+        .iter()
+        .map(of)
+        .filter(|(_, found)| !found.is_empty())
 }
 
 fn attacker(finding: &Finding) -> String {

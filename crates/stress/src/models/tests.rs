@@ -107,7 +107,7 @@ fn contents() -> Contents {
 #[test]
 fn the_page_says_what_each_pool_costs_to_the_last_character() {
     let contents = contents();
-    let page = render(&contents, &summary::rows(&contents), true);
+    let page = markdown(&contents, &summary::rows(&contents));
     let (figures, legend) = page.split_once("\n\np50,").unwrap();
     assert!(legend.contains("one"), "{legend}");
     assert_eq!(figures, WANTED.trim_end(), "{figures}");
@@ -123,7 +123,7 @@ fn the_page_says_what_blocking_workers_set_aside_and_a_crash_may_cost_those_too(
     for row in &mut rows {
         row.set_aside = Some(2);
     }
-    let page = render(&contents, &rows, true);
+    let page = markdown(&contents, &rows);
     // Five workers with three connections each, and twenty clients.
     for want in [
         " 5 of 15 |",
@@ -132,19 +132,20 @@ fn the_page_says_what_blocking_workers_set_aside_and_a_crash_may_cost_those_too(
     ] {
         assert!(page.contains(want), "{want}: {page}");
     }
-    assert!(!render(&contents, &summary::rows(&contents), true).contains("set-aside"));
+    assert!(!markdown(&contents, &summary::rows(&contents)).contains("set-aside"));
 }
 
 #[test]
 fn a_terminal_gets_the_same_figures_without_markup() {
     let contents = contents();
     let rows = summary::rows(&contents);
-    let page = render(&contents, &rows, false);
+    let page = render(&contents, &rows, Screen::FILE);
     assert!(!page.contains("**") && !page.contains('|'), "{page}");
     for figure in ["1,049", "10,020 ms", "2.0 MB", "5 of 5"] {
         assert!(page.contains(figure), "no {figure} in {page}");
     }
     assert!(rows.iter().all(Row::is_as_expected));
+    testing::check_fits(|screen| render(&contents, &rows, screen));
 }
 
 #[test]

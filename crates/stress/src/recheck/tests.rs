@@ -48,6 +48,19 @@ fn verdicts(ratios: &Ratios) -> Vec<Verdict> {
 }
 
 #[test]
+fn no_line_is_wider_than_the_terminal() {
+    let recheck = Recheck {
+        run: "a-run".repeat(50),
+        path: Path::new("results/another"),
+        ratios: judged(&[(&[1], &[18_446_744_073_709]), (&[1 << 40], &[1])], 1.2),
+        within: 1.2,
+        seed: u64::MAX,
+        is_same_machine: false,
+    };
+    testing::check_fits(|screen| recheck.text(screen));
+}
+
+#[test]
 fn a_machine_of_another_speed_changes_no_ratio() {
     let ratios = judged(
         &[(&[10], &[31, 30, 29]), (&[200], &[600]), (&[50], &[150])],
@@ -107,7 +120,7 @@ fn the_words_say_what_the_exit_code_does() {
             is_same_machine: false,
         };
         assert_eq!(recheck.exit(), exit);
-        let text = recheck.text();
+        let text = recheck.text(Screen::FILE);
         assert!(text.contains(words), "{text}");
         assert_eq!(recheck.json()["holds"], exit == Exit::Verified);
     };

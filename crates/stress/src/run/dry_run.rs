@@ -3,16 +3,18 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use screen::{Column, Screen, Table};
 
 use crate::cli::request::Request;
 use crate::console;
+use crate::matrix::Cell;
 use crate::measurement::ServerChoice;
 use crate::preflight::content_bytes;
 use crate::size;
 
 /// The cells on standard output, what they come to on standard error.
 pub(super) fn print(request: &Request) -> Result<()> {
-    console::print(&listing(request)?)?;
+    console::print(&listing(request, Screen::stdout())?)?;
     let cells = &request.plan.cells;
     let bytes: u64 = cells
         .iter()
@@ -28,50 +30,92 @@ pub(super) fn print(request: &Request) -> Result<()> {
     Ok(())
 }
 
-fn listing(request: &Request) -> Result<String> {
-    let mut out = String::new();
+fn listing(request: &Request, screen: Screen) -> Result<String> {
     // Of somebody else's server nobody knows what its workers are.
     let is_own = request.settings.server == ServerChoice::Own;
-    if request.json {
-        for cell in &request.plan.cells {
-            let mut cell = serde_json::to_value(cell)?;
-            if !is_own {
-                cell["server_pool"] = serde_json::Value::Null;
-            }
-            writeln!(out, "{cell}")?;
-        }
-        return Ok(out);
+    let cells = &request.plan.cells;
+    if !request.json {
+        return Ok(table(cells, is_own).render(screen));
     }
-    out += "  no  operation  volume        bytes  clients  servers  client pool  server pool\n";
-    for cell in &request.plan.cells {
-        let mut more = String::new();
-        for (name, buffer) in [
-            ("client buffer", cell.client_buffer),
-            ("server buffer", cell.server_buffer),
-        ] {
-            if let Some(bytes) = buffer {
-                more += &format!("  {name} {}", size::format(bytes));
-            }
+    let mut out = String::new();
+    for cell in cells {
+        let mut cell = serde_json::to_value(cell)?;
+        if !is_own {
+            cell["server_pool"] = serde_json::Value::Null;
         }
-        if !cell.fault.is_none() {
-            more += &format!("  fault {}", cell.fault);
-        }
-        writeln!(
-            out,
-            "{:>4}  {:<9}{:>8}{:>13}{:>9}{:>9}  {:<13}{}{more}",
-            cell.number,
-            cell.operation.as_str(),
-            size::format(cell.volume),
-            cell.volume,
-            cell.clients,
-            cell.servers,
-            cell.client_pool.as_str(),
-            if is_own {
-                cell.server_pool.as_str()
-            } else {
-                "foreign"
-            },
-        )?;
+        writeln!(out, "{cell}")?;
     }
     Ok(out)
+}
+
+/// Buffers and faults only where there are any.
+fn table(cells: &[Cell], is_own: bool) -> Table {
+    let (number, text) = (Column::number, Column::text);
+    let columns = [
+        number("no"),
+        text("operation"),
+        number("volume"),
+        number("bytes").spare(1),
+        number("clients"),
+        number("servers"),
+        text("client pool").short("client", "pool"),
+        text("server pool").short("server", "pool"),
+        number("client buffer").short("client", "buffer"),
+        number("server buffer").short("server", "buffer"),
+        text("fault"),
+    ];
+    let is_used = [
+        cells.iter().any(|cell| cell.client_buffer.is_some()),
+        cells.iter().any(|cell| cell.server_buffer.is_some()),
+        cells.iter().any(|cell| !cell.fault.is_none()),
+    ];
+    let always = columns.len() - is_used.len();
+    let is_shown: Vec<bool> = std::iter::repeat_n(true, always).chain(is_used).collect();
+    let buffer = |bytes: Option<u64>| bytes.map_or_else(|| "-".into(), size::format);
+    let mut table = Table::new(columns.into_iter().zip(&is_shown).filter_map(kept));
+    for cell in cells {
+        let pool = match is_own {
+            true => cell.server_pool.as_str(),
+            false => "foreign",
+        };
+        let row = [
+            cell.number.to_string(),
+            cell.operation.as_str().to_owned(),
+            size::format(cell.volume),
+            cell.volume.to_string(),
+            cell.clients.to_string(),
+            cell.servers.to_string(),
+            cell.client_pool.as_str().to_owned(),
+            pool.to_owned(),
+            buffer(cell.client_buffer),
+            buffer(cell.server_buffer),
+            cell.fault.to_string(),
+        ];
+        table.row(row.into_iter().zip(&is_shown).filter_map(kept));
+    }
+    table
+}
+
+fn kept<T>((item, is_shown): (T, &bool)) -> Option<T> {
+    is_shown.then_some(item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::{Plan, Selection};
+    use crate::testing;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let mut cells = Plan::new(&Selection::default()).cells;
+        testing::check_fits(|screen| table(&cells, true).render(screen));
+        for cell in &mut cells {
+            (cell.number, cell.clients, cell.servers) = (u32::MAX, u32::MAX, u32::MAX);
+            cell.volume = (1 << 40) - 1;
+            (cell.client_buffer, cell.server_buffer) = (Some((1 << 30) - 1), Some((1 << 30) - 1));
+            cell.fault = "slow-client:1048575K:1000".parse().expect("a fault");
+        }
+        testing::check_fits(|screen| table(&cells, false).render(screen));
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::Paint;
+use screen::{Screen, counted, counted_as};
+
 use crate::journal::Contents;
 use crate::measurement::{BUDGET_NOTE, Status};
 use crate::output::Totals;
-use crate::size::counted_as;
 use crate::summary::csv::{format_seconds, outcome_word};
 use crate::summary::{Flag, Row};
 
@@ -20,8 +20,7 @@ pub(super) fn write(
     out: &mut String,
     contents: &Contents,
     rows: &[Row],
-    run: &str,
-    paint: Paint,
+    screen: Screen,
 ) -> std::fmt::Result {
     // Rows that the run did not come to explain themselves.
     let trouble = || {
@@ -30,44 +29,31 @@ pub(super) fn write(
     };
     writeln!(out)?;
     for row in trouble().take(EXPLAINED_MAX) {
-        writeln!(out, "{}", paint.red(&explanation(row)))?;
+        writeln!(out, "{}", screen.bad(&screen.wrapped(&explanation(row))))?;
     }
-    if let Some(more) = trouble()
-        .count()
-        .checked_sub(EXPLAINED_MAX)
-        .filter(|more| *more > 0)
-    {
-        writeln!(
-            out,
+    let mut line = |text: &str| writeln!(out, "{}", screen.wrapped(text));
+    if let Some(more @ 1..) = trouble().count().checked_sub(EXPLAINED_MAX) {
+        line(&format!(
             "… and {more} more: top_outcome in summary.csv, details in clients.csv"
-        )?;
+        ))?;
     }
     let over_budget = rows.iter().filter(|row| is_over_budget(row)).count();
     if over_budget > 0 {
-        writeln!(
-            out,
+        line(&format!(
             "{} not complete for want of time (--budget); --resume goes on with them",
             counted_as(over_budget as u64, "row is", "rows are")
-        )?;
+        ))?;
     }
     for flag in Flag::ALL {
         let count = rows.iter().filter(|row| row.flags.contains(&flag)).count();
         if count > 0 {
-            let plural = if count == 1 { "" } else { "s" };
-            writeln!(
-                out,
-                "{} ({count} row{plural}): {}",
-                flag.as_str(),
-                flag.meaning()
-            )?;
+            let count = counted(count as u64, "row");
+            line(&format!("{} ({count}): {}", flag.as_str(), flag.meaning()))?;
         }
     }
-    writeln!(out, "{}", repeats_line(contents.header.fingerprint.repeats))?;
-    writeln!(
-        out,
-        "{}",
-        paint.bold(&totals_line(&Totals::new(contents, rows), run))
-    )
+    line(&repeats_line(contents.header.fingerprint.repeats))?;
+    let totals = totals_line(&Totals::new(contents, rows));
+    writeln!(out, "{}", screen.strong(&screen.wrapped(&totals)))
 }
 
 /// Whether the row lacks samples because the time was over, and nothing worse.
@@ -110,15 +96,14 @@ fn repeats_line(repeats: u32) -> String {
     }
 }
 
-fn totals_line(totals: &Totals, run: &str) -> String {
+fn totals_line(totals: &Totals) -> String {
     let missing = |count: usize, how: &str| match count {
         0 => String::new(),
         count => format!(", {count} {how}"),
     };
     format!(
-        "{} row{}, {} ok, {} failed{}{}, {} s, {run}",
-        totals.rows,
-        if totals.rows == 1 { "" } else { "s" },
+        "{}, {} ok, {} failed{}{}, {} s",
+        counted(totals.rows as u64, "row"),
         totals.ok,
         totals.failed,
         missing(totals.cut, "cut"),
