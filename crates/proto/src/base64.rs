@@ -83,7 +83,7 @@ pub struct Malformed;
 
 /// Decodes a stream strictly: only the standard alphabet, padding only at the very end, zero
 /// trailing bits.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Decoder {
     /// Up to three characters that wait for the rest of their group of four. They have been
     /// checked: nothing foreign to base64, such as a line end, is ever swallowed.

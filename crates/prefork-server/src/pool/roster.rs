@@ -81,7 +81,7 @@ pub enum End {
 }
 
 /// Why a pool is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The workers kept dying before they could serve.
     EarlyDeaths,
@@ -121,7 +121,7 @@ pub enum Action {
     GiveUp(Reason),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Phase {
     Running,
     HandingOver { cut_at: Duration },
@@ -131,7 +131,7 @@ enum Phase {
 }
 
 /// What a roll that fails goes back to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Base {
     epoch: u32,
     wanted: u32,
@@ -139,7 +139,7 @@ struct Base {
 
 /// Forks that fail: what they want may be there again at any moment, so each is tried again, after a pause of the
 /// whole pool.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 struct Forks {
     not_before: Duration,
     failures: u32,
@@ -147,7 +147,7 @@ struct Forks {
 }
 
 /// The pool's processes.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Roster {
     policy: Policy,
     seats: Vec<Seat>,

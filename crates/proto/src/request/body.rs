@@ -14,7 +14,7 @@ const WRAPPED_LENS: [u64; 2] = [76, 64];
 /// So much of a body is kept, to say what it was when it is not base64.
 const SHOWN_LEN: usize = 32;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Body {
     decoder: Decoder,
     /// Why what comes is discarded: known before any of it came.

@@ -8,7 +8,7 @@ use super::{Event, Phase, Refusal, Request, Step, Verb};
 use crate::{Code, FileName, Limits};
 
 /// Decodes requests from a byte stream cut anywhere, holding at most one head.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestDecoder {
     limits: Limits,
     state: State,
@@ -21,7 +21,7 @@ pub struct RequestDecoder {
     after_cr: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     /// In a head, or before one while it is empty.
     Head,

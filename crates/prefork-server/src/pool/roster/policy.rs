@@ -12,7 +12,7 @@ pub const fn processes_max(seats: u32) -> u32 {
 }
 
 /// The rules.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// From fork to READY.
     pub boot_timeout: Duration,

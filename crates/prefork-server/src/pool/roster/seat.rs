@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Action, Policy, ProcessId};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum State {
     /// Asked for, not forked yet.
     Asked,
@@ -21,7 +21,7 @@ pub(super) enum State {
     },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Process {
     pub(super) id: ProcessId,
     pub(super) state: State,
@@ -88,7 +88,7 @@ impl Process {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Seat {
     /// Of the youngest process that was asked for.
     generation: u32,

@@ -3,6 +3,7 @@
 mod model;
 mod rolls;
 mod scarcity;
+mod world;
 
 use super::*;
 

@@ -1,10 +1,13 @@
 //! Whatever the kernel and the world do, in whatever order: what must never happen does not.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
+use super::world::{Alive, World};
 use super::*;
+
+fn fail(why: String) -> TestCaseError {
+    TestCaseError::fail(why)
+}
 
 /// What may happen next.
 #[derive(Debug, Clone)]
@@ -47,171 +50,46 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![Just(End::Cleanly), Just(End::Starved), Just(End::Crashed)]
 }
 
-/// A process as the kernel would have it.
-#[derive(Debug)]
-struct Alive {
-    /// It is ready, and has not been told to leave.
-    serves: bool,
-    was_told: bool,
-    /// What it was forked with.
-    settings: u32,
+fn nth(world: &World, nth: usize) -> Option<ProcessId> {
+    world.alive.keys().nth(nth).copied()
 }
 
-/// The processes as the kernel would have them, and the settings as the supervisor has them.
-#[derive(Debug, Default)]
-struct World {
-    alive: BTreeMap<ProcessId, Alive>,
-    /// The youngest of each seat.
-    youngest: BTreeMap<u32, u32>,
-    /// The largest size that was asked for.
-    size_max: u32,
-    /// In force, before the roll that is under way, and how many there have been.
-    settings: u32,
-    settings_before: Option<u32>,
-    settings_count: u32,
-    is_announced: bool,
-    is_told_to_stop: bool,
-    /// Those that were killed, and are not dead yet.
-    dying: Vec<ProcessId>,
-    spawn_fails: bool,
-    over: bool,
-}
-
-impl World {
-    fn nth(&self, nth: usize) -> Option<ProcessId> {
-        self.alive.keys().nth(nth).copied()
-    }
-
-    /// Does what the roster says, and says what comes of it.
-    fn obey(
-        &mut self,
-        action: Action,
-        was_stopping: bool,
-        roster: &Roster,
-    ) -> Result<Option<Event>, TestCaseError> {
-        prop_assert!(!self.over, "{action:?} after the end");
-        match action {
-            Action::Spawn(id) => {
-                prop_assert!(!was_stopping, "a stopping roster spawned");
-                prop_assert!(id.seat < roster.wanted(), "a seat too many");
-                let youngest = self.youngest.insert(id.seat, id.generation).unwrap_or(0);
-                prop_assert_eq!(id.generation, youngest + 1, "a generation is used once");
-                if self.spawn_fails {
-                    return Ok(Some(Event::SpawnFailed(id)));
-                }
-                let born = Alive {
-                    serves: false,
-                    was_told: false,
-                    settings: self.settings,
-                };
-                self.alive.insert(id, born);
-                let in_seat = self.alive.iter().filter(|(it, _)| it.seat == id.seat);
-                let untold = in_seat.filter(|(_, it)| !it.was_told).count();
-                prop_assert!(untold <= 2, "three processes in one seat");
-                let total = self.alive.len();
-                prop_assert!(
-                    total <= processes_max(self.size_max) as usize,
-                    "{total} processes"
-                );
-                return Ok(Some(Event::Spawned(id)));
-            }
-            Action::Retire(id) | Action::Cut(id) | Action::Hurry(id) => {
-                let told = self.alive.get_mut(&id);
-                prop_assert!(told.is_some(), "told nobody");
-                if let Some(told) = told {
-                    (told.serves, told.was_told) = (false, true);
-                }
-            }
-            Action::Kill(id) => {
-                prop_assert!(self.alive.contains_key(&id), "killed nobody");
-                self.dying.push(id);
-            }
-            Action::Abort(id) => prop_assert!(self.alive.contains_key(&id), "aborted nobody"),
-            Action::Finish | Action::GiveUp(_) => {
-                prop_assert!(self.alive.is_empty(), "ended before its workers");
-                self.over = true;
-            }
-            Action::Rolled => {
-                self.settings_before = None;
-                for (id, it) in self
-                    .alive
-                    .iter()
-                    .filter(|(id, _)| id.seat < roster.wanted())
-                {
-                    let is_new = it.was_told || it.settings == self.settings;
-                    prop_assert!(is_new, "{id:?} has settings {} after the roll", it.settings);
-                }
-            }
-            Action::RollFailed => {
-                let before = self.settings_before.take();
-                prop_assert!(before.is_some(), "no roll failed");
-                self.settings = before.unwrap_or_default();
-            }
-            Action::TellStop if !was_stopping && !self.is_told_to_stop => {
-                let serve = self.alive.values().any(|it| it.serves);
-                prop_assert!(!(self.is_announced && serve), "gave up a pool that serves");
-            }
-            Action::Announce => self.is_announced = true,
-            Action::TellDrain | Action::TellStop => {}
+/// What the step comes to, if there is somebody whom it can happen to.
+fn event(world: &mut World, step: Step, now: &mut Duration) -> Option<Event> {
+    Some(match step {
+        Step::Wait(millis) => {
+            *now += Duration::from_millis(u64::from(millis));
+            Event::Tick
         }
-        Ok(None)
-    }
-
-    /// What the step comes to, if there is somebody whom it can happen to.
-    fn event(&mut self, step: Step, now: &mut Duration) -> Option<Event> {
-        Some(match step {
-            Step::Wait(millis) => {
-                *now += Duration::from_millis(u64::from(millis));
-                Event::Tick
-            }
-            Step::Ready(nth) => {
-                let id = self.nth(nth)?;
-                let process = self.alive.get_mut(&id)?;
-                // A report may be repeated, or come from one that has been told to leave, or is being killed.
-                process.serves = !process.was_told && !self.dying.contains(&id);
-                Event::Ready(id)
-            }
-            Step::Hung(nth) => Event::Hung(self.nth(nth)?),
-            Step::WornOut(nth) => Event::WornOut(self.nth(nth)?),
-            Step::Exit {
-                nth,
+        Step::Ready(which) => {
+            let id = nth(world, which)?;
+            world.ready(id)
+        }
+        Step::Hung(which) => Event::Hung(nth(world, which)?),
+        Step::WornOut(which) => Event::WornOut(nth(world, which)?),
+        Step::Exit {
+            nth: which,
+            end,
+            was_useful,
+        } => {
+            let process = nth(world, which)?;
+            world.alive.remove(&process);
+            Event::Exited {
+                process,
                 end,
                 was_useful,
-            } => {
-                let process = self.nth(nth)?;
-                self.alive.remove(&process);
-                Event::Exited {
-                    process,
-                    end,
-                    was_useful,
-                }
             }
-            Step::SpawnFails(fails) => {
-                self.spawn_fails = fails;
-                return None;
-            }
-            Step::Roll(size) if self.is_told_to_stop => Event::Roll { size },
-            Step::Roll(size) => {
-                self.settings_before.get_or_insert(self.settings);
-                self.settings_count += 1;
-                self.settings = self.settings_count;
-                self.size_max = self.size_max.max(size);
-                Event::Roll { size }
-            }
-            Step::Resize(size) => {
-                self.size_max = self.size_max.max(size);
-                Event::Resize(size)
-            }
-            Step::HandOver | Step::Drain | Step::Stop => {
-                self.is_told_to_stop = true;
-                match step {
-                    Step::HandOver => Event::HandOver,
-                    Step::Drain => Event::Drain,
-                    _ => Event::Stop,
-                }
-            }
-        })
-    }
+        }
+        Step::SpawnFails(fails) => {
+            world.spawn_fails = fails;
+            return None;
+        }
+        Step::Roll(size) => world.roll(size),
+        Step::Resize(size) => world.resize(size),
+        Step::HandOver => world.stop(Event::HandOver),
+        Step::Drain => world.stop(Event::Drain),
+        Step::Stop => world.stop(Event::Stop),
+    })
 }
 
 proptest! {
@@ -221,26 +99,13 @@ proptest! {
         steps in prop::collection::vec(step(), 0..300),
     ) {
         let mut roster = roster(size);
-        let mut world = World { size_max: size, ..World::default() };
+        let mut world = World::of_size(size);
         let mut now = Duration::ZERO;
-        let mut steps = steps.into_iter();
-        let mut events = vec![Event::Tick];
-        loop {
-            while let Some(event) = events.pop() {
-                let was_stopping = roster.is_stopping();
-                for action in roster.handle(now, event) {
-                    events.extend(world.obey(action, was_stopping, &roster)?);
-                }
+        world.happen(&mut roster, now, Event::Tick).map_err(fail)?;
+        for step in steps {
+            if let Some(event) = event(&mut world, step, &mut now) {
+                world.happen(&mut roster, now, event).map_err(fail)?;
             }
-            prop_assert_eq!(roster.living(), world.alive.len());
-            let serving = roster.processes().filter(|(_, word)| *word == "serving").count();
-            if !roster.is_stopping() {
-                prop_assert!(serving <= roster.wanted() as usize, "{serving} serve");
-            }
-            // What is due has been done: nothing makes the supervisor's loop spin.
-            prop_assert!(roster.next_deadline().is_none_or(|at| at > now), "due, and not done");
-            let Some(step) = steps.next() else { break };
-            events.extend(world.event(step, &mut now));
         }
     }
 
@@ -251,16 +116,12 @@ proptest! {
         is_graceful in any::<bool>(),
     ) {
         let mut roster = roster(size);
-        let mut world = World { size_max: size, ..World::default() };
+        let mut world = World::of_size(size);
         let mut now = Duration::ZERO;
         let end = if is_graceful { Event::Drain } else { Event::Stop };
         for step in steps.into_iter().chain([Step::SpawnFails(false)]) {
-            let mut events: Vec<_> = world.event(step, &mut now).into_iter().collect();
-            while let Some(event) = events.pop() {
-                let was_stopping = roster.is_stopping();
-                for action in roster.handle(now, event) {
-                    events.extend(world.obey(action, was_stopping, &roster)?);
-                }
+            if let Some(event) = event(&mut world, step, &mut now) {
+                world.happen(&mut roster, now, event).map_err(fail)?;
             }
         }
         // From here on the world is kind: who starts is ready, who is told to leave or is killed is gone.
@@ -291,7 +152,7 @@ proptest! {
                     world.is_told_to_stop = true;
                     events.push(end);
                 } else {
-                    let Some(process) = world.nth(0) else { break };
+                    let Some(process) = nth(&world, 0) else { break };
                     world.alive.remove(&process);
                     events.push(Event::Exited { process, end: End::Cleanly, was_useful: true });
                 }
@@ -299,7 +160,7 @@ proptest! {
             };
             let was_stopping = roster.is_stopping();
             for action in roster.handle(now, event) {
-                events.extend(world.obey(action, was_stopping, &roster)?);
+                events.extend(world.obey(action, was_stopping, &roster).map_err(fail)?);
                 match action {
                     Action::Spawn(id) if world.alive.contains_key(&id) => {
                         events.insert(0, Event::Ready(id));
