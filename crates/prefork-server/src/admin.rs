@@ -134,9 +134,7 @@ impl Admin {
 
     /// Removes the admin socket's file, if it is still this server's.
     pub fn finish(&mut self) {
-        if let Some(place) = self.place.take() {
-            place.remove();
-        }
+        self.place = None;
     }
 
     /// Where `/metrics` is answered, as bound.

@@ -13,6 +13,7 @@ use crate::logger::LogFormat;
 use crate::outside;
 use crate::sandbox::{Hardening, User};
 use crate::store::Durability;
+use crate::words;
 
 /// The most workers a pool may have: a guard against a typing mistake, not a promise.
 pub const WORKERS_MAX: u32 = 4096;
@@ -442,7 +443,7 @@ fn address(flag: &str, typed: String) -> Result<String, String> {
 pub fn look_up(flag: &str, typed: &str) -> Result<SocketAddr, String> {
     typed
         .to_socket_addrs()
-        .map_err(|error| format!("{flag} {typed}: {error}; {ADDRESS_HINT}"))?
+        .map_err(|error| format!("{flag} {typed}: {}; {ADDRESS_HINT}", words::plain(&error)))?
         .next()
         .ok_or_else(|| format!("{flag} {typed}: no such address; {ADDRESS_HINT}"))
 }

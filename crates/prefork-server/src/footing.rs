@@ -11,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::Uid;
 
+use crate::words;
+
 /// As many links as the kernel follows in one name (path_resolution(7)).
 const LINKS_MAX: u32 = 40;
 
@@ -90,7 +92,7 @@ impl Walk {
     }
 
     fn to(mut self, folder: &Path) -> Result<Footing, String> {
-        let absolute = std::path::absolute(folder).map_err(|error| error.to_string())?;
+        let absolute = std::path::absolute(folder).map_err(|error| cannot_look(folder, &error))?;
         let mut names = names_of(&absolute);
         self.look()?;
         while let Some(name) = names.pop() {
@@ -104,14 +106,16 @@ impl Walk {
                 Ok(metadata) => metadata,
                 // To open the file will say so.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.footing),
-                Err(error) => return Err(format!("cannot look at {}: {error}", next.display())),
+                Err(error) => return Err(cannot_look(&next, &error)),
             };
             if self.footing == Footing::Shared && !self.machine.is_root(metadata.uid()) {
                 return Err(exposed(&next));
             }
             if metadata.is_symlink() {
                 self.links += 1;
-                let target = next.read_link().map_err(|error| error.to_string())?;
+                let target = next
+                    .read_link()
+                    .map_err(|error| cannot_look(&next, &error))?;
                 if self.links > LINKS_MAX {
                     return Err(format!("{} leads in a circle", next.display()));
                 }
@@ -130,7 +134,7 @@ impl Walk {
 
     /// Finds out what others can do with the names in the folder it has come to.
     fn look(&mut self) -> Result<(), String> {
-        let failed = |error| format!("cannot look at {}: {error}", self.at.display());
+        let failed = |error| cannot_look(&self.at, &error);
         let metadata = self.at.symlink_metadata().map_err(failed)?;
         let (mode, is_roots) = (metadata.mode(), self.machine.is_root(metadata.uid()));
         let group_writes = mode & GROUP_WRITES != 0 && metadata.gid() != 0;
@@ -154,6 +158,10 @@ fn names_of(path: &Path) -> Vec<OsString> {
     let mut names: Vec<_> = names.collect();
     names.reverse();
     names
+}
+
+fn cannot_look(path: &Path, error: &io::Error) -> String {
+    format!("cannot look at {}: {}", path.display(), words::plain(error))
 }
 
 fn exposed(folder: &Path) -> String {

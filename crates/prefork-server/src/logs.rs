@@ -13,7 +13,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use nix::unistd::dup2_stderr;
 
 use crate::logger;
@@ -88,13 +88,15 @@ impl Logs {
         let (mut logs, mut reopener) = (Self::default(), Reopener::default());
         if let Some(mut wanted) = access {
             let target = Target::Own(wanted.open()?);
-            let (file, opener) = SharedFile::new(&wanted.path, target)?;
+            let (file, opener) = SharedFile::new(&wanted.path, target)
+                .context("cannot share --access-log with the workers")?;
             logs.access = Some(AccessLog::new(file));
             reopener.openers.push(opener);
         }
         if let Some(mut wanted) = log {
             logs.log_to_be = Some(wanted.open()?);
-            let (file, opener) = SharedFile::new(&wanted.path, Target::StandardError)?;
+            let (file, opener) = SharedFile::new(&wanted.path, Target::StandardError)
+                .context("cannot share --log-file with the workers")?;
             logs.log = Some(file);
             reopener.openers.push(opener);
         }

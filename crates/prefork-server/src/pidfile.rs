@@ -87,9 +87,12 @@ impl Pidfile {
         reason = "the operator's file, not one in the root that the store guards"
     )]
     pub fn remove(self) {
-        if self.is_own()
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
+        let removed = match look(&self.path) {
+            Ok(Found::Process(pid)) if pid == Pid::this() => std::fs::remove_file(&self.path),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
             tracing::warn!(error = words::plain(&error), path = %self.path.display(), "cannot remove the pidfile");
         }
     }

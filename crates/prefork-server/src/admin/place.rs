@@ -28,9 +28,11 @@ const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 /// Hidden names tried before giving up: each is taken only by chance, or by somebody who can guess.
 const NAMES_MAX: u32 = 16;
 
-/// Where the socket is, or will be.
+/// Where the socket is, or will be. Dropped, by the process that made it and by no child, it removes the file if that is
+/// still this server's: after an upgrade it is the successor's.
 #[derive(Debug)]
 pub(super) struct Place {
+    maker: Pid,
     path: PathBuf,
     /// Under which name it is as long as it is not published.
     hidden: Option<PathBuf>,
@@ -52,13 +54,13 @@ impl Place {
         // Before it has a name: the file is made with what the socket has (unix(7)).
         fchmod(&socket, MODE)?;
         let hidden = bind_hidden(&socket, path)?;
-        let identity = identity(&hidden)?;
-        listen(&socket, Backlog::new(BACKLOG)?)?;
         let place = Self {
+            maker: Pid::this(),
             path: path.to_owned(),
+            identity: identity(&hidden).inspect_err(|_| remove(&hidden))?,
             hidden: Some(hidden),
-            identity,
         };
+        listen(&socket, Backlog::new(BACKLOG)?)?;
         Ok((UnixListener::from(socket), place))
     }
 
@@ -72,8 +74,9 @@ impl Place {
         reason = "the operator's file, not one in the root that the store guards"
     )]
     pub(super) fn publish(&mut self) -> std::io::Result<()> {
-        if let Some(hidden) = self.hidden.take() {
-            std::fs::rename(&hidden, &self.path).inspect_err(|_| remove(&hidden))?;
+        if let Some(hidden) = &self.hidden {
+            std::fs::rename(hidden, &self.path)?;
+            self.hidden = None;
         }
         Ok(())
     }
@@ -83,15 +86,21 @@ impl Place {
         identity(self.name()).is_ok_and(|it| it == self.identity)
     }
 
-    /// Removes the file if it is still this server's: after an upgrade it is the successor's.
-    pub(super) fn remove(self) {
-        if self.is_own() {
-            remove(self.name());
-        }
-    }
-
     fn name(&self) -> &Path {
         self.hidden.as_ref().unwrap_or(&self.path)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.maker != Pid::this() {
+            return;
+        }
+        match identity(self.name()) {
+            Ok(identity) if identity == self.identity => remove(self.name()),
+            Ok(_) => {}
+            Err(error) => cannot_remove(self.name(), &error),
+        }
     }
 }
 
@@ -127,12 +136,15 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     reason = "the operator's file, not one in the root that the store guards"
 )]
 fn remove(path: &Path) {
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => {
-            tracing::warn!(error = words::plain(&error), path = %path.display(), "cannot remove the admin socket");
-        }
+    if let Err(error) = std::fs::remove_file(path) {
+        cannot_remove(path, &error);
+    }
+}
+
+/// What is gone already is no reason for a word.
+fn cannot_remove(path: &Path, error: &std::io::Error) {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        tracing::warn!(error = words::plain(error), path = %path.display(), "cannot remove the admin socket");
     }
 }
 
@@ -185,7 +197,7 @@ mod tests {
         let mode = std::fs::symlink_metadata(&path).unwrap().mode();
         assert_eq!(mode & 0o777, 0o600);
         UnixStream::connect(&path).unwrap();
-        place.remove();
+        drop(place);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -197,9 +209,9 @@ mod tests {
         old.publish().unwrap();
         let (_new_listener, mut new) = Place::open(&path, Some(Pid::this())).unwrap();
         new.publish().unwrap();
-        old.remove();
+        drop(old);
         UnixStream::connect(&path).unwrap();
-        new.remove();
+        drop(new);
         assert!(!path.exists());
     }
 

@@ -62,13 +62,12 @@ impl Lock {
     /// Locks the root against a second server that writes.
     pub(super) fn take(directory: &Arc<File>, path: &Path) -> Result<Self, OpenError> {
         let file = take_file(directory, path)?;
-        let has_folder = take_folder(directory, path)?;
-        let standing = match file.is_some() && has_folder {
-            true => Standing::Sole,
-            false => Standing::Unknown,
-        };
-        let lock = Self::new(directory, file, standing);
+        // From here on dropping it removes the file.
+        let mut lock = Self::new(directory, file, Standing::Unknown);
         lock.remove_at_the_end(true);
+        if take_folder(directory, path)? && lock.file.is_some() {
+            lock.standing = Standing::Sole;
+        }
         Ok(lock)
     }
 

@@ -86,9 +86,6 @@ impl Supervisor {
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
         }
-        if self.predecessor_lives() {
-            self.inheritance.service.store.remove_lock_at_the_end(false);
-        }
         self.sweeper.start(&self.inheritance);
         self.linger(|it| it.sweeper.is_idle())?;
         // Whoever reads standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.
@@ -101,6 +98,10 @@ impl Supervisor {
         }
         if !self.linger(|it| it.telling.output.len() == 0)? {
             tracing::warn!("nobody reads standard output: DONE is lost");
+        }
+        // As late as can be: a predecessor that ends after this finds its successor dead, and removes the lock itself.
+        if self.predecessor_lives() {
+            self.inheritance.service.store.remove_lock_at_the_end(false);
         }
         Ok(match (gave_up, cut) {
             (Some(_), _) => Exit::GaveUp,

@@ -162,10 +162,13 @@ impl Supervisor {
         if let Some(pidfile) = &self.pidfile
             && let Err(error) = pidfile.restore()
         {
-            tracing::error!("cannot take the pidfile back: {error:#}");
+            tracing::error!("cannot take the pidfile back: {}", words::chain(&error));
         }
         if let Err(error) = self.inheritance.admin.restore() {
-            tracing::error!("cannot take the admin socket back: {error:#}");
+            tracing::error!(
+                "cannot take the admin socket back: {}",
+                words::chain(&error)
+            );
         }
         if !self.is_on_its_way_out() && !self.roster.is_rolling() {
             self.telling.notices.ready();
@@ -255,7 +258,10 @@ impl Supervisor {
     fn start_successor(&self) -> Result<Successor> {
         let program = match &self.program {
             Ok(program) => program.find()?,
-            Err(error) => bail!("cannot find this program's file without /proc: {error}"),
+            Err(error) => bail!(
+                "cannot find this program's file without /proc: {}",
+                words::plain(error)
+            ),
         };
         let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let listener = self.inheritance.listener.socket();

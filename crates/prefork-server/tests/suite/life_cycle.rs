@@ -315,3 +315,70 @@ fn json_log_lines_are_json() {
         );
     }
 }
+
+#[test]
+fn what_cannot_be_removed_at_the_end_is_named() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let [run, moved] = ["run", "moved"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&run).unwrap();
+    let [pidfile, admin] = ["pid", "admin"].map(|name| run.join(name).display().to_string());
+    let server = Server::start("process", &["--pidfile", &pidfile, "--admin", &admin]);
+    std::fs::rename(&run, &moved).unwrap();
+    std::fs::write(&run, "no folder any more").unwrap();
+    server.signal(Signal::SIGTERM);
+    for (what, path) in [("the pidfile", pidfile), ("the admin socket", admin)] {
+        let line = server.wait_for_log(&format!("cannot remove {what}"));
+        assert!(
+            line.contains(&path) && line.contains("Not a directory"),
+            "{line}"
+        );
+    }
+    assert_eq!(server.done().1, 0);
+}
+
+/// A call that fails late in the start, and what is said of it.
+const LATE: [(&str, &str); 4] = [
+    ("flock:error=ENOLCK:when=2", "--root"),
+    ("socketpair:error=ENFILE:when=1", "--access-log"),
+    ("listen:error=EADDRINUSE:when=4", "--admin"),
+    ("memfd_create:error=EMFILE", "quota"),
+];
+
+#[test]
+fn a_start_that_fails_leaves_nothing_and_says_of_what() {
+    if !support::can_trace() {
+        return;
+    }
+    for (inject, what) in LATE {
+        let folder = tempfile::TempDir::new().unwrap();
+        let [root, admin, access] =
+            ["root", "admin", "access"].map(|name| folder.path().join(name));
+        std::fs::create_dir(&root).unwrap();
+        let [admin, access] = [admin, access].map(|path| path.display().to_string());
+        let args = [
+            "--admin",
+            &admin,
+            "--metrics",
+            "127.0.0.1:0",
+            "--access-log",
+            &access,
+        ];
+        let inject = format!("inject={inject}");
+        let tracer = ["strace", "-o", "/dev/null", "-e", &inject];
+        let mut server = support::under(&tracer, &support::command(&root, "process", &args));
+        let output = server.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{inject}: {said}");
+        assert!(
+            said.contains("error: ") && said.contains(what),
+            "{inject}: {said}"
+        );
+        let left = |path: &std::path::Path| {
+            let entries = std::fs::read_dir(path).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name != "access").collect::<Vec<_>>()
+        };
+        assert_eq!(left(folder.path()), ["root"], "{inject}: {said}");
+        assert!(left(&root).is_empty(), "{inject}: {said}");
+    }
+}

@@ -26,6 +26,7 @@ impl Ground {
     }
 
     fn at(&self, name: &str) -> PathBuf {
+        let name = name.replace("NAME-TOO-LONG", &"x".repeat(300));
         self.0.path().join(name)
     }
 
@@ -77,7 +78,7 @@ fn is_errno(word: &str) -> bool {
 }
 
 /// Files and folders that are not what they should be.
-const FILES: [(&str, &[&str]); 28] = [
+const FILES: [(&str, &[&str]); 31] = [
     ("--root @none", &["none", "does not exist", "--root"]),
     ("--root @file", &["file", "not a folder", "--root"]),
     ("--root @loop", &["loop", "--root"]),
@@ -142,6 +143,19 @@ const FILES: [(&str, &[&str]); 28] = [
     (
         "--root @root --admin @none/admin",
         &["--admin", "none/admin", "folder"],
+    ),
+    // Root looks at the way there first.
+    (
+        "--root @root --pidfile @NAME-TOO-LONG/pid",
+        &["--pidfile", "/pid", "File name too long"],
+    ),
+    (
+        "--root @root --admin @NAME-TOO-LONG/admin",
+        &["--admin", "/admin", "too long"],
+    ),
+    (
+        "--root @root --access-log @NAME-TOO-LONG/log",
+        &["--access-log", "/log", "File name too long"],
     ),
     (
         "--root @root --admin @file",
