@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultReport;
 use crate::matrix::{Cell, Operation};
-use crate::record::Record;
+use crate::record::{Outcome, Record};
 
 /// How the note of a sample begins that was not run for want of time.
 pub const BUDGET_NOTE: &str = "--budget:";
@@ -214,6 +214,14 @@ impl Measurement {
             warmed: None,
             notes: Vec::new(),
         }
+    }
+
+    /// Whether every operation that did not succeed was cut off, as a killed worker cuts those that it has in hand.
+    /// Wrong bytes are none of that.
+    #[must_use]
+    pub fn is_only_cut(&self) -> bool {
+        let mut outcomes = self.records.iter().map(|record| record.outcome);
+        outcomes.all(|outcome| matches!(outcome, Outcome::Ok | Outcome::Reset | Outcome::Eof))
     }
 
     /// From the barrier's release to the end of the last operation that ended at all.

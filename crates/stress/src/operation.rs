@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{Congestion, Connection, Listing, Observer, Options, Terminator, Upload};
+use client::{Congestion, Connection, Download, Listing, Observer, Options, Terminator, Upload};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now_ns;
@@ -209,25 +209,7 @@ impl<'a> Worker<'a> {
         // The connection counts and sums up what passes; nobody needs the bytes themselves.
         let download = connection.get(&name, &mut std::io::sink(), stamps)?;
         stamps.ended_ns = Some(now_ns());
-        let Job {
-            verify,
-            volume,
-            download_crc32,
-            ..
-        } = self.job;
-        if *verify != Verify::Off && download.size != *volume {
-            return Err(Failure::mismatch(format!(
-                "{} bytes came, not {volume}",
-                download.size
-            )));
-        }
-        let crc32 = download_crc32.unwrap_or(download.crc32);
-        if matches!(verify, Verify::Checksum | Verify::Full) && download.crc32 != crc32 {
-            return Err(Failure::mismatch(format!(
-                "what came has CRC-32 {:08x}, not {crc32:08x}",
-                download.crc32
-            )));
-        }
+        check_download(self.job, &download).map_err(Failure::mismatch)?;
         Ok(Success::of(download.size))
     }
 
@@ -260,6 +242,25 @@ impl<'a> Worker<'a> {
             Verify::Checksum | Verify::Full => compare_names(listing, &self.names)?,
         }
         Ok(Success::of(json_len))
+    }
+}
+
+/// Whether what came is what was put there, as far as is asked for.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_download(job: &Job, download: &Download) -> Result<(), String> {
+    let Job { verify, volume, .. } = job;
+    if *verify != Verify::Off && download.size != *volume {
+        return Err(format!("{} bytes came, not {volume}", download.size));
+    }
+    let crc32 = job.download_crc32.unwrap_or(download.crc32);
+    match verify {
+        Verify::Checksum | Verify::Full if download.crc32 != crc32 => Err(format!(
+            "what came has CRC-32 {:08x}, not {crc32:08x}",
+            download.crc32
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -178,6 +178,11 @@ impl Violations {
         self.expect(unconnected == 0, || {
             format!("{unconnected} faulty clients had no connection")
         });
+        let wrong = report.count(|client| client.end == FaultyEnd::Mismatch);
+        self.expect(wrong == 0, || {
+            let clients = counted(wrong, "faulty client");
+            format!("{clients} got other bytes than were put there, or sent others than were stored")
+        });
         match (fault, report.killed) {
             (Fault::KillWorker, None) => self.expect(false, || undone(fault)),
             (Fault::KillWorker, Some(killed)) => self.check_killed(facts, killed),

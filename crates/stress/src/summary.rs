@@ -96,6 +96,8 @@ pub struct Row {
     pub durability: Option<String>,
     /// The most frequent outcome besides `ok`, or `ok` if there is no other.
     pub top_outcome: Option<Outcome>,
+    /// Every operation that did not succeed was cut off, as a killed worker cuts those that it has in hand.
+    pub is_only_cut: bool,
     /// What a reader should know before believing the row.
     pub flags: Vec<Flag>,
     /// What went wrong, in the samples' own words.
@@ -120,13 +122,13 @@ impl Row {
     }
 
     /// Whether it is as it should be: verified, or disturbed on purpose and nothing lost but what the killed
-    /// worker had in hand (which [`crate::reconcile`] has checked).
+    /// worker had in hand (which [`crate::reconcile`] has checked). One operation that failed in another way, such as
+    /// by wrong bytes, is one too many.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
-        let is_cut = matches!(self.top_outcome, Some(Outcome::Reset | Outcome::Eof));
         match self.status {
             Status::Ok => true,
-            Status::Failed => self.cell.fault == Fault::KillWorker && is_cut,
+            Status::Failed => self.cell.fault == Fault::KillWorker && self.is_only_cut,
             _ => false,
         }
     }
@@ -235,6 +237,9 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         set_aside: ready.and_then(|ready| ready.settings.set_aside),
         durability: ready.map(|ready| ready.settings.durability.clone()),
         top_outcome: top_outcome(&taken),
+        is_only_cut: taken
+            .iter()
+            .all(|figures| figures.sample.measurement.is_only_cut()),
         flags: flags::of(contents, &taken),
         notes: notes(&known),
     }

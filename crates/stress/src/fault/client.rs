@@ -11,7 +11,7 @@ use super::report::{FaultyClient, FaultyEnd};
 use crate::clock::SLICE;
 use crate::corpus::{Corpus, Salt, download_name};
 use crate::matrix::Operation;
-use crate::operation::{Job, options, shortened};
+use crate::operation::{Job, check_download, options, shortened};
 
 /// How long a connection may take to stand.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -133,7 +133,9 @@ fn dawdle(
     let result = match job.operation {
         Operation::Download => connection
             .get(&download_name(0), &mut Sink(&mut pace), &mut ())
-            .map(drop),
+            .and_then(|download| {
+                check_download(job, &download).map_err(client::Error::Mismatch)
+            }),
         Operation::Upload => {
             let name = format!("slow{number:04}.bin")
                 .parse()
@@ -149,6 +151,9 @@ fn dawdle(
     let faulty = match result {
         Ok(()) => ended(FaultyEnd::Done, bytes, None),
         Err(_) if pace.is_cut => ended(FaultyEnd::Held, bytes, None),
+        Err(error @ client::Error::Mismatch(_)) => {
+            ended(FaultyEnd::Mismatch, bytes, Some(error.to_string()))
+        }
         Err(error @ client::Error::Reset(_)) => {
             ended(FaultyEnd::Reset, bytes, Some(error.to_string()))
         }

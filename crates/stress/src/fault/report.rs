@@ -47,6 +47,8 @@ pub struct FaultyClient {
 pub enum FaultyEnd {
     /// The server carried its request out.
     Done,
+    /// The server carried its request out, and what it sent was not what was put there.
+    Mismatch,
     /// The server answered with an error, or closed the connection.
     Closed,
     /// The server reset the connection.

@@ -367,6 +367,19 @@ fn faulty_clients_count_beside_those_of_the_pool() {
     check(4, true);
     check(5, true);
     check(6, false);
+    let wrong = FaultReport {
+        clients: vec![
+            faulty(FaultyEnd::Done, true),
+            faulty(FaultyEnd::Mismatch, true),
+        ],
+        killed: None,
+    };
+    let verdict = disturbed(&cell, Some(&wrong), &records, &done(5, 0));
+    assert_eq!(verdict.status, Status::Inconsistent);
+    assert_eq!(
+        verdict.violations,
+        ["1 faulty client got other bytes than were put there, or sent others than were stored"]
+    );
 
     let silent = Cell {
         fault: Fault::SilentClient { clients: 2 },

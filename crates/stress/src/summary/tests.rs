@@ -173,6 +173,39 @@ fn a_client_counts_only_if_all_its_operations_did() {
 }
 
 #[test]
+fn a_killed_worker_excuses_what_it_cut_and_nothing_else() {
+    use Outcome::{
+        BadReply, Busy, ClientCrashed, ConnectRefused, Eof, Mismatch, NotSent, Ok, Reset,
+        ServerError, Timeout,
+    };
+    let check = |fault: Fault, samples: &[[Outcome; 5]], is_expected: bool| {
+        let mut contents = testing::contents(&Selection::default(), samples.len() as u32);
+        contents.header.fingerprint.cells[4].fault = fault;
+        for (repeat, outcomes) in (0..).zip(samples) {
+            let records = (0..).zip(outcomes);
+            let records = records.map(|(client, outcome)| record(client, 100, *outcome));
+            let mut sample = sample(repeat, Status::Failed, records.collect());
+            sample.measurement.cell.fault = fault;
+            contents.add(crate::journal::Line::Sample(Box::new(sample)));
+        }
+        let row = rows(&contents).swap_remove(4);
+        assert_eq!(row.is_as_expected(), is_expected, "{fault} {samples:?}");
+        let compared = metric::Metric::TimePerClientS.values(&contents, row.cell.number);
+        assert_eq!(compared.len() == samples.len(), is_expected, "{fault} {samples:?}");
+    };
+    let cut = [Ok, Reset, Reset, Eof, Reset];
+    check(Fault::KillWorker, &[cut], true);
+    check(Fault::None, &[cut], false);
+    // However much more often something was cut, and in whichever sample.
+    for other in [
+        Mismatch, BadReply, ServerError, Busy, Timeout, ConnectRefused, ClientCrashed, NotSent,
+    ] {
+        check(Fault::KillWorker, &[[Ok, Reset, Reset, Reset, other]], false);
+        check(Fault::KillWorker, &[cut, cut, [Ok, Ok, Ok, Ok, other]], false);
+    }
+}
+
+#[test]
 fn counts_are_those_of_the_worst_sample_and_add_up_to_the_pools() {
     let mut lost = all_ok(1, 100);
     lost.measurement.status = Status::ServerLost;
