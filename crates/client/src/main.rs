@@ -13,7 +13,6 @@ mod outcome;
 mod progress;
 mod report;
 mod run;
-mod stdout;
 mod text;
 
 fn main() -> ExitCode {

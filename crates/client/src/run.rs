@@ -13,6 +13,7 @@ use anyhow::{Context, anyhow};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use client::FileName;
+use manual::stdout;
 
 use crate::cli::{Args, Command, SECTIONS};
 use crate::exit::Exit;
@@ -21,7 +22,6 @@ use crate::link::Link;
 use crate::outcome::{Done, Failure, Operation, Outcome};
 use crate::progress::Display;
 use crate::report::{self, Style};
-use crate::stdout;
 use crate::text::{plain, say};
 
 /// Runs the program as its arguments say.

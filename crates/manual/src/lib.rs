@@ -1,9 +1,11 @@
 //! What a program hands out about itself: completions for shells, and its manual page. Both are made from its clap
-//! command; what stands below the flags of its help is written once, as [`Section`]s, for the help and the page.
+//! command; what stands below the flags of its help is written once, as [`Section`]s, for the help and the page. And
+//! whether standard output takes it.
 
 mod bash;
 mod page;
 mod section;
+pub mod stdout;
 mod text;
 
 use std::io::{self, ErrorKind, Write};
@@ -51,6 +53,7 @@ impl Handout {
     /// # Errors
     /// What keeps standard output from being written.
     pub fn print(&self, command: Command, sections: &[Section]) -> io::Result<()> {
+        stdout::check()?;
         let text = match self {
             Self::Completions { shell } => completions(*shell, command),
             Self::Man => page(command, sections).into_bytes(),

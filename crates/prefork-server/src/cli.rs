@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, ValueHint};
-use manual::Handout;
+use manual::{Handout, stdout};
 
 use crate::config::{Config, PoolKind};
 use crate::exit::Exit;
@@ -291,7 +291,8 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     if is_check {
         let (workers, pool) = (config.workers, config.pool.as_str());
         let line = format!("the settings make sense: {workers} {pool} workers\n");
-        return match std::io::stdout().write_all(line.as_bytes()) {
+        let written = stdout::check().and_then(|()| std::io::stdout().write_all(line.as_bytes()));
+        return match written {
             Ok(()) => Exit::Done.into(),
             Err(error) => cannot_write(&error),
         };
@@ -413,7 +414,12 @@ impl Wrong {
     fn print(&self) -> ExitCode {
         match self {
             Self::Typed(error) => {
-                // Help and version have their own exit code.
+                // Help and version have their own exit code, and go to standard output.
+                if !error.use_stderr()
+                    && let Err(error) = stdout::check()
+                {
+                    return cannot_write(&error);
+                }
                 let _ = error.print();
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
             }

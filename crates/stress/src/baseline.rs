@@ -30,6 +30,7 @@ use crate::environment;
 use crate::exit::Exit;
 use crate::matrix::{Cell, Operation};
 use crate::memory::Ballast;
+use crate::run::Unusable;
 use crate::summary::statistics::rate;
 use crate::table::rate_text;
 use crate::workdir::Made;
@@ -129,7 +130,7 @@ pub struct BaselineArgs {
 /// What cannot be done.
 pub fn run(args: &BaselineArgs) -> Result<Exit> {
     let folder = &args.work_dir;
-    let _made = Made::folder(folder).with_context(|| format!("--work-dir {}", folder.display()))?;
+    let _made = Made::folder(folder).map_err(|error| unusable(folder, &error))?;
     let ceilings = Ceilings::measure(folder)?;
     if args.json {
         console::print(&format!("{}\n", serde_json::to_string(&ceilings)?))?;
@@ -276,7 +277,7 @@ impl Drop for Sink {
 /// Bytes per second written into and read from the page cache.
 fn page_cache(folder: &Path) -> Result<(u64, u64)> {
     // Without a name: gone with this process, however it ends.
-    let mut file = tempfile::tempfile_in(folder)?;
+    let mut file = tempfile::tempfile_in(folder).map_err(|error| unusable(folder, &error))?;
     let mut piece = vec![b'A'; FILE_PIECE_LEN];
     let write = best(|| {
         file.set_len(0)?;
@@ -288,6 +289,13 @@ fn page_cache(folder: &Path) -> Result<(u64, u64)> {
         timed(|| read_all(&mut file, &mut piece))
     })?;
     Ok((write, read))
+}
+
+fn unusable(folder: &Path, error: &io::Error) -> Unusable {
+    let folder = folder.display();
+    Unusable(format!(
+        "--work-dir {folder}: cannot make a file there ({error}): name another folder"
+    ))
 }
 
 fn timed(work: impl FnOnce() -> io::Result<u64>) -> Result<u64> {

@@ -103,8 +103,11 @@ pub fn main() -> ExitCode {
 
 /// Says what is wrong with what was typed; or help and the version, which are results.
 fn say_usage(error: &clap::Error) -> ExitCode {
-    let printed = console::forgive_closed(error.print());
-    match (error.use_stderr(), printed) {
+    let printed = match error.use_stderr() {
+        true => error.print(),
+        false => manual::stdout::check().and_then(|()| error.print()),
+    };
+    match (error.use_stderr(), console::forgive_closed(printed)) {
         (false, Err(error)) => {
             console::say(format_args!("error: {error:#}"));
             Exit::Harness.into()

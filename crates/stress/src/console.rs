@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
+use manual::stdout;
 
 /// Says a line to whoever watches, with one write. What cannot be said (a terminal that is gone, a full disk) is no
 /// reason to end a run.
@@ -17,6 +18,7 @@ pub(crate) fn say(line: impl Display) {
 /// # Errors
 /// They did not all arrive, as on a full disk.
 pub(crate) fn print(text: &str) -> Result<()> {
+    stdout::check().context("standard output")?;
     let mut out = io::stdout().lock();
     // What is left unfinished in the buffer would otherwise be lost without a word.
     forgive_closed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))

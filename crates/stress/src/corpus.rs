@@ -174,6 +174,18 @@ pub fn upload_name(client: u32, request: u32) -> FileName {
     name(&format!("u{client:04}-{request}.bin"))
 }
 
+/// The name under which the slow client `number` stores its upload.
+#[must_use]
+pub fn slow_name(number: u32) -> FileName {
+    name(&format!("slow{number:04}.bin"))
+}
+
+/// The name in the head of an upload that a stalled client does not finish.
+#[must_use]
+pub fn stalled_name() -> FileName {
+    name("stalled.bin")
+}
+
 /// The names in the root of a list cell of `len` files, sorted by bytes.
 #[must_use]
 pub fn list_names(len: u64) -> Vec<String> {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
 use screen::Screen;
 use serde::Serialize;
@@ -23,9 +23,9 @@ use crate::exit::Exit;
 use crate::matrix::ServerPool;
 use crate::rig::Rig;
 use crate::rig::own::Own;
-use crate::run::catch_interrupts;
+use crate::run::{Unusable, catch_interrupts};
 use crate::size::counted;
-use crate::workdir::{Made, WorkDir};
+use crate::workdir::{self, WorkDir};
 
 use attack::{ATTACKS, Attack, Fate};
 use good::Experience;
@@ -89,7 +89,7 @@ impl Finding {
             "the server was harmed".to_owned()
         } else if good.answered < good.asked {
             format!(
-                "a good client got no answer to {} of {} requests",
+                "a good client got no right answer to {} of {} requests",
                 good.asked - good.answered,
                 good.asked
             )
@@ -126,9 +126,7 @@ fn verdict(findings: &[Finding]) -> String {
 pub fn run(args: &HostileArgs) -> Result<Exit> {
     let interrupt = catch_interrupts()?;
     let attacks = wanted(args)?;
-    let _made = Made::folder(&args.work_dir)
-        .with_context(|| format!("--work-dir {}", args.work_dir.display()))?;
-    let work = WorkDir::create(&args.work_dir)?;
+    let (_made, work) = workdir::make(&args.work_dir)?;
     let pools = match args.server_pool.is_empty() {
         true => ServerPool::value_variants(),
         false => &args.server_pool,
@@ -173,10 +171,11 @@ fn wanted(args: &HostileArgs) -> Result<Vec<&'static Attack>> {
     let attacks: Vec<_> = ATTACKS.iter().filter(is_wanted).collect();
     if attacks.is_empty() {
         let names: Vec<_> = ATTACKS.iter().map(|attack| attack.name).collect();
-        bail!(
+        let message = format!(
             "--only: no attack has that word in its name; there are: {}",
             names.join("; ")
         );
+        return Err(Unusable(message).into());
     }
     Ok(attacks)
 }
@@ -190,7 +189,7 @@ fn try_one(
 ) -> Result<Finding> {
     let cell = work.cell()?;
     for (name, len) in FILES {
-        std::fs::write(cell.root().join(name), vec![7; len])?;
+        std::fs::write(cell.root().join(name), content(len))?;
     }
     let arguments = arguments(attack, pool, args);
     let mut server = Own::launch(&arguments, &cell.root(), &cell.server_log(), interrupt)
@@ -224,6 +223,11 @@ fn try_one(
         promised_ms: attack.promised_wait(pool, args.limit).as_secs_f64() * 1e3,
         is_unharmed,
     })
+}
+
+/// Of a file.
+fn content(len: usize) -> Vec<u8> {
+    vec![7; len]
 }
 
 fn arguments(attack: &Attack, pool: ServerPool, args: &HostileArgs) -> Vec<String> {
@@ -280,7 +284,7 @@ mod tests {
         );
         for (bad, why) in [
             (finding(3, 1.0, false), "harmed"),
-            (finding(4, 1.0, true), "no answer to 1 of 4"),
+            (finding(4, 1.0, true), "no right answer to 1 of 4"),
             (
                 finding(3, 1604.0, true),
                 "waited 1604 ms, and 250 are promised",

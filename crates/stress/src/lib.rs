@@ -4,6 +4,7 @@
 // They panic when the stream is full or gone, and a run with them: see `console`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod asking;
 pub mod baseline;
 pub mod budget;
 mod child;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::console;
 use crate::corpus::files;
 use crate::fault::{self, Fault};
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
@@ -17,7 +18,7 @@ use crate::pool::{self, Reports, Scene};
 use crate::readback::{self, ReadBack};
 use crate::reconcile::{Facts, reconcile};
 use crate::record::Record;
-use crate::remote;
+use crate::remote::{self, NotLaid};
 use crate::rig::{self, Moment, Rig};
 use crate::served::Served;
 
@@ -64,11 +65,13 @@ pub fn measure(
     let mut measurement = untouched(cell, repeat, settings);
     // Declared before the rig: dropped after it, when nobody uses it any more.
     let directory = work.cell().map_err(unusable)?;
-    let served = match &settings.server {
-        ServerChoice::Command {
-            root: Some(root), ..
-        } => Some(Served::take(root).map_err(|error| Error::Harness(error.to_string()))?),
-        _ => None,
+    let served = match settings.server.root().map(Served::take).transpose() {
+        Ok(served) => served,
+        Err(error) => {
+            measurement.notes.push(error.to_string());
+            judge(&mut measurement, settings, true);
+            return Ok(measurement);
+        }
     };
     let root = match &served {
         Some(served) => served.path().to_owned(),
@@ -118,19 +121,25 @@ fn measure_target(
     root: &Path,
 ) -> Result<(), Error> {
     job.is_shared = true;
-    let result = match remote::lay_out(job) {
-        Ok(crc32) => {
-            job.download_crc32 = crc32;
-            measure_running(measurement, settings, job, scene, root)
+    let interrupt = scene.interrupt;
+    let (result, laid) = match remote::lay_out(job, &measurement.cell, interrupt) {
+        Ok(laid) => {
+            job.download_crc32 = laid.crc32;
+            let result = measure_running(measurement, settings, job, scene, root);
+            (result, Some(laid))
         }
-        Err(why) => {
+        Err(NotLaid { why, laid }) => {
             measurement.notes.push(why);
             judge(measurement, settings, false);
-            Ok(())
+            (check(interrupt), laid)
         }
     };
-    let left = remote::clear_away(job, measurement.cell.clients);
-    measurement.notes.extend(left);
+    let left = laid.and_then(|laid| remote::clear_away(job, &laid, interrupt));
+    match (&result, left) {
+        // Of a sample that is thrown away nobody reads the notes.
+        (Err(_), Some(left)) => console::say(format_args!("warning: {left}")),
+        (_, left) => measurement.notes.extend(left),
+    }
     result
 }
 

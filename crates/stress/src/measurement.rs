@@ -1,7 +1,7 @@
 //! One sample of one cell: all facts of it, as the journal keeps them. Every number in a table or report is
 //! computed from these and nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -150,6 +150,15 @@ pub enum ServerChoice {
 }
 
 impl ServerChoice {
+    /// The folder that it always serves, if it is one that we start and cannot tell another.
+    #[must_use]
+    pub fn root(&self) -> Option<&Path> {
+        match self {
+            Self::Command { root, .. } => root.as_deref(),
+            Self::Own | Self::Target { .. } => None,
+        }
+    }
+
     /// Whether the server is told how many workers each cell wants; otherwise it always has the same number.
     #[must_use]
     pub fn is_told_workers(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::fingerprint::Binary;
 use crate::journal::{self, Contents, End, Session};
 use crate::measurement::{Settings, Status};
 use crate::models;
+use crate::run::Unusable;
 use crate::schedule::Order;
 use crate::summary::{self, Row};
 
@@ -38,21 +39,21 @@ pub fn create_folder(out: &Path, label: &str, now: SystemTime) -> Result<PathBuf
         match fs::create_dir(&folder) {
             Ok(()) => return Ok(folder),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                let message = || {
-                    format!(
-                        "cannot make {}: name another folder with --out",
-                        folder.display()
-                    )
-                };
-                return Err(error).with_context(message);
-            }
+            Err(error) => return Err(unusable(&folder, &error).into()),
         }
     }
     anyhow::bail!(
         "{} has too many runs of one name: choose another --label",
         out.display()
     )
+}
+
+/// Why nothing can be written where `--out` says.
+pub(crate) fn unusable(folder: &Path, error: &io::Error) -> Unusable {
+    let folder = folder.display();
+    Unusable(format!(
+        "cannot make {folder} ({error}): name another folder with --out"
+    ))
 }
 
 /// Points `latest` beside the run at it, in one step.
@@ -68,6 +69,13 @@ pub fn point_latest(run: &Path) -> io::Result<()> {
     fs::rename(&fresh, out.join("latest")).inspect_err(|_| {
         let _ = fs::remove_file(&fresh);
     })
+}
+
+/// Whether no newer run than `run` is what `latest` points at. Names begin with the time of a run's start.
+pub fn is_newest(run: &Path) -> bool {
+    let latest = run.with_file_name("latest");
+    let name = run.file_name();
+    !latest.exists() || fs::read_link(latest).is_ok_and(|newest| newest.file_name() < name)
 }
 
 /// The newest run in `out` that is not finished: that has samples which are `wanted`, or was killed before its

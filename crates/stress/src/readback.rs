@@ -5,15 +5,21 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use client::Connection;
+use client::Error as Failure;
 
+use crate::asking::{Asker, Error, with_asker};
 use crate::corpus::{Comparison, Content, Corpus, Salt, upload_name};
 use crate::matrix::Operation;
 use crate::measurement::Verify;
-use crate::operation::{self, Attempt, Job};
+use crate::operation::{Attempt, Job};
 use crate::reconcile::is_undecided;
 use crate::record::Outcome;
+
+/// How long a server is waited for that has already failed to answer the upload in question: what it has stored is
+/// worth a word to the reader, and no figure depends on it.
+const DECIDE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a stored content is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,22 +59,33 @@ impl<'a> ReadBack<'a> {
         }
     }
 
-    /// Reads back what needs it, and puts into the records what that shows. Ends early on an interrupt.
+    /// Reads back what needs it, and puts into the records what that shows. Ends early on an interrupt; a server that
+    /// does not answer is asked once.
     pub(crate) fn check(&mut self, attempts: &mut [Attempt], source: Source) {
         let is_wanted = self.job.operation == Operation::Upload
             && matches!(self.job.verify, Verify::Checksum | Verify::Full);
         if !is_wanted {
             return;
         }
+        match source {
+            Source::Folder => self.check_all(attempts, None),
+            Source::FolderOrServer => with_asker(self.job, self.interrupt, |asker| {
+                self.check_all(attempts, Some(asker));
+            }),
+        }
+    }
+
+    fn check_all(&mut self, attempts: &mut [Attempt], mut asker: Option<&mut Asker<'_>>) {
         for attempt in attempts {
             if self.interrupt.load(Ordering::Relaxed) {
                 return;
             }
+            let asker = asker.as_deref_mut();
             match attempt.record.outcome {
                 Outcome::Ok if attempt.is_unconfirmed || self.job.verify == Verify::Full => {
-                    self.confirm(attempt, source);
+                    self.confirm(attempt, asker);
                 }
-                outcome if is_undecided(outcome) => self.decide(attempt, source),
+                outcome if is_undecided(outcome) => self.decide(attempt, asker),
                 _ => {}
             }
         }
@@ -79,8 +96,8 @@ impl<'a> ReadBack<'a> {
         &self.partial
     }
 
-    fn confirm(&self, attempt: &mut Attempt, source: Source) {
-        let trouble = match self.find(attempt, source) {
+    fn confirm(&self, attempt: &mut Attempt, asker: Option<&mut Asker<'_>>) {
+        let trouble = match self.find(attempt, asker, self.job.timeout) {
             Found::Whole => {
                 attempt.is_unconfirmed = false;
                 return;
@@ -95,8 +112,8 @@ impl<'a> ReadBack<'a> {
         record.detail = Some(trouble);
     }
 
-    fn decide(&mut self, attempt: &mut Attempt, source: Source) {
-        let found = match self.find(attempt, source) {
+    fn decide(&mut self, attempt: &mut Attempt, asker: Option<&mut Asker<'_>>) {
+        let found = match self.find(attempt, asker, DECIDE_LIMIT) {
             Found::Whole => "it is stored, whole".to_owned(),
             Found::Nothing => "it is not stored".to_owned(),
             Found::SomethingElse => {
@@ -113,7 +130,7 @@ impl<'a> ReadBack<'a> {
         detail.push_str(&found);
     }
 
-    fn find(&self, attempt: &Attempt, source: Source) -> Found {
+    fn find(&self, attempt: &Attempt, asker: Option<&mut Asker<'_>>, limit: Duration) -> Found {
         let record = &attempt.record;
         let name = upload_name(record.client, record.request);
         let content = || {
@@ -121,29 +138,16 @@ impl<'a> ReadBack<'a> {
             self.corpus.content(salt, self.job.volume)
         };
         let in_folder = compare_file(&self.root.join(name.as_str()), content());
-        match (in_folder, source) {
-            (Found::Nothing, Source::FolderOrServer) => {
-                let mut comparison = Comparison::with(content());
-                match self.get(&name, &mut comparison) {
-                    Ok(()) if comparison.is_equal() => Found::Whole,
-                    Ok(()) => Found::SomethingElse,
-                    Err(client::Error::Refused { .. }) => Found::Nothing,
-                    Err(error) => Found::Trouble(error.to_string()),
-                }
-            }
-            (found, _) => found,
+        let (Found::Nothing, Some(asker)) = (&in_folder, asker) else {
+            return in_folder;
+        };
+        let mut comparison = Comparison::with(content());
+        match asker.ask(limit, |it| it.get(&name, &mut comparison, &mut ())) {
+            Ok(_) if comparison.is_equal() => Found::Whole,
+            Ok(_) => Found::SomethingElse,
+            Err(Error::Failed(Failure::Refused { .. })) => Found::Nothing,
+            Err(error) => Found::Trouble(error.to_string()),
         }
-    }
-
-    fn get(
-        &self,
-        name: &client::FileName,
-        comparison: &mut Comparison,
-    ) -> Result<(), client::Error> {
-        // Options that could not be made would have kept the clients from starting.
-        let options = operation::options(self.job).unwrap_or_default();
-        let mut connection = Connection::connect(self.job.address, &options)?;
-        connection.get(name, comparison, &mut ()).map(|_| ())
     }
 }
 
@@ -227,6 +231,51 @@ mod tests {
         check(Some(VOLUME), Outcome::Ok, VOLUME);
         check(Some(VOLUME - 1), Outcome::Mismatch, 0);
         check(None, Outcome::Mismatch, 0);
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_asked_once() {
+        let (address, heard) = crate::testing::scripted(|_| None);
+        let root = tempfile::tempdir().unwrap();
+        let interrupt = AtomicBool::new(false);
+        let job = Job {
+            address,
+            timeout: Duration::from_millis(100),
+            ..job(Verify::Checksum)
+        };
+        let mut attempts = [attempt(Outcome::Ok, true), attempt(Outcome::Timeout, false)];
+        ReadBack::new(&job, root.path(), &interrupt).check(&mut attempts, Source::FolderOrServer);
+        assert_eq!(heard.try_iter().count(), 1);
+        let [unconfirmed, undecided] = attempts.map(|attempt| attempt.record);
+        assert_eq!(unconfirmed.outcome, Outcome::Mismatch);
+        assert_eq!(undecided.outcome, Outcome::Timeout);
+        let detail = undecided.detail.unwrap();
+        assert!(detail.contains("cannot be read: not asked"), "{detail}");
+    }
+
+    #[test]
+    fn an_interrupt_is_heard_while_a_server_does_not_answer() {
+        let long = Duration::from_mins(5);
+        let (address, heard) = crate::testing::scripted(|_| None);
+        let root = tempfile::tempdir().unwrap();
+        let interrupt = AtomicBool::new(false);
+        let job = Job {
+            address,
+            timeout: long,
+            ..job(Verify::Checksum)
+        };
+        let started = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            let interrupt = &interrupt;
+            scope.spawn(move || {
+                heard.recv_timeout(long).unwrap();
+                interrupt.store(true, Ordering::Relaxed);
+            });
+            let mut attempts = [attempt(Outcome::Ok, true), attempt(Outcome::Ok, true)];
+            let mut reader = ReadBack::new(&job, root.path(), interrupt);
+            reader.check(&mut attempts, Source::FolderOrServer);
+        });
+        assert!(started.elapsed() < long / 2);
     }
 
     #[test]

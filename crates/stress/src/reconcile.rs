@@ -181,7 +181,9 @@ impl Violations {
         let wrong = report.count(|client| client.end == FaultyEnd::Mismatch);
         self.expect(wrong == 0, || {
             let clients = counted(wrong, "faulty client");
-            format!("{clients} got other bytes than were put there, or sent others than were stored")
+            format!(
+                "{clients} got other bytes than were put there, or sent others than were stored"
+            )
         });
         match (fault, report.killed) {
             (Fault::KillWorker, None) => self.expect(false, || undone(fault)),

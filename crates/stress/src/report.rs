@@ -21,7 +21,7 @@ mod variants;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::console::{print, say};
 use crate::exit::Exit;
@@ -105,12 +105,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
             output::write_all(&target, &run.contents, &run.rows)?;
         }
     }
-    fs::create_dir_all(&target).with_context(|| {
-        format!(
-            "cannot make {}: name another folder with --out",
-            target.display()
-        )
-    })?;
+    fs::create_dir_all(&target).map_err(|error| output::unusable(&target, &error))?;
     say_which(args, &folders);
     recalled.remember(&target)?;
     let submission = &recalled.submission;

@@ -19,15 +19,14 @@ use crate::environment::{self, COMMIT, CpuTicks};
 use crate::exit::Exit;
 use crate::fail_on::{self, Hit};
 use crate::journal::{Contents, End, Line, Session};
-use crate::measure::{self, WorkDir};
-use crate::measurement::ServerChoice;
+use crate::measure::WorkDir;
 use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::{Progress, whole_seconds};
 use crate::schedule::{self, Turn};
 use crate::served::Served;
 use crate::summary::{self, Row};
-use crate::{report, show, size, verify};
+use crate::{report, show, size, verify, workdir};
 
 use agenda::{Agenda, sampling_end};
 use folder::Folder;
@@ -76,16 +75,12 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
     preflight::check_congestion(&request.settings.congestion).map_err(Unusable)?;
     let (started, ticks) = (Instant::now(), CpuTicks::read());
     let stops = Stops::catch()?;
-    let _parents = folder::make_parents(request)?;
+    let _parent = folder::make_parent(request)?;
     // Before the run's folder: one that cannot be used leaves no run that has nothing but a journal.
-    let work = WorkDir::create(request.work_parent())
-        .context("cannot make a work directory; name another folder with --work-dir")?;
-    if let ServerChoice::Command {
-        root: Some(root), ..
-    } = &request.settings.server
-    {
+    let (_made, work) = workdir::make(request.work_parent())?;
+    if let Some(root) = request.settings.server.root() {
         // Also before: each cell takes it anew.
-        drop(Served::take(root).map_err(|error| measure::Error::Harness(error.to_string()))?);
+        drop(Served::take(root).map_err(|error| Unusable(error.to_string()))?);
     }
     let mut folder = Folder::open(request)?;
     let session = session(request, &folder.contents)?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::cli::request::quoted;
 use crate::size;
 
-/// The folder, for one cell. What the cell leaves in it is removed when dropped; names that begin with a dot are
-/// nobody's business.
+/// The folder, for one cell. What the cell leaves in it under the names that it gives is removed when dropped; whatever
+/// else is in it is somebody's, and stays.
 #[derive(Debug)]
 pub(crate) struct Served {
     path: PathBuf,
@@ -36,8 +36,9 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        for entry in visible(&self.path).unwrap_or_default() {
-            // A folder is none of ours; its removal fails, and the next cell says so.
+        let found = visible(&self.path).unwrap_or_default();
+        for entry in found.iter().filter(|entry| is_named_by_us(entry)) {
+            // What stays all the same is told by the next cell.
             let _ = fs::remove_file(entry);
         }
     }
@@ -55,13 +56,14 @@ fn not_empty(folder: &Path, first: &Path, found: &[PathBuf]) -> String {
         );
     }
     let files = size::counted(found.len() as u64, "file");
-    let pattern = format!("{}/[dlu][0-9]*.bin", quoted(&folder.to_string_lossy()));
+    let folder = quoted(&folder.to_string_lossy());
     format!(
-        "--server-root: {folder_text} is not empty: {files} in it ({name}), all with names that this program gives, as a run that was killed leaves them. If nobody else put them there, remove them: rm {pattern}"
+        "--server-root: {folder_text} is not empty: {files} in it ({name}), all with names that this program gives, as a run that was killed leaves them. If nobody else put them there, remove them: (cd {folder} && rm -f [dlu][0-9]*.bin slow[0-9]*.bin stalled.bin)"
     )
 }
 
-/// Whether the entry has a name of `corpus`: `d0001.bin`, `l0001.bin` or `u0001-1.bin`; and is no folder.
+/// Whether the entry has a name of `corpus`, `d0001.bin`, `l0001.bin`, `u0001-1.bin`, `slow0001.bin` or `stalled.bin`,
+/// and is no folder.
 fn is_named_by_us(entry: &Path) -> bool {
     let is_number = |text: &str, digits_min: usize| {
         text.len() >= digits_min && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -70,11 +72,13 @@ fn is_named_by_us(entry: &Path) -> bool {
     let Some(stem) = name.and_then(|name| name.strip_suffix(".bin")) else {
         return false;
     };
-    let is_ours = match (stem.get(..1), stem.get(1..)) {
-        (Some("d" | "l"), Some(number)) => is_number(number, 4),
-        (Some("u"), Some(rest)) => rest
+    let letters_len = stem.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let is_ours = match stem.split_at(letters_len) {
+        ("d" | "l" | "slow", number) => is_number(number, 4),
+        ("u", rest) => rest
             .split_once('-')
             .is_some_and(|(client, request)| is_number(client, 4) && is_number(request, 1)),
+        ("stalled", rest) => rest.is_empty(),
         _ => false,
     };
     is_ours && !entry.is_dir()
@@ -103,10 +107,26 @@ mod tests {
         fs::create_dir(&path).unwrap();
         fs::write(path.join(".gitkeep"), "").unwrap();
         let served = Served::take(&path).unwrap();
-        fs::write(served.path().join("u0000-0.bin"), "x").unwrap();
+        let names = [
+            "u0000-0.bin",
+            "d0000.bin",
+            "l12345.bin",
+            "slow0001.bin",
+            "stalled.bin",
+        ];
+        for name in names {
+            fs::write(served.path().join(name), "x").unwrap();
+        }
+        // Somebody works in the folder meanwhile.
+        fs::write(path.join("thesis.pdf"), "x").unwrap();
+        fs::write(path.join("d0000.bin.txt"), "x").unwrap();
         drop(served);
-        assert_eq!(visible(&path).unwrap(), Vec::<PathBuf>::new());
+        let mut left = visible(&path).unwrap();
+        left.sort();
+        assert_eq!(left, [path.join("d0000.bin.txt"), path.join("thesis.pdf")]);
         assert!(path.join(".gitkeep").exists());
+        fs::remove_file(path.join("d0000.bin.txt")).unwrap();
+        fs::remove_file(path.join("thesis.pdf")).unwrap();
 
         fs::write(path.join("thesis.pdf"), "x").unwrap();
         let error = Served::take(&path).unwrap_err().to_string();
@@ -136,6 +156,8 @@ mod tests {
             "d0001.bin.gz",
             "u0001-x.bin",
             "dddddd.bin",
+            "stalled1.bin",
+            "slow1.bin",
         ] {
             fs::write(folder.path().join(name), "x").unwrap();
             let said = error();

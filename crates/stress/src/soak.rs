@@ -4,6 +4,7 @@
 
 mod chaos;
 mod client;
+mod log;
 mod server;
 mod verdict;
 
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::console::{print, say};
 use crate::corpus::Corpus;
@@ -20,12 +21,15 @@ use crate::exit::Exit;
 use crate::matrix::ServerPool;
 use crate::run::catch_interrupts;
 use crate::size;
-use crate::workdir::{Made, WorkDir};
+use crate::workdir;
 
 use chaos::Chaos;
 use client::{Client, Tally};
 use server::Server;
 use verdict::Verdict;
+
+/// Reloads, or upgrades, of one soak.
+const CHANGES_MAX: i64 = 1_000_000;
 
 /// How long to soak, and in what.
 #[derive(Debug, Clone, clap::Args)]
@@ -55,11 +59,11 @@ pub struct SoakArgs {
     pub kill_every: Duration,
 
     /// How often the settings are reloaded (HUP).
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=CHANGES_MAX))]
     pub reloads: u32,
 
     /// How often the program is upgraded (USR2).
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=CHANGES_MAX))]
     pub upgrades: u32,
 
     /// What our server promises about uploads.
@@ -85,9 +89,7 @@ pub struct SoakArgs {
 /// What kept the harness from its work; a server that fails is an outcome.
 pub fn run(args: &SoakArgs) -> Result<Exit> {
     let interrupt = catch_interrupts()?;
-    let _made = Made::folder(&args.work_dir)
-        .with_context(|| format!("--work-dir {}", args.work_dir.display()))?;
-    let work = WorkDir::create(&args.work_dir)?;
+    let (_made, work) = workdir::make(&args.work_dir)?;
     let cell = work.cell()?;
     let mut server = Server::start(args, &cell, &interrupt)?;
     let address = server.address();

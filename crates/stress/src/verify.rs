@@ -38,7 +38,7 @@ What is verified:
 
 Exit codes:
   0    all of it holds
-  2    usage
+  2    usage, or a run that is named is not there (the others are verified all the same)
   3    something does not; file, row and column are named";
 
 /// Which runs to verify.
@@ -165,9 +165,19 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
     if named.is_empty() {
         folders.push(runs::locate(None, &args.out)?);
     }
+    let mut missing = None;
     for named in named {
-        // One that is not there is a finding like others: the rest is verified all the same.
-        folders.push(runs::locate(Some(named), &args.out).unwrap_or_else(|_| named.clone()));
+        match runs::locate(Some(named), &args.out) {
+            Ok(run) => folders.push(run),
+            // A run without its journal: that is a finding.
+            Err(_) if named.is_dir() => folders.push(named.clone()),
+            Err(_) if args.out.join(named).is_dir() => folders.push(args.out.join(named)),
+            // The rest is verified all the same.
+            Err(error) => {
+                say(format_args!("error: {error}"));
+                missing = Some(Exit::Usage);
+            }
+        }
     }
     let mut seen = BTreeSet::new();
     folders.retain(|run| seen.insert(std::fs::canonicalize(run).unwrap_or_else(|_| run.clone())));
@@ -195,7 +205,7 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
     })?;
     let is_well = copies.is_empty() && checked.iter().all(|one| one.findings.is_empty());
     Ok(match is_well {
-        true => Exit::Verified,
+        true => missing.unwrap_or(Exit::Verified),
         false => Exit::CellFailed,
     })
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::corpus::files::Source;
 use crate::measure::Error;
+use crate::run::Unusable;
 
 /// How the names of work directories begin.
 const PREFIX: &str = "stress-work-";
@@ -106,6 +108,22 @@ impl Made {
         fs::create_dir_all(path)?;
         Ok(made)
     }
+}
+
+/// The folder that `--work-dir` names, made if it is missing, and a work directory in it.
+///
+/// # Errors
+/// [`Unusable`]: another folder has to be named.
+pub(crate) fn make(folder: &Path) -> Result<(Made, WorkDir), Unusable> {
+    let unusable = |error: &dyn Display| {
+        let folder = folder.display();
+        Unusable(format!(
+            "--work-dir {folder}: cannot make a work directory there ({error}): name another folder"
+        ))
+    };
+    let made = Made::folder(folder).map_err(|error| unusable(&error))?;
+    let work = WorkDir::create(folder).map_err(|error| unusable(&error))?;
+    Ok((made, work))
 }
 
 impl Drop for Made {

@@ -225,9 +225,9 @@ fn a_work_directory_that_cannot_be_used_leaves_no_run() {
         "--work-dir",
         "/proc",
     ]);
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(
-        stderr(&output).contains("--work-dir: /proc: "),
+        stderr(&output).contains("--work-dir /proc: "),
         "{}",
         stderr(&output)
     );
@@ -251,7 +251,7 @@ fn a_folder_to_serve_that_is_not_empty_leaves_no_run() {
     ];
     // In memory or not is no matter here.
     let output = stress(&[&server[..], &["--out", &out_path, "--work-dir", &out_path]].concat());
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(
         stderr(&output).contains("is not empty: "),
         "{}",

@@ -117,6 +117,58 @@ fn verify_accepts_a_run_and_names_what_was_changed_in_it() {
 }
 
 #[test]
+fn every_argument_that_means_nothing_here_is_a_usage_error() {
+    let out = measured(&["--op", "list"]);
+    let file = out.path().join("file");
+    fs::write(&file, "").unwrap();
+    let beneath = file.join("folder").to_str().unwrap().to_owned();
+    let folders = |command: &'static str| [command, "--work-dir", beneath.as_str()];
+    let check = |args: &[&str], words: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_stress"))
+            .args(args)
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(words),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+    };
+    check(
+        &["hostile", "--only", "nonsense"],
+        "--only: no attack has that word",
+    );
+    for command in ["hostile", "soak", "baseline"] {
+        check(&folders(command), "--work-dir");
+    }
+    check(&["--quick", "--out", &beneath], "--out");
+    check(&["baseline", "--work-dir", "/proc"], "--work-dir /proc");
+    let run = latest(out.path());
+    let run = run.to_str().unwrap();
+    check(&["report", run, "--out", &beneath], "--out");
+    for command in ["show", "verify", "report", "recheck"] {
+        check(&[command, "NOSUCH"], "NOSUCH");
+    }
+    check(&["explain", "NOSUCH", "1"], "NOSUCH");
+    check(&["explain", run, "99"], "no row 99");
+    check(&["compare", run, "NOSUCH"], "NOSUCH");
+    // What is there is verified all the same, and what does not hold in it says more.
+    let both = stress(out.path(), &["verify", "NOSUCH", run]);
+    assert_eq!(both.status.code(), Some(2));
+    assert!(stdout(&both).contains("1 row"), "{}", stdout(&both));
+    let bare = out.path().join("bare");
+    fs::create_dir(&bare).unwrap();
+    let both = stress(out.path(), &["verify", "NOSUCH", "bare"]);
+    assert_eq!(both.status.code(), Some(3));
+}
+
+#[test]
 fn faults_and_warm_ups_are_verified_and_explained_too() {
     let out = TempDir::new().unwrap();
     // Large enough for a worker to be met with a connection in hand; of two workers a silent client takes one.
@@ -438,7 +490,7 @@ fn a_budget_ends_a_run_of_a_server_that_does_not_answer() {
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert_eq!(
         fs::read_dir(out.path()).unwrap().count(),
-        2,
-        "one run, and latest"
+        1,
+        "one run, and no latest: nothing was measured"
     );
 }

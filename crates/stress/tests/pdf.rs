@@ -173,7 +173,7 @@ fn what_is_no_browser_is_refused_with_its_flag_and_the_report_is_written() {
     for (browser, part) in [
         (
             "/nonexistent/chromium",
-            "--browser /nonexistent/chromium: No such file",
+            "--browser /nonexistent/chromium: there is no such file: name the file that starts",
         ),
         (scene.run.to_str().unwrap(), "it is not a program"),
     ] {

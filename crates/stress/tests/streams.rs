@@ -46,6 +46,14 @@ fn errors(command: &mut Command, stdout: Stdio) -> (Option<i32>, String) {
     (status.code(), String::from_utf8(stderr).expect("UTF-8"))
 }
 
+/// The same with its standard output closed.
+fn closed(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$@\" >&-", "sh"]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
+}
+
 fn assert_whole(out: &Path) {
     let run = out.join("latest");
     for name in ["summary.csv", "run.json", "report.html", "table.xlsx"] {
@@ -77,6 +85,11 @@ fn a_table_that_cannot_be_printed_is_an_error_after_every_file_is_written() {
     let words = "error: standard output: No space left on device";
     assert!(said.contains(words), "{said}");
     assert_whole(out.path());
+    let out = TempDir::new().unwrap();
+    let (code, said) = errors(&mut closed(&two_rows(out.path())), Stdio::null());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("standard output: it is closed"), "{said}");
+    assert_whole(out.path());
 }
 
 #[test]
@@ -85,7 +98,7 @@ fn results_that_do_not_arrive_are_an_error_and_a_reader_that_has_seen_enough_is_
     two_rows(out.path()).output().expect("stress runs");
     let run = out.path().join("latest");
     let run = run.to_str().unwrap();
-    let asked: [&[&str]; 7] = [
+    let asked: [&[&str]; 8] = [
         &["show", run],
         &["show", run, "--json"],
         &["report", run, "--out", run],
@@ -93,6 +106,7 @@ fn results_that_do_not_arrive_are_an_error_and_a_reader_that_has_seen_enough_is_
         &["explain", run, "1"],
         &["--dry-run"],
         &["--help"],
+        &["man"],
     ];
     for args in asked {
         let (code, said) = errors(&mut stress(args), full());
@@ -104,6 +118,10 @@ fn results_that_do_not_arrive_are_an_error_and_a_reader_that_has_seen_enough_is_
         let (code, said) = errors(&mut stress(args), gone());
         assert_eq!(code, Some(0), "{args:?}: {said}");
         assert!(!said.contains("error"), "{args:?}: {said}");
+        let (code, said) = errors(&mut closed(&stress(args)), Stdio::null());
+        assert_eq!(code, Some(1), "{args:?}: {said}");
+        let words = "standard output: it is closed, or open for reading only";
+        assert!(said.contains(words), "{args:?}: {said}");
         let status = end(&mut stress(args), Stdio::null(), full());
         assert_eq!(status.code(), Some(0), "{args:?}");
     }
@@ -122,8 +140,8 @@ fn exit_codes_hold_when_the_reason_cannot_be_said() {
     };
     check(&mut stress(&["--nonsense"]), 2);
     check(&mut stress(&["show", "/nonexistent"]), 2);
-    check(&mut stress(&["verify", "/nonexistent"]), 3);
-    check(&mut stress(&["--out", file.to_str().unwrap()]), 1);
+    check(&mut stress(&["verify", "/nonexistent"]), 2);
+    check(&mut stress(&["--out", file.to_str().unwrap()]), 2);
     let never = ["--fail-on", "clients_ok>0"];
     check(two_rows(out.path()).args(never), 4);
 }

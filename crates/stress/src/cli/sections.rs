@@ -35,7 +35,7 @@ const EXAMPLES: &str = "  stress                                      all 81 com
   stress --server-cmd 'python3 s.py -p {port} -w {workers} -d {root}'";
 
 const RESULTS_LEAD: &str =
-    "Results, in results/<time>-<label>/, with results/latest pointing at the newest";
+    "Results, in results/<time>-<label>/; results/latest is the newest that measured anything";
 
 const RESULTS: &str = "  summary.csv       one row a combination
   clients.csv       one row an operation

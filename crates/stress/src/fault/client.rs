@@ -9,14 +9,14 @@ use client::{Connection, Options};
 
 use super::report::{FaultyClient, FaultyEnd};
 use crate::clock::SLICE;
-use crate::corpus::{Corpus, Salt, download_name};
+use crate::corpus::{Corpus, Salt, download_name, slow_name, stalled_name};
 use crate::matrix::Operation;
 use crate::operation::{Job, check_download, options, shortened};
 
 /// How long a connection may take to stand.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// What a stalled client sends: a head, and the first three bytes of a body without an end.
-const STALLED: &[u8] = b"UPLOAD stalled.bin QUJD";
+/// What a stalled client sends of a body without an end: three bytes.
+const STALLED: &str = "QUJD";
 /// A slow client's receive buffer: little, so that the server waits for the client and not for the kernel.
 const RECEIVE_BUFFER: usize = 64 << 10;
 /// How much is kept of what the server says to a client that did not ask, about.
@@ -41,10 +41,13 @@ impl Faulty {
     /// Connects and sends the beginning of an upload.
     pub(super) fn stalled(address: SocketAddr) -> Self {
         match Self::silent(address) {
-            Self::Mute(mut stream) => match stream.write_all(STALLED) {
-                Ok(()) => Self::Mute(stream),
-                Err(error) => Self::Unconnected(error.to_string()),
-            },
+            Self::Mute(mut stream) => {
+                let begun = format!("UPLOAD {} {STALLED}", stalled_name());
+                match stream.write_all(begun.as_bytes()) {
+                    Ok(()) => Self::Mute(stream),
+                    Err(error) => Self::Unconnected(error.to_string()),
+                }
+            }
             other => other,
         }
     }
@@ -133,13 +136,9 @@ fn dawdle(
     let result = match job.operation {
         Operation::Download => connection
             .get(&download_name(0), &mut Sink(&mut pace), &mut ())
-            .and_then(|download| {
-                check_download(job, &download).map_err(client::Error::Mismatch)
-            }),
+            .and_then(|download| check_download(job, &download).map_err(client::Error::Mismatch)),
         Operation::Upload => {
-            let name = format!("slow{number:04}.bin")
-                .parse()
-                .expect("letters, digits and a dot make a name");
+            let name = slow_name(number);
             let content = Corpus::new(job.seed).content(Salt::upload(u32::MAX, number), job.volume);
             let mut content = Source(&mut pace, content);
             connection.upload(&name, &mut content, &mut ()).map(drop)

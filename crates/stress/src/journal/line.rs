@@ -84,6 +84,12 @@ impl Sample {
     pub const fn is_taken(&self) -> bool {
         !matches!(self.measurement.status, Status::NotRun | Status::Cut)
     }
+
+    /// Whether any operation was tried, however it ended: without a server none is.
+    #[must_use]
+    pub fn has_measured(&self) -> bool {
+        self.measurement.window().is_some()
+    }
 }
 
 /// How a session ended.

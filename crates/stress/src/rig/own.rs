@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -63,11 +63,9 @@ impl Own {
         interrupt: &AtomicBool,
     ) -> Result<Self, Error> {
         let not_ready = |error: io::Error| Error::NotReady(format!("cannot start: {error}"));
-        let mut child = child::ourselves(child::SERVER)
+        let mut child = command()
             .args(arguments)
-            // Root may run the harness, also where nothing confines the server: it serves this machine's own
-            // clients, from a folder made for them.
-            .args(["--allow-root", "--root"])
+            .arg("--root")
             .arg(root)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -180,6 +178,14 @@ fn ready(lines: &mut Lines, patience: &Patience<'_>) -> Result<(Ready, SocketAdd
         }
         _ => Err(strange(&line)),
     }
+}
+
+/// Our server, to be told the rest. Root may run the harness, also where nothing confines the server: it serves this
+/// machine's own clients, from a folder made for them.
+pub(crate) fn command() -> Command {
+    let mut command = child::ourselves(child::SERVER);
+    command.arg("--allow-root");
+    command
 }
 
 /// What our server is started with for `cell`, but its folder.

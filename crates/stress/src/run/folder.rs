@@ -22,6 +22,8 @@ pub(super) struct Folder {
     pub(super) path: PathBuf,
     pub(super) contents: Contents,
     journal: Journal,
+    /// Whether `latest` is to point at the run as soon as something has been measured in it.
+    is_to_point: bool,
 }
 
 impl Folder {
@@ -47,8 +49,22 @@ impl Folder {
         self.journal
             .append(&line)
             .context("the journal cannot be written")?;
+        if self.is_to_point && matches!(&line, Line::Sample(sample) if sample.has_measured()) {
+            self.is_to_point = false;
+            self.point_latest();
+        }
         self.contents.add(line);
         Ok(())
+    }
+
+    /// The link is a convenience: a file system without links does not stop a run.
+    fn point_latest(&self) {
+        if let Err(error) = output::point_latest(&self.path) {
+            console::say(format_args!(
+                "warning: cannot point 'latest' at {}: {error}",
+                self.path.display()
+            ));
+        }
     }
 
     fn create(request: &Request, fingerprint: Fingerprint) -> Result<Self> {
@@ -60,19 +76,11 @@ impl Folder {
             fingerprint,
         };
         let journal = Journal::create(&path, &header)?;
-        // The link is a convenience: a file system without links does not stop a run.
-        if request.is_latest
-            && let Err(error) = output::point_latest(&path)
-        {
-            console::say(format_args!(
-                "warning: cannot point 'latest' at {}: {error}",
-                path.display()
-            ));
-        }
         Ok(Self {
             path,
             contents: Contents::new(header),
             journal,
+            is_to_point: request.is_latest,
         })
     }
 
@@ -91,6 +99,8 @@ impl Folder {
         let differences = contents.header.fingerprint.differences(fingerprint);
         if differences.is_empty() {
             return Ok(Self {
+                // One that was stopped before it had measured anything may be the newest by now.
+                is_to_point: output::is_newest(&path),
                 path,
                 contents,
                 journal,
@@ -105,21 +115,12 @@ impl Folder {
     }
 }
 
-/// Makes the folders that runs and work directories are made in; those that were missing are gone again when dropped,
-/// if nothing is in them.
-pub(super) fn make_parents(request: &Request) -> Result<[Made; 2]> {
-    let make = |flag: &str, folder: &Path| {
-        Made::folder(folder).with_context(|| {
-            let folder = folder.display();
-            format!("cannot make {folder}: name another folder with {flag}")
-        })
-    };
-    let parents = [
-        make("--out", &request.out)?,
-        make("--work-dir", request.work_parent())?,
-    ];
+/// Makes the folder that runs are made in; if it was missing it is gone again when dropped, unless something is in it.
+pub(super) fn make_parent(request: &Request) -> Result<Made> {
+    let made =
+        Made::folder(&request.out).map_err(|error| output::unusable(&request.out, &error))?;
     refuse_memory(request)?;
-    Ok(parents)
+    Ok(made)
 }
 
 fn nothing_to_resume(request: &Request) -> Unusable {

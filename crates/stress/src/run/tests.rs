@@ -9,6 +9,7 @@ use clap::Parser;
 use super::samples::Bench;
 use super::*;
 use crate::cli::Args;
+use crate::journal::Sample;
 use crate::matrix::Cell;
 use crate::measure;
 use crate::measurement::{Measurement, Status};
@@ -396,6 +397,7 @@ fn a_run_started_otherwise_is_not_resumed_and_the_difference_is_named() {
     );
     assert!(error.contains("the flags of its start"), "{error}");
     assert!(Folder::open(&request(out.path(), &["--resume", run])).is_ok());
+    crate::output::point_latest(Path::new(run)).unwrap();
     let latest = out.path().join("latest");
     let resumed = Folder::open(&request(
         out.path(),
@@ -403,6 +405,52 @@ fn a_run_started_otherwise_is_not_resumed_and_the_difference_is_named() {
     ))
     .unwrap();
     assert_eq!(resumed.path.to_str(), Some(run));
+}
+
+#[test]
+fn latest_points_at_a_run_once_something_was_measured_in_it() {
+    let out = tempfile::tempdir().unwrap();
+    let latest = || std::fs::read_link(out.path().join("latest")).ok();
+    let book = |folder: &mut Folder, status: Status, ended_ns: Option<u64>| {
+        let mut measurement = testing::measurement(&folder.contents, 0, 0, status);
+        measurement.records = vec![crate::record::Record {
+            ended_ns,
+            ..crate::record::Record::not_sent(0, 0)
+        }];
+        let sample = Sample {
+            session: 0,
+            is_warmup: false,
+            cpu: None,
+            wall_ns: None,
+            measurement,
+        };
+        folder.append(Line::Sample(Box::new(sample))).unwrap();
+    };
+    let open = |words: &[&str]| Folder::open(&request(out.path(), words)).unwrap();
+    let mut first = open(&[]);
+    book(&mut first, Status::NotRun, None);
+    // A server that never served: no operation was tried.
+    book(&mut first, Status::ServerLost, None);
+    assert_eq!(latest(), None);
+    book(&mut first, Status::Failed, Some(7));
+    let name = |folder: &Folder| folder.path.file_name().map(PathBuf::from);
+    assert_eq!(latest(), name(&first));
+
+    let mut second = open(&[]);
+    book(&mut second, Status::NotRun, None);
+    assert_eq!(latest(), name(&first));
+    // It goes on, and has something then.
+    let path = second.path.to_str().unwrap().to_owned();
+    drop(second);
+    let mut second = open(&["--resume", &path]);
+    assert_eq!(latest(), name(&first));
+    book(&mut second, Status::Ok, Some(7));
+    assert_eq!(latest(), name(&second));
+    // The older one goes on, and stays the older one.
+    let path = first.path.to_str().unwrap().to_owned();
+    drop(first);
+    book(&mut open(&["--resume", &path]), Status::Ok, Some(7));
+    assert_eq!(latest(), name(&second));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::SoakArgs;
-use super::server::Server;
+use super::server::{News, Server};
 use crate::corpus::split_mix;
 
 /// How long the loop listens to the server between two looks at the time.
@@ -22,32 +22,63 @@ pub(super) struct Chaos {
     time: Duration,
     kill_every: Duration,
     random: u64,
-    reloads_planned: u32,
-    upgrades_planned: u32,
     pub(super) kills: u32,
-    pub(super) reloads: u32,
-    pub(super) reloads_done: u32,
-    pub(super) upgrades: u32,
-    pub(super) upgrades_done: u32,
+    pub(super) reloads: Changes,
+    pub(super) upgrades: Changes,
+    /// How the server ended, if it did before it was told to.
+    pub(super) lost: Option<String>,
+}
+
+/// Changes of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    planned: u32,
+    pub(super) asked: u32,
+    pub(super) done: u32,
+    /// Those of which the server has said that they do not take place.
+    refused: u32,
+    /// Why the first of those that did not take place did not.
+    pub(super) why: Option<String>,
+}
+
+impl Changes {
+    fn planned(planned: u32) -> Self {
+        Self {
+            planned,
+            ..Self::default()
+        }
+    }
+
+    const fn is_pending(&self) -> bool {
+        self.done + self.refused < self.asked
+    }
+
+    /// At even distances.
+    fn is_due(&self, now: Duration, time: Duration) -> bool {
+        self.asked < self.planned && now >= time * (2 * self.asked + 1) / (2 * self.planned)
+    }
+
+    fn refuse(&mut self, why: String) {
+        self.refused += 1;
+        self.why.get_or_insert(why);
+    }
 }
 
 impl Chaos {
-    pub(super) const fn new(args: &SoakArgs) -> Self {
+    pub(super) fn new(args: &SoakArgs) -> Self {
         Self {
             time: args.time,
             kill_every: args.kill_every,
             random: args.seed,
-            reloads_planned: args.reloads,
-            upgrades_planned: args.upgrades,
             kills: 0,
-            reloads: 0,
-            reloads_done: 0,
-            upgrades: 0,
-            upgrades_done: 0,
+            reloads: Changes::planned(args.reloads),
+            upgrades: Changes::planned(args.upgrades),
+            lost: None,
         }
     }
 
-    /// Goes on for as long as planned, and until what was begun has come to its end.
+    /// Goes on for as long as planned, and until what was begun has come to its end; or until the server has come to
+    /// its own.
     pub(super) fn unleash(
         mut self,
         server: &mut Server,
@@ -62,8 +93,7 @@ impl Chaos {
             if is_stopped {
                 self.time = self.time.min(now);
             }
-            let is_pending = self.upgrades_done < self.upgrades || self.reloads_done < self.reloads;
-            if now >= self.time && (!is_pending || now >= self.time + PATIENCE) {
+            if now >= self.time && (!self.is_pending() || now >= self.time + PATIENCE) {
                 break;
             }
             // The load goes on while a change comes to its end; kills do not, or it might never.
@@ -71,19 +101,31 @@ impl Chaos {
                 kill_at += self.kill_every;
                 self.kill_one(server);
             }
-            if !is_stopped {
-                self.change(server, now, &say);
+            let tell = |what: &str| say(&format!("{:5.1} s: {what}", now.as_secs_f64()));
+            if !is_stopped && !self.is_pending() {
+                self.change(server, now, tell);
             }
-            if server.listen(PAUSE) {
-                self.upgrades_done += 1;
-                say(&format!(
-                    "{:5.1} s: the new server is ready",
-                    now.as_secs_f64()
-                ));
+            match server.listen(PAUSE) {
+                News::Nothing => {}
+                News::Successor => {
+                    self.upgrades.done += 1;
+                    tell("the new server is ready");
+                }
+                News::Gone => {
+                    let lost = server.obituary();
+                    tell(&format!("the server is gone: {lost}"));
+                    self.lost = Some(lost);
+                    return self;
+                }
             }
-            self.reloads_done = u32::try_from(server.reloads_done()).unwrap_or(u32::MAX);
+            self.follow(server, tell);
         }
+        self.give_up(server);
         self
+    }
+
+    const fn is_pending(&self) -> bool {
+        self.reloads.is_pending() || self.upgrades.is_pending()
     }
 
     fn kill_one(&mut self, server: &Server) {
@@ -97,24 +139,48 @@ impl Chaos {
         }
     }
 
-    /// Reloads and upgrades at even distances, one at a time.
-    fn change(&mut self, server: &mut Server, now: Duration, say: &impl Fn(&str)) {
-        if self.upgrades_done < self.upgrades || self.reloads_done < self.reloads {
+    /// Reloads and upgrades, one at a time.
+    fn change(&mut self, server: &mut Server, now: Duration, tell: impl Fn(&str)) {
+        if self.reloads.is_due(now, self.time) {
+            self.reloads.asked += 1;
+            tell("reloading");
+            if let Err(error) = server.reload() {
+                self.reloads.refuse(format!("{error:#}"));
+            }
+        } else if self.upgrades.is_due(now, self.time) {
+            self.upgrades.asked += 1;
+            tell("upgrading");
+            server.upgrade();
+        }
+    }
+
+    /// Takes down what the server's log says of the change that it was asked for.
+    fn follow(&mut self, server: &mut Server, tell: impl Fn(&str)) {
+        if !self.is_pending() {
             return;
         }
-        let is_due = |done: u32, planned: u32| {
-            done < planned && now >= self.time * (2 * done + 1) / (2 * planned)
+        let log = server.log();
+        self.reloads.done = log.reloads();
+        let Some(why) = log.refusal().filter(|_| self.is_pending()) else {
+            return;
         };
-        if is_due(self.reloads, self.reloads_planned) {
-            match server.reload() {
-                Ok(()) => self.reloads += 1,
-                Err(error) => say(&format!("cannot reload: {error:#}")),
-            }
-            say(&format!("{:5.1} s: reloading", now.as_secs_f64()));
-        } else if is_due(self.upgrades, self.upgrades_planned) {
-            self.upgrades += 1;
-            server.upgrade();
-            say(&format!("{:5.1} s: upgrading", now.as_secs_f64()));
+        tell(&why);
+        self.pending().refuse(why);
+    }
+
+    /// A change that is still waited for has taken too long.
+    fn give_up(&mut self, server: &mut Server) {
+        if self.is_pending() {
+            let trouble = server.log().trouble();
+            let why = format!("not within {} s: {trouble}", PATIENCE.as_secs());
+            self.pending().refuse(why);
+        }
+    }
+
+    const fn pending(&mut self) -> &mut Changes {
+        match self.reloads.is_pending() {
+            true => &mut self.reloads,
+            false => &mut self.upgrades,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use client::{Connection, Error, FileName, Options};
@@ -15,6 +16,9 @@ const FILES: u32 = 6;
 
 /// One operation, connecting included. Far more than any takes on a machine that is not hanging.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// After a connection that could not be made.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A content that a file may have: which version, and how long it is. None for no file.
 pub(super) type Version = Option<(u32, u64)>;
@@ -32,8 +36,10 @@ pub(super) struct Tally {
     pub(super) cut: u64,
     /// Connections that were refused or never stood.
     pub(super) unreachable: u64,
-    /// What must never happen, in words.
-    pub(super) faults: Vec<String>,
+    /// How often something happened that must never happen.
+    pub(super) faults: u64,
+    /// The first of that, in words.
+    pub(super) first_fault: Option<String>,
     /// What each file may hold: one version where the last word was acknowledged, more where an operation was
     /// cut and its fate is not known.
     pub(super) files: BTreeMap<u32, Vec<Version>>,
@@ -85,6 +91,8 @@ impl Client {
             Err(error) => {
                 self.tally.unreachable += 1;
                 self.fault(&format!("cannot connect: {error}"));
+                // Who is not there is not there the faster for being asked again at once.
+                thread::sleep(PAUSE);
                 return;
             }
         };
@@ -216,9 +224,11 @@ impl Client {
     }
 
     fn fault(&mut self, what: &str) {
+        self.tally.faults += 1;
+        let number = self.number;
         self.tally
-            .faults
-            .push(format!("client {}: {what}", self.number));
+            .first_fault
+            .get_or_insert_with(|| format!("client {number}: {what}"));
     }
 
     fn below(&mut self, bound: u64) -> u64 {

@@ -13,8 +13,10 @@ use nix::unistd::Pid;
 use proto::announce::{Announcement, Done, Ready};
 
 use super::SoakArgs;
-use crate::child::{self, Lines};
+use super::log::Log;
+use crate::child::{self, Lines, NoLine};
 use crate::clock::Patience;
+use crate::rig::own;
 use crate::workdir::CellDir;
 
 /// How long any change of the server may take.
@@ -28,17 +30,30 @@ pub(super) struct Server {
     stdin: Option<ChildStdin>,
     lines: Lines,
     config: PathBuf,
-    log: PathBuf,
+    log_path: PathBuf,
+    log: Log,
     ready: Ready,
     ledgers: Vec<Done>,
     reloads: u32,
+    is_gone: bool,
+}
+
+/// What the servers have said.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing that matters to the soak.
+    Nothing,
+    /// A new server is ready.
+    Successor,
+    /// The last of them has ended.
+    Gone,
 }
 
 impl Server {
     pub(super) fn start(args: &SoakArgs, cell: &CellDir, interrupt: &AtomicBool) -> Result<Self> {
-        let (config, log) = (cell.config(), cell.server_log());
+        let (config, log_path) = (cell.config(), cell.server_log());
         write_config(&config, 0)?;
-        let mut child = child::ourselves(child::SERVER)
+        let mut child = own::command()
             .args(["--bind", "127.0.0.1:0", "--exit-with-stdin"])
             .args(["--log-level", "info", "--min-free", "0"])
             .args(["--workers", &args.servers.to_string()])
@@ -50,7 +65,7 @@ impl Server {
             .arg(&config)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
+            .stderr(File::create(&log_path)?)
             .spawn()
             .context("cannot start our server")?;
         let stdin = child.stdin.take();
@@ -61,17 +76,22 @@ impl Server {
             first.and_then(|line| Announcement::from_line(&line).ok())
         else {
             let _ = child::end(&mut child);
-            bail!("our server did not become ready: {}", child::tail(&log));
+            bail!(
+                "our server did not become ready: {}",
+                child::tail(&log_path)
+            );
         };
         Ok(Self {
             child,
             stdin,
             lines,
             config,
-            log,
+            log: Log::open(&log_path)?,
+            log_path,
             ready,
             ledgers: Vec::new(),
             reloads: 0,
+            is_gone: false,
         })
     }
 
@@ -103,38 +123,57 @@ impl Server {
     pub(super) fn reload(&mut self) -> Result<()> {
         self.reloads += 1;
         write_config(&self.config, self.reloads)?;
+        self.log.forget();
         self.signal(Signal::SIGHUP);
         Ok(())
     }
 
-    /// Whether so many reloads have come to their end, as the server's log says.
-    pub(super) fn reloads_done(&self) -> usize {
-        fs::read_to_string(&self.log)
-            .unwrap_or_default()
-            .lines()
-            .filter(|line| line.contains("INFO reloaded"))
-            .count()
-    }
-
-    pub(super) fn upgrade(&self) {
+    pub(super) fn upgrade(&mut self) {
+        self.log.forget();
         self.signal(Signal::SIGUSR2);
     }
 
-    /// Takes in what the servers have said, waiting no longer than `pause`; true once a new server is ready.
-    pub(super) fn listen(&mut self, pause: Duration) -> bool {
-        let mut is_new = false;
+    /// What its log says of the last change, and before.
+    pub(super) fn log(&mut self) -> &Log {
+        self.log.read_on();
+        &self.log
+    }
+
+    /// Takes in what the servers have said, waiting no longer than `pause`.
+    pub(super) fn listen(&mut self, pause: Duration) -> News {
+        let mut news = News::Nothing;
         let patience = Patience::of(pause);
-        while let Ok(line) = self.lines.next(&patience) {
+        loop {
+            let line = match self.lines.next(&patience) {
+                Ok(line) => line,
+                Err(NoLine::Exhausted(_)) => return news,
+                Err(NoLine::Ended) => {
+                    self.is_gone = true;
+                    return News::Gone;
+                }
+            };
             match Announcement::from_line(&line) {
                 Ok(Announcement::Ready(ready)) => {
-                    is_new = true;
+                    news = News::Successor;
                     self.ready = ready;
                 }
                 Ok(Announcement::Done(done)) => self.ledgers.push(done),
                 Err(_) => {}
             }
         }
-        is_new
+    }
+
+    /// How a server ended that nobody told to, and the last that its log says.
+    pub(super) fn obituary(&mut self) -> String {
+        let how = match self.ready.pid == self.child.id() {
+            true => child::reap(&mut self.child, LIMIT)
+                .map_or_else(|error| error.to_string(), |status| status.to_string()),
+            // The successor of the one that we have started is nobody's child by now.
+            false => "after an upgrade".into(),
+        };
+        let log = child::tail(&self.log_path);
+        let last = log.lines().last().unwrap_or("nothing");
+        format!("it ended by itself ({how}); the last in its log: {last}")
     }
 
     /// Stops the newest server gracefully and says what all have left: fewer ledgers than servers where one was
@@ -153,6 +192,10 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
+        // The number of one that has ended may be another process's.
+        if self.is_gone {
+            return;
+        }
         let _ = kill(Pid::from_raw(self.ready.pid.cast_signed()), signal);
     }
 }

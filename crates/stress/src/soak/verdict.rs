@@ -67,8 +67,8 @@ impl Verdict {
             deletes,
             bytes: sum(|it| it.bytes),
             kills: chaos.kills,
-            reloads: chaos.reloads_done,
-            upgrades: chaos.upgrades_done,
+            reloads: chaos.reloads.done,
+            upgrades: chaos.upgrades.done,
             generations: ledgers
                 .iter()
                 .flat_map(|done| &done.workers)
@@ -78,6 +78,7 @@ impl Verdict {
             aborted_by_crash: connections(|done| done.sum.connections.aborted_by_crash),
             promises: Vec::new(),
         };
+        verdict.judge_life(chaos);
         verdict.judge_clients(tallies);
         verdict.judge_root(tallies, root, corpus);
         verdict.judge_ledgers(ledgers, chaos);
@@ -97,16 +98,23 @@ impl Verdict {
         self.promises.push(Promise { holds, what, found });
     }
 
-    fn judge_clients(&mut self, tallies: &[Tally]) {
-        let faults: Vec<_> = tallies.iter().flat_map(|it| &it.faults).collect();
-        let found = match faults.first() {
-            None => counted(self.operations, "answer"),
-            Some(first) => format!(
-                "{}, the first: {first}",
-                counted(faults.len() as u64, "fault")
-            ),
+    fn judge_life(&mut self, chaos: &Chaos) {
+        let found = match &chaos.lost {
+            None => format!("{:.1} s", self.seconds),
+            Some(why) => format!("after {:.1} s {why}", self.seconds),
         };
-        self.promise("every answer was right", faults.is_empty(), found);
+        let what = "the server ran until it was told to stop";
+        self.promise(what, chaos.lost.is_none(), found);
+    }
+
+    fn judge_clients(&mut self, tallies: &[Tally]) {
+        let faults = tallies.iter().map(|tally| tally.faults).sum();
+        let first = tallies.iter().find_map(|tally| tally.first_fault.as_ref());
+        let found = match first {
+            None => counted(self.operations, "answer"),
+            Some(first) => format!("{}, the first: {first}", counted(faults, "fault")),
+        };
+        self.promise("every answer was right", faults == 0, found);
     }
 
     fn judge_root(&mut self, tallies: &[Tally], root: &Path, corpus: &Corpus) {
@@ -155,7 +163,7 @@ impl Verdict {
     }
 
     fn judge_ledgers(&mut self, ledgers: &[Done], chaos: &Chaos) {
-        let expected = 1 + chaos.upgrades_done as usize;
+        let expected = 1 + chaos.upgrades.done as usize;
         self.promise(
             "every server left its ledger",
             ledgers.len() == expected,
@@ -198,12 +206,15 @@ impl Verdict {
                 with_commas(ok)
             ),
         );
+        let (reloads, upgrades) = (&chaos.reloads, &chaos.upgrades);
+        let whys = [&reloads.why, &upgrades.why].into_iter().flatten();
+        let whys: String = whys.map(|why| format!("; {why}")).collect();
         self.promise(
             "every reload and upgrade came to its end",
-            chaos.reloads == chaos.reloads_done && chaos.upgrades == chaos.upgrades_done,
+            reloads.asked == reloads.done && upgrades.asked == upgrades.done,
             format!(
-                "{} of {} reloads, {} of {} upgrades",
-                chaos.reloads_done, chaos.reloads, chaos.upgrades_done, chaos.upgrades
+                "{} of {} reloads, {} of {} upgrades{whys}",
+                reloads.done, reloads.asked, upgrades.done, upgrades.asked
             ),
         );
     }

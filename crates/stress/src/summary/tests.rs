@@ -191,17 +191,36 @@ fn a_killed_worker_excuses_what_it_cut_and_nothing_else() {
         let row = rows(&contents).swap_remove(4);
         assert_eq!(row.is_as_expected(), is_expected, "{fault} {samples:?}");
         let compared = metric::Metric::TimePerClientS.values(&contents, row.cell.number);
-        assert_eq!(compared.len() == samples.len(), is_expected, "{fault} {samples:?}");
+        assert_eq!(
+            compared.len() == samples.len(),
+            is_expected,
+            "{fault} {samples:?}"
+        );
     };
     let cut = [Ok, Reset, Reset, Eof, Reset];
     check(Fault::KillWorker, &[cut], true);
     check(Fault::None, &[cut], false);
     // However much more often something was cut, and in whichever sample.
     for other in [
-        Mismatch, BadReply, ServerError, Busy, Timeout, ConnectRefused, ClientCrashed, NotSent,
+        Mismatch,
+        BadReply,
+        ServerError,
+        Busy,
+        Timeout,
+        ConnectRefused,
+        ClientCrashed,
+        NotSent,
     ] {
-        check(Fault::KillWorker, &[[Ok, Reset, Reset, Reset, other]], false);
-        check(Fault::KillWorker, &[cut, cut, [Ok, Ok, Ok, Ok, other]], false);
+        check(
+            Fault::KillWorker,
+            &[[Ok, Reset, Reset, Reset, other]],
+            false,
+        );
+        check(
+            Fault::KillWorker,
+            &[cut, cut, [Ok, Ok, Ok, Ok, other]],
+            false,
+        );
     }
 }
 

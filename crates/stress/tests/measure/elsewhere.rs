@@ -71,7 +71,7 @@ fn a_server_with_a_port_and_a_folder_of_its_own_is_measured_as_it_is() {
 
     fs::write(folder.join("thesis.pdf"), "x").unwrap();
     let ended = run(&[&axes[..], &server].concat());
-    assert_eq!(ended.status.code(), Some(1), "{}", ended.errors);
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.errors);
     assert!(ended.errors.contains("is not empty"), "{}", ended.errors);
     assert!(folder.join("thesis.pdf").exists());
 }
@@ -142,6 +142,17 @@ fn a_server_that_runs_already_is_measured_through_itself_and_left_as_it_was() {
     let notes = ended.measurement().notes.join(" ");
     assert!(notes.contains("holds 1 file already"), "{notes}");
     assert!(root.path().join("kept.bin").exists());
+
+    for (op, name) in [("download", "d0000.bin"), ("upload", "u0002-0.bin")] {
+        let path = root.path().join(name);
+        fs::write(&path, "somebody's own").unwrap();
+        let ended = run(&[&axes[..], &target, &["--op", op]].concat());
+        assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
+        let notes = ended.measurement().notes.join(" ");
+        let words = format!("holds {name} already, which this cell would replace");
+        assert!(notes.contains(&words), "{notes}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's own");
+    }
 }
 
 #[test]

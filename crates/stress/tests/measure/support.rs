@@ -129,7 +129,7 @@ impl Drop for Harness {
 impl Ended {
     /// What the journal says, in the table's order.
     pub(crate) fn measurements(&self) -> Vec<Measurement> {
-        let contents = Contents::read(&self.folder.path().join("latest")).unwrap();
+        let contents = Contents::read(&newest_run(self.folder.path())).unwrap();
         contents
             .samples
             .into_values()
@@ -158,6 +158,18 @@ impl Ended {
 /// Runs the harness to its end.
 pub(crate) fn run(args: &[&str]) -> Ended {
     Harness::start(args).wait()
+}
+
+/// The run in `out` that was started last: `latest` points at none in which nothing was measured.
+fn newest_run(out: &Path) -> PathBuf {
+    let runs = fs::read_dir(out)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let runs = runs.filter(|run| run.file_name() != Some("latest".as_ref()));
+    // Of one second the later ones have a number behind their names.
+    runs.filter(|run| run.join("journal.ndjson").exists())
+        .max_by_key(|run| (fs::metadata(run).unwrap().modified().unwrap(), run.clone()))
+        .unwrap()
 }
 
 /// The work directories in `folder`.

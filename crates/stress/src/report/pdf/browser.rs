@@ -1,7 +1,7 @@
 //! Which browser prints, and where it can read and write: not every one sees all folders.
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -75,12 +75,14 @@ impl Browser {
             .find(|found| path.components().count() == 1 && is_program(found));
         let found = on_path.unwrap_or_else(|| path.to_owned());
         let wrong = |what: &str| format!("--browser {}: {what}", path.display());
-        fs::metadata(&found).map_err(|error| wrong(&error.to_string()))?;
-        match is_program(&found) {
-            true => Ok(Self::at(found)),
-            false => Err(wrong(
-                "it is not a program: name the file that starts the browser",
-            )),
+        let cure = "name the file that starts the browser, or leave --browser out to use the first one that is found";
+        match fs::metadata(&found) {
+            Ok(_) if is_program(&found) => Ok(Self::at(found)),
+            Ok(_) => Err(wrong(&format!("it is not a program: {cure}"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(wrong(&format!("there is no such file: {cure}")))
+            }
+            Err(error) => Err(wrong(&format!("{error}: {cure}"))),
         }
     }
 
@@ -213,7 +215,7 @@ mod tests {
                 "{said}"
             );
         };
-        check(&one.path().join("none"), "No such file");
+        check(&one.path().join("none"), "no such file: name the file");
         check(one.path(), "not a program");
         check(&one.path().join("chromium"), "not a program");
     }

@@ -23,7 +23,7 @@ extern "C" fn look() {
 
 /// # Errors
 /// What is written to standard output would be lost.
-pub(crate) fn check() -> io::Result<()> {
+pub fn check() -> io::Result<()> {
     match WAS_USELESS.load(Ordering::Relaxed) {
         true => Err(io::Error::other("it is closed, or open for reading only")),
         false => Ok(()),
