@@ -237,9 +237,7 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         set_aside: ready.and_then(|ready| ready.settings.set_aside),
         durability: ready.map(|ready| ready.settings.durability.clone()),
         top_outcome: top_outcome(&taken),
-        is_only_cut: taken
-            .iter()
-            .all(|figures| figures.sample.measurement.is_only_cut()),
+        is_only_cut: taken.iter().all(Figures::is_only_cut),
         flags: flags::of(contents, &taken),
         notes: notes(&known),
     }

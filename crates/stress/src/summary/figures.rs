@@ -109,6 +109,11 @@ impl<'a> Figures<'a> {
         }
     }
 
+    /// See [`Measurement::is_only_cut`].
+    pub(super) fn is_only_cut(&self) -> bool {
+        self.sample.measurement.is_only_cut()
+    }
+
     /// For finding the worst sample; of equally bad ones the earliest repeat.
     pub(super) fn badness(&self) -> impl Ord + use<> {
         let severity = match self.status {

@@ -75,15 +75,12 @@ impl Metric {
         let settings = &contents.header.fingerprint.settings;
         let samples = contents.samples.range((number, 0)..=(number, u32::MAX));
         let figures = samples.map(|(_, sample)| Figures::new(sample, settings));
-        let is_wanted = |figures: &Figures<'_>| {
-            let measurement = &figures.sample.measurement;
-            match figures.status {
-                Status::Ok => true,
-                Status::Failed => {
-                    measurement.cell.fault == Fault::KillWorker && measurement.is_only_cut()
-                }
-                _ => false,
-            }
+        let is_killed =
+            |figures: &Figures<'_>| figures.sample.measurement.cell.fault == Fault::KillWorker;
+        let is_wanted = |figures: &Figures<'_>| match figures.status {
+            Status::Ok => true,
+            Status::Failed => is_killed(figures) && figures.is_only_cut(),
+            _ => false,
         };
         figures
             .filter(is_wanted)
