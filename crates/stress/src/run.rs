@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::fail_on::{self, Hit};
 use crate::journal::{Contents, End, Line, Session};
 use crate::measure::WorkDir;
+use crate::measurement::ServerChoice;
 use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::{Progress, whole_seconds};
