@@ -3,17 +3,25 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::summary::{Row, csv};
+use clap::ValueEnum;
+
+use crate::fault::Fault;
+use crate::matrix::{ClientPool, Operation, ServerPool};
+use crate::measurement::Status;
+use crate::record::Outcome;
+use crate::summary::{Flag, Row, csv};
 
 /// What stands above the grammar.
 pub const GRAMMAR_LEAD: &str = "Conditions of --fail-on (one that holds for any row is enough)";
 
 /// The grammar, for `--help` and the manual.
-pub const GRAMMAR: &str = "  COLUMN OP VALUE    any column of summary.csv; OP is = != < <= > or >=, and == is =
+pub const GRAMMAR: &str =
+    "  COLUMN OP VALUE    any column of summary.csv; OP is = != < <= > or >=, and == is =
   clients_failed>0   numbers as in the table; sizes too: aggregate_bytes_per_s<100M
   status!=ok         words take = and != only
   flags=steal        a row has several flags: = asks whether it is among them
-  makespan_s=        without a VALUE: the value is missing, or with != not; it fulfils nothing else";
+  makespan_s=        without a VALUE: the value is missing, or with != not; it fulfils nothing else
+A condition on a column in which no row has a value judges nothing, and ends with 4 too.";
 
 /// A condition on one column.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +102,26 @@ pub fn hits(conditions: &[Condition], rows: &[Row]) -> Vec<Hit> {
         .collect()
 }
 
+/// What is said of each of `conditions` that could hold for no row, because none has a value in its column: a gate that
+/// judges nothing is not passed.
+#[must_use]
+pub fn unjudged(conditions: &[Condition], rows: &[Row]) -> Vec<String> {
+    let has_value = |condition: &Condition| {
+        let mut values = rows.iter().map(|row| csv::value(row, condition.column));
+        values.any(|value| value.is_some_and(|value| !value.is_empty()))
+    };
+    // Whoever asks for a missing value has it judged; and a row without a flag has none of them.
+    let needs_value =
+        |it: &&Condition| it.value != Value::Missing && it.column != "flags" && !has_value(it);
+    let unjudged = conditions.iter().filter(needs_value);
+    unjudged
+        .map(|condition| {
+            let column = condition.column;
+            format!("--fail-on {condition}: no row has a value of {column}, so nothing was judged; '{column}=' is fulfilled by a value that is missing")
+        })
+        .collect()
+}
+
 impl Condition {
     fn holds(&self, found: &str) -> bool {
         use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
@@ -168,7 +196,7 @@ fn value(column: &str, comparison: Comparison, text: &str) -> Result<Value, Stri
     }
     if csv::is_text(column) {
         return match is_equality {
-            true => Ok(Value::Word(text.to_owned())),
+            true => word(column, text).map(Value::Word),
             false => Err(format!("{column} holds words: compare it with = or !=")),
         };
     }
@@ -190,6 +218,33 @@ fn value(column: &str, comparison: Comparison, text: &str) -> Result<Value, Stri
     })
 }
 
+/// A word that can stand in `column`, as it stands there: a condition on another could never hold.
+fn word(column: &str, text: &str) -> Result<String, String> {
+    let words: Vec<&str> = match column {
+        "volume" => return Ok(crate::size::format(crate::size::parse(text)?)),
+        "fault" => return Ok(text.parse::<Fault>()?.to_string()),
+        "operation" => values(Operation::as_str),
+        "client_pool" => values(ClientPool::as_str),
+        "server_pool" => values(ServerPool::as_str),
+        "durability" => vec!["none", "data", "full"],
+        "status" => Status::ALL.map(Status::as_str).into(),
+        "top_outcome" => Outcome::ALL.map(csv::outcome_word).into(),
+        "flags" => Flag::ALL.map(Flag::as_str).into(),
+        _ => return Ok(text.to_owned()),
+    };
+    match words.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "'{text}' is no word of {column}; these are: {}",
+            words.join(", ")
+        )),
+    }
+}
+
+fn values<T: ValueEnum + Copy>(as_str: fn(T) -> &'static str) -> Vec<&'static str> {
+    T::value_variants().iter().copied().map(as_str).collect()
+}
+
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = OPERATORS
@@ -209,6 +264,8 @@ impl fmt::Display for Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Selection;
+    use crate::{summary, testing};
 
     fn holds(condition: &str, found: &str) -> bool {
         let condition: Condition = condition.parse().unwrap();
@@ -229,6 +286,50 @@ mod tests {
         assert!(holds("status!=ok", "failed") && !holds("status!=ok", "ok"));
         assert!(holds("flags=steal", "busy_machine steal"));
         assert!(!holds("flags=steal", "") && holds("flags!=steal", "outlier"));
+    }
+
+    #[test]
+    fn every_word_of_a_row_is_one_that_a_condition_takes() {
+        assert!(holds("volume=50MiB", "50M") && holds("fault=silent-client:1", "silent-client"));
+        let contents = testing::contents(&Selection::default(), 1);
+        for row in summary::rows(&contents) {
+            for column in csv::columns().filter(|column| csv::is_text(column)) {
+                let value = csv::value(&row, column).unwrap();
+                assert!(
+                    holds(&format!("{column}={value}"), &value),
+                    "{column}={value}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_condition_on_what_no_row_has_is_not_passed() {
+        // Not one row was measured.
+        let rows = summary::rows(&testing::contents(&Selection::default(), 1));
+        let unjudged = |condition: &str| {
+            let conditions = [condition.parse().unwrap()];
+            assert_eq!(hits(&conditions, &rows), []);
+            unjudged(&conditions, &rows).len()
+        };
+        for condition in ["makespan_s>2", "clients_failed>0", "top_outcome=reset"] {
+            assert_eq!(unjudged(condition), 1, "{condition}");
+        }
+        for condition in [
+            "status=ok",
+            "flags=steal",
+            "makespan_s!=",
+            "samples>0",
+            "no>99",
+        ] {
+            assert_eq!(unjudged(condition), 0, "{condition}");
+        }
+        let conditions = ["server_cpu_s>1".parse().unwrap()];
+        let said = super::unjudged(&conditions, &rows);
+        assert!(
+            said[0].starts_with("--fail-on server_cpu_s>1: no row has a value"),
+            "{said:?}"
+        );
     }
 
     #[test]
@@ -267,6 +368,22 @@ mod tests {
         check("volume_bytes>many", "write 100M or 1000000");
         check("clients_failed>1K", "write 0 or 5");
         check("status>ok", "status holds words: compare it with = or !=");
+        // Words that no row can have.
+        check(
+            "status=fialed",
+            "'fialed' is no word of status; these are: ok, failed, timeout",
+        );
+        check("flags=busy", "these are: busy_machine, steal");
+        check(
+            "top_outcome!=okay",
+            "'okay' is no word of top_outcome; these are: ok, server_error",
+        );
+        check("operation=get", "these are: download, upload, list");
+        check("server_pool=prefork", "these are: process, thread, event");
+        check("client_pool=event", "these are: thread, process");
+        check("durability=some", "none, data, full");
+        check("volume=big", "'big' is no size");
+        check("fault=explode", "'explode' is no fault");
     }
 
     #[test]
@@ -276,6 +393,8 @@ mod tests {
             "makespan_s<=2.5",
             "status!=ok",
             "makespan_s=",
+            "volume=50M",
+            "fault=silent-client:5",
         ] {
             assert_eq!(text.parse::<Condition>().unwrap().to_string(), text);
         }

@@ -39,6 +39,11 @@ pub enum Error {
     /// Another harness is writing to it.
     #[error("{0} is being written by another run")]
     Locked(PathBuf),
+    /// It has no whole line: its run ended before anything was measured.
+    #[error(
+        "{0} has no whole line: the run was ended before it had measured anything, and there is nothing to show, explain or go on with; remove its folder and start it again"
+    )]
+    Unbegun(PathBuf),
     /// A line is not what this program writes.
     #[error("{path}, line {number}: {message}")]
     Damaged {
@@ -67,6 +72,34 @@ pub struct Contents {
     pub retaken: Vec<Sample>,
     /// The ends of its sessions.
     pub ends: Vec<End>,
+    /// When samples began, in the order of their lines.
+    pub beginnings: Vec<Beginning>,
+}
+
+/// When a sample began in which something was measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// In which session.
+    pub session: u32,
+    /// Which it is: the number of its cell, and its repeat.
+    pub sample: (u32, u32),
+    /// By the clock of its records.
+    pub released_ns: u64,
+    /// By the calendar.
+    pub started_utc: String,
+}
+
+impl Beginning {
+    fn of(sample: &Sample) -> Option<Self> {
+        let measurement = &sample.measurement;
+        measurement.window()?;
+        Some(Self {
+            session: sample.session,
+            sample: (measurement.cell.number, measurement.repeat),
+            released_ns: measurement.records.first()?.released_ns,
+            started_utc: measurement.started_utc.clone(),
+        })
+    }
 }
 
 impl Contents {
@@ -80,6 +113,7 @@ impl Contents {
             warmups: Vec::new(),
             retaken: Vec::new(),
             ends: Vec::new(),
+            beginnings: Vec::new(),
         }
     }
 
@@ -103,6 +137,9 @@ impl Contents {
 
     /// Adds what `line` says; a header changes nothing.
     pub fn add(&mut self, line: Line) {
+        if let Line::Sample(sample) = &line {
+            self.beginnings.extend(Beginning::of(sample));
+        }
         match line {
             Line::Header(_) => {}
             Line::Session(session) => self.sessions.push(session),
@@ -164,12 +201,19 @@ impl Contents {
             number,
             message,
         };
+        if let Some(what) = strange_start(bytes) {
+            return Err(damaged(1, what));
+        }
         let mut contents = None;
         for (index, text) in bytes[..whole_len]
             .split_inclusive(|byte| *byte == b'\n')
             .enumerate()
         {
             let number = index + 1;
+            if text.trim_ascii().is_empty() {
+                let what = "it is blank, and this program writes no such line: remove it";
+                return Err(damaged(number, what.into()));
+            }
             let line =
                 serde_json::from_slice(text).map_err(|error| damaged(number, error.to_string()))?;
             match (&mut contents, line) {
@@ -186,8 +230,21 @@ impl Contents {
                 (Some(contents), line) => contents.add(line),
             }
         }
-        let contents = contents.ok_or_else(|| damaged(1, "the header is missing".into()))?;
+        let contents = contents.ok_or_else(|| Error::Unbegun(path.into()))?;
         Ok((contents, whole_len as u64))
+    }
+}
+
+/// What an editor or a shell has put before the first line, with how to mend it.
+fn strange_start(bytes: &[u8]) -> Option<String> {
+    match bytes {
+        [0xEF, 0xBB, 0xBF, ..] => Some(format!(
+            "it begins with a byte order mark, which an editor puts there and this program does not: remove it (sed -i '1s/^\\xef\\xbb\\xbf//' {FILE_NAME})"
+        )),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Some(format!(
+            "it begins with the byte order mark of UTF-16, and this program writes UTF-8: convert it (iconv -f UTF-16 -t UTF-8 {FILE_NAME})"
+        )),
+        _ => None,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::measurement::{Measurement, ServerChoice, Settings, Status};
 use crate::memory::{self, Ballast};
 use crate::operation::{Attempt, Job};
 use crate::pool::{self, Reports, Scene};
+use crate::preflight;
 use crate::readback::{self, ReadBack};
 use crate::reconcile::{Facts, reconcile};
 use crate::record::Record;
@@ -26,10 +27,6 @@ pub use crate::workdir::WorkDir;
 
 /// Disk for a directory entry and an inode, generously.
 const NAME_BYTES: u64 = 4 << 10;
-/// Disk for logs and directories.
-const CELL_BYTES: u64 = 1 << 20;
-/// Descriptors that the harness has open besides those of its clients.
-const DESCRIPTORS_OF_OURS: u64 = 64;
 
 /// Why there is no measurement. Anything that goes wrong *inside* a cell is a row, not one of these.
 #[derive(Debug, thiserror::Error)]
@@ -226,24 +223,28 @@ fn written_bytes(cell: &Cell, settings: &Settings) -> u64 {
     }
 }
 
-/// Bytes of disk that `cell` needs in the work directory at its worst.
-#[must_use]
-pub fn disk_needed(cell: &Cell, settings: &Settings) -> u64 {
-    if is_target(settings) {
-        return CELL_BYTES;
-    }
+/// Bytes of disk that a cell needs at its worst.
+pub(crate) struct Bytes {
+    /// In the work directory: the file that is downloaded under many names.
+    pub(crate) source: u64,
+    /// In the folder that is served.
+    pub(crate) served: u64,
+}
+
+/// See [`Bytes`].
+pub(crate) fn bytes_needed(cell: &Cell, settings: &Settings) -> Bytes {
     let clients = u64::from(cell.clients);
     let requests = clients * u64::from(settings.requests(cell));
-    let (content, names) = match cell.operation {
-        // One file, under a name for each client.
-        Operation::Download => (cell.volume, clients),
-        Operation::Upload => (written_bytes(cell, settings), requests),
+    let (source, content, names) = match cell.operation {
+        Operation::Download => (cell.volume, 0, clients),
+        Operation::Upload => (0, written_bytes(cell, settings), requests),
         // Two files, under many names.
-        Operation::List => (2 * LIST_FILE_BYTES, files::list_len(cell.volume)),
+        Operation::List => (0, 2 * LIST_FILE_BYTES, files::list_len(cell.volume)),
     };
-    content
-        .saturating_add(names.saturating_mul(NAME_BYTES))
-        .saturating_add(CELL_BYTES)
+    Bytes {
+        source,
+        served: names.saturating_mul(NAME_BYTES).saturating_add(content),
+    }
 }
 
 /// What came out of a cell besides its records.
@@ -343,11 +344,10 @@ fn check(interrupt: &AtomicBool) -> Result<(), Error> {
     }
 }
 
-/// Lets the soft limit on descriptors rise to what the cell's clients need, where the hard one allows it. If it
-/// does not, connections fail, and the row says so.
+/// Lets the soft limit on descriptors rise to what the cell's clients need: that the hard one allows it was asked
+/// before.
 fn raise_descriptor_limit(cell: &Cell) {
-    let clients = u64::from(cell.clients) + u64::from(cell.fault.clients());
-    let needed = 2 * clients + DESCRIPTORS_OF_OURS;
+    let needed = preflight::descriptors_needed(cell);
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < needed
     {

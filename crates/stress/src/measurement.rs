@@ -36,6 +36,17 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Timeout,
+        Self::ServerLost,
+        Self::Inconsistent,
+        Self::NotRun,
+        Self::Cut,
+    ];
+
     /// The word in tables.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

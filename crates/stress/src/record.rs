@@ -32,6 +32,24 @@ pub enum Outcome {
     NotSent,
 }
 
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Ok,
+        Self::ServerError,
+        Self::Busy,
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::Timeout,
+        Self::Reset,
+        Self::Eof,
+        Self::BadReply,
+        Self::Mismatch,
+        Self::ClientCrashed,
+        Self::NotSent,
+    ];
+}
+
 /// One operation. Times are nanoseconds of CLOCK_MONOTONIC: one origin for all processes of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {

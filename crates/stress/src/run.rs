@@ -17,7 +17,7 @@ use crate::cli::request::Request;
 use crate::console::{print, say};
 use crate::environment::{self, COMMIT, CpuTicks};
 use crate::exit::Exit;
-use crate::fail_on::{self, Hit};
+use crate::fail_on::{self, Condition, Hit};
 use crate::journal::{Contents, End, Line, Session};
 use crate::measure::WorkDir;
 use crate::measurement::ServerChoice;
@@ -120,8 +120,10 @@ fn take_samples(
     announce(request, folder, &turns);
     let settings = &request.settings;
     let agenda = agenda(request, &folder.contents, &turns);
+    let run = folder.path.clone();
     let mut bench = RealBench {
         work: &work,
+        run: &run,
         settings,
         stops,
         started,
@@ -179,18 +181,14 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
     written?;
     shown?;
     let is_interrupted = matches!(ended, Ended::Interrupted);
-    let hits = match is_interrupted {
-        true => Vec::new(),
-        false => fail_on::hits(&request.fail_on, &rows),
-    };
-    say_hits(&hits);
+    let is_passed = is_interrupted || is_passed(&request.fail_on, &rows);
     if !request.json {
         print(&show::last_line(&path))?;
     }
     Ok(match () {
         () if is_interrupted => Exit::Interrupted,
         () if !is_verified => Exit::CellFailed,
-        () if !hits.is_empty() => Exit::Threshold,
+        () if !is_passed => Exit::Threshold,
         () if !rows.iter().all(Row::is_as_expected) => Exit::CellFailed,
         () => Exit::Verified,
     })
@@ -205,6 +203,15 @@ fn is_verified(run: &Path) -> bool {
     checked.findings.is_empty()
 }
 
+/// Whether no row is like any of `conditions`, and each of them was asked of something; else says why not.
+fn is_passed(conditions: &[Condition], rows: &[Row]) -> bool {
+    let hits = fail_on::hits(conditions, rows);
+    say_hits(&hits);
+    let unjudged = fail_on::unjudged(conditions, rows);
+    unjudged.iter().for_each(say);
+    hits.is_empty() && unjudged.is_empty()
+}
+
 fn say_hits(hits: &[Hit]) {
     const SHOWN_MAX: usize = 10;
     for hit in hits.iter().take(SHOWN_MAX) {
@@ -217,14 +224,15 @@ fn say_hits(hits: &[Hit]) {
 
 fn session(request: &Request, contents: &Contents) -> Result<Session> {
     let work = request.work_parent();
+    let served = request.settings.server.root().unwrap_or(work);
     Ok(Session {
         number: u32::try_from(contents.sessions.len()).unwrap_or(u32::MAX),
         started_utc: now(),
         command_line: request.command_line.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         commit: COMMIT.into(),
-        work_file_system: environment::file_system(work)
-            .with_context(|| work.display().to_string())?,
+        work_file_system: environment::file_system(served)
+            .with_context(|| served.display().to_string())?,
         load_before: environment::load_averages(),
         busy_before_permille: environment::watch_busy_permille(),
         congestion_default: environment::congestion_default(),

@@ -4,11 +4,13 @@
 pub(crate) mod copies;
 mod facts;
 mod files;
+mod server;
 mod table;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use anyhow::Result;
 use serde_json::json;
@@ -16,6 +18,7 @@ use serde_json::json;
 use crate::console::{print, say};
 use crate::exit::Exit;
 use crate::journal::{self, Contents};
+use crate::measurement::Status;
 use crate::run::Unusable;
 use crate::{runs, size, summary};
 
@@ -28,7 +31,9 @@ const NOTES: &str = "\
 What is verified:
   the journal    planned operations = the sum of their outcomes; where our server left a ledger, its
                  ok and its bytes are the clients' to the byte, and its workers add up; every sample
-                 has the status its facts give it; times are in order and samples do not overlap
+                 has the status its facts give it; times are in order, samples do not overlap and
+                 take no less than their windows; our server has the settings that were asked for,
+                 and its workers' processes and CPU time are those of its ledger
   the files      summary.csv, clients.csv, run.json, and a report's table.csv if there is one, are
                  what the journal gives, to the byte
   their values   clients and workers add up to the pools, statuses are of the closed set, a missing
@@ -96,12 +101,16 @@ pub struct Checked {
     pub run: PathBuf,
     /// Rows of its table.
     pub rows: usize,
+    /// Those of them that are ok: what is consistent may be a row that failed.
+    pub rows_ok: usize,
     /// Samples taken.
     pub samples: usize,
     /// Operations recorded.
     pub operations: usize,
     /// What does not hold; nothing if all is well.
     pub findings: Vec<Finding>,
+    /// What is strange, and possible.
+    pub warnings: Vec<Finding>,
     /// What tells its samples from all others.
     prints: Prints,
 }
@@ -112,9 +121,11 @@ pub fn check(run: &Path) -> Checked {
     let mut checked = Checked {
         run: run.to_owned(),
         rows: 0,
+        rows_ok: 0,
         samples: 0,
         operations: 0,
         findings: Vec::new(),
+        warnings: Vec::new(),
         prints: Prints::default(),
     };
     let contents = match Contents::read(run) {
@@ -135,9 +146,11 @@ pub fn check(run: &Path) -> Checked {
     let rows = summary::rows(&contents);
     let taken = || contents.samples.values().filter(|sample| sample.is_taken());
     checked.rows = rows.len();
+    checked.rows_ok = rows.iter().filter(|row| row.status == Status::Ok).count();
     checked.samples = taken().count();
     checked.operations = taken().map(|sample| sample.measurement.records.len()).sum();
     checked.findings = facts::check(&contents);
+    checked.warnings = facts::warnings(&contents);
     checked.findings.extend(files::check(run, &contents, &rows));
     checked.findings.extend(table::check(run));
     checked.prints = Prints::of(&contents);
@@ -198,10 +211,11 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
         .collect();
     print(&match args.json {
         true => format!("{}\n", as_json(&checked, &copies, &names)),
-        false => copies
-            .iter()
-            .map(|copies| format!("copies: {}\n", copies.text(&names)))
-            .collect(),
+        false => {
+            let copied = copies.iter().map(|copies| copies.text(&names));
+            let copied: String = copied.map(|text| format!("copies: {text}\n")).collect();
+            copied + &total(&checked)
+        }
     })?;
     let is_well = copies.is_empty() && checked.iter().all(|one| one.findings.is_empty());
     Ok(match is_well {
@@ -214,19 +228,13 @@ pub fn run(args: &VerifyArgs) -> Result<Exit> {
 #[must_use]
 pub fn text(checked: &Checked) -> String {
     let run = checked.run.display();
-    let count = |number: usize, noun| size::counted(number as u64, noun);
-    if checked.findings.is_empty() {
-        return format!(
-            "{run}: verified: {}, {}, {}\n",
-            count(checked.rows, "row"),
-            count(checked.samples, "sample"),
-            count(checked.operations, "operation"),
-        );
-    }
-    let mut out = format!(
-        "{run}: NOT verified, {}:\n",
-        count(checked.findings.len(), "finding")
-    );
+    let mut out = match checked.findings.len() as u64 {
+        0 => format!("{run}: consistent: {}\n", amounts(slice::from_ref(checked))),
+        findings => format!(
+            "{run}: NOT consistent, {}:\n",
+            size::counted(findings, "finding")
+        ),
+    };
     for finding in checked.findings.iter().take(SHOWN_MAX) {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "  {finding}");
@@ -234,7 +242,36 @@ pub fn text(checked: &Checked) -> String {
     if let Some(more @ 1..) = checked.findings.len().checked_sub(SHOWN_MAX) {
         let _ = writeln!(out, "  … and {more} more");
     }
+    for warning in checked.warnings.iter().take(SHOWN_MAX) {
+        let _ = writeln!(out, "  warning: {warning}");
+    }
     out
+}
+
+/// Of several runs, what all come to.
+fn total(checked: &[Checked]) -> String {
+    if checked.len() < 2 {
+        return String::new();
+    }
+    let consistent = checked.iter().filter(|one| one.findings.is_empty());
+    let consistent = match consistent.count() {
+        all if all == checked.len() => "all consistent".to_owned(),
+        some => format!("{some} consistent"),
+    };
+    let runs = size::counted(checked.len() as u64, "run");
+    format!("{runs}, {consistent}: {}\n", amounts(checked))
+}
+
+/// `2 rows (1 ok), 2 samples, 10 operations`.
+fn amounts(checked: &[Checked]) -> String {
+    let sum = |of: fn(&Checked) -> usize| checked.iter().map(of).sum::<usize>() as u64;
+    format!(
+        "{} ({} ok), {}, {}",
+        size::counted(sum(|one| one.rows), "row"),
+        size::with_commas(sum(|one| one.rows_ok)),
+        size::counted(sum(|one| one.samples), "sample"),
+        size::counted(sum(|one| one.operations), "operation"),
+    )
 }
 
 fn as_json(checked: &[Checked], copies: &[Copies], names: &[String]) -> serde_json::Value {
@@ -244,9 +281,11 @@ fn as_json(checked: &[Checked], copies: &[Copies], names: &[String]) -> serde_js
             "run": one.run.display().to_string(),
             "is_verified": one.findings.is_empty(),
             "rows": one.rows,
+            "rows_ok": one.rows_ok,
             "samples": one.samples,
             "operations": one.operations,
             "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),
+            "warnings": one.warnings.iter().map(finding).collect::<Vec<_>>(),
         })
     };
     json!({

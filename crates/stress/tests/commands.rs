@@ -104,7 +104,7 @@ fn verify_accepts_a_run_and_names_what_was_changed_in_it() {
     let out = measured(&[]);
     let verified = stress(out.path(), &["verify"]);
     assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
-    assert!(stdout(&verified).contains(": verified: 3 rows, 3 samples, 44 operations"));
+    assert!(stdout(&verified).contains(": consistent: 3 rows (3 ok), 3 samples, 44 operations"));
 
     edit(out.path(), "summary.csv", ",2,0,", ",1,1,");
     let verified = stress(out.path(), &["verify", "--json"]);
@@ -247,7 +247,10 @@ fn copies_of_a_run_are_found_among_many() {
     let verified = stress(out.path(), &args);
     assert_eq!(verified.status.code(), Some(3));
     let text = stdout(&verified);
-    assert_eq!(text.matches(": verified: 3 rows").count(), 3, "{text}");
+    assert_eq!(text.matches(": consistent: 3 rows").count(), 3, "{text}");
+    let last = text.lines().last().unwrap();
+    let total = "3 runs, all consistent: 9 rows (9 ok), 9 samples, 132 operations";
+    assert_eq!(last, total);
     let copies: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("copies: "))
@@ -450,6 +453,13 @@ fn conditions_decide_the_exit_code() {
         4,
         "--fail-on clients_ok<3: no 3 has 2",
     );
+    // Without --baseline no row has a ceiling; and no row will ever have this status.
+    check(
+        &["--fail-on", "ceiling_fraction<0.5"],
+        4,
+        "--fail-on ceiling_fraction<0.5: no row has a value of ceiling_fraction",
+    );
+    check(&["--fail-on", "status=fialed"], 2, "no word of status");
     check(
         &["--fail-on", "speed>1"],
         2,

@@ -333,6 +333,46 @@ fn buffers_are_axes_and_memory_is_a_column() {
 }
 
 #[test]
+fn a_row_that_has_not_the_descriptors_for_its_clients_is_not_run() {
+    let rows_of = |pool: &str| {
+        let out = tempfile::tempdir().unwrap();
+        let args = ["--op", "list", "--size", "4K", "--servers", "1"];
+        let more = [
+            "--requests",
+            "1",
+            "--clients",
+            "1,50",
+            "--client-pool",
+            pool,
+        ];
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -n 130; exec \"$@\"", "sh"]);
+        let command = stress(out.path(), &[&args[..], &more].concat());
+        limited.arg(command.get_program()).args(command.get_args());
+        let output = limited.output().expect("a shell");
+        let rows = rows(out.path());
+        let statuses = rows.iter().map(|row| row["status"].clone());
+        (
+            output.status.code(),
+            statuses.collect::<Vec<_>>(),
+            text(&output.stdout),
+        )
+    };
+    let (code, statuses, shown) = rows_of("thread");
+    assert_eq!(code, Some(3), "{shown}");
+    assert_eq!(statuses, ["ok", "not_run"], "{shown}");
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("not enough descriptors: 164 needed"),
+        "{shown}"
+    );
+    // As processes, each has its own.
+    let (code, statuses, shown) = rows_of("process");
+    assert_eq!(code, Some(0), "{shown}");
+    assert_eq!(statuses, ["ok", "ok"], "{shown}");
+}
+
+#[test]
 fn a_disk_that_fills_up_is_said_once_and_leaves_no_half_files() {
     let out = tempfile::tempdir().unwrap();
     let args = ["--op", "list", "--size", "4K", "--clients", "5"];

@@ -53,7 +53,7 @@ const EXIT_CODES: &str = "  0    every operation of every combination was verifi
   2    usage
   3    some combination failed or could not be run (a connection that --fault kill-worker cut is no
        failure), or the run does not verify
-  4    a row is like a condition of --fail-on (this goes before 3)
+  4    a row is like a condition of --fail-on, or no row has the value (this goes before 3)
   130  interrupted; the samples taken are kept, and --resume goes on";
 
 const ENVIRONMENT: &str =

@@ -30,7 +30,7 @@ pub(super) fn of(contents: &Contents, row: &Row, sample: Option<&Sample>) -> Vec
         }
         said.extend(ceiling(row));
         said.extend(fault(measurement));
-        said.extend(processors(measurement, cores));
+        said.extend(processors(sample, cores));
         said.extend(workers(measurement));
         said.extend(whole_sample(sample));
         said.extend(failures(measurement));
@@ -263,8 +263,18 @@ fn fault(measurement: &Measurement) -> Vec<String> {
     said
 }
 
+/// Of fewer ticks of processor time nobody can say how busy a machine was.
+const TICKS_MIN: u64 = 20;
+
+/// How busy the whole machine was during a sample, in percent.
+fn machine_busy(sample: &Sample) -> Option<f64> {
+    let cpu = sample.cpu.filter(|cpu| cpu.total >= TICKS_MIN)?;
+    Some(cpu.busy_permille()? as f64 / 10.0)
+}
+
 /// Who kept the processors busy over the window.
-fn processors(measurement: &Measurement, cores: u32) -> Vec<String> {
+fn processors(sample: &Sample, cores: u32) -> Vec<String> {
+    let measurement = &sample.measurement;
     let window = measurement.window().filter(|window| !window.is_zero());
     let Some(window) = window else {
         return Vec::new();
@@ -290,7 +300,7 @@ fn processors(measurement: &Measurement, cores: u32) -> Vec<String> {
         used("the server's workers, over their lives,", server)
     )];
     if let Some((client, server)) = client.zip(server) {
-        said.push(verdict(client, server, available));
+        said.push(verdict(client, server, available, machine_busy(sample)));
     }
     if let Some((server, done)) = server.zip(done) {
         let system = Duration::from_micros(done.cpu_system_us);
@@ -309,8 +319,20 @@ fn percent(part: Duration, whole: Duration) -> f64 {
 }
 
 /// What held the sample up, as far as CPU time tells.
-fn verdict(client: Duration, server: Duration, available: Duration) -> String {
+fn verdict(
+    client: Duration,
+    server: Duration,
+    available: Duration,
+    machine_busy: Option<f64>,
+) -> String {
     let share = percent(client + server, available);
+    // What neither of the two used was idle only if nobody else used it.
+    let is_idle_below = if share >= 50.0 { 90.0 } else { 50.0 };
+    if let Some(busy) = machine_busy.filter(|busy| share < 90.0 && *busy >= is_idle_below) {
+        return format!(
+            "Together they used {share:.0} % of the processors, but over the whole sample these were busy for {busy:.0} % of the time: other programs, or what the sample itself took before and after, had them, so whoever waited may have waited for a processor."
+        );
+    }
     let greater = match client > server {
         true => "the clients, who need more of it than the server",
         false => "the server, who needs more of it than the clients",

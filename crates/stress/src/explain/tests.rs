@@ -108,6 +108,29 @@ fn where_the_time_of_a_row_went_is_said_in_sentences() {
 }
 
 #[test]
+fn a_machine_that_others_kept_busy_is_not_called_idle() {
+    let records = vec![record(0, [1, 2, 500], Outcome::Ok)];
+    // The clients and the server used 19 % of it.
+    let said = |idle: u64, total: u64| {
+        let mut contents = contents(&[(Status::Ok, records.clone())]);
+        let sample = contents.samples.get_mut(&(1, 0)).unwrap();
+        sample.cpu = Some(crate::environment::CpuTicks {
+            total,
+            idle,
+            steal: 0,
+        });
+        explained(&contents, None).join("\n")
+    };
+    let waited = "most of the time everybody waited";
+    let busy = "over the whole sample these were busy for 90 % of the time: other programs";
+    assert!(said(80, 100).contains(waited));
+    let text = said(10, 100);
+    assert!(text.contains(busy) && !text.contains(waited), "{text}");
+    // A few ticks say nothing.
+    assert!(said(1, 10).contains(waited));
+}
+
+#[test]
 fn what_failed_is_said_with_its_reason_and_the_worst_sample_is_looked_into() {
     let fine = vec![
         record(0, [1, 2, 50], Outcome::Ok),

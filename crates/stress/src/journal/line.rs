@@ -47,7 +47,7 @@ pub struct Session {
     pub version: String,
     /// The commit it was built from, `-dirty` if changed, or `unknown`.
     pub commit: String,
-    /// The file system of the work directory.
+    /// The file system of the folder that is served: the work directory's, or that of `--server-root`.
     pub work_file_system: String,
     /// Load averages over 1, 5 and 15 minutes before the first cell.
     pub load_before: Option<String>,

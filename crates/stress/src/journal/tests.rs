@@ -109,8 +109,16 @@ fn a_journal_without_its_header_or_of_another_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE_NAME);
     let error = || Contents::read(folder.path()).unwrap_err().to_string();
-    std::fs::write(&path, "").unwrap();
-    assert!(error().ends_with("line 1: the header is missing"));
+    let whole = serde_json::to_string(&Line::Header(testing::header(&Selection::default(), 1)));
+    for begun in ["", &whole.unwrap()[..40]] {
+        std::fs::write(&path, begun).unwrap();
+        let said = error();
+        assert!(
+            said.contains("has no whole line: the run was ended before"),
+            "{said}"
+        );
+        assert!(said.contains("remove its folder"), "{said}");
+    }
     let session = serde_json::to_string(&Line::Session(testing::session())).unwrap();
     std::fs::write(&path, session + "\n").unwrap();
     assert!(error().ends_with("line 1: the header is missing"));
@@ -122,6 +130,39 @@ fn a_journal_without_its_header_or_of_another_format_is_refused() {
     )
     .unwrap();
     assert!(error().ends_with("line 1: format 99 is not 1"));
+}
+
+#[test]
+fn what_an_editor_puts_into_a_journal_is_named_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path());
+    let path = folder.path().join(FILE_NAME);
+    let text = std::fs::read(&path).unwrap();
+    let check = |bytes: &[u8], words: &str, cure: &str| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = Contents::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains(cure), "{error}");
+        assert!(Journal::resume(folder.path()).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing is changed");
+    };
+    let cure = "sed -i '1s/^\\xef\\xbb\\xbf//' journal.ndjson";
+    let marked = [b"\xEF\xBB\xBF", &text[..]].concat();
+    check(&marked, "line 1: it begins with a byte order mark", cure);
+    check(b"\xFF\xFE{\0", "of UTF-16", "iconv -f UTF-16");
+    let line_ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    for (number, (place, _)) in (2..).zip(line_ends) {
+        for blank in ["\n", " \t\r\n"] {
+            let (before, after) = text.split_at(place + 1);
+            let bytes = [before, blank.as_bytes(), after].concat();
+            check(&bytes, &format!("line {number}: it is blank"), "remove it");
+        }
+    }
+    // The cure cures.
+    std::fs::write(&path, marked).unwrap();
+    let mut shell = std::process::Command::new("sh");
+    let mended = shell.args(["-c", cure]).current_dir(folder.path()).status();
+    assert!(mended.unwrap().success());
+    assert_eq!(std::fs::read(&path).unwrap(), text);
 }
 
 #[test]

@@ -174,7 +174,10 @@ fn fingerprint(request: &Request) -> Result<Fingerprint> {
 /// A run whose files are in memory measures something else: only on explicit wish.
 fn refuse_memory(request: &Request) -> Result<()> {
     let file_system = environment::file_system(&request.out).unwrap_or_default();
-    if request.work_dir.is_some() || !matches!(file_system.as_str(), "tmpfs" | "ramfs") {
+    // Of a target the files are wherever its folder is.
+    let is_elsewhere = matches!(request.settings.server, ServerChoice::Target { .. });
+    let is_in_memory = matches!(file_system.as_str(), "tmpfs" | "ramfs");
+    if request.work_dir.is_some() || is_elsewhere || !is_in_memory {
         return Ok(());
     }
     let out = request.out.display();

@@ -1,5 +1,6 @@
 //! The main loop: one sample after the other, whatever becomes of each.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::agenda::{Agenda, Unaffordable};
@@ -11,7 +12,7 @@ use crate::journal::{Line, Sample};
 use crate::matrix::Cell;
 use crate::measure::{self, WorkDir};
 use crate::measurement::{Measurement, Settings, Status};
-use crate::preflight;
+use crate::preflight::{self, Places};
 use crate::progress::Progress;
 use crate::schedule::Turn;
 use crate::summary::Brief;
@@ -29,6 +30,8 @@ pub(super) trait Bench {
 /// Servers, clients and sockets.
 pub(super) struct RealBench<'a> {
     pub(super) work: &'a WorkDir,
+    /// The folder of the run.
+    pub(super) run: &'a Path,
     pub(super) settings: &'a Settings,
     pub(super) stops: &'a Stops,
     pub(super) started: Instant,
@@ -36,7 +39,11 @@ pub(super) struct RealBench<'a> {
 
 impl Bench for RealBench<'_> {
     fn shortage(&self, cell: &Cell) -> Option<String> {
-        preflight::shortage(cell, self.settings, self.work.path())
+        let places = Places {
+            work: self.work.path(),
+            run: self.run,
+        };
+        preflight::shortage(cell, self.settings, places)
     }
 
     fn measure(&mut self, cell: &Cell, repeat: u32) -> Result<Measurement, measure::Error> {

@@ -3,6 +3,7 @@
 use super::figures::Figures;
 use super::statistics::Spread;
 use crate::journal::Contents;
+use crate::measurement::ServerChoice;
 
 /// One reason for care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,8 +87,11 @@ pub(super) fn of(contents: &Contents, taken: &[Figures<'_>]) -> Vec<Flag> {
             .and_then(|session| session.busy_before_permille)
             .is_some_and(|permille| permille > BUSY_PERMILLE_MAX)
     };
+    // Where a target has its folder is not known.
+    let server = &contents.header.fingerprint.settings.server;
+    let is_here = !matches!(server, ServerChoice::Target { .. });
     let is_tmpfs = |figures: &Figures<'_>| {
-        session(figures).is_some_and(|session| session.work_file_system == "tmpfs")
+        is_here && session(figures).is_some_and(|session| session.work_file_system == "tmpfs")
     };
     let is_retaken = |figures: &Figures<'_>| {
         let number = figures.sample.measurement.cell.number;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Finding;
-use crate::journal::{Contents, Sample};
+use super::{Finding, server};
+use crate::journal::{Beginning, Contents, Sample};
 use crate::matrix::Operation;
 use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
 use crate::reconcile::{Facts, reconcile};
@@ -15,6 +15,8 @@ const JOURNAL: &str = "journal.ndjson";
 pub(super) fn check(contents: &Contents) -> Vec<Finding> {
     let mut findings = sessions(contents);
     findings.extend(overlaps(contents));
+    findings.extend(order(contents));
+    findings.extend(session_lengths(contents));
     findings.extend(retaken(contents));
     for sample in contents.all_samples() {
         let problems = sample_problems(contents, sample);
@@ -29,10 +31,11 @@ pub(super) fn check(contents: &Contents) -> Vec<Finding> {
 }
 
 fn place(measurement: &Measurement) -> String {
-    format!(
-        "no {}, repeat {}",
-        measurement.cell.number, measurement.repeat
-    )
+    named((measurement.cell.number, measurement.repeat))
+}
+
+fn named((number, repeat): (u32, u32)) -> String {
+    format!("no {number}, repeat {repeat}")
 }
 
 fn sessions(contents: &Contents) -> Vec<Finding> {
@@ -95,6 +98,62 @@ fn overlaps(contents: &Contents) -> Vec<Finding> {
     findings
 }
 
+/// A sample is in the journal before the next one begins. The clock of the records never steps back, so that samples in
+/// another order have one another's records.
+fn order(contents: &Contents) -> Vec<Finding> {
+    let swapped =
+        neighbours(contents).filter(|(before, after)| after.released_ns < before.released_ns);
+    let finding = |(before, after): (&Beginning, &Beginning)| {
+        let what = format!(
+            "its clients were released before those of {}, whose line stands before it: records were exchanged, or lines",
+            named(before.sample)
+        );
+        Finding::new(JOURNAL, named(after.sample), what)
+    };
+    swapped.map(finding).collect()
+}
+
+/// What is strange, and can be: the clock of the calendar is set back now and then.
+pub(super) fn warnings(contents: &Contents) -> Vec<Finding> {
+    let swapped =
+        neighbours(contents).filter(|(before, after)| after.started_utc < before.started_utc);
+    let warning = |(before, after): (&Beginning, &Beginning)| {
+        let what = format!(
+            "by the calendar it began before {}, whose line stands before it: a clock that was set back, or an edited time",
+            named(before.sample)
+        );
+        Finding::new(JOURNAL, named(after.sample), what)
+    };
+    swapped.map(warning).collect()
+}
+
+/// Each sample with the one after it in its session.
+fn neighbours(contents: &Contents) -> impl Iterator<Item = (&Beginning, &Beginning)> {
+    let pairs = contents.beginnings.windows(2);
+    pairs
+        .filter(|pair| pair[0].session == pair[1].session)
+        .map(|pair| (&pair[0], &pair[1]))
+}
+
+/// The samples of a session took no longer than the session.
+fn session_lengths(contents: &Contents) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for end in &contents.ends {
+        let samples = contents.all_samples();
+        let of_session = samples.filter(|sample| sample.session == end.session);
+        let sum: u64 = of_session.filter_map(|sample| sample.wall_ns).sum();
+        if sum > end.wall_ns {
+            let what = format!("its samples took {sum} ns, and all of it {}", end.wall_ns);
+            findings.push(Finding::new(
+                JOURNAL,
+                format!("session {}", end.session),
+                what,
+            ));
+        }
+    }
+    findings
+}
+
 /// Only what was not ok may have been taken again, and in a later session.
 fn retaken(contents: &Contents) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -148,7 +207,16 @@ fn sample_problems(contents: &Contents, sample: &Sample) -> Vec<String> {
     }
     problems.extend(status_problem(measurement, &fingerprint.settings));
     problems.extend(record_problems(measurement, &fingerprint.settings));
+    problems.extend(server::problems(measurement, &fingerprint.settings));
+    problems.extend(length_problem(sample));
     problems
+}
+
+/// A sample has its window in it.
+fn length_problem(sample: &Sample) -> Option<String> {
+    let (wall, window) = (sample.wall_ns?, sample.measurement.window()?.as_nanos());
+    (u128::from(wall) < window)
+        .then(|| format!("the whole sample took {wall} ns, and its window alone {window}"))
 }
 
 /// The status that was written must be the one that the facts give.

@@ -76,10 +76,8 @@ fn submitted(run: &Path, rows: &[Row]) -> Vec<Finding> {
         return Vec::new();
     }
     let first_line = |bytes: &[u8]| {
-        bytes
-            .split(|byte| *byte == b'\n')
-            .next()
-            .map(<[u8]>::to_vec)
+        let line = bytes.split(|byte| *byte == b'\n').next();
+        line.map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec())
     };
     let heading = first_line(&written);
     let same_language = rendered.iter().find(|table| first_line(table) == heading);
@@ -89,6 +87,10 @@ fn submitted(run: &Path, rows: &[Row]) -> Vec<Finding> {
     };
     let mut found = line_differences(SUBMITTED, &written, expected);
     found.truncate(FINDINGS_MAX);
+    if found.is_empty() {
+        let what = "its line ends are not those that this program writes (CR LF): it was edited";
+        found.push(Finding::new(SUBMITTED, "", what));
+    }
     found
 }
 

@@ -103,8 +103,8 @@ fn done(workers: u32) -> Done {
         stop_ms: 1,
         workers: (0..workers).map(worker).collect(),
         sum: all.clone(),
-        cpu_user_us: 1,
-        cpu_system_us: 1,
+        cpu_user_us: u64::from(workers),
+        cpu_system_us: u64::from(workers),
         peak_rss_bytes: None,
         crashes: 0,
         balanced: true,
@@ -245,7 +245,7 @@ fn missing_rows_and_files_are_found() {
         finding.starts_with("journal.ndjson: it is not there"),
         "{finding}"
     );
-    assert!(super::text(&nowhere).starts_with("/nonexistent/run: NOT verified, 1 finding:\n"));
+    assert!(super::text(&nowhere).starts_with("/nonexistent/run: NOT consistent, 1 finding:\n"));
 }
 
 #[test]
@@ -267,6 +267,20 @@ fn the_table_that_is_handed_in_is_right_in_either_language_or_its_line_is_named(
         let found = findings(&folder);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("table.csv, line 2: 13"), "{found:?}");
+
+        let mut table = Vec::new();
+        nine::write_csv(&rows, lang, &mut table).unwrap();
+        let text = String::from_utf8(table).unwrap();
+        let last_cut = text.trim_end().to_owned();
+        for edited in [text.replace("\r\n", "\n"), last_cut] {
+            fs::write(&path, edited).unwrap();
+            let found = findings(&folder);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(
+                found[0].starts_with("table.csv: its line ends"),
+                "{found:?}"
+            );
+        }
     }
     fs::write(&path, "No,Time\n1,2\n").unwrap();
     assert_eq!(
@@ -330,6 +344,162 @@ fn a_changed_fact_of_the_journal_contradicts_the_others() {
     check_change(
         |it| it.status = Status::NotRun,
         "but something was measured",
+    );
+}
+
+fn check_sample(change: impl FnOnce(&mut Sample), want: &str) {
+    let found = found_after(|contents| {
+        let five_workers = contents.samples.get_mut(&(14, 0)).unwrap();
+        let ready = testing::ready();
+        let workers = &mut five_workers.measurement.done.as_mut().unwrap().workers;
+        for (worker, pid) in workers.iter_mut().zip(&ready.worker_pids) {
+            worker.pid = *pid;
+        }
+        five_workers.measurement.ready = Some(ready);
+        change(five_workers);
+    });
+    match want {
+        "" => assert_eq!(found, Vec::<String>::new()),
+        want => {
+            let is_found = found.iter().any(|found| found.contains(want));
+            assert!(is_found, "no '{want}' in {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_contradicts_its_settings_or_itself_is_found() {
+    fn done(sample: &mut Sample) -> &mut Done {
+        sample.measurement.done.as_mut().unwrap()
+    }
+    fn ready(sample: &mut Sample) -> &mut proto::announce::Ready {
+        sample.measurement.ready.as_mut().unwrap()
+    }
+    check_sample(|_| {}, "");
+    check_sample(
+        |it| done(it).cpu_user_us -= 1,
+        "user CPU time: the workers' 5 µs are 4 in the server's sum",
+    );
+    check_sample(
+        |it| done(it).workers[3].cpu_system_us = Some(2),
+        "system CPU time: the workers' 6 µs are 5 in the server's sum",
+    );
+    // Threads have none of their own.
+    check_sample(|it| done(it).workers[3].cpu_user_us = None, "");
+    check_sample(
+        |it| ready(it).settings.durability = "full".into(),
+        "the settings ask for durability none, and the server says full",
+    );
+    check_sample(
+        |it| ready(it).settings.congestion = "bbr".into(),
+        "the settings ask for congestion auto, and the server says bbr",
+    );
+    check_sample(
+        |it| done(it).workers[2].pid = 99,
+        "its worker processes were 2, 3, 4, 5, 6 when it was ready, and are 2, 3, 5, 6, 99 in its ledger",
+    );
+    check_sample(
+        |it| ready(it).worker_pids[2] = 99,
+        "its worker processes were 2, 3, 5, 6, 99 when it was ready",
+    );
+    // One that died has a successor; the others are who they were.
+    let replace = |it: &mut Sample| {
+        done(it).workers[2].pid = 99;
+        done(it).workers[2].generations = 2;
+    };
+    check_sample(replace, "");
+    check_sample(
+        |it| {
+            replace(it);
+            done(it).workers[1].pid = 98;
+        },
+        "and are 2, 5, 6, 98 in its ledger",
+    );
+    check_sample(
+        |it| it.wall_ns = Some(7_000_000),
+        "no 14, repeat 0: the whole sample took 7000000 ns, and its window alone ",
+    );
+    check_sample(
+        |it| it.wall_ns = Some(990_000_000),
+        "session 0: its samples took 1010000000 ns, and all of it 1000000000",
+    );
+}
+
+#[test]
+fn samples_with_one_anothers_records_are_found_and_a_clock_that_was_set_back_is_a_warning() {
+    let found = found_after(|contents| {
+        let records = |contents: &mut Contents, number: u32| {
+            std::mem::take(
+                &mut contents
+                    .samples
+                    .get_mut(&(number, 0))
+                    .unwrap()
+                    .measurement
+                    .records,
+            )
+        };
+        let (first, second) = (records(contents, 13), records(contents, 14));
+        contents
+            .samples
+            .get_mut(&(13, 0))
+            .unwrap()
+            .measurement
+            .records = second;
+        contents
+            .samples
+            .get_mut(&(14, 0))
+            .unwrap()
+            .measurement
+            .records = first;
+    });
+    let want = "journal.ndjson, no 14, repeat 0: its clients were released before those of no 13, repeat 0";
+    assert!(
+        found.iter().any(|found| found.starts_with(want)),
+        "{found:?}"
+    );
+
+    let mut contents = contents();
+    let earlier = "2026-11-24T03:00:00Z".to_owned();
+    contents
+        .samples
+        .get_mut(&(14, 0))
+        .unwrap()
+        .measurement
+        .started_utc = earlier;
+    let checked = check(written(&contents).path());
+    assert_eq!(checked.findings, []);
+    let warning = checked.warnings[0].to_string();
+    let want = "journal.ndjson, no 14, repeat 0: by the calendar it began before no 13, repeat 0";
+    assert!(warning.starts_with(want), "{warning}");
+    let text = super::text(&checked);
+    assert!(
+        text.contains(": consistent: 2 rows (2 ok), 2 samples, 10 operations\n  warning: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_consistent_need_not_be_ok() {
+    let mut contents = contents();
+    let sample = contents.samples.get_mut(&(13, 0)).unwrap();
+    sample.measurement.status = Status::ServerLost;
+    sample.measurement.done = None;
+    let (lost, fine) = (written(&contents), written(&self::contents()));
+    let checked = [check(lost.path()), check(fine.path())];
+    let text = super::text(&checked[0]);
+    assert!(
+        text.contains(": consistent: 2 rows (1 ok), 2 samples"),
+        "{text}"
+    );
+    let want = "2 runs, all consistent: 4 rows (3 ok), 4 samples, 20 operations\n";
+    assert_eq!(super::total(&checked), want);
+    assert_eq!(super::total(&checked[..1]), "");
+    fs::remove_file(fine.path().join("clients.csv")).unwrap();
+    let checked = [check(lost.path()), check(fine.path())];
+    let total = super::total(&checked);
+    assert!(
+        total.starts_with("2 runs, 1 consistent: 4 rows (3 ok)"),
+        "{total}"
     );
 }
 

@@ -146,7 +146,7 @@ impl Ended {
 
     /// Asserts that the run left nothing but its results, and that whatever went wrong in it, they are verified.
     pub(crate) fn assert_clean(&self) {
-        assert!(!self.errors.contains("NOT verified"), "{}", self.errors);
+        assert!(!self.errors.contains("NOT consistent"), "{}", self.errors);
         assert_eq!(work_dirs(self.folder.path()), Vec::<PathBuf>::new());
     }
 
