@@ -170,8 +170,10 @@ impl Supervisor {
             News::Tick if self.door.is_due(Instant::now()) => self.tell_roster(Event::Drain),
             News::Tick => {
                 self.serve_admin();
-                self.go_on_telling();
                 self.check_successor();
+                if let Flow::Leave(exit) = self.go_on_telling()? {
+                    return Ok(Flow::Leave(exit));
+                }
                 if let Flow::Leave(exit) = self.look_for_hung_workers()? {
                     return Ok(Flow::Leave(exit));
                 }
@@ -241,7 +243,7 @@ impl Supervisor {
 
     fn stop_gracefully(&mut self) -> Result<Flow> {
         tracing::info!("stopping gracefully; a second signal stops at once");
-        if !self.has_successor() {
+        if !self.has_successor() && !self.predecessor_accepts() {
             self.telling.notices.stopping();
         }
         self.give_up_successor("this server was told to stop");
@@ -341,7 +343,11 @@ impl Supervisor {
                     Action::Kill(id) => self.kill(id),
                     Action::TellDrain => self.drain_all(),
                     Action::TellStop => self.tell_all(Command::Stop),
-                    Action::Announce => self.announce_ready()?,
+                    Action::Announce => {
+                        if let Flow::Leave(exit) = self.announce_ready()? {
+                            return Ok(Flow::Leave(exit));
+                        }
+                    }
                     Action::Rolled => self.reloaded(),
                     Action::RollFailed => self.reload_failed(),
                     Action::Finish => return self.finish(None).map(Flow::Leave),

@@ -10,11 +10,11 @@ use proto::announce::Announcement;
 use super::events::News;
 use super::notice::Notices;
 use super::output::Output;
-use super::{Supervisor, announce};
+use super::{Flow, Supervisor, announce};
 use crate::exit::Exit;
 use crate::logger;
 use crate::pidfile::Pidfile;
-use crate::pool::roster::Reason;
+use crate::pool::roster::{Event, Reason};
 
 /// How long whoever reads standard output may take none of it before DONE is given up, or a predecessor told to leave
 /// though READY is not out.
@@ -33,7 +33,7 @@ pub(super) struct Telling {
 }
 
 impl Supervisor {
-    pub(super) fn announce_ready(&mut self) -> Result<()> {
+    pub(super) fn announce_ready(&mut self) -> Result<Flow> {
         if let Some(path) = &self.config.pidfile {
             let predecessor = self.predecessor.as_ref().map(|(pid, _)| *pid);
             self.pidfile = Some(Pidfile::write(path, predecessor)?);
@@ -45,7 +45,8 @@ impl Supervisor {
             &self.facts,
             self.members.pids(),
         )?;
-        // The last step that may fail: a predecessor goes on then, and takes back what was its own.
+        // The last step that may fail, now or while it waits for room: a predecessor goes on then, and takes back what
+        // was its own.
         self.telling
             .output
             .print(&Announcement::Ready(ready.clone()).to_line())
@@ -62,8 +63,7 @@ impl Supervisor {
         }
         self.telling.notices.ready();
         self.announced = Some(Instant::now());
-        self.go_on_telling();
-        Ok(())
+        self.go_on_telling()
     }
 
     pub(super) fn finish(&mut self, gave_up: Option<Reason>) -> Result<Exit> {
@@ -139,12 +139,15 @@ impl Supervisor {
     }
 
     /// Tells whoever had no room for it before: the reader of standard output, the service manager, the log.
-    pub(super) fn go_on_telling(&mut self) {
+    pub(super) fn go_on_telling(&mut self) -> Result<Flow> {
         if let Err(error) = self.telling.output.go_on() {
             tracing::warn!(
                 error = error.desc(),
                 "nobody reads standard output any more"
             );
+            if self.announced.is_some() && self.predecessor_accepts() {
+                return self.give_way();
+            }
         }
         let since = self.announced.map(|since| since.elapsed());
         if since.is_some_and(|since| self.telling.output.len() == 0 || since >= OUTPUT_PATIENCE) {
@@ -153,6 +156,15 @@ impl Supervisor {
         }
         self.telling.notices.go_on();
         logger::mention_lost_lines(&mut self.telling.mentioned_lines);
+        Ok(Flow::GoOn)
+    }
+
+    /// READY cannot be printed to its end: the server before this one, which was not told to leave yet, goes on.
+    fn give_way(&mut self) -> Result<Flow> {
+        tracing::error!("cannot print READY to its end: leaving to the server before this one");
+        self.announced = None;
+        self.stop = Some((Instant::now(), "stopped"));
+        self.tell_roster(Event::HandOver)
     }
 
     /// When there is something to tell, to look again whether there is room.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -10,7 +11,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use proto::announce::{Announcement, Counts, Done, Ready};
 use serde_json::Value;
@@ -366,6 +369,16 @@ fn shown_lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// Fills a pipe, through a description of its own: the mode of the other is the server's, too.
+pub(crate) fn fill(pipe: &OwnedFd) {
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK;
+    let mut own = fs::File::from(nix::fcntl::open(path.as_str(), flags, Mode::empty()).unwrap());
+    for len in [4096, 1] {
+        while own.write(&vec![b'x'; len]).is_ok() {}
+    }
 }
 
 /// The same command, started by a launcher such as a tracer.

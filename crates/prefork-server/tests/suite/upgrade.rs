@@ -2,20 +2,22 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proto::announce::Announcement;
 use proto::status::Status;
 use tempfile::TempDir;
 
 use crate::load::Load;
-use crate::support::{self, DEADLINE, Server, content, each_pool, noise};
+use crate::support::{self, DEADLINE, Peer, Server, content, each_pool, noise};
 
 each_pool! {
     fn an_upgrade_under_load_loses_nothing(pool) {
@@ -126,11 +128,7 @@ fn a_service_manager_is_told_of_every_change() {
     let folder = TempDir::new().unwrap();
     let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
     manager.set_read_timeout(Some(DEADLINE)).unwrap();
-    let hear = || {
-        let mut said = [0; 1000];
-        let len = manager.recv(&mut said).unwrap();
-        String::from_utf8_lossy(&said[..len]).into_owned()
-    };
+    let hear = || hear(&manager);
     let root = TempDir::new().unwrap();
     let mut command = support::command(root.path(), "process", &["--workers", "2"]);
     command.env("NOTIFY_SOCKET", folder.path().join("notify"));
@@ -148,8 +146,15 @@ fn a_service_manager_is_told_of_every_change() {
     server.wait_until_all_are_gone();
 }
 
+/// Nobody reads its READY line: from the start, or from when the line waits for room.
 #[test]
 fn a_new_server_that_cannot_say_that_it_is_ready_hands_everything_back() {
+    for waits in [false, true] {
+        fail_to_say_ready(waits);
+    }
+}
+
+fn fail_to_say_ready(waits: bool) {
     let folder = TempDir::new().unwrap();
     let [pidfile, admin, notify] = ["pid", "admin", "notify"].map(|name| folder.path().join(name));
     let manager = UnixDatagram::bind(&notify).unwrap();
@@ -162,19 +167,34 @@ fn a_new_server_that_cannot_say_that_it_is_ready_hands_everything_back() {
         admin.to_str().unwrap(),
     ];
     let mut command = support::command(root.path(), "process", &args);
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
     let mut child = command
         .env("NOTIFY_SOCKET", &notify)
+        .stdout(writer.try_clone().unwrap())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = BufReader::new(fs::File::from(reader));
     let mut line = String::new();
     lines.read_line(&mut line).unwrap();
-    assert!(line.contains(r#""event":"ready""#), "{line}");
-    // From here on nobody can be told anything.
-    drop(lines);
+    let Announcement::Ready(ready) = Announcement::from_line(line.trim_end()).unwrap() else {
+        panic!("READY, not {line}");
+    };
     let pid = Pid::from_raw(child.id().cast_signed());
-    kill(pid, Signal::SIGUSR2).unwrap();
+    let own = format!("MAINPID={pid}\n");
+    let said = hear(&manager);
+    assert!(said.contains(&own), "{said}");
+    if waits {
+        support::fill(&writer);
+        kill(pid, Signal::SIGUSR2).unwrap();
+        // It has taken everything by now.
+        let said = hear(&manager);
+        assert!(said.contains("MAINPID") && !said.contains(&own), "{said}");
+        drop(lines);
+    } else {
+        drop(lines);
+        kill(pid, Signal::SIGUSR2).unwrap();
+    }
     let log = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut log = log.map(Result::unwrap);
     assert!(log.any(|line| line.contains("the upgrade failed")));
@@ -199,19 +219,26 @@ fn a_new_server_that_cannot_say_that_it_is_ready_hands_everything_back() {
         fs::read_to_string(&pidfile).unwrap().trim(),
         pid.to_string()
     );
+    let mut peer = Peer::new(TcpStream::connect(&ready.address).unwrap());
+    assert_eq!(peer.ask("LIST\r\n")["status"], "OK");
+    drop(peer);
+    let said = hear(&manager);
+    assert!(said.contains("READY=1") && said.contains(&own), "{said}");
     kill(pid, Signal::SIGTERM).unwrap();
     for line in log {
         eprintln!("{line}");
     }
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(!pidfile.exists() && !admin.exists());
-    let own = format!("MAINPID={pid}\n");
+    assert_eq!(hear(&manager), "STOPPING=1\n");
     manager.set_nonblocking(true).unwrap();
+    assert!(manager.recv(&mut [0]).is_err(), "nothing more is said");
+}
+
+fn hear(manager: &UnixDatagram) -> String {
     let mut said = [0; 1000];
-    while let Ok(len) = manager.recv(&mut said) {
-        let said = String::from_utf8_lossy(&said[..len]);
-        assert!(!said.contains("MAINPID") || said.contains(&own), "{said}");
-    }
+    let len = manager.recv(&mut said).unwrap();
+    String::from_utf8_lossy(&said[..len]).into_owned()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A server's standard output or error that is read until it is ready, and then no more.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -13,13 +13,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::stat::Mode;
 use nix::sys::termios::{FlowArg, tcflow};
 use nix::unistd::Pid;
 use proto::announce::{Announcement, Ready};
 use tempfile::TempDir;
 
-use crate::support::{DEADLINE, Peer, command, workers_of};
+use crate::support::{DEADLINE, Peer, command, fill, workers_of};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
@@ -81,15 +80,7 @@ impl Sink {
                     while send(self.servers.as_raw_fd(), &vec![b'x'; len], flags).is_ok() {}
                 }
             }
-            Kind::Pipe => {
-                let path = format!("/proc/self/fd/{}", self.servers.as_raw_fd());
-                let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK;
-                let mut own =
-                    File::from(nix::fcntl::open(path.as_str(), flags, Mode::empty()).unwrap());
-                for len in [4096, 1] {
-                    while own.write(&vec![b'x'; len]).is_ok() {}
-                }
-            }
+            Kind::Pipe => fill(&self.servers),
         }
     }
 
