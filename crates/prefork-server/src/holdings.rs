@@ -1,7 +1,7 @@
 //! What each worker process holds of the limits that all workers share, so that none of it outlives the process.
 //!
 //! A shared mapping with one row a process: the bytes that its pending uploads have reserved
-//! (`--root-max-bytes`), and a cell for each connection it may have in hand, with the peer's address
+//! (`--root-max-bytes`), how many removed files it has not freed yet, and a cell for each connection it may have in hand, with the peer's address
 //! (`--max-connections-per-address`). A row is written by its process alone, until the parent has reaped that
 //! process and clears it. The parent reads none of it, so nothing a worker wrote here can mislead it.
 
@@ -27,8 +27,11 @@ const RESERVED_WORD: usize = 0;
 /// Where in a row it says how many of its cells have ever been used; the cells follow.
 const USED_CELLS_WORD: usize = 1;
 
+/// Where in a row it says how many files it is about to free.
+const FREEING_WORD: usize = 2;
+
 /// Words in a row before its cells.
-const CELLS_START: usize = 2;
+const CELLS_START: usize = 3;
 
 /// All rows.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +117,11 @@ impl Row {
     /// Bytes that this process's pending uploads have reserved.
     pub(crate) fn reserved(&self) -> &'static AtomicU64 {
         &self.words[RESERVED_WORD]
+    }
+
+    /// How many removed files this process has not freed yet.
+    pub(crate) fn freeing(&self) -> &'static AtomicU64 {
+        &self.words[FREEING_WORD]
     }
 
     /// A word for each connection this process may have in hand, as far as it has ever used them; 0 is free.

@@ -7,6 +7,7 @@ mod census;
 mod error;
 mod file_system;
 mod folder;
+mod freeing;
 mod list;
 mod lock;
 mod quota;
@@ -26,6 +27,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use proto::FileName;
 
 use census::Census;
+use freeing::{Freeing, Opened};
 use lock::{Lock, Standing};
 use quota::Books;
 use temporary::{Mark, Owner};
@@ -101,6 +103,8 @@ struct Root {
     quota: Option<Arc<Quota>>,
     /// What listings leave out.
     census: Census,
+    /// What this process has removed and not freed yet.
+    freeing: Arc<Freeing>,
 }
 
 impl Store {
@@ -176,6 +180,7 @@ impl Store {
                 path: path.clone(),
                 source: errno.into(),
             })?,
+            freeing: Arc::default(),
         };
         Ok(Self {
             root: Arc::new(root),
@@ -217,6 +222,7 @@ impl Store {
             reserves: self.root.reserves,
             quota: self.root.quota.clone(),
             census: self.root.census,
+            freeing: Arc::clone(&self.root.freeing),
         };
         Self {
             root: Arc::new(root),
@@ -357,7 +363,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] also for everything that is not a regular file.
     pub fn read(&self, name: &FileName) -> Result<Download, StoreError> {
-        read::open(&self.root.directory, name)
+        read::open(&self.root, name)
     }
 
     /// Begins an upload that nobody sees until it is committed.
@@ -381,6 +387,7 @@ impl Store {
         if !list::is_file(directory, name).map_err(StoreError::of_lookup)? {
             return Err(StoreError::NotFound);
         }
+        let _held = Opened::hold(&self.root, name.as_str())?;
         let unlink = || {
             // Whatever the name becomes between that look and this is in the root; a folder stays.
             unlinkat(directory, name.as_str(), UnlinkatFlags::NoRemoveDir)

@@ -124,9 +124,21 @@ impl Quota {
     /// A claim on nothing yet.
     pub(super) fn claim(&self) -> Claim {
         Claim {
-            row: self.holdings.row(self.row.load(SeqCst)),
+            row: self.row(),
             bytes: 0,
         }
+    }
+
+    /// What this process holds.
+    pub(super) fn row(&self) -> Row {
+        self.holdings.row(self.row.load(SeqCst))
+    }
+
+    /// Whether any process of the server has removed a file that is not freed yet.
+    pub(super) fn is_freeing(&self) -> bool {
+        self.holdings
+            .rows()
+            .any(|row| row.freeing().load(SeqCst) > 0)
     }
 
     /// Opens the books on `directory`, unless somebody else has them open, and brings them up to date. What they say

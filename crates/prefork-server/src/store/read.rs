@@ -4,18 +4,20 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::Mode;
 use proto::FileName;
 
-use super::StoreError;
+use super::freeing::Opened;
+use super::{Root, StoreError};
 
 /// A file that is being read. It stays what it was when it was opened.
 #[derive(Debug)]
 pub struct Download {
-    file: File,
+    file: Opened,
     len: u64,
 }
 
@@ -47,7 +49,8 @@ impl Download {
 const LOOKS_MAX: u32 = 4;
 
 /// Opens the regular file of that name.
-pub(super) fn open(directory: &File, name: &FileName) -> Result<Download, StoreError> {
+pub(super) fn open(root: &Arc<Root>, name: &FileName) -> Result<Download, StoreError> {
+    let directory = &root.directory;
     let look = || match open_beneath(directory, name) {
         // Linux before 5.6, or a sandbox that does not know the call.
         Err(Errno::ENOSYS | Errno::EPERM) => open_component(directory, name),
@@ -56,12 +59,12 @@ pub(super) fn open(directory: &File, name: &FileName) -> Result<Download, StoreE
     let is_settled = |opened: &nix::Result<OwnedFd>| !matches!(opened, Err(Errno::EACCES));
     let mut looks = (0..LOOKS_MAX).map(|_| look());
     let opened = looks.find(is_settled).unwrap_or(Err(Errno::EACCES));
-    download(opened.map_err(StoreError::of_lookup)?)
+    download(root, opened.map_err(StoreError::of_lookup)?)
 }
 
 /// Takes what was opened if it is a file: folders, FIFOs and devices open as readily.
-pub(super) fn download(opened: OwnedFd) -> Result<Download, StoreError> {
-    let file = File::from(opened);
+pub(super) fn download(root: &Arc<Root>, opened: OwnedFd) -> Result<Download, StoreError> {
+    let file = Opened::new(root, opened);
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(StoreError::NotFound);

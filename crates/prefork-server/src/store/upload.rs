@@ -1,8 +1,8 @@
 //! One upload: written out of sight, then put under its name in one step.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -10,6 +10,7 @@ use nix::fcntl::{AtFlags, FallocateFlags, fallocate, renameat};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat};
 use proto::FileName;
 
+use super::freeing::Opened;
 use super::list::kind_of;
 use super::quota::{self, Books, Claim, Quota};
 use super::{Durability, Root, StoreError, Temporaries, file_system, temporary};
@@ -36,7 +37,7 @@ pub const WRITEBACK_LEN: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct PendingUpload {
     root: Arc<Root>,
-    file: File,
+    file: Opened,
     name: FileName,
     /// The hidden name, if the file has one.
     hidden: Option<String>,
@@ -60,7 +61,7 @@ impl PendingUpload {
     pub(super) fn create(root: &Arc<Root>, name: &FileName) -> Result<Self, StoreError> {
         let temporaries = root.temporaries.ok_or(StoreError::ReadOnly)?;
         let replaced_len = refuse_unusable(&root.directory, name)?;
-        root.spare_bytes()?;
+        root.spare_bytes().map_err(|it| root.unless_freeing(it))?;
         let (file, hidden) = match temporaries {
             Temporaries::Tmpfile => {
                 let file = temporary::open_unnamed(&root.directory, temporary::PRIVATE)?;
@@ -74,7 +75,7 @@ impl PendingUpload {
         let claim = root.quota.as_deref().map(Quota::claim);
         Ok(Self {
             root: Arc::clone(root),
-            file: File::from(file),
+            file: Opened::new(root, file),
             name: name.clone(),
             hidden,
             len: 0,
@@ -112,10 +113,13 @@ impl PendingUpload {
             return Err(StoreError::TooLarge(len_max));
         }
         self.claim_bytes(len)?;
+        let root = Arc::clone(&self.root);
         if len > self.room_len {
-            self.make_room(len)?;
+            self.make_room(len).map_err(|it| root.unless_freeing(it))?;
         }
-        self.file.write_all(data)?;
+        // At its place, whatever of it was written before there was no room.
+        let written = self.file.write_all_at(data, self.len);
+        written.map_err(|it| root.unless_freeing(it.into()))?;
         self.len = len;
         if self.root.options.durability != Durability::None {
             self.write_back()?;
@@ -149,6 +153,7 @@ impl PendingUpload {
     pub fn commit(&mut self) -> Result<(), StoreError> {
         self.complete()?;
         let root = Arc::clone(&self.root);
+        let _replaced = Opened::hold(&root, self.name.as_str())?;
         match root.books()? {
             None => self.take_name()?,
             Some(books) => self.take_name_within(books)?,
@@ -191,7 +196,7 @@ impl PendingUpload {
             }
             _ => self.root.mode_of_new_file()?,
         };
-        match fchmod(&self.file, mode) {
+        match fchmod(&*self.file, mode) {
             // There are file systems without permission bits. Elsewhere nobody but this user gets at the file.
             Ok(()) | Err(Errno::EPERM | Errno::EOPNOTSUPP) => Ok(()),
             Err(errno) => Err(errno.into()),
@@ -257,7 +262,7 @@ impl PendingUpload {
             self.reserved = true;
             let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
             match fallocate(
-                &self.file,
+                &*self.file,
                 flags,
                 start.cast_signed(),
                 step_len.cast_signed(),

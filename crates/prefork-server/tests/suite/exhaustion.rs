@@ -27,9 +27,9 @@ const FAULTS: [(&str, &str, Ask, &str); 21] = [
     ("openat", "ENOSPC", Ask::Upload, "no_space"),
     ("openat", "EDQUOT", Ask::Upload, "no_space"),
     ("openat", "EIO", Ask::Upload, "internal"),
-    ("write", "ENOSPC", Ask::Upload, "no_space"),
-    ("write", "EDQUOT", Ask::Upload, "no_space"),
-    ("write", "EIO", Ask::Upload, "internal"),
+    ("pwrite64", "ENOSPC", Ask::Upload, "no_space"),
+    ("pwrite64", "EDQUOT", Ask::Upload, "no_space"),
+    ("pwrite64", "EIO", Ask::Upload, "internal"),
     ("ftruncate", "EIO", Ask::Upload, "internal"),
     ("fsync", "EIO", Ask::Upload, "internal"),
     ("fsync", "EDQUOT", Ask::Upload, "no_space"),
@@ -358,11 +358,20 @@ impl Fault {
 
     /// The same, and only where `more` of strace's flags say so.
     pub(crate) fn tamper_at(pid: u32, call: &str, how: &str, more: &[&str]) -> Option<Self> {
+        Self::start(pid, call, how, &[&["-f"], more].concat())
+    }
+
+    /// The same with a thread alone.
+    pub(crate) fn tamper_thread(thread: u32, call: &str, how: &str) -> Option<Self> {
+        Self::start(thread, call, how, &[])
+    }
+
+    fn start(pid: u32, call: &str, how: &str, more: &[&str]) -> Option<Self> {
         if !can_trace() {
             return None;
         }
         let mut strace = Command::new("strace")
-            .args(["-f", "-o", "/dev/null", "-p", &pid.to_string()])
+            .args(["-o", "/dev/null", "-p", &pid.to_string()])
             .args(["-e", &format!("trace={call}")])
             .args(["-e", &format!("inject={call}:{how}")])
             .args(more)

@@ -30,6 +30,7 @@ mod quota;
 mod races;
 mod read_only;
 mod reload;
+mod removal;
 mod root;
 mod set_aside;
 mod status;

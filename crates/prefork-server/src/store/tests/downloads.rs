@@ -66,7 +66,9 @@ fn what_is_not_a_file_is_not_found_and_stays() {
             "{text}"
         );
         let old_way = open_component(&store.root.directory, &name(text));
-        let old_way = old_way.map_err(StoreError::of_lookup).and_then(download);
+        let old_way = old_way
+            .map_err(StoreError::of_lookup)
+            .and_then(|it| download(&store.root, it));
         assert!(matches!(old_way, Err(StoreError::NotFound)), "{text}");
         let deleted = store.delete(&name(text));
         assert!(matches!(deleted, Err(StoreError::NotFound)), "{text}");
