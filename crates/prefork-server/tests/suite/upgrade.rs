@@ -198,23 +198,7 @@ fn fail_to_say_ready(waits: bool) {
     let log = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut log = log.map(Result::unwrap);
     assert!(log.any(|line| line.contains("the upgrade failed")));
-    // The status is the old server's, once it has taken back what it had.
-    let deadline = Instant::now() + DEADLINE;
-    let status = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
-        let output = command
-            .args(["status", "--json"])
-            .arg(&admin)
-            .output()
-            .unwrap();
-        serde_json::from_slice::<Status>(&output.stdout).map(|status| status.server.pid)
-    };
-    while status().ok() != Some(child.id()) {
-        assert!(
-            Instant::now() < deadline,
-            "nobody answers at the admin socket"
-        );
-    }
+    wait_for_status_of(child.id(), &admin);
     assert_eq!(
         fs::read_to_string(&pidfile).unwrap().trim(),
         pid.to_string()
@@ -233,6 +217,26 @@ fn fail_to_say_ready(waits: bool) {
     assert_eq!(hear(&manager), "STOPPING=1\n");
     manager.set_nonblocking(true).unwrap();
     assert!(manager.recv(&mut [0]).is_err(), "nothing more is said");
+}
+
+/// Waits until the server that answers at the admin socket is the old one, which has taken it back.
+fn wait_for_status_of(pid: u32, admin: &Path) {
+    let deadline = Instant::now() + DEADLINE;
+    let status = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
+        let output = command
+            .args(["status", "--json"])
+            .arg(admin)
+            .output()
+            .unwrap();
+        serde_json::from_slice::<Status>(&output.stdout).map(|status| status.server.pid)
+    };
+    while status().ok() != Some(pid) {
+        assert!(
+            Instant::now() < deadline,
+            "nobody answers at the admin socket"
+        );
+    }
 }
 
 fn hear(manager: &UnixDatagram) -> String {
