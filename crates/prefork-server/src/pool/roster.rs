@@ -162,6 +162,8 @@ pub struct Roster {
     /// Set during a roll.
     base: Option<Base>,
     forks: Forks,
+    /// Since when, in a roll, no process becomes ready and at least one ran out of something before it was.
+    starves_since: Option<Duration>,
     /// Early deaths in a row in the whole pool: what giving up counts.
     early_deaths_in_a_row: u32,
     /// Since when nobody serves, in a pool that was full once.
@@ -185,6 +187,7 @@ impl Roster {
             epochs: 0,
             base: None,
             forks: Forks::default(),
+            starves_since: None,
             early_deaths_in_a_row: 0,
             unserved_since: None,
             phase: Phase::Running,
@@ -305,6 +308,7 @@ impl Roster {
         };
         process.state = State::Live { since: now };
         seat.failures = 0;
+        self.starves_since = None;
         if let Some(predecessor) = seat.server.replace(process) {
             self.retire(predecessor, now, actions);
         }

@@ -17,6 +17,7 @@ mod event;
 mod examples;
 mod exhaustion;
 mod foreign;
+mod groups;
 mod handouts;
 mod hardening;
 mod ledger;

@@ -82,15 +82,22 @@ impl Roster {
         actions: &mut Vec<Action>,
     ) {
         let index = dead.id.seat;
+        let is_starved = self.announced && end == End::Starved;
+        if is_starved && self.is_rolling() {
+            self.starves_since.get_or_insert(now);
+        }
         let seat = &mut self.seats[index as usize];
         let before = seat.failures;
-        // One that had other settings says nothing about these.
-        if dead.epoch == self.epoch {
+        // One that had other settings says nothing about these, nor does one that ran out of something.
+        if dead.epoch == self.epoch && !is_starved {
             seat.failures = before.saturating_add(1);
         }
         let is_hopeless = seat.failures >= self.policy.successor_tries;
         if seat.server.is_some() {
-            let pause = self.pause(before);
+            let pause = match is_starved {
+                true => self.policy.fork_pause_max,
+                false => self.pause(before),
+            };
             self.seats[index as usize].retry_at = now + pause;
         } else {
             self.died_early(now, index, end);

@@ -20,7 +20,7 @@ impl Roster {
             .map(|seat| seat.retry_at.max(forks_from));
         let outage_max = self.policy.outage_max;
         let unserved = self.unserved_since.map(|since| since + outage_max);
-        let starved = self.forks.fail_since.filter(|_| self.is_rolling());
+        let starved = self.roll_starves_since();
         vacant
             .chain(replaced)
             .chain(unserved)
@@ -29,10 +29,10 @@ impl Roster {
     }
 
     pub(super) fn tick_running(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        let fork_fails = |since: Duration| now >= since + self.policy.outage_max;
+        let is_out = |since: Duration| now >= since + self.policy.outage_max;
         let is_out_of_patience = self.early_deaths_in_a_row >= self.patience();
         if self.is_rolling()
-            && (is_out_of_patience || self.forks.fail_since.is_some_and(fork_fails))
+            && (is_out_of_patience || self.roll_starves_since().is_some_and(is_out))
         {
             self.take_back(now, actions);
         }
@@ -53,6 +53,13 @@ impl Roster {
             self.announced = true;
             actions.push(Action::Announce);
         }
+    }
+
+    /// Since when a roll waits for what ran out: processes, or what one needs to become ready.
+    fn roll_starves_since(&self) -> Option<Duration> {
+        let since = [self.forks.fail_since, self.starves_since];
+        let since = since.into_iter().flatten().min();
+        since.filter(|_| self.is_rolling())
     }
 
     /// Whether it is, and stops then. A pool that has been full goes on for as long as anybody in it serves.

@@ -30,6 +30,7 @@ impl Roster {
     /// Whatever others failed at with other settings, these are to be tried at once.
     pub(super) fn put_in_force(&mut self, now: Duration, epoch: u32, size: u32) {
         self.epoch = epoch;
+        self.starves_since = None;
         for seat in &mut self.seats {
             seat.failures = 0;
             seat.retry_at = now;

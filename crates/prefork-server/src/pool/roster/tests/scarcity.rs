@@ -125,3 +125,36 @@ fn a_roll_that_nobody_can_be_forked_for_waits_a_minute_and_is_taken_back() {
     assert_eq!(roster.handle(now * 2, Event::Tick), []);
     assert_eq!(roster.next_deadline(), None);
 }
+
+#[test]
+fn a_roll_whose_successors_run_out_of_something_waits_a_minute_and_is_taken_back() {
+    for comes_back in [false, true] {
+        let mut roster = roster(1);
+        fill(&mut roster, Duration::ZERO);
+        let mut now = SECOND;
+        let mut actions = roster.handle(now, Event::Roll { size: 1 });
+        let mut tries = 0;
+        while let [Action::Spawn(process)] = actions[..] {
+            roster.handle(now, Event::Spawned(process));
+            if comes_back && tries == 10 {
+                actions = roster.handle(now, Event::Ready(process));
+                break;
+            }
+            let end = Event::Exited {
+                process,
+                end: End::Starved,
+                was_useful: false,
+            };
+            assert_eq!(roster.handle(now, end), []);
+            tries += 1;
+            now = roster.next_deadline().unwrap();
+            actions = roster.handle(now, Event::Tick);
+        }
+        let want = match comes_back {
+            true => (SECOND * 11, vec![Action::Retire(id(0, 1)), Action::Rolled]),
+            false => (SECOND * 61, vec![Action::RollFailed]),
+        };
+        assert_eq!((now, actions), want);
+        assert_eq!(roster.handle(now * 2, Event::Tick), []);
+    }
+}
