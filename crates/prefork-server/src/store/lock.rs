@@ -16,12 +16,12 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat};
 use nix::libc;
-use nix::sys::signal::kill;
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, major, minor};
 use nix::unistd::{Pid, Uid, UnlinkatFlags, unlinkat};
 
 use super::OpenError;
 use super::list::kind_of;
+use super::temporary::is_dead;
 use crate::title;
 
 /// No [`proto::FileName`] starts with a dot.
@@ -249,11 +249,7 @@ fn take_folder(directory: &File, path: &Path) -> Result<bool, OpenError> {
 
 /// Whether a process is root's or this user's.
 fn is_trusted(pid: Pid) -> bool {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "/proc is the kernel, not the root that the store guards"
-    )]
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = read(&format!("/proc/{pid}/status")).unwrap_or_default();
     let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     let effective = uids.and_then(|uids| uids.split_whitespace().nth(1)?.parse().ok());
     effective.is_some_and(|uid: u32| uid == 0 || uid == Uid::effective().as_raw())
@@ -273,27 +269,52 @@ fn failed(path: &Path, source: io::Error) -> OpenError {
     }
 }
 
-/// Who took the lock, as /proc/locks says: `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`. Where the file
-/// system's device differs from what stat(2) shows (btrfs, overlay) the inode's number has to do.
+/// Who has the lock: whoever took it, or if that one is gone a server that it has started, such as after an upgrade.
 fn holder(file: &File) -> Option<Pid> {
     let metadata = file.metadata().ok()?;
     let device = metadata.dev();
     let inode = format!(":{}", metadata.ino());
     let exact = format!("{:02x}:{:02x}{inode}", major(device), minor(device));
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "/proc is the kernel, not the root that the store guards"
-    )]
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let find = |is_it: &dyn Fn(&str) -> bool| {
-        locks.lines().find_map(|line| {
-            let mut words = line.split_whitespace().skip(1);
-            let is_flock = words.next() == Some("FLOCK");
-            let pid: i32 = words.nth(2)?.parse().ok()?;
-            (is_flock && words.next().is_some_and(is_it)).then_some(Pid::from_raw(pid))
+    // Where the file system's device differs from what stat(2) shows (btrfs, overlay) the inode's number has to do.
+    let find = |text: &str| {
+        let exactly = taker(text, |file| file == exact);
+        exactly.or_else(|| taker(text, |file| file.ends_with(&inode)))
+    };
+    let pid = find(&read("/proc/locks")?)?;
+    if pid.as_raw() > 0 && !is_dead(pid.as_raw().unsigned_abs()) {
+        return Some(pid);
+    }
+    // Whoever has a descriptor of it shows the lock there.
+    let has_it = |pid: &Pid| {
+        numbers(&format!("/proc/{pid}/fdinfo")).any(|fd| {
+            let shown = read(&format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
+            shown.contains("lock:") && find(&shown.replace("lock:", "")).is_some()
         })
     };
-    let pid = find(&|file| file == exact).or_else(|| find(&|file| file.ends_with(&inode)))?;
-    // It may be gone, and the lock be held by what it forked.
-    (pid.as_raw() > 0 && kill(pid, None) != Err(Errno::ESRCH)).then_some(pid)
+    let mut others = numbers("/proc").map(Pid::from_raw);
+    others.find(|pid| title::is_server(*pid) && has_it(pid))
+}
+
+/// Who took the lock on a file that `is_it`, as /proc/locks says: `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`.
+fn taker(locks: &str, is_it: impl Fn(&str) -> bool) -> Option<Pid> {
+    locks.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let is_flock = words.next() == Some("FLOCK");
+        let pid: i32 = words.nth(2)?.parse().ok()?;
+        (is_flock && words.next().is_some_and(&is_it)).then_some(Pid::from_raw(pid))
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "/proc is the kernel, not the root that the store guards"
+)]
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+/// The numbers among the names in a folder of /proc.
+fn numbers(folder: &str) -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }

@@ -191,17 +191,22 @@ impl Owner {
         can_tell && self.is_dead()
     }
 
-    /// Whether no process here has that number, or one that is dead and that nobody has reaped.
+    /// Whether its process is dead, or another machine's.
     pub(super) fn is_dead(&self) -> bool {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "/proc is the kernel, not the root that the store guards"
-        )]
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
-        state.is_some_and(|state| state.starts_with('Z'))
-            || kill(Pid::from_raw(self.pid.cast_signed()), None) == Err(Errno::ESRCH)
+        is_dead(self.pid)
     }
+}
+
+/// Whether no process here has that number, or one that is dead and that nobody has reaped.
+pub(super) fn is_dead(pid: u32) -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "/proc is the kernel, not the root that the store guards"
+    )]
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_some_and(|state| state.starts_with('Z'))
+        || kill(Pid::from_raw(pid.cast_signed()), None) == Err(Errno::ESRCH)
 }
 
 pub(super) fn hidden_name(mark: &Mark, pid: u32, number: u64) -> String {

@@ -1,15 +1,19 @@
 //! `--log-file`: log lines of all processes in one file, which can be moved away and opened anew.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::time::Instant;
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
 use nix::unistd::User;
 use tempfile::TempDir;
 
-use crate::support::{DEADLINE, Server, each_pool, is_root};
+use crate::admin::Admin;
+use crate::support::{DEADLINE, Server, command, each_pool, is_root};
 
 each_pool! {
     fn log_lines_go_to_the_file_and_to_a_new_one_when_told_so(pool) {
@@ -123,6 +127,107 @@ fn whoever_starts_a_server_that_cannot_start_is_told_why_all_the_same() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("--bind"), "{text}");
+}
+
+/// A pipe with a name: whoever reads it may come and go.
+#[test]
+fn a_log_that_is_a_fifo_needs_a_reader_at_the_start_and_none_later() {
+    let folder = TempDir::new().unwrap();
+    let [log, access] = ["log", "access"].map(|name| folder.path().join(name));
+    for path in [&log, &access] {
+        nix::unistd::mkfifo(path, Mode::from_bits_truncate(0o600)).unwrap();
+    }
+    let [log_arg, access_arg] = [&log, &access].map(|path| path.to_str().unwrap());
+    for flag in ["--log-file", "--access-log"] {
+        let root = TempDir::new().unwrap();
+        let path = if flag == "--log-file" {
+            log_arg
+        } else {
+            access_arg
+        };
+        let refused = command(root.path(), "process", &[flag, path])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains(flag) && said.contains("start its reader first"),
+            "{said}"
+        );
+    }
+    let admin = Admin::new();
+    let read_both = || [&log, &access].map(|path| open_to_read(path));
+    let mut readers = read_both();
+    let args = [
+        "--workers",
+        "1",
+        "--log-level",
+        "debug",
+        "--log-file",
+        log_arg,
+        "--access-log",
+        access_arg,
+    ];
+    let server = admin.start("event", &args);
+    assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+    wait_for_line(&mut readers[0], "request served");
+    wait_for_line(&mut readers[1], "\"verb\":\"list\"");
+    drop(readers);
+    assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+    let unlogged = |status: &proto::status::Status| status.sum.counts.requests.unlogged;
+    admin.wait_for(|status| unlogged(status) == 1 && status.server.log_lines_lost > 0);
+    // It cannot be opened anew without a reader, and is kept.
+    server.signal(Signal::SIGUSR1);
+    assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
+    admin.wait_for(|status| unlogged(status) == 2);
+    let mut readers = read_both();
+    assert_eq!(server.connect().ask("GET none\r\n")["code"], "not_found");
+    wait_for_line(&mut readers[0], "request refused");
+    wait_for_line(&mut readers[1], "\"verb\":\"get\"");
+    let (done, code) = server.stop();
+    assert_eq!((done.sum.requests.unlogged, done.crashes, code), (2, 0, 0));
+}
+
+/// One that the user who writes it may not open is told so, with the cure.
+#[test]
+fn a_fifo_of_another_user_is_refused_with_what_to_do() {
+    if !is_root() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let fifo = folder.path().join("log");
+    nix::unistd::mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
+    let _reader = open_to_read(&fifo);
+    let root = TempDir::new().unwrap();
+    let args = ["--user", "nobody", "--log-file", fifo.to_str().unwrap()];
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = command(root.path(), "process", &args).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("--log-file") && said.contains("chown nobody"),
+        "{said}"
+    );
+}
+
+/// Without waiting for a writer.
+fn open_to_read(fifo: &Path) -> BufReader<fs::File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    BufReader::new(fs::File::from(
+        nix::fcntl::open(fifo, flags, Mode::empty()).unwrap(),
+    ))
+}
+
+fn wait_for_line(reader: &mut BufReader<fs::File>, text: &str) {
+    let deadline = Instant::now() + DEADLINE;
+    let mut said = String::new();
+    while !said.contains(text) {
+        assert!(Instant::now() < deadline, "no '{text}' in {said}");
+        // Nothing yet is an error here.
+        let _ = reader.read_line(&mut said);
+        std::thread::yield_now();
+    }
 }
 
 fn read(path: &Path) -> String {

@@ -179,6 +179,18 @@ fn servers_that_only_read_share_a_root_with_each_other_and_with_one_that_writes(
     assert!(!root.path().join(".prefork-lock").exists());
 }
 
+/// Whoever starts another server is told which one is in the way.
+fn check_that_it_is_refused(root: &Path, holder: u32) {
+    let refused = command(root, "process", &[]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    let holder = format!("(process {holder})");
+    assert!(
+        said.contains("served by another") && said.contains(&holder),
+        "{said}"
+    );
+}
+
 /// The lock goes from server to server, and its file with the last of them.
 #[test]
 fn an_upgrade_hands_the_lock_on() {
@@ -192,11 +204,11 @@ fn an_upgrade_hands_the_lock_on() {
         server.next_done();
         server.wait_until_alone(before);
         assert!(lock.exists(), "the old server has left it to the new one");
-        let refused = command(root.path(), "process", &[]).output().unwrap();
-        let said = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(1), "{said}");
-        assert!(said.contains("served by another"), "{said}");
+        check_that_it_is_refused(root.path(), server.ready.pid);
     }
+    // Servers of older releases have locked the folder only. Who took that lock is gone, and who has it is known.
+    fs::remove_file(&lock).unwrap();
+    check_that_it_is_refused(root.path(), server.ready.pid);
     server.signal(Signal::SIGTERM);
     server.wait_until_all_are_gone();
     assert!(!lock.exists());
