@@ -139,6 +139,12 @@ impl Keeper {
         Ok(())
     }
 
+    /// How much was tried, by the parts whose names begin so.
+    pub(crate) fn sum(&self, prefix: &str, what: &str) -> u64 {
+        let parts = self.done.iter().filter(|it| it.part.starts_with(prefix));
+        parts.filter_map(|it| it.counts.get(what)).sum()
+    }
+
     /// Says what all parts come to, and how many violations there were.
     pub(crate) fn finish(self) -> u64 {
         let mut total = Part {

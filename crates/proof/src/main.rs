@@ -1,5 +1,6 @@
 //! The campaigns that show what the project promises. Each is a subcommand; docs/PROOF.md says what they have shown.
 
+mod histories;
 mod keep;
 mod roster;
 mod wire;
@@ -44,6 +45,9 @@ enum Campaign {
     Wire,
     /// Every sequence of up to 7 events: the supervisor's decisions keep their rules.
     Roster,
+    /// Clients upload, download, delete and list the same files while workers are killed: some order of what they did
+    /// gives every answer.
+    Histories,
 }
 
 fn main() -> ExitCode {
@@ -65,6 +69,7 @@ fn run(cli: &Cli) -> Result<u64> {
     };
     match cli.campaign {
         Campaign::Wire => wire::run(keep("wire")?, cli.smoke),
+        Campaign::Histories => histories::run(keep("histories")?, cli.smoke),
         Campaign::Roster => roster::run(keep("roster")?, cli.smoke),
     }
 }

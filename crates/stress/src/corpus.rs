@@ -194,7 +194,8 @@ pub fn list_names(len: u64) -> Vec<String> {
     names
 }
 
-fn name(text: &str) -> FileName {
+/// A name that is right.
+pub(crate) fn name(text: &str) -> FileName {
     text.parse().expect("letters, digits and a dot make a name")
 }
 

@@ -5,7 +5,9 @@
 mod chaos;
 mod client;
 mod log;
+mod register;
 mod server;
+mod shared;
 mod verdict;
 
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use crate::workdir;
 use chaos::Chaos;
 use client::{Client, Tally};
 use server::Server;
+use shared::Contents;
 use verdict::Verdict;
 
 /// Reloads, or upgrades, of one soak.
@@ -93,13 +96,16 @@ pub fn run(args: &SoakArgs) -> Result<Exit> {
     let cell = work.cell()?;
     let mut server = Server::start(args, &cell, &interrupt)?;
     let address = server.address();
-    let corpus = Corpus::new(args.seed);
+    let contents = Contents {
+        corpus: Corpus::new(args.seed),
+        size_max: args.size,
+    };
     let is_over = AtomicBool::new(false);
     let started = Instant::now();
     let (tallies, chaos) = thread::scope(|scope| {
         let clients: Vec<_> = (0..args.clients)
             .map(|number| {
-                let client = Client::new(number, address, corpus.clone(), args);
+                let client = Client::new(number, address, contents.clone(), args.seed, started);
                 let is_over = &is_over;
                 scope.spawn(move || client.run(is_over))
             })
@@ -118,7 +124,7 @@ pub fn run(args: &SoakArgs) -> Result<Exit> {
     });
     let soaked = started.elapsed();
     let ledgers = server.stop();
-    let verdict = Verdict::new(&tallies, &ledgers, &chaos, &cell.root(), &corpus, soaked);
+    let verdict = Verdict::new(&tallies, &ledgers, &chaos, &cell.root(), &contents, soaked);
     if args.json {
         print(&format!("{}\n", verdict.to_json()))?;
     } else {

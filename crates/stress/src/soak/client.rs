@@ -1,15 +1,17 @@
-//! One client of a soak: uploads, downloads, lists and deletes of its own files, and what it knows of them.
+//! One client of a soak: uploads, downloads, lists and deletes of its own files, and what it knows of them; and of those
+//! that all share, of which only all together know what they may hold.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Connection, Error, FileName, Options};
 
-use super::SoakArgs;
-use crate::corpus::{Comparison, Corpus, Salt, split_mix, upload_name};
+use super::register::{Operation, What};
+use super::shared::{self, Contents, History, shared_name};
+use crate::corpus::{Comparison, Salt, split_mix, upload_name};
 
 /// Files of one client: few, so that each is replaced often.
 const FILES: u32 = 6;
@@ -43,6 +45,8 @@ pub(super) struct Tally {
     /// What each file may hold: one version where the last word was acknowledged, more where an operation was
     /// cut and its fate is not known.
     pub(super) files: BTreeMap<u32, Vec<Version>>,
+    /// What was done with the files that all share.
+    pub(super) history: History,
 }
 
 /// A client at work.
@@ -50,21 +54,28 @@ pub(super) struct Tally {
 pub(super) struct Client {
     number: u32,
     address: SocketAddr,
-    corpus: Corpus,
-    size_max: u64,
+    contents: Contents,
+    started: Instant,
     random: u64,
     version: u32,
     tally: Tally,
 }
 
 impl Client {
-    pub(super) fn new(number: u32, address: SocketAddr, corpus: Corpus, args: &SoakArgs) -> Self {
+    /// Times are taken from `started` on, by all clients of a soak.
+    pub(super) fn new(
+        number: u32,
+        address: SocketAddr,
+        contents: Contents,
+        seed: u64,
+        started: Instant,
+    ) -> Self {
         Self {
             number,
             address,
-            corpus,
-            size_max: args.size,
-            random: args.seed ^ (u64::from(number) << 32),
+            contents,
+            started,
+            random: seed ^ (u64::from(number) << 32),
             version: 0,
             tally: Tally {
                 client: number,
@@ -97,11 +108,14 @@ impl Client {
             }
         };
         let file = self.below(u64::from(FILES)) as u32;
-        let result = match self.below(16) {
-            0..=6 => self.upload(&mut connection, file),
-            7..=12 => self.download(&mut connection, file),
-            13..=14 => self.list(&mut connection),
-            _ => self.delete(&mut connection, file),
+        let result = match (self.below(16), self.below(2)) {
+            (0..=6, 0) => self.upload(&mut connection, file),
+            (0..=6, _) => self.upload_shared(&mut connection),
+            (7..=12, 0) => self.download(&mut connection, file),
+            (7..=12, _) => self.download_shared(&mut connection),
+            (13..=14, _) => self.list(&mut connection),
+            (_, 0) => self.delete(&mut connection, file),
+            _ => self.delete_shared(&mut connection),
         };
         match result {
             Ok(()) => {}
@@ -112,9 +126,10 @@ impl Client {
 
     fn upload(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
         self.version += 1;
-        let len = self.below(self.size_max + 1);
+        let len = self.below(self.contents.size_max + 1);
         let version = Some((self.version, len));
         let mut content = self
+            .contents
             .corpus
             .content(Salt::upload(self.number, self.version), len);
         let name = name(self.number, file);
@@ -145,7 +160,7 @@ impl Client {
             .flatten()
             .map(|(version, len)| {
                 let salt = Salt::upload(self.number, *version);
-                Comparison::with(self.corpus.content(salt, *len))
+                Comparison::with(self.contents.corpus.content(salt, *len))
             })
             .collect();
         match connection.get(&name, &mut Every(&mut sinks), &mut ()) {
@@ -169,8 +184,14 @@ impl Client {
     }
 
     fn list(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let begin = self.started.elapsed();
         let listing = connection.list(&mut ())?;
         self.tally.lists += 1;
+        for file in 0..shared::FILES {
+            let name = shared_name(file);
+            let exists = listing.names.iter().any(|it| it == name.as_str());
+            self.answered(file, begin, What::Exists(exists));
+        }
         for file in 0..FILES {
             let name = name(self.number, file);
             let is_listed = listing.names.iter().any(|it| it == name.as_str());
@@ -211,6 +232,73 @@ impl Client {
                 Err(error)
             }
         }
+    }
+
+    fn upload_shared(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        self.version += 1;
+        let version = shared::Version {
+            client: self.number,
+            number: self.version,
+        };
+        let file = self.below(u64::from(shared::FILES)) as u32;
+        let begin = self.started.elapsed();
+        let mut content = self.contents.content(version);
+        match connection.upload(&shared_name(file), &mut content, &mut ()) {
+            Ok(_) => {
+                self.tally.uploads += 1;
+                self.tally.bytes += self.contents.len(version);
+                self.answered(file, begin, What::Write(version));
+                Ok(())
+            }
+            Err(error) => self.unanswered(file, begin, What::Write(version), error),
+        }
+    }
+
+    fn download_shared(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let file = self.below(u64::from(shared::FILES)) as u32;
+        let begin = self.started.elapsed();
+        let read = shared::read(connection, file, &self.contents)?;
+        self.tally.downloads += 1;
+        self.tally.bytes += read.map_or(0, |version| self.contents.len(version));
+        self.answered(file, begin, What::Read(read));
+        Ok(())
+    }
+
+    fn delete_shared(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let file = self.below(u64::from(shared::FILES)) as u32;
+        let begin = self.started.elapsed();
+        let was_there = match connection.delete(&shared_name(file)) {
+            Ok(_) => true,
+            Err(Error::Refused { code, .. }) if code.as_deref() == Some("not_found") => false,
+            Err(error) => {
+                let delete = What::Delete { was_there: true };
+                return self.unanswered(file, begin, delete, error);
+            }
+        };
+        self.tally.deletes += 1;
+        self.answered(file, begin, What::Delete { was_there });
+        Ok(())
+    }
+
+    fn answered(&mut self, file: u32, begin: Duration, what: What<shared::Version>) {
+        let end = Some(self.started.elapsed());
+        let operation = Operation { what, begin, end };
+        self.tally.history.add(file, operation);
+    }
+
+    fn unanswered(
+        &mut self,
+        file: u32,
+        begin: Duration,
+        what: What<shared::Version>,
+        error: Error,
+    ) -> Result<(), Error> {
+        if error.leaves_fate_unknown() {
+            let end = None;
+            let operation = Operation { what, begin, end };
+            self.tally.history.add(file, operation);
+        }
+        Err(error)
     }
 
     fn versions(&self, file: u32) -> Vec<Version> {

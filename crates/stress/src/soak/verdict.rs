@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use super::chaos::Chaos;
 use super::client::{Tally, Version, name};
+use super::register::{Operation, What};
+use super::shared::{self, Contents, History, shared_name};
 use crate::corpus::{Comparison, Corpus, Salt};
 use crate::size::{counted, with_commas};
 
@@ -25,6 +27,8 @@ pub(super) struct Verdict {
     lists: u64,
     deletes: u64,
     bytes: u64,
+    /// Uploads, downloads, deletes and listings of the files that all clients share; a listing counts for each.
+    shared_operations: u64,
     kills: u32,
     reloads: u32,
     upgrades: u32,
@@ -50,7 +54,7 @@ impl Verdict {
         ledgers: &[Done],
         chaos: &Chaos,
         root: &Path,
-        corpus: &Corpus,
+        contents: &Contents,
         soaked: Duration,
     ) -> Self {
         let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
@@ -66,6 +70,7 @@ impl Verdict {
             lists,
             deletes,
             bytes: sum(|it| it.bytes),
+            shared_operations: 0,
             kills: chaos.kills,
             reloads: chaos.reloads.done,
             upgrades: chaos.upgrades.done,
@@ -80,7 +85,8 @@ impl Verdict {
         };
         verdict.judge_life(chaos);
         verdict.judge_clients(tallies);
-        verdict.judge_root(tallies, root, corpus);
+        verdict.judge_root(tallies, root, &contents.corpus);
+        verdict.judge_shared(tallies, root, contents, soaked);
         verdict.judge_ledgers(ledgers, chaos);
         verdict
     }
@@ -160,6 +166,43 @@ impl Verdict {
             hidden.is_empty(),
             counted(hidden.len() as u64, "hidden file"),
         );
+    }
+
+    fn judge_shared(
+        &mut self,
+        tallies: &[Tally],
+        root: &Path,
+        contents: &Contents,
+        soaked: Duration,
+    ) {
+        let mut history = History::default();
+        for tally in tallies {
+            history.join(&tally.history);
+        }
+        let (answered, unanswered) = history.counts();
+        self.shared_operations = answered + unanswered;
+        let mut faults = Vec::new();
+        // What is stored in the end is an answer too.
+        for file in 0..shared::FILES {
+            match shared::stored(root, file, contents) {
+                Ok(stored) => history.add(file, Operation::at(soaked, What::Read(stored))),
+                Err(error) => faults.push(format!("{}: {error}", shared_name(file))),
+            }
+        }
+        faults.extend(history.faults());
+        let found = match faults.first() {
+            None => format!(
+                "{}, {} of them without an answer",
+                counted(self.shared_operations, "operation"),
+                with_commas(unanswered)
+            ),
+            Some(first) => {
+                let files = counted(faults.len() as u64, "file");
+                format!("{files} wrong, the first: {first}")
+            }
+        };
+        let what = "of each file that all share, some order of what was done gives every answer";
+        self.promise(what, faults.is_empty(), found);
     }
 
     fn judge_ledgers(&mut self, ledgers: &[Done], chaos: &Chaos) {
