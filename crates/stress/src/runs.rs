@@ -57,11 +57,15 @@ fn not_there(candidates: &[PathBuf]) -> Unusable {
     ))
 }
 
-/// The last run in `out`; what cannot be read is none.
+/// The last run in `out`; what cannot be read is none, nor is one that ended before the first line of its journal.
 fn last_by_name(out: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(out).ok()?;
     let runs = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    runs.filter(|run| has_journal(run)).max()
+    let has_begun = |run: &PathBuf| {
+        let journal = std::fs::metadata(run.join(FILE_NAME));
+        has_journal(run) && journal.map_or(true, |journal| journal.len() > 0)
+    };
+    runs.filter(has_begun).max()
 }
 
 /// What a run is called: the last name of its folder.
@@ -112,6 +116,8 @@ mod tests {
             std::fs::write(out.path().join(name).join(PACKED_NAME), "").unwrap();
         }
         std::fs::create_dir(out.path().join("20260103T000000Z-work")).unwrap();
+        std::fs::create_dir(out.path().join("20260103T000000Z-dead")).unwrap();
+        std::fs::write(out.path().join("20260103T000000Z-dead").join(FILE_NAME), "").unwrap();
         std::fs::write(out.path().join("README.md"), "").unwrap();
         let newest = out.path().join("20260102T000000Z-b");
         assert_eq!(locate(None, out.path()).unwrap(), newest);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -24,9 +24,15 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
+/// The newest run: `latest` points at none in which nothing was measured.
+fn newest(out: &Path) -> PathBuf {
+    let runs = names(out).into_iter().filter(|name| name != "latest");
+    out.join(runs.max().expect("a run"))
+}
+
 /// The rows of the newest run's table, by column.
 fn rows(out: &Path) -> Vec<std::collections::HashMap<String, String>> {
-    let mut reader = csv::Reader::from_path(out.join("latest/summary.csv")).expect("a table");
+    let mut reader = csv::Reader::from_path(newest(out).join("summary.csv")).expect("a table");
     reader
         .deserialize()
         .map(|row| row.expect("a row"))
@@ -271,8 +277,7 @@ fn no_file_of_a_run_names_a_path_of_the_machine() {
         let out = tempfile::tempdir().unwrap();
         let args = [&cell[..], &["--servers", "1"], server].concat();
         run(out.path(), &args);
-        let mut runs = names(out.path()).into_iter();
-        let run = out.path().join(runs.find(|name| name != "latest").unwrap());
+        let run = newest(out.path());
         let program = Path::new(env!("CARGO_BIN_EXE_stress")).parent().unwrap();
         for name in names(&run) {
             let content = fs::read(run.join(&name)).unwrap();

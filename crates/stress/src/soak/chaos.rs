@@ -25,6 +25,11 @@ pub(super) struct Chaos {
     pub(super) kills: u32,
     pub(super) reloads: Changes,
     pub(super) upgrades: Changes,
+    /// Kills before the last change was asked for.
+    kills_before: u32,
+    /// The last change was asked for again, because a kill may have been what kept it from taking place: it is to come
+    /// to its end without one.
+    is_calm: bool,
     /// How the server ended, if it did before it was told to.
     pub(super) lost: Option<String>,
 }
@@ -73,6 +78,8 @@ impl Chaos {
             kills: 0,
             reloads: Changes::planned(args.reloads),
             upgrades: Changes::planned(args.upgrades),
+            kills_before: 0,
+            is_calm: false,
             lost: None,
         }
     }
@@ -99,7 +106,9 @@ impl Chaos {
             // The load goes on while a change comes to its end; kills do not, or it might never.
             if !self.kill_every.is_zero() && now >= kill_at && now < self.time {
                 kill_at += self.kill_every;
-                self.kill_one(server);
+                if !(self.is_calm && self.is_pending()) {
+                    self.kill_one(server);
+                }
             }
             let tell = |what: &str| say(&format!("{:5.1} s: {what}", now.as_secs_f64()));
             if !is_stopped && !self.is_pending() {
@@ -141,16 +150,23 @@ impl Chaos {
 
     /// Reloads and upgrades, one at a time.
     fn change(&mut self, server: &mut Server, now: Duration, tell: impl Fn(&str)) {
-        if self.reloads.is_due(now, self.time) {
-            self.reloads.asked += 1;
-            tell("reloading");
-            if let Err(error) = server.reload() {
-                self.reloads.refuse(format!("{error:#}"));
-            }
-        } else if self.upgrades.is_due(now, self.time) {
-            self.upgrades.asked += 1;
-            tell("upgrading");
+        let (changes, what) = match () {
+            () if self.reloads.is_due(now, self.time) => (&mut self.reloads, "reloading"),
+            () if self.upgrades.is_due(now, self.time) => (&mut self.upgrades, "upgrading"),
+            () => return,
+        };
+        changes.asked += 1;
+        (self.kills_before, self.is_calm) = (self.kills, false);
+        tell(what);
+        self.ask(server);
+    }
+
+    /// Asks for the change that is pending.
+    fn ask(&mut self, server: &mut Server) {
+        if !self.reloads.is_pending() {
             server.upgrade();
+        } else if let Err(error) = server.reload() {
+            self.reloads.refuse(format!("{error:#}"));
         }
     }
 
@@ -165,6 +181,12 @@ impl Chaos {
             return;
         };
         tell(&why);
+        // A worker that was killed before it was ready is no fault of the server's.
+        if self.kills > self.kills_before && !self.is_calm {
+            self.is_calm = true;
+            tell("asked again, without kills meanwhile");
+            return self.ask(server);
+        }
         self.pending().refuse(why);
     }
 
