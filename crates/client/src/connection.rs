@@ -105,6 +105,8 @@ pub struct Upload {
     pub crc32: u32,
     /// The server answered with a checksum of what it stored, and it agreed.
     pub verified: bool,
+    /// The same with its size.
+    pub is_size_confirmed: bool,
     /// The server's confirmation.
     pub message: String,
 }
@@ -211,14 +213,15 @@ impl Connection {
     /// # Errors
     /// Any [`Error`] but those of connecting.
     pub fn list(&mut self, observer: &mut dyn Observer) -> Result<Listing, Error> {
-        let result = self.request(Verb::List, None, &mut Content::ignored(observer));
+        let mut content = Content::ignored(observer);
+        let result = self.request(Verb::List, None, &mut content);
         let result = result.and_then(|reply| match reply.names {
             Some(names) => Ok(Listing {
                 names,
                 truncated: reply.truncated,
                 json_len: reply.json_len,
             }),
-            None => Err(unexpected("it has no list of names in 'data'")),
+            None => Err(missing("list of names in 'data'", &content)),
         });
         self.settle(result)
     }
@@ -247,7 +250,7 @@ impl Connection {
                     verified,
                 })
             }
-            false => Err(unexpected("it says OK, but has no content in 'data_file'")),
+            false => Err(missing("content in 'data_file'", &content)),
         });
         self.settle(result)
     }
@@ -284,12 +287,14 @@ impl Connection {
             }) => {
                 agree("sent", size, crc32, &reply)?;
                 let verified = reply.crc32.is_some();
+                let is_size_confirmed = reply.size.is_some();
                 let message = reply.message.unwrap_or_default();
                 self.agree_on_name(name, message.strip_suffix(" has been uploaded"))?;
                 Ok(Upload {
                     size,
                     crc32,
                     verified,
+                    is_size_confirmed,
                     message,
                 })
             }
@@ -426,6 +431,16 @@ fn agree(moved: &str, size: u64, crc32: u32, reply: &Reply) -> Result<(), Error>
         ))),
         _ => Ok(()),
     }
+}
+
+/// What a reply lacks that says OK, and what it has instead.
+fn missing(what: &str, content: &Content<'_>) -> Error {
+    let is_another = |key: &&str| !what.ends_with(&format!("'{key}'"));
+    let elsewhere = content.elsewhere.as_deref().filter(is_another);
+    let found = elsewhere.map_or_else(String::new, |key| {
+        format!("; found '{}' instead", key.escape_debug())
+    });
+    Error::Unexpected(format!("it says OK, but has no {what}{found}"))
 }
 
 fn unexpected(what: &str) -> Error {

@@ -49,12 +49,14 @@ pub enum Error {
     #[error("the reply does not fit the request: {0}")]
     Unexpected(String),
     /// The reply is longer than [`crate::Options`] allow.
-    #[error("{part} is longer than {limit} bytes")]
+    #[error("{part} is longer than {limit} bytes{}", instead_of_content(under.as_deref()))]
     TooLong {
         /// Of what there is too much.
         part: Part,
         /// How much of it is allowed, in bytes.
         limit: u64,
+        /// The key of the longest value in a reply to GET that has no content.
+        under: Option<String>,
     },
     /// The server refused: `status` was not OK. Whether the connection goes on depends on more than this
     /// error: [`crate::Connection::is_usable`] knows.
@@ -95,6 +97,13 @@ impl fmt::Display for Part {
             Self::Rest => "the reply",
         })
     }
+}
+
+fn instead_of_content(under: Option<&str>) -> String {
+    under.map_or_else(String::new, |key| {
+        let key = key.escape_debug();
+        format!("; expected 'data_file', found '{key}'")
+    })
 }
 
 impl Error {

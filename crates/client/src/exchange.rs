@@ -45,6 +45,8 @@ pub(crate) struct Content<'a> {
     size: u64,
     size_max: u64,
     crc32: crc32fast::Hasher,
+    /// The key under which the reply has something else that is long.
+    pub(crate) elsewhere: Option<String>,
 }
 
 impl<'a> Content<'a> {
@@ -59,6 +61,7 @@ impl<'a> Content<'a> {
             size: 0,
             size_max,
             crc32: crc32fast::Hasher::new(),
+            elsewhere: None,
         }
     }
 
@@ -70,6 +73,7 @@ impl<'a> Content<'a> {
             size: 0,
             size_max: 0,
             crc32: crc32fast::Hasher::new(),
+            elsewhere: None,
         }
     }
 
@@ -247,6 +251,29 @@ impl Exchange {
     ) -> Result<Reply, Error> {
         let listing_len_max = usize::try_from(self.rest_len_max).unwrap_or(usize::MAX);
         let mut decoder = ReplyDecoder::with_listing_max(listing_len_max);
+        let reply = self.decode_reply(&mut decoder, content, deadline);
+        content.elsewhere = decoder.elsewhere().map(str::to_owned);
+        reply.map_err(|error| match error {
+            // A file, in another place.
+            Error::TooLong {
+                part: Part::Rest,
+                limit,
+                ..
+            } if content.sink.is_some() => Error::TooLong {
+                part: Part::Rest,
+                limit,
+                under: content.elsewhere.clone(),
+            },
+            error => error,
+        })
+    }
+
+    fn decode_reply(
+        &mut self,
+        decoder: &mut ReplyDecoder,
+        content: &mut Content<'_>,
+        deadline: Deadline,
+    ) -> Result<Reply, Error> {
         let mut received_len = 0_u64;
         let mut filled = 0;
         let mut heard_before = false;
@@ -295,7 +322,11 @@ impl Exchange {
 }
 
 fn too_long(part: Part, limit: u64) -> Error {
-    Error::TooLong { part, limit }
+    Error::TooLong {
+        part,
+        limit,
+        under: None,
+    }
 }
 
 /// Where not all was sent and no whole reply explains it, the connection was cut, however its reading side ended:

@@ -181,7 +181,9 @@ impl Lexer {
 
     fn keep(&mut self, run: &[u8]) -> Result<(), BadReply> {
         if self.text.len() + run.len() > JSON_VALUE_LEN_MAX {
-            let message = format!("a value is longer than {JSON_VALUE_LEN_MAX} bytes");
+            let message = format!(
+                "a value is longer than {JSON_VALUE_LEN_MAX} bytes, which only data_file may be"
+            );
             return Err(BadReply::new(message));
         }
         self.text.extend_from_slice(run);

@@ -2,6 +2,7 @@
 
 mod decoder;
 mod draft;
+mod elsewhere;
 mod encode;
 
 pub use decoder::ReplyDecoder;

@@ -94,6 +94,17 @@ impl Terminator {
             Self::None => b"",
         }
     }
+
+    /// Its name in flags: `crlf`, `crlfcrlf`, `lf` or `none`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Crlf => "crlf",
+            Self::CrlfCrlf => "crlfcrlf",
+            Self::Lf => "lf",
+            Self::None => "none",
+        }
+    }
 }
 
 impl std::str::FromStr for Terminator {
@@ -101,15 +112,9 @@ impl std::str::FromStr for Terminator {
 
     /// Reads `crlf`, `crlfcrlf`, `lf` or `none`.
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "crlf" => Ok(Self::Crlf),
-            "crlfcrlf" => Ok(Self::CrlfCrlf),
-            "lf" => Ok(Self::Lf),
-            "none" => Ok(Self::None),
-            _ => Err(format!(
-                "'{text}' is no terminator: use crlf, crlfcrlf, lf or none"
-            )),
-        }
+        let mut all = [Self::Crlf, Self::CrlfCrlf, Self::Lf, Self::None].into_iter();
+        all.find(|terminator| terminator.as_str() == text)
+            .ok_or_else(|| format!("'{text}' is no terminator: use crlf, crlfcrlf, lf or none"))
     }
 }
 

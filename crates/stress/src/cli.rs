@@ -16,6 +16,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::console;
 use crate::exit::Exit;
+use crate::measure;
 use crate::run;
 
 pub use commands::Command;
@@ -93,9 +94,10 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             console::say(format_args!("error: {error:#}"));
-            match error.is::<run::Unusable>() {
-                true => Exit::Usage.into(),
-                false => Exit::Harness.into(),
+            match error.downcast_ref::<measure::Error>() {
+                Some(measure::Error::Interrupted) => Exit::Interrupted.into(),
+                _ if error.is::<run::Unusable>() => Exit::Usage.into(),
+                _ => Exit::Harness.into(),
             }
         }
     }

@@ -52,6 +52,16 @@ impl<'a> Patience<'a> {
         self
     }
 
+    /// The same, for `limit` from now at most.
+    pub(crate) fn at_most(&self, limit: Duration) -> Self {
+        let other = Patience::of(limit);
+        let end = match (self.end, other.end) {
+            (Some(own), Some(other)) => Some(own.min(other)),
+            (own, other) => own.or(other),
+        };
+        Self { end, ..*self }
+    }
+
     /// Whether it is over.
     pub(crate) fn check(&self) -> Result<(), Exhausted> {
         if self
@@ -103,5 +113,18 @@ mod tests {
         assert_eq!(Patience::of(Duration::ZERO).check(), Err(Exhausted::Late));
         assert_eq!(Patience::of(Duration::ZERO).slice(), Duration::ZERO);
         assert_eq!(Patience::of(Duration::MAX).check(), Ok(()));
+        assert_eq!(
+            patience.at_most(Duration::ZERO).check(),
+            Err(Exhausted::Interrupted)
+        );
+        let endless = Patience::of(Duration::MAX);
+        assert_eq!(
+            endless.at_most(Duration::ZERO).check(),
+            Err(Exhausted::Late)
+        );
+        assert_eq!(
+            Patience::of(Duration::ZERO).at_most(SLICE).check(),
+            Err(Exhausted::Late)
+        );
     }
 }

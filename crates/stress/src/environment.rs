@@ -134,6 +134,12 @@ pub fn memory_free() -> Option<u64> {
     meminfo(&read("/proc/meminfo"), "MemFree")
 }
 
+/// Connections that found the queue of a listening socket full, since boot, in this network namespace.
+#[must_use]
+pub fn listen_overflows() -> Option<u64> {
+    tcp_counter(&read("/proc/net/netstat"), "ListenOverflows")
+}
+
 /// The congestion control that the kernel gives to sockets that ask for none.
 #[must_use]
 pub fn congestion_default() -> Option<String> {
@@ -198,6 +204,16 @@ fn meminfo(text: &str, key: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
+/// A counter of TCP's (`TcpExt`): one line has the names, the next one the numbers.
+fn tcp_counter(netstat: &str, name: &str) -> Option<u64> {
+    let mut lines = netstat
+        .lines()
+        .filter_map(|line| line.strip_prefix("TcpExt:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let mut pairs = names.split_whitespace().zip(numbers.split_whitespace());
+    pairs.find(|(found, _)| *found == name)?.1.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +246,41 @@ mod tests {
             Some("A CPU @ 3 GHz".into())
         );
         assert_eq!(cpu_model("processor : 0\n"), None);
+    }
+
+    #[test]
+    fn a_counter_of_tcp_is_found_by_its_name() {
+        let text =
+            "IpExt: A ListenOverflows\nIpExt: 1 2\nTcpExt: A ListenOverflows B\nTcpExt: 3 4 5\n";
+        assert_eq!(tcp_counter(text, "ListenOverflows"), Some(4));
+        assert_eq!(tcp_counter(text, "ListenDrops"), None);
+        assert_eq!(
+            tcp_counter("TcpExt: ListenOverflows\n", "ListenOverflows"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_connection_that_finds_the_queue_full_is_counted() {
+        use nix::sys::socket::{
+            AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname,
+            listen, socket,
+        };
+        let open = || {
+            let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+            socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap()
+        };
+        let listener = open();
+        let address = SockaddrIn::new(127, 0, 0, 1, 0);
+        bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &address).unwrap();
+        listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        let address: SockaddrIn = getsockname(std::os::fd::AsRawFd::as_raw_fd(&listener)).unwrap();
+        let before = listen_overflows().unwrap();
+        let clients: Vec<_> = (0..4).map(|_| open()).collect();
+        for client in &clients {
+            let _ = connect(std::os::fd::AsRawFd::as_raw_fd(client), &address);
+        }
+        assert!(listen_overflows().unwrap() > before);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) use guarded::Guarded;
 /// How long the program may take from TERM until it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// How much of the end of a program's output is kept.
-const OUTPUT_LEN: usize = 2048;
+const OUTPUT_LEN: usize = 8 << 10;
 
 /// What the guard tells the harness: [`Report::Started`] or [`Report::Failed`], then [`Report::Ended`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,10 +52,7 @@ impl fmt::Display for Report {
         match self {
             Self::Started { group } => write!(f, "the server was started as process {group}"),
             Self::Failed { why } => write!(f, "the server cannot be started: {why}"),
-            Self::Ended { how, output } => match output.as_str() {
-                "" => write!(f, "the server ended by itself ({how})"),
-                output => write!(f, "the server ended by itself ({how}). It wrote: {output}"),
-            },
+            Self::Ended { how, .. } => write!(f, "the server ended by itself ({how})"),
         }
     }
 }

@@ -218,7 +218,7 @@ impl Contents {
                 serde_json::from_slice(text).map_err(|error| damaged(number, error.to_string()))?;
             match (&mut contents, line) {
                 (None, Line::Header(header)) if header.schema == SCHEMA => {
-                    contents = Some(Self::new(header));
+                    contents = Some(Self::new(*header));
                 }
                 (None, Line::Header(header)) => {
                     return Err(damaged(
@@ -282,7 +282,7 @@ impl Journal {
             reason,
         })?;
         let mut journal = Self::locked(file, path)?;
-        journal.append(&Line::Header(header.clone()))?;
+        journal.append(&Line::Header(Box::new(header.clone())))?;
         Ok(journal)
     }
 

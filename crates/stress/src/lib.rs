@@ -51,5 +51,6 @@ pub mod summary;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod trial;
 pub mod verify;
 pub mod workdir;

@@ -9,6 +9,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::console;
 use crate::corpus::files;
+use crate::environment;
 use crate::fault::{self, Fault};
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::measurement::{Measurement, ServerChoice, Settings, Status};
@@ -18,7 +19,7 @@ use crate::pool::{self, Reports, Scene};
 use crate::preflight;
 use crate::readback::{self, ReadBack};
 use crate::reconcile::{Facts, reconcile};
-use crate::record::Record;
+use crate::record::{Outcome, Record};
 use crate::remote::{self, NotLaid};
 use crate::rig::{self, Moment, Rig};
 use crate::served::Served;
@@ -190,6 +191,7 @@ fn run(
     };
     let ballast = Ballast::take(needed);
     scene.rig.mark(Moment::Before);
+    let overflows_before = environment::listen_overflows();
     let warmed = ballast.as_ref().map(Ballast::warmed);
     let watched = stage.ready.filter(|_| settings.watch_memory);
     let work = || {
@@ -200,6 +202,8 @@ fn run(
     let (result, server_memory) = memory::feed(ballast, || {
         memory::watch(watched.map(|ready| ready.pid), work)
     });
+    let overflows = environment::listen_overflows().zip(overflows_before);
+    measurement.listen_overflows = overflows.map(|(after, before)| after.saturating_sub(before));
     scene.rig.mark(Moment::After);
     measurement.warmed = warmed;
     measurement.server_memory = server_memory;
@@ -285,6 +289,9 @@ fn conclude(
     measurement.done = ending.done;
     measurement.client_cpu_us = reports.cpu_us;
     measurement.client_peak_rss_bytes = reports.peak_rss_bytes;
+    let is_unverified =
+        |attempt: &&Attempt| attempt.is_unconfirmed && attempt.record.outcome == Outcome::Ok;
+    measurement.unverified = attempts.iter().filter(is_unverified).count() as u64;
     measurement.records = attempts
         .into_iter()
         .map(|attempt: Attempt| attempt.record)

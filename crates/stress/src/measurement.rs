@@ -103,6 +103,14 @@ pub struct Settings {
     pub congestion: String,
     /// How requests end: `crlf`, `crlfcrlf`, `lf` or `none`.
     pub terminator: String,
+    /// How long a foreign server is left alone before each window, once it is ready.
+    #[serde(
+        default = "server_settle",
+        rename = "server_settle_ms",
+        with = "milliseconds",
+        skip_serializing_if = "is_usual_settle"
+    )]
+    pub server_settle: Duration,
     /// What our server is started with besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_args: Vec<String>,
@@ -143,6 +151,9 @@ pub enum ServerChoice {
         /// The folder it is started in, if not the harness's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cwd: Option<PathBuf>,
+        /// The address that it listens on, if not 127.0.0.1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// The port it always listens on; none if it is told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         port: Option<u16>,
@@ -211,6 +222,13 @@ pub struct Measurement {
     /// Memory that was taken from the host before the window; none if none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmed: Option<Warmed>,
+    /// Connections that found the queue of a listening socket of this machine full during the window; none if the
+    /// kernel does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen_overflows: Option<u64>,
+    /// Uploads that count as done although no answer said what was stored, and nobody read them back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unverified: u64,
     /// Identities that do not hold, and other trouble, in words.
     pub notes: Vec<String>,
 }
@@ -232,6 +250,8 @@ impl Measurement {
             fault: None,
             server_memory: None,
             warmed: None,
+            listen_overflows: None,
+            unverified: 0,
             notes: Vec::new(),
         }
     }
@@ -251,6 +271,23 @@ impl Measurement {
         let ends = records.filter_map(|record| record.ended_ns?.checked_sub(record.released_ns));
         ends.max().map(Duration::from_nanos)
     }
+}
+
+/// Ten of the kernel's ticks: so long a rest shows that a server has nothing more to do.
+pub(crate) const fn server_settle() -> Duration {
+    Duration::from_millis(100)
+}
+
+fn is_usual_settle(time: &Duration) -> bool {
+    *time == server_settle()
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Memory of our server, its parent process included: the sum of the proportional set sizes (PSS) of its

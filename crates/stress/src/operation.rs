@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{Congestion, Connection, Download, Listing, Observer, Options, Terminator, Upload};
+use client::{Congestion, Connection, Download, Listing, Observer, Options, Terminator};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now_ns;
@@ -51,8 +51,8 @@ pub struct Job {
 pub struct Attempt {
     /// Its record. `released_ns` is filled in by whoever released the barrier.
     pub record: Record,
-    /// The server took an upload and said nothing about its content: it counts as verified only once it has
-    /// been read back.
+    /// The server took an upload and said nothing about its content that [`Job::verify`] asks for: it counts as
+    /// verified only once it has been read back.
     pub is_unconfirmed: bool,
 }
 
@@ -222,12 +222,15 @@ impl<'a> Worker<'a> {
         let name = upload_name(self.client, request);
         let salt = Salt::upload(self.client, request);
         let mut content = self.corpus.content(salt, self.job.volume);
-        let Upload { size, verified, .. } = connection.upload(&name, &mut content, stamps)?;
+        let upload = connection.upload(&name, &mut content, stamps)?;
         stamps.ended_ns = Some(now_ns());
-        let needs_checksum = matches!(self.job.verify, Verify::Checksum | Verify::Full);
+        let is_confirmed = match self.job.verify {
+            Verify::Checksum | Verify::Full => upload.verified,
+            Verify::Size | Verify::Off => upload.verified || upload.is_size_confirmed,
+        };
         Ok(Success {
-            bytes: size,
-            is_unconfirmed: needs_checksum && !verified,
+            bytes: upload.size,
+            is_unconfirmed: !is_confirmed,
         })
     }
 

@@ -164,6 +164,8 @@ fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
         repeats: args.repeat,
         order: Order::Interleaved,
         settings: settings(args, &fingerprint.settings)?,
+        is_probed: false,
+        keep_going: false,
         baseline: false,
         out: args.out.clone(),
         work_dir: args.work_dir.clone(),

@@ -2,6 +2,8 @@
 
 pub mod foreign;
 pub mod own;
+pub(crate) mod probe;
+mod processes;
 pub mod target;
 
 use std::net::SocketAddr;
@@ -50,7 +52,7 @@ pub struct Ending {
     pub lost: Option<String>,
 }
 
-/// Why there is no server.
+/// Why there is no server, or none that can be measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// The user asked to stop.
@@ -70,22 +72,33 @@ pub fn start(
     log: &Path,
     interrupt: &AtomicBool,
 ) -> Result<Box<dyn Rig>, Error> {
+    let terminator = || settings.terminator.parse().map_err(Error::NotReady);
+    let settle = settings.server_settle;
     Ok(match &settings.server {
         ServerChoice::Own => Box::new(own::Own::start(cell, settings, root, log, interrupt)?),
         ServerChoice::Command {
-            command, cwd, port, ..
+            command,
+            cwd,
+            host,
+            port,
+            ..
         } => {
             let orders = foreign::Orders {
                 command,
                 workers: cell.servers,
                 root,
                 cwd: cwd.as_deref(),
+                host: host.as_deref(),
                 port: *port,
             };
-            Box::new(foreign::Foreign::start(&orders, log, interrupt)?)
+            let mut foreign = foreign::Foreign::start(&orders, log, interrupt)?;
+            foreign.settle(terminator()?, cell.servers, settle, interrupt)?;
+            Box::new(foreign)
         }
         ServerChoice::Target { address, admin } => {
-            Box::new(target::Target::find(address, admin.as_deref())?)
+            let target = target::Target::find(address, admin.as_deref())?;
+            target.settle(terminator()?, cell.servers, settle, interrupt)?;
+            Box::new(target)
         }
     })
 }

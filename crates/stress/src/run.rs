@@ -19,15 +19,16 @@ use crate::environment::{self, COMMIT, CpuTicks};
 use crate::exit::Exit;
 use crate::fail_on::{self, Condition, Hit};
 use crate::journal::{Contents, End, Line, Session};
-use crate::measure::WorkDir;
+use crate::measure::{self, WorkDir};
 use crate::measurement::ServerChoice;
 use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::{Progress, whole_seconds};
+use crate::rig::probe;
 use crate::schedule::{self, Turn};
 use crate::served::Served;
 use crate::summary::{self, Row};
-use crate::{report, show, size, verify, workdir};
+use crate::{report, show, size, trial, verify, workdir};
 
 use agenda::{Agenda, sampling_end};
 use folder::Folder;
@@ -83,6 +84,11 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
         // Also before: each cell takes it anew.
         drop(Served::take(root).map_err(|error| Unusable(error.to_string()))?);
     }
+    if let Some(budget) = request.budget {
+        Stops::end_after(sampling_end(budget).saturating_sub(started.elapsed()));
+    }
+    let request = &tried(request, &work, &stops)?;
+    Stops::end_never();
     let mut folder = Folder::open(request)?;
     let session = session(request, &folder.contents)?;
     let number = session.number;
@@ -105,6 +111,41 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
         contents,
         ended,
     })
+}
+
+/// The request with what the trial of a foreign server showed. One that fails it is an error, unless the user wants to
+/// go on.
+fn tried(request: &Request, work: &WorkDir, stops: &Stops) -> Result<Request> {
+    let mut request = request.clone();
+    let Some(cell) = request.plan.cells.first() else {
+        return Ok(request);
+    };
+    let settings = &mut request.settings;
+    let held = match trial::hold(cell, settings, request.is_probed, work, stops.any()) {
+        Err(measure::Error::Interrupted) if !stops.is_by_user() => {
+            Some(Err("the server's trial was not over within --budget".into()))
+        }
+        held => held?,
+    };
+    match held {
+        None => {}
+        Some(Ok(terminator)) => {
+            terminator.as_str().clone_into(&mut settings.terminator);
+            if request.is_probed && request.progress != crate::cli::Progress::None {
+                say(format_args!(
+                    "requests end with {} (found by LIST; --terminator {} skips the search)",
+                    probe::word(terminator),
+                    terminator.as_str()
+                ));
+            }
+        }
+        Some(Err(why)) if request.keep_going => say(format_args!("warning: {why}")),
+        Some(Err(why)) => anyhow::bail!(
+            "{why}
+Nothing was measured. To measure all the same, each row with its error: --keep-going"
+        ),
+    }
+    Ok(request)
 }
 
 /// Takes the samples that are missing; the work directory is gone afterwards.

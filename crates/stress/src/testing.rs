@@ -25,6 +25,7 @@ pub(crate) fn settings() -> Settings {
         durability: "none".into(),
         congestion: "auto".into(),
         terminator: "crlf".into(),
+        server_settle: crate::measurement::server_settle(),
         server_args: Vec::new(),
         watch_memory: false,
         warm_memory: true,
@@ -38,6 +39,7 @@ pub(crate) fn foreign(command: &str) -> ServerChoice {
     ServerChoice::Command {
         command: command.into(),
         cwd: None,
+        host: None,
         port: None,
         root: None,
     }

@@ -474,6 +474,7 @@ fn a_budget_ends_a_run_of_a_server_that_does_not_answer() {
     let args = [
         "--budget",
         "5s",
+        "--keep-going",
         "--server-cmd",
         "sh -c 'exec sleep 1000' {port} {root}",
     ];
@@ -491,6 +492,7 @@ fn a_budget_ends_a_run_of_a_server_that_does_not_answer() {
     // A resumption has a budget of its own, or none.
     let goes_on = [
         "--resume",
+        "--keep-going",
         "--server-cmd",
         "sh -c 'exec sleep 1000' {port} {root}",
         "--budget",

@@ -190,7 +190,11 @@ fn a_server_that_does_not_start_is_a_row_and_exits_3() {
         out.path(),
         &[
             &args[..],
-            &["--server-cmd", "false {port} {workers} {root}"],
+            &[
+                "--server-cmd",
+                "false {port} {workers} {root}",
+                "--keep-going",
+            ],
         ]
         .concat(),
     );
@@ -273,7 +277,7 @@ fn a_stopped_run_keeps_its_samples_and_the_command_it_prints_goes_on() {
 fn no_file_of_a_run_names_a_path_of_the_machine() {
     let cell = ["--op", "list", "--size", "64K", "--clients", "1"];
     let server = "/bin/sh -c 'echo cannot read \"/opt/data/x\"; exit 3' {port} {root}";
-    for server in [&[][..], &["--server-cmd", server]] {
+    for server in [&[][..], &["--keep-going", "--server-cmd", server]] {
         let out = tempfile::tempdir().unwrap();
         let args = [&cell[..], &["--servers", "1"], server].concat();
         run(out.path(), &args);

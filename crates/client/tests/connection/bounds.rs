@@ -125,7 +125,12 @@ fn an_endless_reply_ends_at_its_bound_wherever_it_has_no_end() {
                 false => (client::Part::Rest, 300_000),
             };
             match result {
-                Err(Error::TooLong { part, limit }) => assert_eq!((part, limit), wanted),
+                Err(Error::TooLong { part, limit, under }) => {
+                    assert_eq!((part, limit), wanted);
+                    let is_elsewhere = start.starts_with("{\"x\"") && operation == "get";
+                    let key = under.as_deref().map(|key| &key[..1]);
+                    assert_eq!(key.is_some(), is_elsewhere, "{start}: {under:?}");
+                }
                 other => panic!("{operation}: {start}{piece}…: {other:?}"),
             }
             assert!(sink.0 <= 1_000_000, "{}", sink.0);

@@ -116,6 +116,61 @@ fn a_download_without_size_and_checksum_is_not_called_verified() {
 }
 
 #[test]
+fn content_or_names_under_another_key_are_named_with_both_keys() {
+    let content = base64(&[7; 3_000]);
+    let long = base64(&[7; 30_000]);
+    for (reply, wanted) in [
+        (
+            format!("{{\"status\":\"OK\",\"isi_file\":\"{content}\"}}"),
+            "found 'isi_file' instead",
+        ),
+        (
+            format!("{{\"isi\":\"{content}\",\"nama\":\"a.bin\",\"status\":\"OK\"}}"),
+            "found 'isi' instead",
+        ),
+        (
+            format!("{{\"status\":\"OK\",\"data\":\"{content}\"}}"),
+            "found 'data' instead",
+        ),
+        (
+            format!("{{\"status\":\"OK\",\"data\":{{\"name\":1,\"isi\":\"{content}\"}}}}"),
+            "found 'data' instead",
+        ),
+        (
+            format!("{{\"status\":\"OK\",\"data\":\"{long}\"}}"),
+            "which only data_file may be ('data')",
+        ),
+        (
+            "{\"status\":\"OK\"}".to_owned(),
+            "no content in 'data_file'",
+        ),
+    ] {
+        let (result, sink) = get_of(vec![GET, say(&format!("{reply}\r\n\r\n"))]);
+        let error = result.unwrap_err().to_string();
+        assert!(
+            error.contains(wanted) && error.contains("data_file"),
+            "{error}"
+        );
+        assert_eq!(sink, b"");
+    }
+    for (reply, wanted) in [
+        (
+            "{\"status\":\"OK\",\"files\":[\"a.bin\"]}",
+            "no list of names in 'data'; found 'files' instead",
+        ),
+        (
+            "{\"status\":\"OK\",\"data\":\"a.bin\"}",
+            "no list of names in 'data'",
+        ),
+    ] {
+        let error = list_of(&format!("{reply}\r\n\r\n"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.ends_with(wanted), "{error}");
+    }
+}
+
+#[test]
 fn a_download_that_is_not_what_the_server_declares_is_a_mismatch() {
     for keys in [
         "\"size\":6",

@@ -3,6 +3,7 @@
 use memchr::memchr2;
 
 use super::draft::{Draft, Field};
+use super::elsewhere::Elsewhere;
 use super::{BadReply, Step, TERMINATOR};
 use crate::base64::{self, Malformed};
 use crate::json::{Escape, Escaped, Lexer, Nesting, Strings, Token};
@@ -19,6 +20,7 @@ pub struct ReplyDecoder {
     /// A character of the content that came as an escape and waits for room.
     unescaped: Option<u8>,
     listing_len_max: usize,
+    elsewhere: Elsewhere,
 }
 
 impl Default for ReplyDecoder {
@@ -67,6 +69,7 @@ impl ReplyDecoder {
             content: base64::Decoder::default(),
             unescaped: None,
             listing_len_max: len_max,
+            elsewhere: Elsewhere::default(),
         }
     }
 
@@ -74,6 +77,13 @@ impl ReplyDecoder {
     #[must_use]
     pub fn is_over_listing_max(&self) -> bool {
         self.draft.names_len > self.listing_len_max
+    }
+
+    /// The key of the longest value of the reply in hand, or the last one, that has neither content nor a listing: where
+    /// a server put them that does not name them as the protocol does.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<&str> {
+        self.elsewhere.key(self.draft.reply.json_len)
     }
 
     /// Takes what it can of `input`; file content goes to `out`, which must have room for 3 bytes at
@@ -105,6 +115,7 @@ impl ReplyDecoder {
             };
             step.consumed += consumed;
             if self.state == State::End(TERMINATOR.len()) {
+                self.elsewhere.end(self.draft.reply.json_len);
                 step.reply = Some(std::mem::take(&mut self.draft).reply);
                 self.state = State::Start;
             }
@@ -126,6 +137,7 @@ impl ReplyDecoder {
             [] => Ok(space),
             [b'{', ..] => {
                 self.state = State::FirstKey;
+                self.elsewhere = Elsewhere::default();
                 self.draft.reply.json_len = 1;
                 Ok(space + 1)
             }
@@ -144,7 +156,8 @@ impl ReplyDecoder {
             State::Value(Field::Unknown) | State::Skip(_) => Strings::Skip,
             _ => Strings::Keep,
         };
-        let (consumed, token) = self.lexer.next(rest, strings)?;
+        let read = self.lexer.next(rest, strings);
+        let (consumed, token) = read.map_err(|error| self.elsewhere.name_in(error))?;
         self.draft.reply.json_len += consumed as u64;
         if let Some(token) = token {
             self.state = self.follow(token)?;
@@ -157,10 +170,18 @@ impl ReplyDecoder {
         use Token::Punct;
         Ok(match (self.state, token) {
             (State::FirstKey | State::Key, Token::String) => {
-                State::Colon(self.draft.field(&self.lexer.string()?)?)
+                let key = self.lexer.string()?;
+                let field = self.draft.field(&key)?;
+                let is_candidate = matches!(field, Field::Unknown | Field::Data);
+                let len = self.draft.reply.json_len;
+                self.elsewhere.start(is_candidate.then_some(key), len);
+                State::Colon(field)
             }
             (State::Colon(field), Punct(b':')) => State::Value(field),
-            (State::Value(Field::Content), Token::Quote) => State::Content,
+            (State::Value(Field::Content), Token::Quote) => {
+                self.elsewhere.forget();
+                State::Content
+            }
             (State::Value(Field::Unknown), Token::String) => State::AfterValue,
             (State::Value(field), Token::String) => {
                 self.draft.set_string(field, self.lexer.string()?);
@@ -171,6 +192,7 @@ impl ReplyDecoder {
                 State::AfterValue
             }
             (State::Value(Field::Data), Punct(b'[')) => {
+                self.elsewhere.forget();
                 self.draft.start_names();
                 State::FirstName
             }

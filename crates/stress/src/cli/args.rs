@@ -147,9 +147,10 @@ pub struct ServerArgs {
     #[arg(long, value_name = "auto|system|NAME", default_value = "auto", value_parser = parse::congestion)]
     pub congestion: String,
 
-    /// How requests end.
-    #[arg(long, value_name = "HOW", default_value = "crlf", value_parser = ["crlf", "crlfcrlf", "lf", "none"])]
-    pub terminator: String,
+    /// How requests end [default: crlf; with --server-cmd and --target what LIST is answered to, asked before the
+    /// first row].
+    #[arg(long, value_name = "HOW", value_parser = ["crlf", "crlfcrlf", "lf", "none"])]
+    pub terminator: Option<String>,
 
     /// Start our server with these flags besides, such as '--head-timeout 2s --defer-accept 3'.
     #[arg(long, value_name = "FLAGS", allow_hyphen_values = true, conflicts_with = "server_cmd", value_parser = parse::words)]
@@ -157,13 +158,16 @@ pub struct ServerArgs {
 
     /// Measure this server instead of ours: a command line with {port} and {root} (the folder to serve) in it, and
     /// {workers} if it can be told; else one --servers N says how many it has. They are filled in for each combination.
-    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, conflicts_with = "server_pool", value_parser = parse::server_cmd)]
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, group = "foreign", conflicts_with = "server_pool", value_parser = parse::server_cmd)]
     pub server_cmd: Option<String>,
 
     /// The folder that --server-cmd is started in.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "server_cmd")]
     pub server_cwd: Option<PathBuf>,
 
+    /// The address that --server-cmd listens on, if it is bound to that alone [default: 127.0.0.1].
+    #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname, requires = "server_cmd")]
+    pub server_host: Option<String>,
     /// The port that --server-cmd always listens on; then {port} need not stand in it.
     #[arg(long, value_name = "PORT", requires = "server_cmd", value_parser = clap::value_parser!(u16).range(1..))]
     pub server_port: Option<u16>,
@@ -175,13 +179,21 @@ pub struct ServerArgs {
 
     /// Measure a server that runs already, here or elsewhere; --servers says how many workers it has. Files are put
     /// into its folder and deleted through it.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["server_cmd", "server_pool", "server_args", "server_buffer"], value_parser = parse::target)]
+    #[arg(long, value_name = "HOST:PORT", group = "foreign", conflicts_with_all = ["server_cmd", "server_pool", "server_args", "server_buffer"], value_parser = parse::target)]
     pub target: Option<String>,
 
     /// The admin socket of the --target, if it is our server and was started with --admin: its ledger is then asked
     /// before and after each window. Nobody else may use the server meanwhile.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "target")]
     pub target_admin: Option<PathBuf>,
+    /// How long --server-cmd has to have rested before a window, or --target to be left alone, once as many LISTs as it
+    /// has workers were answered at once [default: 100ms].
+    #[arg(long, value_name = "TIME", requires = "foreign", value_parser = parse::settle)]
+    pub server_settle: Option<Duration>,
+    /// Measure --server-cmd or --target although its trial before the first row failed: each row then says what is
+    /// wrong.
+    #[arg(long, requires = "foreign")]
+    pub keep_going: bool,
 }
 
 /// Where things go and what is shown.

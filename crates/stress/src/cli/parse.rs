@@ -15,6 +15,15 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How long a server rests; 0s for not at all.
+pub(super) fn settle(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time > Duration::from_mins(10) => Err("the most is 10m".into()),
+        Ok(time) => Ok(time),
+        Err(_) => Err(format!("'{text}' is no time: write 0s, 500ms or 5s")),
+    }
+}
+
 /// A budget. Below the least there would be no time to measure anything beside what starting and ending take.
 pub(super) fn budget(text: &str) -> Result<Duration, String> {
     let least = Duration::from_secs(5);

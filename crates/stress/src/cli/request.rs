@@ -12,7 +12,7 @@ use crate::fail_on::Condition;
 use crate::fault::Fault;
 use crate::journal::Contents;
 use crate::matrix::{Cell, Operation, Plan, Selection};
-use crate::measurement::{ServerChoice, Settings};
+use crate::measurement::{ServerChoice, Settings, server_settle};
 use crate::schedule::Order;
 
 /// Requests of each client in a list cell: one listing is too short to measure.
@@ -31,6 +31,10 @@ pub struct Request {
     pub order: Order,
     /// How a cell is measured.
     pub settings: Settings,
+    /// Whether a foreign server is asked how it wants requests to end; the settings then get its answer.
+    pub is_probed: bool,
+    /// Whether a foreign server is measured although its trial failed.
+    pub keep_going: bool,
     /// Whether the machine's ceilings are measured first.
     pub baseline: bool,
     /// The folder that gets the folder of the run.
@@ -104,6 +108,7 @@ impl Request {
         check_workers(&server, &axes.servers)?;
         let name = axes.plan;
         name.fill_in(axes.quick, &mut axes, &mut measuring);
+        let is_probed = server != ServerChoice::Own && serving.terminator.is_none();
         let settings = Settings {
             list_requests: measuring.requests.unwrap_or(LIST_REQUESTS),
             transfer_requests: measuring.requests.unwrap_or(1),
@@ -112,7 +117,8 @@ impl Request {
             seed: measuring.seed,
             durability: serving.durability,
             congestion: serving.congestion,
-            terminator: serving.terminator,
+            terminator: serving.terminator.unwrap_or_else(|| "crlf".into()),
+            server_settle: serving.server_settle.unwrap_or_else(server_settle),
             server_args: serving.server_args.unwrap_or_default().0,
             watch_memory: measuring.watch_memory,
             warm_memory: measuring.warm_memory,
@@ -139,6 +145,8 @@ impl Request {
             repeats: measuring.repeat,
             order: measuring.order,
             settings,
+            is_probed,
+            keep_going: serving.keep_going,
             baseline: measuring.baseline,
             out: output.out,
             work_dir: output.work_dir,
@@ -151,10 +159,7 @@ impl Request {
             fail_on: output.fail_on,
             progress: output.progress,
             json: output.json,
-            command_line: argv
-                .iter()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
+            command_line: typed(argv),
         })
     }
 
@@ -200,6 +205,11 @@ impl Request {
     }
 }
 
+fn typed(argv: &[OsString]) -> Vec<String> {
+    let words = argv.iter().map(|word| word.to_string_lossy().into_owned());
+    words.collect()
+}
+
 /// Whose server `serving` asks for.
 fn server(serving: &ServerArgs) -> Result<ServerChoice, clap::Error> {
     if let Some(address) = serving.target.clone() {
@@ -224,6 +234,7 @@ fn server(serving: &ServerArgs) -> Result<ServerChoice, clap::Error> {
         return Ok(ServerChoice::Command {
             command,
             cwd: serving.server_cwd.clone(),
+            host: serving.server_host.clone(),
             port: serving.server_port,
             root: serving.server_root.clone(),
         });

@@ -49,7 +49,7 @@ Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M
 52,428,800 bytes, 50MB is 50,000,000 bytes.";
 
 const EXIT_CODES: &str = "  0    every operation of every combination was verified
-  1    the harness could not go on
+  1    the harness could not go on, or a foreign server failed its trial before the first row
   2    usage
   3    some combination failed or could not be run (a connection that --fault kill-worker cut is no
        failure), or the run does not verify

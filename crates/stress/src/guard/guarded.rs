@@ -60,6 +60,11 @@ impl Guarded {
         })
     }
 
+    /// The guard's process, which all of the program's are below.
+    pub(crate) fn pid(&self) -> u32 {
+        self.guard.id()
+    }
+
     /// What the guard says next.
     pub(crate) fn report(&mut self, patience: &Patience<'_>) -> Result<Report, NoLine> {
         let line = self.lines.next(patience)?;

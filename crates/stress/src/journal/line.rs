@@ -12,7 +12,7 @@ use crate::measurement::{Measurement, Status};
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// The first.
-    Header(Header),
+    Header(Box<Header>),
     /// A start or a resumption.
     Session(Session),
     /// A sample, taken or given up.

@@ -109,7 +109,10 @@ fn a_journal_without_its_header_or_of_another_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE_NAME);
     let error = || Contents::read(folder.path()).unwrap_err().to_string();
-    let whole = serde_json::to_string(&Line::Header(testing::header(&Selection::default(), 1)));
+    let whole = serde_json::to_string(&Line::Header(Box::new(testing::header(
+        &Selection::default(),
+        1,
+    ))));
     for begun in ["", &whole.unwrap()[..40]] {
         std::fs::write(&path, begun).unwrap();
         let said = error();
@@ -126,7 +129,7 @@ fn a_journal_without_its_header_or_of_another_format_is_refused() {
     header.schema = 99;
     std::fs::write(
         &path,
-        serde_json::to_string(&Line::Header(header)).unwrap() + "\n",
+        serde_json::to_string(&Line::Header(Box::new(header))).unwrap() + "\n",
     )
     .unwrap();
     assert!(error().ends_with("line 1: format 99 is not 1"));
@@ -216,7 +219,7 @@ proptest! {
     fn every_prefix_reads_as_the_first_lines(share in 0.0..1.0_f64) {
         let contents = testing::contents(&Selection::default(), 1);
         let lines = [
-            Line::Header(contents.header.clone()),
+            Line::Header(Box::new(contents.header.clone())),
             Line::Session(testing::session()),
             sample(&contents, 0, 0, Status::Ok),
             sample(&contents, 1, 0, Status::Failed),

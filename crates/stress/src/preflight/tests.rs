@@ -62,6 +62,7 @@ fn the_disk_that_is_asked_for_space_is_the_one_that_is_written() {
     let fixed = ServerChoice::Command {
         command: "serve".into(),
         cwd: None,
+        host: None,
         port: Some(80),
         root: Some("/theirs".into()),
     };

@@ -179,6 +179,7 @@ fn a_foreign_server_has_to_be_named_again_with_its_paths() {
     let in_folder = |folder: &str| ServerChoice::Command {
         command: "serve {port} {root}".into(),
         cwd: Some(folder.into()),
+        host: None,
         port: None,
         root: None,
     };

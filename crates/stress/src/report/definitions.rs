@@ -434,7 +434,7 @@ pub const OUTCOMES: [Definition; 12] = [
 ];
 
 /// The words of `flags`.
-pub const FLAGS: [Definition; 6] = [
+pub const FLAGS: [Definition; 8] = [
     means(
         "busy_machine",
         "More than a tenth of the processors was in use just before the run.",
@@ -464,6 +464,16 @@ pub const FLAGS: [Definition; 6] = [
         "retaken",
         "A sample that was not ok was taken again, with `--rerun-failed`: the later one is shown, and the journal has both.",
         "Sampel yang tidak ok diambil lagi dengan `--rerun-failed`: yang ditampilkan adalah yang terakhir, dan jurnal menyimpan keduanya.",
+    ),
+    means(
+        "listen_overflow",
+        "During a sample connections found the queue of a listening socket full (the kernel's `ListenOverflows`, of all servers on this machine): those clients were let in a second or more later, or not at all. A server that calls listen() with a small number shows this.",
+        "Selama satu sampel, ada koneksi yang mendapati antrean socket yang mendengarkan penuh (`ListenOverflows` dari kernel, untuk semua server di mesin ini): client itu baru diterima satu detik kemudian atau lebih, atau tidak sama sekali. Ini terjadi pada server yang memanggil listen() dengan angka kecil.",
+    ),
+    means(
+        "unverified",
+        "The answers to some uploads had neither size nor checksum, and with `--verify size` or `off` nobody read those files back: that they were stored is the server's word.",
+        "Jawaban atas beberapa unggahan tidak berisi ukuran maupun checksum, dan dengan `--verify size` atau `off` berkasnya tidak dibaca kembali: bahwa berkas tersimpan hanya kata server.",
     ),
 ];
 

@@ -226,6 +226,7 @@ fn a_page_loads_nothing_and_lets_nothing_out_of_its_place() {
     contents.header.fingerprint.settings.server = crate::measurement::ServerChoice::Command {
         command: evil.into(),
         cwd: None,
+        host: None,
         port: None,
         root: None,
     };

@@ -1,25 +1,37 @@
-//! A server of the user's choice: a command, run under a guard, ready when it accepts a connection.
+//! A server of the user's choice: a command, run under a guard, ready when it answers.
+
+mod trouble;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use proto::Terminator;
 use proto::announce::Ready;
 
-use super::{Ending, Error, READY_LIMIT, Rig};
+use super::{Ending, Error, READY_LIMIT, Rig, probe, processes};
 use crate::child::NoLine;
 use crate::clock::{Exhausted, Patience};
 use crate::guard::{Guarded, Report};
+
+pub(crate) use trouble::Trouble;
 
 /// Between two attempts to connect.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long a port of its own may be taken after a server's end: TIME-WAIT is 60 s on Linux.
 const PORT_LIMIT: Duration = Duration::from_secs(75);
+/// Between two looks at where it listens: who listens, and found three times on other ports only, is not waited for.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+const LOOKS_MAX: u32 = 3;
 /// What every language's message for EADDRINUSE has in it.
 const PORT_IN_USE: &str = "ddress already in use";
+/// Where a server listens that nobody says otherwise of.
+const HOST: &str = "127.0.0.1";
+/// How long a server may work on after it is ready. One that never rests is measured as it is.
+const QUIET_LIMIT: Duration = Duration::from_secs(5);
 
 /// What to start.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +44,8 @@ pub struct Orders<'a> {
     pub root: &'a Path,
     /// The folder to start it in, if not ours.
     pub cwd: Option<&'a Path>,
+    /// The address or name that it listens on, if not 127.0.0.1.
+    pub host: Option<&'a str>,
     /// The port that it always listens on.
     pub port: Option<u16>,
 }
@@ -48,21 +62,26 @@ impl Foreign {
     /// by the closed connections of the one before it, for a minute: then it is started again until it can have it.
     ///
     /// # Errors
-    /// See [`Error`].
-    pub fn start(orders: &Orders<'_>, log: &Path, interrupt: &AtomicBool) -> Result<Self, Error> {
+    /// Why there is none.
+    pub(crate) fn start(
+        orders: &Orders<'_>,
+        log: &Path,
+        interrupt: &AtomicBool,
+    ) -> Result<Self, Trouble> {
         let Some(port) = orders.port else {
-            let port = free_port().map_err(not_ready)?;
-            return Self::attempt(orders, port, log, interrupt);
+            let address = free_address(orders.host)?;
+            return Self::attempt(orders, address, log, interrupt);
         };
-        if accepts(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
+        let address = resolve(orders.host, port)?;
+        if probe::connect(address, READY_LIMIT).is_ok() {
             let why = format!("--server-port {port}: somebody else is listening there");
-            return Err(Error::NotReady(why));
+            return Err(Trouble::of(why));
         }
         let patience = Patience::of(PORT_LIMIT).or_until(interrupt);
         loop {
-            match Self::attempt(orders, port, log, interrupt) {
-                Err(Error::NotReady(why))
-                    if why.contains(PORT_IN_USE) && patience.check().is_ok() =>
+            match Self::attempt(orders, address, log, interrupt) {
+                Err(trouble)
+                    if trouble.output().contains(PORT_IN_USE) && patience.check().is_ok() =>
                 {
                     std::thread::sleep(patience.slice());
                 }
@@ -73,21 +92,24 @@ impl Foreign {
 
     fn attempt(
         orders: &Orders<'_>,
-        port: u16,
+        address: SocketAddr,
         log: &Path,
         interrupt: &AtomicBool,
-    ) -> Result<Self, Error> {
-        let words = fill_in(orders.command, port, orders.workers, orders.root);
-        let words = words.map_err(Error::NotReady)?;
+    ) -> Result<Self, Trouble> {
+        let words = fill_in(orders.command, address.port(), orders.workers, orders.root);
+        let words = words.map_err(Trouble::of)?;
+        let guarded = Guarded::start(words, orders.cwd, log);
         let mut foreign = Self {
-            guarded: Guarded::start(words, orders.cwd, log).map_err(not_ready)?,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            guarded: guarded.map_err(|error| Trouble::of(format!("cannot start: {error}")))?,
+            address,
         };
-        foreign.wait_until_ready(&Patience::of(READY_LIMIT).or_until(interrupt))?;
-        Ok(foreign)
+        match foreign.wait_until_accepting(&Patience::of(READY_LIMIT).or_until(interrupt)) {
+            Ok(()) => Ok(foreign),
+            Err(error) => Err(foreign.trouble(error)),
+        }
     }
 
-    fn wait_until_ready(&mut self, patience: &Patience<'_>) -> Result<(), Error> {
+    fn wait_until_accepting(&mut self, patience: &Patience<'_>) -> Result<(), Error> {
         match self.guarded.report(patience) {
             Ok(Report::Started { .. }) => {}
             Ok(other) => return Err(Error::NotReady(other.to_string())),
@@ -97,21 +119,102 @@ impl Foreign {
                 return Err(Error::NotReady(message));
             }
         }
+        let until = |limit| patience.at_most(limit);
+        let (mut next_look, mut looks) = (until(LOOK_PAUSE), 0);
         loop {
-            patience.check()?;
-            if accepts(self.address) {
+            let is_late = patience.check() == Err(Exhausted::Late);
+            if is_late || looks == LOOKS_MAX {
+                let why = "nobody accepts connections where it should";
+                return Err(Error::NotReady(why.into()));
+            }
+            if probe::connect(self.address, READY_LIMIT).is_ok() {
                 return Ok(());
             }
-            // Waiting for the server's early end is the pause until the next attempt.
-            match self.guarded.report(&Patience::of(ATTEMPT_PAUSE)) {
-                Err(NoLine::Exhausted(_)) => {}
-                Err(NoLine::Ended) => return Err(Error::NotReady("the guard ended".into())),
-                Ok(report) => return Err(Error::NotReady(report.to_string())),
+            if next_look.check().is_err() {
+                next_look = until(LOOK_PAUSE);
+                looks = if self.is_elsewhere() { looks + 1 } else { 0 };
+            }
+            self.watch(&patience.at_most(ATTEMPT_PAUSE))?;
+        }
+    }
+
+    /// Whether its processes listen, and none of them on its port.
+    fn is_elsewhere(&self) -> bool {
+        let found = processes::listening(self.guarded.pid());
+        let port = self.address.port();
+        !found.is_empty() && found.iter().all(|address| address.port() != port)
+    }
+
+    /// Waits until as many LISTs as it has workers are answered at once, and then until it has nothing more to do:
+    /// a pool whose workers are still being started would be measured with the rest of its start.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub(crate) fn settle(
+        &mut self,
+        terminator: Terminator,
+        workers: u32,
+        settle: Duration,
+        interrupt: &AtomicBool,
+    ) -> Result<(), Trouble> {
+        let ready = Patience::of(READY_LIMIT).or_until(interrupt);
+        probe::wait_until_all_answer(self.address, terminator, workers, &ready)
+            .and_then(|()| self.wait_until_quiet(settle, interrupt))
+            .map_err(|error| self.trouble(error))
+    }
+
+    /// Waits until it has used no more than a tenth of a processor for as long as `settle`.
+    fn wait_until_quiet(&mut self, settle: Duration, interrupt: &AtomicBool) -> Result<(), Error> {
+        let patience = Patience::of(QUIET_LIMIT.max(settle * 2)).or_until(interrupt);
+        let guard = self.guarded.pid();
+        // 100 ticks a second, on every Linux: a tenth of a processor is one tick in 100 ms.
+        let ticks_max = u64::try_from(settle.as_millis() / 100).unwrap_or(u64::MAX);
+        let mut before = processes::cpu_ticks(guard);
+        loop {
+            self.watch(&Patience::of(settle).or_until(interrupt))?;
+            let now = processes::cpu_ticks(guard);
+            if now.saturating_sub(before) <= ticks_max.max(1) {
+                return Ok(());
+            }
+            before = now;
+            if patience.check() == Err(Exhausted::Late) {
+                return Ok(());
             }
         }
     }
 
-    /// Whether the server has ended although nobody asked it to.
+    /// Pauses; the server's early end ends the pause.
+    fn watch(&mut self, pause: &Patience<'_>) -> Result<(), Error> {
+        match self.guarded.report(pause) {
+            Err(NoLine::Exhausted(Exhausted::Late)) => Ok(()),
+            Err(NoLine::Exhausted(Exhausted::Interrupted)) => Err(Error::Interrupted),
+            Err(NoLine::Ended) => Err(Error::NotReady("the guard ended".into())),
+            Ok(report) => Err(Error::NotReady(report.to_string())),
+        }
+    }
+
+    /// All there is to say about `error`: where it listens, and what it wrote. Ends the server.
+    pub(crate) fn trouble(&mut self, error: Error) -> Trouble {
+        let what = match error {
+            Error::NotReady(what) => what,
+            Error::Interrupted => return Trouble::interrupted(),
+        };
+        // It may have ended while it was asked, which says more than what the asker saw.
+        let end = self.early_end();
+        let listening = match end {
+            Some(_) => None,
+            None => Some(processes::listening(self.guarded.pid())),
+        };
+        let what = end.unwrap_or(what);
+        self.guarded.end();
+        let output = match self.guarded.ended() {
+            Some(Report::Ended { output, .. }) => output.clone(),
+            _ => String::new(),
+        };
+        Trouble::with(what, self.address, listening, output)
+    }
+
+    /// How the server has ended, if it has although nobody asked it to.
     fn early_end(&mut self) -> Option<String> {
         if self.guarded.ended().is_none() {
             let _ = self.guarded.report(&Patience::of(Duration::ZERO));
@@ -134,21 +237,37 @@ impl Rig for Foreign {
     }
 
     fn stop(&mut self, _interrupt: &AtomicBool) -> Ending {
-        let lost = self.early_end();
+        let lost = self.early_end().map(|how| match self.guarded.ended() {
+            Some(Report::Ended { output, .. }) => format!("{how}{}", trouble::wrote(output)),
+            _ => how,
+        });
         self.guarded.end();
         Ending { done: None, lost }
     }
 }
 
-fn not_ready(error: io::Error) -> Error {
-    Error::NotReady(format!("cannot start: {error}"))
+/// Where it is to listen.
+fn resolve(host: Option<&str>, port: u16) -> Result<SocketAddr, Trouble> {
+    let host = host.unwrap_or(HOST);
+    let found = (host, port).to_socket_addrs();
+    let first = found.and_then(|mut addresses| {
+        let none = || io::Error::other("the name has no address");
+        addresses.next().ok_or_else(none)
+    });
+    first.map_err(|error| Trouble::of(format!("--server-host {host}: {error}")))
 }
 
 /// A port that nobody has just now. Somebody may take it before the server does; the server then ends, and the
 /// row says so.
-fn free_port() -> io::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
+fn free_address(host: Option<&str>) -> Result<SocketAddr, Trouble> {
+    let any = resolve(host, 0)?;
+    let bound = TcpListener::bind(any).and_then(|listener| listener.local_addr());
+    bound.map_err(|error| {
+        let host = host.unwrap_or(HOST);
+        Trouble::of(format!(
+            "--server-host {host}: no port can be had there: {error}"
+        ))
+    })
 }
 
 fn fill_in(command: &str, port: u16, workers: u32, root: &Path) -> Result<Vec<OsString>, String> {
@@ -162,13 +281,6 @@ fn fill_in(command: &str, port: u16, workers: u32, root: &Path) -> Result<Vec<Os
             .into()
     });
     Ok(words.collect())
-}
-
-/// Whether somebody accepts connections there. While nobody listens, a connection to a port that the kernel
-/// also gives to connecting sockets can by chance meet itself.
-fn accepts(address: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&address, READY_LIMIT)
-        .is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own != address))
 }
 
 impl From<Exhausted> for NoLine {

@@ -8,12 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use prefork_server::status;
+use proto::Terminator;
 use proto::announce::{Counts, Done, Ready, WorkerLedger};
 use proto::status::Status;
 use serde_json::Value;
 
-use super::{Ending, Error, Moment, READY_LIMIT, Rig};
-use crate::clock::Patience;
+use super::{Ending, Error, Moment, READY_LIMIT, Rig, probe};
+use crate::clock::{Exhausted, Patience};
 
 /// How long the server may take to notice that the last client has gone.
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
@@ -62,6 +63,31 @@ impl Target {
             }
         }
         Err(not_ready(why))
+    }
+}
+
+impl Target {
+    /// Waits until as many LISTs as it has workers are answered at once, and then for `settle`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) fn settle(
+        &self,
+        terminator: Terminator,
+        workers: u32,
+        settle: Duration,
+        interrupt: &AtomicBool,
+    ) -> Result<(), Error> {
+        let ready = Patience::of(READY_LIMIT).or_until(interrupt);
+        probe::wait_until_all_answer(self.address, terminator, workers, &ready)?;
+        let rest = Patience::of(settle).or_until(interrupt);
+        loop {
+            match rest.check() {
+                Ok(()) => thread::sleep(rest.slice()),
+                Err(Exhausted::Late) => return Ok(()),
+                Err(Exhausted::Interrupted) => return Err(Error::Interrupted),
+            }
+        }
     }
 }
 

@@ -22,17 +22,23 @@ pub enum Flag {
     /// A sample that was not ok was taken again, with `--rerun-failed`: what is shown is the later one, and the
     /// journal has both.
     Retaken,
+    /// During a sample connections found the queue of a listening socket of this machine full.
+    ListenOverflow,
+    /// Uploads of a sample that no answer vouched for were not read back, as `--verify` asks for.
+    Unverified,
 }
 
 impl Flag {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::BusyMachine,
         Self::Steal,
         Self::ClientBound,
         Self::Outlier,
         Self::Tmpfs,
         Self::Retaken,
+        Self::ListenOverflow,
+        Self::Unverified,
     ];
 
     /// The word in tables.
@@ -45,6 +51,8 @@ impl Flag {
             Self::Outlier => "outlier",
             Self::Tmpfs => "tmpfs",
             Self::Retaken => "retaken",
+            Self::ListenOverflow => "listen_overflow",
+            Self::Unverified => "unverified",
         }
     }
 
@@ -58,6 +66,12 @@ impl Flag {
             Self::Outlier => "a sample lies far from the median",
             Self::Tmpfs => "files were on tmpfs, in memory",
             Self::Retaken => "a sample that was not ok was taken again; the journal has both",
+            Self::ListenOverflow => {
+                "connections found the listening queue full and had to try again, a second or more later"
+            }
+            Self::Unverified => {
+                "uploads that no answer vouched for were not read back: leave --verify out for that"
+            }
         }
     }
 }
@@ -98,6 +112,9 @@ pub(super) fn of(contents: &Contents, taken: &[Figures<'_>]) -> Vec<Flag> {
         let mut retaken = contents.retaken.iter();
         retaken.any(|earlier| earlier.measurement.cell.number == number)
     };
+    let has_overflow =
+        |figures: &Figures<'_>| figures.sample.measurement.listen_overflows > Some(0);
+    let is_unverified = |figures: &Figures<'_>| figures.sample.measurement.unverified > 0;
     let checks = [
         (Flag::BusyMachine, taken.iter().any(is_busy)),
         (Flag::Steal, taken.iter().any(has_steal)),
@@ -108,6 +125,8 @@ pub(super) fn of(contents: &Contents, taken: &[Figures<'_>]) -> Vec<Flag> {
         (Flag::Outlier, has_outlier(taken)),
         (Flag::Tmpfs, taken.iter().any(is_tmpfs)),
         (Flag::Retaken, taken.iter().any(is_retaken)),
+        (Flag::ListenOverflow, taken.iter().any(has_overflow)),
+        (Flag::Unverified, taken.iter().any(is_unverified)),
     ];
     checks
         .into_iter()

@@ -11,7 +11,7 @@ use stress::journal::Contents;
 use stress::measurement::{Measurement, Status};
 use tempfile::TempDir;
 
-use super::support::run;
+use super::support::{refused, run};
 
 const SCRIPT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -110,7 +110,10 @@ fn somebody_elses_server_on_the_port_is_not_measured_instead() {
     let port = listener.local_addr().unwrap().port().to_string();
     let server = ["--server-cmd", "sleep 100 {root}", "--server-port", &port];
     let axes = ["--op", "upload", "--size", "1K", "--clients", "1"];
-    let ended = run(&[&axes[..], &["--servers", "1"], &server].concat());
+    let args = [&axes[..], &["--servers", "1"], &server].concat();
+    let said = refused(&args);
+    assert!(said.contains("somebody else is listening"), "{said}");
+    let ended = run(&[&args[..], &["--keep-going"]].concat());
     assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
     let measurement = ended.measurement();
     assert_eq!(measurement.status, Status::ServerLost);
@@ -176,7 +179,10 @@ fn the_ledger_of_a_running_server_is_asked_where_it_can_be() {
         assert_eq!(done.workers.len(), 2);
     }
     let nowhere = ["--target-admin", "/nonexistent.sock"];
-    let ended = run(&[&axes[..], &target[..2], &nowhere].concat());
+    let args = [&axes[..], &target[..2], &nowhere].concat();
+    let said = refused(&args);
+    assert!(said.contains("no such socket"), "{said}");
+    let ended = run(&[&args[..], &["--keep-going"]].concat());
     assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
     let notes = ended.measurements()[0].notes.join(" ");
     assert!(notes.contains("no such socket"), "{notes}");

@@ -8,4 +8,5 @@ mod foreign;
 mod resume;
 mod script;
 mod support;
+mod trial;
 mod violence;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,9 +37,14 @@ impl Harness {
     }
 
     pub(crate) fn start_in(folder: TempDir, args: &[&str]) -> Self {
+        let quiet: &[&str] = match args.contains(&"--progress") {
+            true => &[],
+            false => &["--progress", "none"],
+        };
         // A folder that may be in memory: insisted on by --work-dir.
         let child = Command::new(env!("CARGO_BIN_EXE_stress"))
-            .args(["--progress", "none", "--label", "test"])
+            .args(["--label", "test"])
+            .args(quiet)
             .arg("--out")
             .arg(folder.path())
             .arg("--work-dir")
@@ -170,6 +176,38 @@ fn newest_run(out: &Path) -> PathBuf {
     runs.filter(|run| run.join("journal.ndjson").exists())
         .max_by_key(|run| (fs::metadata(run).unwrap().modified().unwrap(), run.clone()))
         .unwrap()
+}
+
+/// Runs the harness, which must end before the first row and leave nothing, and returns what it said.
+pub(crate) fn refused(args: &[&str]) -> String {
+    let ended = run(args);
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.errors);
+    let left = fs::read_dir(ended.folder.path()).unwrap();
+    assert_eq!(left.count(), 0, "{}", ended.errors);
+    ended.errors
+}
+
+/// The interpreter itself: what `python3` names may be a script that takes longer to start than it. Says so loudly
+/// where there is none.
+pub(crate) fn python() -> Option<&'static str> {
+    static PYTHON: OnceLock<Option<String>> = OnceLock::new();
+    let find = || {
+        let asked = Command::new("python3")
+            .args(["-c", "import sys; print(sys.executable)"])
+            .output()
+            .ok()?;
+        let path = String::from_utf8(asked.stdout).ok()?;
+        asked.status.success().then(|| path.trim().to_owned())
+    };
+    let found = PYTHON.get_or_init(find).as_deref();
+    if found.is_none() {
+        // Past the test harness's capture, so that a green run cannot hide it.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED, python3 is not installed: servers in Python were NOT measured"
+        );
+    }
+    found
 }
 
 /// The work directories in `folder`.

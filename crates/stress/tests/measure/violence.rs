@@ -1,6 +1,8 @@
 //! What is killed in the middle: who notices, what the row says, and that nothing is left.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
 
 use nix::sys::signal::Signal;
 use stress::measurement::{Measurement, Status};
@@ -197,29 +199,55 @@ fn client_processes_go_with_their_parent_and_the_row_says_so() {
     ended.assert_clean();
 }
 
+fn answer_lists(listener: &TcpListener) {
+    let mut silent = Vec::new();
+    for mut stream in listener.incoming().map(Result::unwrap) {
+        let mut request = [0; 4];
+        if stream.read_exact(&mut request).is_ok() && request == *b"LIST" {
+            let names = b"{\"status\":\"OK\",\"data\":[\"d0000.bin\"]}\r\n\r\n";
+            let _ = stream.write_all(names);
+        } else {
+            silent.push(stream);
+        }
+    }
+}
+
 #[test]
 fn a_server_that_never_answers_is_a_row_of_timeouts() {
     let command = "sh -c 'exec sleep 1000' port-{port} {root}";
     let axes = [
         "--size",
-        "1M",
+        "1K",
         "--clients",
         "2",
         "--servers",
         "2",
         "--op",
-        "list",
+        "download",
     ];
-    let more = ["--timeout", "500ms", "--server-cmd", command];
+    let more = [
+        "--requests",
+        "20",
+        "--timeout",
+        "500ms",
+        "--server-cmd",
+        command,
+    ];
     let harness = Harness::start(&[&axes[..], &more].concat());
-    let guard = harness.child("__guard");
-    let port = guard
-        .arguments
-        .iter()
-        .find_map(|argument| argument.strip_prefix("port-"));
-    // In the server's place: the kernel accepts connections for it, and nobody else does anything.
-    let address = (Ipv4Addr::LOCALHOST, port.unwrap().parse().unwrap());
-    let _listener = TcpListener::bind(address).unwrap();
+    let mut port = None;
+    while !harness.has_ended() {
+        let guard = harness.find("__guard");
+        let mut arguments = guard.iter().flat_map(|guard| &guard.arguments);
+        let found = arguments.find_map(|argument| argument.strip_prefix("port-"));
+        let found = found.map(|port| port.parse::<u16>().unwrap());
+        if let Some(new) = found.filter(|_| found != port) {
+            port = found;
+            // In the server's place: LIST is answered, so that it is ready, and nothing else ever.
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, new)).unwrap();
+            thread::spawn(move || answer_lists(&listener));
+        }
+        thread::yield_now();
+    }
     let ended = harness.wait();
     assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
     let measurement = ended.measurement();

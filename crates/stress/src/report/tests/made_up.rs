@@ -136,6 +136,7 @@ pub(super) fn foreign() -> Contents {
         command: "python3 …/reference_server.py --port {port} --workers {workers} --root {root}"
             .into(),
         cwd: None,
+        host: None,
         port: None,
         root: None,
     };

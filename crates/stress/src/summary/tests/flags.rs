@@ -56,6 +56,22 @@ fn flags_say_what_disturbed_a_row() {
 }
 
 #[test]
+fn a_full_listening_queue_and_an_upload_on_trust_are_flags() {
+    let flags = |listen_overflows, unverified| {
+        let mut sample = all_ok(0, 100);
+        sample.measurement.listen_overflows = listen_overflows;
+        sample.measurement.unverified = unverified;
+        let mut contents = testing::contents(&Selection::default(), 1);
+        contents.add(crate::journal::Line::Sample(Box::new(sample)));
+        rows(&contents).swap_remove(4).flags
+    };
+    assert_eq!(flags(None, 0), []);
+    assert_eq!(flags(Some(0), 0), []);
+    assert_eq!(flags(Some(1), 0), [Flag::ListenOverflow]);
+    assert_eq!(flags(Some(9), 2), [Flag::ListenOverflow, Flag::Unverified]);
+}
+
+#[test]
 fn clients_that_got_nothing_or_hardly_started_used_up_no_processors() {
     let flags = |ended_ms: u64, outcome: Outcome, status: Status| {
         let records = (0..5).map(|client| Record {
