@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Optional, Set, Tuple
 
 READ_BYTES = 1 << 20
 # More than the largest client pool (50), so that a burst of connects waits instead of being refused.
@@ -37,6 +37,10 @@ DRAIN_S = 1.0
 STOP_GRACE_S = 2.0
 # In the dialect without a terminator, this much silence ends a request.
 SILENCE_S = 0.05
+TERMINATOR_MODES = ("any", "crlfcrlf", "crlf", "lf", "none", "recv")
+UPLOADS = ("UPLOAD", "POST", "PUT", "ADD")
+DELETES = ("DELETE", "HAPUS")
+VERBS = ("LIST", "GET", "DOWNLOAD", *UPLOADS, *DELETES)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Reply = Dict[str, Any]
@@ -64,9 +68,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pool", choices=("thread", "process"), default="thread")
     parser.add_argument(
         "--terminator-mode",
-        choices=("any", "crlfcrlf", "none"),
+        choices=TERMINATOR_MODES,
         default="any",
-        help="what ends a request: any line end; only CRLF CRLF; any line end or, without a body, 50 ms of silence",
+        help="what ends a request: any line end; only CRLF CRLF; each CRLF, or each LF, of which a CR is no part; any line "
+        "end or, without a body, 50 ms of silence; or nothing: each recv brings one",
     )
     parser.add_argument("--once-per-connection", action="store_true", help="close after one reply")
     return parser.parse_args()
@@ -235,7 +240,7 @@ class Server:
             request = requests.next()
             if request is None:
                 return
-            reply = json.dumps(answer(self._files, request)) + "\r\n\r\n"
+            reply = json.dumps(answer(self._files, request, requests.next_line)) + "\r\n\r\n"
             del request  # Up to a third more than the file; not needed while sending.
             connection.sendall(reply.encode())
             if self.stopping or self._once_per_connection:
@@ -261,15 +266,22 @@ class RequestReader:
     def __init__(self, connection: socket.socket, terminator_mode: str) -> None:
         self._connection = connection
         # A line ends at LF; the CR before it, and the empty line that CRLF CRLF leaves, are dropped.
-        self._terminator = b"\r\n\r\n" if terminator_mode == "crlfcrlf" else b"\n"
+        self._terminator = {"crlfcrlf": b"\r\n\r\n", "crlf": b"\r\n"}.get(terminator_mode, b"\n")
+        # The strict ones take what they get: an empty line is a request, and a CR before a mere LF is part of one.
+        self._is_strict = terminator_mode in ("crlf", "lf", "recv")
+        self._is_piece = terminator_mode == "recv"
+        self._is_block = terminator_mode in ("crlfcrlf", "recv")
         self._silence_ends = terminator_mode == "none"
         self._pending = bytearray()
         self._searched = 0
 
     def next(self) -> Optional[bytearray]:
         """The next request, or None when the input ended; a request cut off by that end is dropped."""
+        if self._is_piece:
+            return bytearray(self._connection.recv(READ_BYTES)) or None
         while True:
-            self._drop_empty_lines()
+            if not self._is_strict:
+                self._drop_empty_lines()
             # Only new bytes are searched: an upload of 100 MB arrives in thousands of pieces.
             start = max(0, self._searched - len(self._terminator) + 1)
             end = self._pending.find(self._terminator, start)
@@ -283,6 +295,22 @@ class RequestReader:
                 return None
             self._pending += chunk
 
+    def next_line(self) -> bytearray:
+        """The body of an upload on the line after its name; empty if there is none, and a request comes instead."""
+        if self._is_block:
+            return bytearray()
+        while b"\n" not in self._pending:
+            chunk = self._connection.recv(READ_BYTES)
+            if not chunk:
+                raise RequestError("the content is missing: the input has ended")
+            self._pending += chunk
+        end = self._pending.find(b"\n")
+        words = self._pending[:end].split(None, 1)
+        if not words or words[0].upper() in [verb.encode() for verb in VERBS]:
+            return bytearray()
+        line = self._take(end, end + 1)
+        return line[:-1] if line.endswith(b"\r") else line
+
     def _drop_empty_lines(self) -> None:
         if self._pending.startswith((b"\r", b"\n")):
             self._pending = self._pending.lstrip(b"\r\n")
@@ -293,13 +321,14 @@ class RequestReader:
         request, self._pending = self._pending, self._pending[after:]
         self._searched = 0
         del request[end:]
-        if request.endswith(b"\r"):
+        if request.endswith(b"\r") and not self._is_strict:
             del request[-1:]
         return request
 
     def _may_end_here(self) -> bool:
         """Silence never ends an upload: its body may have been cut off."""
-        return len(self._pending) > 0 and not b"UPLOAD".startswith(self._pending[:6].upper())
+        start = bytes(self._pending[:6]).upper()
+        return len(start) > 0 and not any(verb.encode().startswith(start.split(b" ")[0]) for verb in UPLOADS)
 
     def _is_silent(self) -> bool:
         self._connection.settimeout(SILENCE_S)
@@ -319,7 +348,7 @@ class RequestError(Exception):
     """A request that is answered with an error; the text is for a person."""
 
 
-def answer(files: Files, request: bytearray) -> Reply:
+def answer(files: Files, request: bytearray, next_line: Callable[[], bytearray]) -> Reply:
     """Executes one request; whatever goes wrong becomes an ERROR reply."""
     try:
         verb, name, body = split_request(request)
@@ -327,9 +356,9 @@ def answer(files: Files, request: bytearray) -> Reply:
             return files.list()
         if verb in ("GET", "DOWNLOAD"):
             return files.get(name)
-        if verb == "UPLOAD":
-            return files.upload(name, body)
-        if verb == "DELETE":
+        if verb in UPLOADS:
+            return files.upload(name, plain(next_line() or None if body is None else body))
+        if verb in DELETES:
             return files.delete(name)
         raise RequestError("request tidak dikenali")
     except RequestError as error:
@@ -348,6 +377,11 @@ def failure(text: str) -> Reply:
 
 def split_request(request: bytearray) -> Tuple[str, str, Optional[bytearray]]:
     """Verb in upper case, name, and the body if a space follows the name. Consumes `request`: it becomes the body."""
+    line_end = request.find(b"\n")
+    if 0 < line_end and request[line_end + 1 : line_end + 2] not in (b"", b"\r", b"\n"):
+        # The body on the next line, where both are one request.
+        has_return = request[line_end - 1 : line_end] == b"\r"
+        request[line_end - has_return : line_end + 1] = b" "
     verb = take_word(request)
     del request[:1]
     name = take_quoted(request) if request.startswith(b'"') else take_word(request)
@@ -357,6 +391,13 @@ def split_request(request: bytearray) -> Tuple[str, str, Optional[bytearray]]:
         return verb.decode().upper(), name.decode(), request if has_body else None
     except UnicodeDecodeError:
         raise RequestError("the request's verb and name must be UTF-8") from None
+
+
+def plain(body: Optional[bytearray]) -> Optional[bytearray]:
+    """The base64 itself, where the client has sent how Python shows it: b'...'"""
+    if body is not None and len(body) > 2 and body.startswith(b"b'") and body.endswith(b"'"):
+        return body[2:-1]
+    return body
 
 
 def take_word(request: bytearray) -> bytes:
@@ -406,7 +447,7 @@ class Files:
     def upload(self, name: str, body: Optional[bytearray]) -> Reply:
         name, path = self._locate(name)
         if body is None:
-            raise RequestError("an upload needs a space and the content after the name")
+            raise RequestError("an upload needs its content after the name and a space, or on the next line")
         try:
             content = base64.b64decode(body)
         except ValueError as error:

@@ -90,7 +90,7 @@ fn an_adapter_of_one_line_gives_a_server_another_port_and_folder() {
     );
     let server = home.path().join("server.py");
     fs::write(&server, program).unwrap();
-    // As in docs/FOREIGN.md.
+    // What the shell can do for a server of one file.
     let command = format!(
         "sh -c 'sed s/6666/{{port}}/ {} > {{root}}/../s.py; cd {{root}}; exec python3 ../s.py'",
         server.display()

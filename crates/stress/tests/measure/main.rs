@@ -1,6 +1,7 @@
 //! Cells measured by the real program, and single operations against servers that misbehave by script.
 
 mod cells;
+mod dialects;
 mod disturbance;
 mod elsewhere;
 mod faults;
