@@ -332,7 +332,11 @@ fn io_error(error: StoreError) -> io::Error {
     }
 }
 
-/// Starts this program again, in a process of its own, just to print its version to nobody.
+/// What is added to an error's number, so that it is no exit code of this program's.
+const NOT_RUN: i32 = 100;
+
+/// Starts this program again, in a process of its own, just to print its version to nobody; whatever it says to that, it
+/// has run.
 fn run_a_program() -> io::Result<()> {
     let child = match sys::fork()? {
         ForkResult::Child => {
@@ -342,13 +346,15 @@ fn run_a_program() -> io::Result<()> {
             let path = CString::from(c"/proc/self/exe");
             let argv = [path.clone(), CString::from(c"--version")];
             let Err(errno) = execv(&path, &argv);
-            sys::exit_now(errno as i32)
+            sys::exit_now(NOT_RUN + errno as i32)
         }
         ForkResult::Parent { child } => child,
     };
     match waitpid(child, None)? {
-        WaitStatus::Exited(_, 0) => Ok(()),
-        WaitStatus::Exited(_, code) => Err(io::Error::from_raw_os_error(code)),
+        WaitStatus::Exited(_, code @ NOT_RUN..) => {
+            Err(io::Error::from_raw_os_error(code - NOT_RUN))
+        }
+        WaitStatus::Exited(..) => Ok(()),
         other => Err(io::Error::other(format!("{other:?}"))),
     }
 }
