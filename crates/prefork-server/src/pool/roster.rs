@@ -74,8 +74,10 @@ pub enum Event {
 pub enum End {
     /// In good order, with exit code 0.
     Cleanly,
-    /// It ran out of something that may be there again later, such as memory.
+    /// It ran out of something that may be there again later, such as descriptors, and said so.
     Starved,
+    /// The kernel killed it for want of memory, whatever it did.
+    OutOfMemory,
     /// In any other way.
     Crashed,
 }
@@ -162,7 +164,7 @@ pub struct Roster {
     /// Set during a roll.
     base: Option<Base>,
     forks: Forks,
-    /// Since when, in a roll, no process becomes ready and at least one ran out of something before it was.
+    /// Since when, in a roll, no process becomes ready and at least one was killed for want of memory before it was.
     starves_since: Option<Duration>,
     /// Early deaths in a row in the whole pool: what giving up counts.
     early_deaths_in_a_row: u32,

@@ -38,7 +38,7 @@ impl Supervisor {
                     "the kernel killed a worker for want of memory",
                     Limit::of_memory,
                 );
-                End::Starved
+                End::OutOfMemory
             }
             _ => End::Crashed,
         }

@@ -82,13 +82,13 @@ impl Roster {
         actions: &mut Vec<Action>,
     ) {
         let index = dead.id.seat;
-        let is_starved = self.announced && end == End::Starved;
+        let is_starved = self.announced && end == End::OutOfMemory;
         if is_starved && self.is_rolling() {
             self.starves_since.get_or_insert(now);
         }
         let seat = &mut self.seats[index as usize];
         let before = seat.failures;
-        // One that had other settings says nothing about these, nor does one that ran out of something.
+        // One that had other settings says nothing about these, nor does one that was killed for want of memory.
         if dead.epoch == self.epoch && !is_starved {
             seat.failures = before.saturating_add(1);
         }
@@ -114,7 +114,7 @@ impl Roster {
         // What ran out comes again, and a pool of which one has served for a while can serve.
         if self.announced && servers().any(is_established) {
             self.early_deaths_in_a_row = 0;
-        } else if !(self.announced && end == End::Starved) {
+        } else if !(self.announced && matches!(end, End::Starved | End::OutOfMemory)) {
             self.early_deaths_in_a_row = self.early_deaths_in_a_row.saturating_add(1);
         }
         let seat = &mut self.seats[index as usize];

@@ -47,7 +47,12 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn end() -> impl Strategy<Value = End> {
-    prop_oneof![Just(End::Cleanly), Just(End::Starved), Just(End::Crashed)]
+    prop_oneof![
+        Just(End::Cleanly),
+        Just(End::Starved),
+        Just(End::OutOfMemory),
+        Just(End::Crashed)
+    ]
 }
 
 fn nth(world: &World, nth: usize) -> Option<ProcessId> {

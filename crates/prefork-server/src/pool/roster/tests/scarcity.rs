@@ -127,7 +127,7 @@ fn a_roll_that_nobody_can_be_forked_for_waits_a_minute_and_is_taken_back() {
 }
 
 #[test]
-fn a_roll_whose_successors_run_out_of_something_waits_a_minute_and_is_taken_back() {
+fn a_roll_whose_successors_the_kernel_kills_for_want_of_memory_waits_a_minute_and_is_taken_back() {
     for comes_back in [false, true] {
         let mut roster = roster(1);
         fill(&mut roster, Duration::ZERO);
@@ -142,7 +142,7 @@ fn a_roll_whose_successors_run_out_of_something_waits_a_minute_and_is_taken_back
             }
             let end = Event::Exited {
                 process,
-                end: End::Starved,
+                end: End::OutOfMemory,
                 was_useful: false,
             };
             assert_eq!(roster.handle(now, end), []);
