@@ -119,3 +119,36 @@ fn kind(fd: BorrowedFd<'_>) -> SFlag {
         SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// Another user's pipe cannot be opened anew: it stays one whose writers wait.
+    #[test]
+    fn a_pipe_whose_writers_wait_is_never_waited_for() {
+        let (sender, told) = mpsc::channel();
+        thread::spawn(move || {
+            let (reader, writer) = nix::unistd::pipe().unwrap();
+            let mut reader = File::from(reader);
+            let bytes = vec![b'x'; 1 << 20];
+            let (written, result) = write_all(writer.as_fd(), &bytes);
+            assert_eq!(result, Err(Errno::EAGAIN));
+            assert_eq!(write(writer.as_fd(), b"x"), Err(Errno::EAGAIN));
+            reader.read_exact(&mut vec![0; written]).unwrap();
+            assert_eq!(write(writer.as_fd(), b"x"), Ok(1));
+            drop(reader);
+            // Nobody will ever read it.
+            let refused = write(writer.as_fd(), b"x");
+            assert!(refused.is_err(), "{refused:?}");
+            sender.send(written).unwrap();
+        });
+        let written = told.recv_timeout(Duration::from_secs(60));
+        assert!(written.is_ok_and(|written| written > 0), "it waits");
+    }
+}
