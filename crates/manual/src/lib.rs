@@ -3,6 +3,8 @@
 //! whether standard output takes it.
 
 mod bash;
+mod fitted;
+mod number;
 mod page;
 mod section;
 pub mod stdout;
@@ -13,6 +15,8 @@ use std::io::{self, ErrorKind, Write};
 use clap::{Command, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+pub use fitted::fitted;
+pub use number::whole;
 pub use page::page;
 pub use section::{Section, Topic, help};
 
@@ -36,13 +40,13 @@ Examples:
 #[derive(Debug, Clone, Subcommand)]
 pub enum Handout {
     /// Print a script that completes this program's command line in a shell.
-    #[command(after_help = PLACES)]
+    #[command(after_help = fitted(PLACES))]
     Completions {
         /// The shell.
         shell: Shell,
     },
     /// Print the manual page, all commands included, for man(1).
-    #[command(after_help = READING)]
+    #[command(after_help = fitted(READING))]
     Man,
 }
 

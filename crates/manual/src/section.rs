@@ -1,5 +1,7 @@
 //! What a help says below the flags, and a manual in sections of its own.
 
+use crate::fitted::fitted;
+
 /// The sections of a manual that clap knows nothing of, in the order that man-pages(7) gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
@@ -99,5 +101,5 @@ pub fn help(sections: &[Section]) -> String {
         Lead::Nothing => Some(section.text.to_owned()),
         Lead::ManualOnly => None,
     });
-    texts.collect::<Vec<_>>().join("\n\n")
+    fitted(&texts.collect::<Vec<_>>().join("\n\n"))
 }

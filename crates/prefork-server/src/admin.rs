@@ -196,12 +196,12 @@ fn metrics_listener(typed: &str, inherited: Option<TcpListener>) -> Result<TcpLi
     let look_up = || config::look_up("--metrics", typed).map_err(anyhow::Error::msg);
     let is_asked_for = |listener: &TcpListener| -> Result<bool> {
         Ok(inherited::is_as_typed(inherited::METRICS_VARIABLE, typed)
-            || listener::is_at(listener.local_addr()?, look_up()?))
+            || listener::is_at(listener.local_addr()?, look_up()?.0))
     };
     let listener = match inherited {
         Some(listener) if is_asked_for(&listener)? => listener,
         _ => {
-            let address = look_up()?;
+            let (address, _) = look_up()?;
             TcpListener::bind(address)
                 .map_err(|error| crate::port::explain("--metrics", address, &error))?
         }

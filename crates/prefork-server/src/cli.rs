@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, ValueHint};
-use manual::{Handout, stdout};
+use manual::{Handout, stdout, whole};
+use screen::counted;
 
-use crate::config::{Config, PoolKind};
+use crate::config::{Config, PoolKind, ReadyFormat};
 use crate::exit::Exit;
 use crate::logger::{self, LogFormat};
 use crate::sandbox::{SandboxMode, self_test};
@@ -59,7 +60,7 @@ pub struct Args {
     pub pool: PoolKind,
 
     /// How many workers.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(0..=u32::MAX))]
     pub workers: u32,
 
     /// Settings from a TOML file: its keys are these flags without their dashes. What is typed overrides it.
@@ -91,7 +92,7 @@ pub struct Args {
 
     /// Leave a connection with the kernel until it has sent something, for about so long at most; a silent client
     /// then costs no worker. A graceful stop takes 1.5 s longer [default: off].
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=120), help_heading = "Network")]
+    #[arg(long, value_name = "SECONDS", value_parser = whole(1..=120_u32), help_heading = "Network")]
     pub defer_accept: Option<u32>,
 
     /// Treat a request without a body and without an end of line as ended after so much silence; for clients
@@ -101,13 +102,13 @@ pub struct Args {
 
     /// With --pool event: how many connections a worker holds at once [default: 1024]. At the limit it accepts
     /// no more, and its longest idle connection yields to whoever waits.
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = whole(0..=u32::MAX), help_heading = "Limits")]
     pub event_connections: Option<u32>,
 
     /// With --pool process or thread: how many connections a worker sets aside while it serves another: those that are
     /// between two requests, or have not ended a head. 0 for none: it has one connection, from accept to its end
     /// [default: 16].
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = whole(0..=u32::MAX), help_heading = "Limits")]
     pub set_aside: Option<u32>,
 
     /// From accept to a complete request head, or to the content that follows it on the next line.
@@ -127,7 +128,7 @@ pub struct Args {
     pub rate_window: Duration,
 
     /// Connections that one address may have open at once, over all workers; for IPv6, one /64 [default: off].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u32::MAX), help_heading = "Limits")]
     pub max_connections_per_address: Option<u32>,
 
     /// Largest upload, decoded.
@@ -161,7 +162,7 @@ pub struct Args {
 
     /// Replace a worker after about so many requests (up to a fifth less, so that not all are replaced at once);
     /// the old one leaves when the new one is ready [default: never].
-    #[arg(long, value_name = "N", help_heading = "Life cycle")]
+    #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX), help_heading = "Life cycle")]
     pub max_requests: Option<u64>,
 
     /// Write the parent's process id to this file while the server runs.
@@ -227,6 +228,11 @@ pub struct Args {
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, help_heading = "Logging")]
     pub log_format: LogFormat,
+
+    /// What standard output says when the server is ready and when it has stopped: json (READY and DONE, a line each,
+    /// for programs), text (a sentence each, for people), or auto (text on a terminal, else json).
+    #[arg(long, value_enum, default_value_t = ReadyFormat::Auto, hide_possible_values = true, value_name = "json|text|auto", help_heading = "Logging")]
+    pub ready: ReadyFormat,
 }
 
 /// What the program can do but serve. It has its own flags, none of which is a setting.
@@ -290,7 +296,8 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     if is_check {
         let (workers, pool) = (config.workers, config.pool.as_str());
-        let line = format!("the settings make sense: {workers} {pool} workers\n");
+        let workers = counted(workers.into(), &format!("{pool} worker"));
+        let line = format!("the settings make sense: {workers}\n");
         let written = stdout::check().and_then(|()| std::io::stdout().write_all(line.as_bytes()));
         return match written {
             Ok(()) => Exit::Done.into(),
@@ -436,3 +443,6 @@ impl Wrong {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

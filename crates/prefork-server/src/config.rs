@@ -33,6 +33,17 @@ const SET_ASIDE_MAX: u32 = 1024;
 /// The most it may be told to hold: with 256 KiB in hand for each they are 16 GiB.
 const EVENT_CONNECTIONS_MAX: u32 = 65_536;
 
+/// How READY and DONE look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReadyFormat {
+    /// One JSON line each, for programs.
+    Json,
+    /// One sentence each, for people.
+    Text,
+    /// Text on a terminal, else JSON.
+    Auto,
+}
+
 /// What the workers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum PoolKind {
@@ -178,6 +189,8 @@ pub struct Config {
     pub log_level: tracing::Level,
     /// How they look.
     pub log_format: LogFormat,
+    /// How READY and DONE look.
+    pub ready: ReadyFormat,
     /// Who the server runs as, and what its workers are kept from.
     pub hardening: Hardening,
 }
@@ -247,6 +260,7 @@ impl Config {
             ("--log-file", self.log_file != other.log_file),
             ("--log-level", self.log_level != other.log_level),
             ("--log-format", self.log_format != other.log_format),
+            ("--ready", self.ready != other.ready),
             (
                 "--user",
                 self.hardening.user_typed != other.hardening.user_typed,
@@ -327,6 +341,7 @@ impl TryFrom<Args> for Config {
             log_file: args.log_file,
             log_level: args.log_level,
             log_format: args.log_format,
+            ready: args.ready,
             hardening: Hardening {
                 user_typed: args.user,
                 user: None,
@@ -436,14 +451,19 @@ fn address(flag: &str, typed: String) -> Result<String, String> {
     }
 }
 
-/// The address that `typed` after `flag` stands for now. A name may take its servers' time to look up.
+/// The addresses that `typed` after `flag` stands for now, the one that is taken first. A name may take its servers' time
+/// to look up.
 ///
 /// # Errors
 /// Names the flag.
-pub fn look_up(flag: &str, typed: &str) -> Result<SocketAddr, String> {
-    typed
+pub fn look_up(flag: &str, typed: &str) -> Result<(SocketAddr, Vec<SocketAddr>), String> {
+    let mut addresses = typed
         .to_socket_addrs()
-        .map_err(|error| format!("{flag} {typed}: {}; {ADDRESS_HINT}", words::plain(&error)))?
+        .map_err(|error| format!("{flag} {typed}: {}; {ADDRESS_HINT}", words::plain(&error)))?;
+    let first = addresses
         .next()
-        .ok_or_else(|| format!("{flag} {typed}: no such address; {ADDRESS_HINT}"))
+        .ok_or_else(|| format!("{flag} {typed}: no such address; {ADDRESS_HINT}"))?;
+    let mut others: Vec<SocketAddr> = addresses.filter(|other| *other != first).collect();
+    others.dedup();
+    Ok((first, others))
 }

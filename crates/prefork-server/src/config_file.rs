@@ -7,7 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use clap::{ArgAction, CommandFactory};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, Command, CommandFactory, Parser};
 use nix::fcntl::OFlag;
 use toml::Value;
 
@@ -63,22 +64,54 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn parse(text: &str) -> Result<Vec<OsString>, String> {
+    let command = Args::command();
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         // It shows the line, with a mark under what is wrong.
-        error.to_string()
+        let hint = error
+            .span()
+            .and_then(|span| unquoted(line_at(text, span.start), &command));
+        format!("{error}{}", hint.unwrap_or_default())
     })?;
-    let command = Args::command();
     let mut arguments = Vec::new();
     for (key, value) in table {
-        let argument = command
-            .get_arguments()
-            .filter(|argument| argument.get_long().is_some_and(is_setting))
-            .find(|argument| argument.get_long() == Some(&key))
-            .ok_or_else(|| unknown(&key, &command))?;
-        let takes_value = !matches!(argument.get_action(), ArgAction::SetTrue);
+        let argument = setting(&key, &command).ok_or_else(|| unknown(&key, &value, &command))?;
+        let takes_value = argument.get_action().takes_values();
         arguments.extend(argument_of(&key, &value, takes_value)?);
     }
     Ok(arguments)
+}
+
+fn setting<'a>(key: &str, command: &'a Command) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .filter(|argument| argument.get_long().is_some_and(is_setting))
+        .find(|argument| argument.get_long() == Some(key))
+}
+
+fn line_at(text: &str, at: usize) -> &str {
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    text[start..].lines().next().unwrap_or_default()
+}
+
+/// What `line` should look like, if its mistake is a value that is neither a number nor in quotes.
+fn unquoted(line: &str, command: &Command) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let (key, value) = (key.trim(), value.trim());
+    let is_bare = |it: char| it.is_alphanumeric() || "-_./:".contains(it);
+    if value.is_empty() || !value.chars().all(is_bare) {
+        return None;
+    }
+    let argument = setting(key, command)?;
+    let is_number = argument.get_value_names().is_some_and(|names| {
+        names
+            .iter()
+            .any(|name| matches!(name.as_str(), "N" | "SECONDS"))
+    });
+    Some(match (argument.get_action().takes_values(), is_number) {
+        (false, _) => format!("this is on or off: write {key} = true, or false\n"),
+        (true, true) => format!("a number looks like this: {key} = 5\n"),
+        (true, false) => format!("text stands in quotes: {key} = \"{value}\"\n"),
+    })
 }
 
 fn argument_of(key: &str, value: &Value, takes_value: bool) -> Result<Option<OsString>, String> {
@@ -98,23 +131,40 @@ fn argument_of(key: &str, value: &Value, takes_value: bool) -> Result<Option<OsS
     Ok(Some(format!("--{key}={text}").into()))
 }
 
-fn unknown(key: &str, command: &clap::Command) -> String {
+fn unknown(key: &str, value: &Value, command: &Command) -> String {
+    let hint = match (value, nearest(key, command)) {
+        (Value::Table(_), _) => "settings stand by themselves, under no [heading]".to_owned(),
+        (_, Some(near)) => format!("did you mean '{near}'?"),
+        (_, None) => "a key is a flag of --help without its dashes".to_owned(),
+    };
+    format!("'{key}' is no setting: {hint}")
+}
+
+/// The setting that was probably meant: one with other separators, one that was cut or goes on, or else the one that clap
+/// takes a mistyped flag for.
+fn nearest(key: &str, command: &Command) -> Option<String> {
     let near = command
         .get_arguments()
-        .filter_map(clap::Arg::get_long)
+        .filter_map(Arg::get_long)
         .filter(|long| is_setting(long))
         .find(|long| {
             long.replace('-', "_") == key || long.starts_with(key) || key.starts_with(long)
         });
-    let hint = near.map_or_else(
-        || "a key is a flag of --help without its dashes".to_owned(),
-        |near| format!("did you mean '{near}'?"),
-    );
-    format!("'{key}' is no setting: {hint}")
+    if let Some(near) = near {
+        return Some(near.to_owned());
+    }
+    let error = Args::try_parse_from(["prefork-server".to_owned(), format!("--{key}")]).err()?;
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::SuggestedArg) else {
+        return None;
+    };
+    let long = flag.trim_start_matches('-');
+    is_setting(long).then(|| long.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::parse;
 
     #[test]
@@ -134,6 +184,62 @@ mod tests {
         check("exit-with-stdin = false\n", &[]);
     }
 
+    /// Every setting, mistyped as fingers do: two letters exchanged, one left out, one doubled.
+    #[test]
+    fn a_misspelt_setting_gets_the_nearest_right_one() {
+        let command = super::Args::command();
+        let settings = command
+            .get_arguments()
+            .filter_map(clap::Arg::get_long)
+            .filter(|long| super::is_setting(long) && long.len() > 4);
+        for right in settings {
+            let exchanged = format!(
+                "{}{}{}{}",
+                &right[..1],
+                &right[2..3],
+                &right[1..2],
+                &right[3..]
+            );
+            let cut = format!("{}{}", &right[..2], &right[3..]);
+            let doubled = format!("{}{}", &right[..3], &right[2..]);
+            for wrong in [exchanged, cut, doubled] {
+                if wrong == right {
+                    continue;
+                }
+                let said = parse(&format!("{wrong} = 1\n")).unwrap_err();
+                let want = format!("'{wrong}' is no setting: did you mean '{right}'?");
+                assert_eq!(said, want);
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_without_quotes_is_shown_as_it_should_be() {
+        let check = |text: &str, want: &str| {
+            let said = parse(text).unwrap_err();
+            assert!(said.ends_with(&format!("{want}\n")), "{text}: {said}");
+        };
+        check(
+            "# my\nworkers = fuor\n",
+            "a number looks like this: workers = 5",
+        );
+        check(
+            "defer-accept = two\n",
+            "a number looks like this: defer-accept = 5",
+        );
+        check(
+            "bind = localhost:4000\n",
+            "in quotes: bind = \"localhost:4000\"",
+        );
+        check("root = /srv/files\n", "in quotes: root = \"/srv/files\"");
+        check(
+            "read-only = yes\n",
+            "on or off: write read-only = true, or false",
+        );
+        let said = parse("workers 5\n").unwrap_err();
+        assert!(said.contains("key with no value"), "{said}");
+    }
+
     #[test]
     fn what_is_wrong_with_a_file_is_said() {
         let check = |text: &str, want: &str| {
@@ -141,7 +247,8 @@ mod tests {
             assert!(said.contains(want), "{text}: {said}");
         };
         check("workers = \n", "line 1");
-        check("wrokers = 8\n", "'wrokers' is no setting");
+        check("port = 8080\n", "'port' is no setting: a key is a flag");
+        check("[server]\nport = 1\n", "under no [heading]");
         check("head_timeout = '5s'\n", "did you mean 'head-timeout'?");
         check("config = 'another.toml'\n", "'config' is no setting");
         check("workers = true\n", "workers: write a number");

@@ -37,7 +37,8 @@ const OUTPUT: &str = "\
 Clients send one request a line: LIST, GET name, DELETE name, UPLOAD name base64 (the base64 also on the next line, or as
 Python's b'...'; also DOWNLOAD, POST, PUT, ADD, HAPUS). What a client sends that is not taken is refused with the reason.
 
-Standard output carries JSON lines: READY (address, process ids, settings in force) and DONE (the ledger).";
+Standard output carries two JSON lines: READY (address, process ids, settings in force) and DONE (the ledger); on a
+terminal two sentences (--ready).";
 
 const EXIT_CODES: &str = "  0    stopped, nothing cut short
   1    error

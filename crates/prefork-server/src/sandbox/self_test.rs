@@ -20,7 +20,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid};
-use screen::{Column, Screen, Table};
+use screen::{Column, Screen, Table, counted};
 use serde::{Deserialize, Serialize};
 
 use super::{ABI_CONFINING_FILES, Confinement};
@@ -194,7 +194,7 @@ fn text(report: &Report, screen: Screen) -> String {
     };
     let core = match report.core_limit_bytes {
         0 => "none".to_owned(),
-        bytes => format!("up to {bytes} bytes"),
+        bytes => format!("up to {}", counted(bytes, "byte")),
     };
     let mut lines = vec![
         format!("user             {} (uid {})", report.user, report.uid),

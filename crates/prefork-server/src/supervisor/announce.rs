@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
-use proto::announce::{Done, Ready, Settings};
+use proto::announce::{Announcement, Done, Ready, Settings};
+use screen::{counted, counted_as};
 
 use crate::config::Config;
 use crate::ledger::{self, Ledger};
@@ -132,6 +133,39 @@ pub(super) fn done(ledger: &Ledger, reason: &str, stop: Duration) -> Done {
         peak_rss_bytes: ledger.peak_rss_bytes(),
         crashes: ledger.crashes(),
         balanced,
+    }
+}
+
+/// READY or DONE, for people.
+pub(super) fn sentence(announcement: &Announcement) -> String {
+    match announcement {
+        Announcement::Ready(ready) => format!(
+            "ready: {} on {}, {}, pid {}; Ctrl-C stops it",
+            ready.settings.root,
+            ready.address,
+            counted(ready.workers.into(), &format!("{} worker", ready.pool)),
+            ready.pid,
+        ),
+        Announcement::Done(done) => {
+            let (connections, requests) = (&done.sum.connections, &done.sum.requests);
+            let cut = connections.aborted_by_stop;
+            let cut = match cut {
+                0 => String::new(),
+                cut => format!(" ({cut} cut)"),
+            };
+            let balance = match done.balanced {
+                true => "all accounted for",
+                false => "the counts DO NOT ADD UP",
+            };
+            format!(
+                "{}: {}{cut}, {}, {}, {}; {balance}",
+                done.reason.replace('_', " "),
+                counted(connections.accepted, "connection"),
+                counted(requests.started, "request"),
+                counted(requests.errors.total(), "error"),
+                counted_as(done.crashes.into(), "crash", "crashes"),
+            )
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! HUP, TTIN, TTOU: other settings and other sizes for a server that goes on running.
 
 use anyhow::Result;
+use screen::counted;
 
 use super::{Flow, Supervisor, policy};
 use crate::config::{Config, PoolKind, WORKERS_MAX};
@@ -88,8 +89,9 @@ impl Supervisor {
             (None, n) => format!("--set-aside {}", n.unwrap_or(0)),
         };
         Some(format!(
-            "{flag} with --max-connections-per-address: this server counts the addresses of {cells} connections of \
-             a worker; start it anew for more"
+            "{flag} with --max-connections-per-address: this server counts the addresses of {} of a worker; start it \
+             anew for more",
+            counted(cells as u64, "connection")
         ))
     }
 

@@ -220,13 +220,29 @@ fn lines_to_workers() -> Result<((Hold, Watch), (OwnedFd, OwnedFd))> {
     Ok((lifeline, reports))
 }
 
-fn look_up(flag: &str, typed: &str) -> Result<SocketAddr> {
-    config::look_up(flag, typed).map_err(anyhow::Error::msg)
+fn look_up(typed: &str) -> Result<(SocketAddr, Vec<SocketAddr>)> {
+    config::look_up("--bind", typed).map_err(anyhow::Error::msg)
 }
 
 fn bind(typed: &str) -> Result<TcpListener> {
-    let address = look_up("--bind", typed)?;
-    listener::bind(address).map_err(|error| port::explain("--bind", address, &error))
+    let (address, others) = look_up(typed)?;
+    let listener =
+        listener::bind(address).map_err(|error| port::explain("--bind", address, &error))?;
+    if let Some(warning) = left_out(typed, listener.local_addr()?, &others) {
+        tracing::warn!("{warning}");
+    }
+    Ok(listener)
+}
+
+/// What to say of a name that stands for more addresses than the one that is listened on, as `localhost` may.
+fn left_out(typed: &str, address: SocketAddr, others: &[SocketAddr]) -> Option<String> {
+    let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+    let another = others.first()?;
+    Some(format!(
+        "--bind {typed} listens on {address} only, though it is {} too: clients of that address find nobody; write --bind \
+         {another} for it",
+        others.join(" and ")
+    ))
 }
 
 /// How many processes a pool may have at once when it has grown, those included that retire.
@@ -322,7 +338,7 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
     let bound = upgrade.listener.local_addr()?;
     if upgrade.origin == Origin::Bound
         && !inherited::is_as_typed(inherited::BIND_VARIABLE, &config.bind)
-        && !listener::is_at(bound, look_up("--bind", &config.bind)?)
+        && !listener::is_at(bound, look_up(&config.bind)?.0)
     {
         bail!(
             "--bind {} is not the address of the running server, {bound}, which an upgrade cannot change",
@@ -345,4 +361,24 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
         predecessor: Some((upgrade.predecessor, Some(upgrade.report))),
         metrics: upgrade.metrics,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_more_addresses_says_which_one_is_listened_on() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (six, four) = (address("[::1]:4000"), address("127.0.0.1:4000"));
+        assert_eq!(left_out("127.0.0.1:4000", four, &[]), None);
+        let said = left_out("localhost:4000", six, &[four]).unwrap();
+        assert_eq!(
+            said,
+            "--bind localhost:4000 listens on [::1]:4000 only, though it is 127.0.0.1:4000 too: clients of that address \
+             find nobody; write --bind 127.0.0.1:4000 for it"
+        );
+        let (found, others) = config::look_up("--bind", "127.0.0.1:4000").unwrap();
+        assert_eq!((found, others), (four, Vec::new()));
+    }
 }

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use proto::announce::Announcement;
+use screen::Screen;
 
 use super::events::News;
 use super::notice::Notices;
 use super::output::Output;
 use super::{Flow, Supervisor, announce};
+use crate::config::ReadyFormat;
 use crate::exit::Exit;
 use crate::logger;
 use crate::pidfile::Pidfile;
@@ -47,9 +49,10 @@ impl Supervisor {
         )?;
         // The last step that may fail, now or while it waits for room: a predecessor goes on then, and takes back what
         // was its own.
+        let line = self.announced_as(&Announcement::Ready(ready.clone()));
         self.telling
             .output
-            .print(&Announcement::Ready(ready.clone()).to_line())
+            .print(&line)
             .context("cannot write to standard output")?;
         tracing::info!(
             address = ready.address,
@@ -64,6 +67,17 @@ impl Supervisor {
         self.telling.notices.ready();
         self.announced = Some(Instant::now());
         self.go_on_telling()
+    }
+
+    /// As `--ready` says.
+    fn announced_as(&self, announcement: &Announcement) -> String {
+        let screen = Screen::stdout();
+        match (self.config.ready, screen.columns()) {
+            (ReadyFormat::Json, _) | (ReadyFormat::Auto, None) => announcement.to_line(),
+            (ReadyFormat::Text, _) | (ReadyFormat::Auto, Some(_)) => {
+                screen.wrapped(&announce::sentence(announcement))
+            }
+        }
     }
 
     pub(super) fn finish(&mut self, gave_up: Option<Reason>) -> Result<Exit> {
@@ -89,11 +103,8 @@ impl Supervisor {
         self.sweeper.start(&self.inheritance);
         self.linger(|it| it.sweeper.is_idle())?;
         // Whoever reads standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.
-        if let Err(error) = self
-            .telling
-            .output
-            .print(&Announcement::Done(done).to_line())
-        {
+        let line = self.announced_as(&Announcement::Done(done));
+        if let Err(error) = self.telling.output.print(&line) {
             tracing::debug!(error = error.desc(), "nobody reads standard output");
         }
         if !self.linger(|it| it.telling.output.len() == 0)? {

@@ -132,4 +132,6 @@ fn the_logs_of_the_configuration_can_be_written_under_the_unit_and_are_those_tha
     let pidfile = setting("pidfile");
     assert!(unit.contains(&format!(" --pidfile {pidfile}\n")), "{unit}");
     assert!(signals.contains(&format!("kill -USR1 $(cat {pidfile})\n")));
+    // Once for both files, not once for each.
+    assert!(signals.contains("    sharedscripts\n    postrotate\n"));
 }

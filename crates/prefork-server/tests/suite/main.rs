@@ -30,6 +30,7 @@ mod mistakes;
 mod quota;
 mod races;
 mod read_only;
+mod ready;
 mod reload;
 mod removal;
 mod root;
