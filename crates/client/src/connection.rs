@@ -422,9 +422,10 @@ fn accept(reply: Reply) -> Result<Reply, Error> {
 
 /// Compares what this side counted with what the server says, as far as it does.
 fn agree(moved: &str, size: u64, crc32: u32, reply: &Reply) -> Result<(), Error> {
+    let s = if size == 1 { "" } else { "s" };
     match (reply.size, reply.crc32) {
         (Some(theirs), _) if theirs != size => Err(Error::Mismatch(format!(
-            "{size} bytes {moved}, but the server says {theirs}"
+            "{size} byte{s} {moved}, but the server says {theirs}"
         ))),
         (_, Some(theirs)) if theirs != crc32 => Err(Error::Mismatch(format!(
             "CRC-32 {crc32:08x} {moved}, but the server says {theirs:08x}"

@@ -132,10 +132,11 @@ impl<'a> Source<'a> {
             Some(len) if is_at_end && self.given_len < len => format!("only {}", self.given_len),
             _ => return Ok(()),
         };
+        let len = self.len.unwrap_or_default();
+        let s = if len == 1 { "" } else { "s" };
         Err(io::Error::other(format!(
-            "it had {} bytes when it was opened, and gave {gave} — upload it again when nobody writes to it, or pipe \
-             what there is: cat PATH | prefork-client upload - --as NAME",
-            self.len.unwrap_or_default()
+            "it had {len} byte{s} when it was opened, and gave {gave} — upload it again when nobody writes to it, or pipe \
+             what there is: cat PATH | prefork-client upload - --as NAME"
         )))
     }
 

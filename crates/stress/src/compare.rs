@@ -42,7 +42,7 @@ Exit codes:
 
 /// Which runs to compare, and how.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = NOTES)]
+#[command(after_help = manual::fitted(NOTES))]
 pub struct CompareArgs {
     /// The run to compare with: its folder, or its name in --out.
     #[arg(value_name = "OLD", value_hint = clap::ValueHint::DirPath)]

@@ -30,11 +30,11 @@ pub struct ExplainArgs {
     pub run: PathBuf,
 
     /// The row, by the number in the table's first column.
-    #[arg(value_name = "ROW")]
+    #[arg(value_name = "ROW", value_parser = manual::whole(1..=u32::MAX))]
     pub row: u32,
 
     /// The sample to look into, from 0 [default: the one in the middle, or the worst of a row that is not ok].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = manual::whole(0..=u32::MAX))]
     pub repeat: Option<u32>,
 
     /// Show all records, however many.

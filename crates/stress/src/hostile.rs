@@ -43,7 +43,7 @@ pub struct HostileArgs {
     pub server_pool: Vec<ServerPool>,
 
     /// Server workers; there are as many attackers.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = manual::whole(1..=50_u32))]
     pub servers: u32,
 
     /// Only attacks with this word in their name.
@@ -89,9 +89,9 @@ impl Finding {
             "the server was harmed".to_owned()
         } else if good.answered < good.asked {
             format!(
-                "a good client got no right answer to {} of {} requests",
+                "a good client got no right answer to {} of {}",
                 good.asked - good.answered,
-                good.asked
+                counted(good.asked as u64, "request")
             )
         } else if good.slowest_ms > self.promised_ms {
             format!(

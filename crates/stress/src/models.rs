@@ -218,7 +218,8 @@ fn sentences(rows: &[Row]) -> Vec<String> {
         if let Some(cut) = row.connections_cut {
             let (held, pool) = (row.held_at_once(), pool(row));
             sentences.push(format!(
-                "One crash costs {cut} of {held} connections in {pool}."
+                "One crash costs {cut} of {} in {pool}.",
+                counted(held.into(), "connection")
             ));
         }
     }
@@ -227,7 +228,8 @@ fn sentences(rows: &[Row]) -> Vec<String> {
 
 fn pool(row: &Row) -> String {
     let (pool, servers) = (row.cell.server_pool.as_str(), row.cell.servers);
-    format!("a pool of {servers} {pool} workers")
+    let workers = counted(servers.into(), &format!("{pool} worker"));
+    format!("a pool of {workers}")
 }
 
 /// Milliseconds, with a decimal below ten.

@@ -12,6 +12,7 @@ use crate::corpus::{Corpus, Salt, download_name, list_names, upload_name};
 use crate::matrix::Operation;
 use crate::measurement::Verify;
 use crate::record::{Outcome, Record};
+use crate::size::counted;
 
 /// The most that is kept of a failure's detail, in bytes: some of it are a server's words.
 pub const DETAIL_LEN_MAX: usize = 500;
@@ -255,7 +256,10 @@ impl<'a> Worker<'a> {
 pub(crate) fn check_download(job: &Job, download: &Download) -> Result<(), String> {
     let Job { verify, volume, .. } = job;
     if *verify != Verify::Off && download.size != *volume {
-        return Err(format!("{} bytes came, not {volume}", download.size));
+        return Err(format!(
+            "{} came, not {volume}",
+            counted(download.size, "byte")
+        ));
     }
     let crc32 = job.download_crc32.unwrap_or(download.crc32);
     match verify {
@@ -351,7 +355,8 @@ fn compare_len(listing: &Listing, expected: &[String]) -> Result<(), Failure> {
     match listing.names.len() {
         len if len == expected.len() => Ok(()),
         len => Err(Failure::mismatch(format!(
-            "{len} names came, not {}",
+            "{} came, not {}",
+            counted(len as u64, "name"),
             expected.len()
         ))),
     }

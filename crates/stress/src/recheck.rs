@@ -55,18 +55,18 @@ Exit codes:
 
 /// Which run to measure again, and how much of it.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = NOTES)]
+#[command(after_help = manual::fitted(NOTES))]
 pub struct RecheckArgs {
     /// The run: its folder, or its name in --out.
     #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     pub run: PathBuf,
 
     /// How many rows are measured again; two or more make a ratio.
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=i64::from(SAMPLE_MAX)))]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = manual::whole(2..=SAMPLE_MAX))]
     pub sample: u32,
 
     /// Samples of each.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = manual::whole(1..=100_u32))]
     pub repeat: u32,
 
     /// How far a row's factor may be from the common one: 2 is from half to double.
@@ -74,7 +74,7 @@ pub struct RecheckArgs {
     pub within: f64,
 
     /// What the choice of rows comes from.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = manual::whole(0..=u64::MAX))]
     pub seed: u64,
 
     /// The command of the foreign server that was measured: a run keeps no paths, so one with paths in it has to be
@@ -288,7 +288,12 @@ impl Recheck<'_> {
             _ => "The run's ratios do NOT hold.",
         };
         out += &screen.wrapped(&format!(
-            "{holding} of {all} ratios between the rows are within a factor of {}. {verdict}",
+            "{holding} of {} within a factor of {}. {verdict}",
+            size::counted_as(
+                all as u64,
+                "ratio between the rows is",
+                "ratios between the rows are"
+            ),
             self.within
         ));
         out + "\n"

@@ -11,7 +11,7 @@ use crate::fault::{Fault, FaultReport, FaultyEnd, Killed};
 use crate::matrix::{Cell, Operation};
 use crate::measurement::Status;
 use crate::record::{Outcome, Record};
-use crate::size::counted;
+use crate::size::{counted, counted_as};
 
 /// What is known about a sample.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +142,9 @@ impl Violations {
         let len = facts.records.len();
         self.expect(len == planned && different.len() == planned, || {
             format!(
-                "{planned} operations were planned, but {len} records speak of {}",
+                "{} planned, but {} of {}",
+                counted_as(planned as u64, "operation was", "operations were"),
+                counted_as(len as u64, "record speaks", "records speak"),
                 different.len()
             )
         });
@@ -170,13 +172,19 @@ impl Violations {
         let clients = report.clients.len();
         self.expect(clients == fault.clients() as usize, || {
             format!(
-                "{} faulty clients were planned, {clients} are reported",
-                fault.clients()
+                "{} planned, {} reported",
+                counted_as(
+                    fault.clients().into(),
+                    "faulty client was",
+                    "faulty clients were"
+                ),
+                counted_as(clients as u64, "is", "are")
             )
         });
         let unconnected = report.count(|client| client.end == FaultyEnd::NotConnected);
         self.expect(unconnected == 0, || {
-            format!("{unconnected} faulty clients had no connection")
+            let clients = counted(unconnected, "faulty client");
+            format!("{clients} had no connection")
         });
         let wrong = report.count(|client| client.end == FaultyEnd::Mismatch);
         self.expect(wrong == 0, || {
@@ -199,12 +207,19 @@ impl Violations {
         let is_cut = |record: &&Record| matches!(record.outcome, Outcome::Reset | Outcome::Eof);
         let cut = facts.records.iter().filter(is_cut).count() as u64;
         self.expect(cut <= in_hand, || {
-            format!("{cut} clients were cut off, but the killed worker had {in_hand} connections in hand")
+            format!(
+                "{} cut off, but the killed worker had {} in hand",
+                counted_as(cut, "client was", "clients were"),
+                counted(in_hand, "connection")
+            )
         });
         let Some(done) = facts.done else { return };
         let booked = done.sum.connections.aborted_by_crash;
         self.expect(booked <= in_hand, || {
-            format!("the server booked {booked} connections on a worker that had {in_hand} in hand")
+            format!(
+                "the server booked {} on a worker that had {in_hand} in hand",
+                counted(booked, "connection")
+            )
         });
         self.expect(done.crashes >= 1, || {
             "a worker was killed, but the server's ledger knows of no crash".to_owned()
@@ -226,8 +241,8 @@ impl Violations {
         let workers_len = done.workers.len();
         self.expect(workers_len == cell.servers as usize, || {
             format!(
-                "{} server workers, but {workers_len} in the ledger",
-                cell.servers
+                "{}, but {workers_len} in the ledger",
+                counted(cell.servers.into(), "server worker")
             )
         });
         let is_balanced =

@@ -42,7 +42,7 @@ pub(crate) const PAGE: &str = "report.html";
 
 /// What to report on, and how.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = manual::fitted(EXAMPLES))]
 pub struct ReportArgs {
     /// Folders of runs; several come side by side into one report [default: the newest in results].
     #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]

@@ -208,7 +208,8 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
         let taken = turns_taken(&contents);
         let planned = request.plan.cells.len() * request.repeats as usize;
         say(format_args!(
-            "stopped with {taken} of {planned} samples taken; they are kept. To go on:"
+            "stopped with {taken} of {} taken, which are kept. To go on:",
+            size::counted(planned as u64, "sample")
         ));
         say(format_args!(
             "  {}",

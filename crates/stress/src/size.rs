@@ -54,7 +54,7 @@ pub fn format(bytes: u64) -> String {
 #[must_use]
 pub fn approximate(bytes: u64) -> String {
     let (unit, factor) = match bytes {
-        0..=999 => return format!("{bytes} bytes"),
+        0..=999 => return counted(bytes, "byte"),
         1_000..=999_949 => ("kB", 1_000),
         999_950..=999_949_999 => ("MB", 1_000_000),
         999_950_000..=999_949_999_999 => ("GB", 1_000_000_000),
@@ -105,6 +105,7 @@ mod tests {
 
     #[test]
     fn large_sizes_are_rounded_for_people() {
+        assert_eq!(approximate(1), "1 byte");
         assert_eq!(approximate(999), "999 bytes");
         assert_eq!(approximate(1_500), "1.5 kB");
         assert_eq!(approximate(10_485_760), "10.5 MB");

@@ -32,7 +32,7 @@ use shared::Contents;
 use verdict::Verdict;
 
 /// Reloads, or upgrades, of one soak.
-const CHANGES_MAX: i64 = 1_000_000;
+const CHANGES_MAX: u32 = 1_000_000;
 
 /// How long to soak, and in what.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,11 +42,11 @@ pub struct SoakArgs {
     pub time: Duration,
 
     /// Clients at work at the same time.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = manual::whole(1..=1000_u32))]
     pub clients: u32,
 
     /// Server workers.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = manual::whole(1..=1000_u32))]
     pub servers: u32,
 
     /// What the workers are.
@@ -62,11 +62,11 @@ pub struct SoakArgs {
     pub kill_every: Duration,
 
     /// How often the settings are reloaded (HUP).
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=CHANGES_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = manual::whole(0..=CHANGES_MAX))]
     pub reloads: u32,
 
     /// How often the program is upgraded (USR2).
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=CHANGES_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = manual::whole(0..=CHANGES_MAX))]
     pub upgrades: u32,
 
     /// What our server promises about uploads.
@@ -74,7 +74,7 @@ pub struct SoakArgs {
     pub durability: String,
 
     /// What contents, sizes and victims come from.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = manual::whole(0..=u64::MAX))]
     pub seed: u64,
 
     /// Where files are stored meanwhile; all of it is removed [default: results].

@@ -81,14 +81,14 @@ pub(crate) fn heading(row: &Row) -> String {
         ..
     } = row.cell;
     let volume_text = size::format(volume);
-    let bytes = with_commas(volume);
+    let bytes = counted(volume, "byte");
     let moved = match operation {
         Operation::Download | Operation::Upload => {
-            format!("{} {volume_text} ({bytes} bytes)", operation.as_str())
+            format!("{} {volume_text} ({bytes})", operation.as_str())
         }
         Operation::List => {
             let files = counted(volume.div_ceil(LIST_FILE_BYTES), "file");
-            format!("list {volume_text} ({files}, {bytes} bytes)")
+            format!("list {volume_text} ({files}, {bytes})")
         }
     };
     let server = if row.is_own_server {

@@ -48,7 +48,7 @@ Exit codes:
 
 /// Which runs to verify.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = NOTES)]
+#[command(after_help = manual::fitted(NOTES))]
 pub struct VerifyArgs {
     /// The runs: their folders, or their names in --out [default: the newest].
     #[arg(value_name = "RUN")]

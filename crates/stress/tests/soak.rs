@@ -146,7 +146,7 @@ fn an_upgrade_that_does_not_take_place_is_told_with_its_reason() {
     let said = words.map_while(Result::ok).collect::<Vec<_>>().join("\n");
     assert!(said.contains("not upgrading: "), "{said}");
     let text = verdict(soak, started);
-    let broken = "BROKEN  every reload and upgrade came to its end: 0 of 0 reloads, 0 of 1 upgrades; not upgrading: ";
+    let broken = "BROKEN  every reload and upgrade came to its end: 0 of 0 reloads, 0 of 1 upgrade; not upgrading: ";
     assert!(text.contains(broken), "{text}");
     assert_eq!(text.matches("BROKEN").count(), 1, "{text}");
 }

@@ -165,8 +165,9 @@ impl Body {
         // stream was cut.
         if self.decoded > self.decoded_max || self.encoded > encoded_len(self.decoded_max) {
             let message = format!(
-                "an upload must not be larger than {} bytes",
-                self.decoded_max
+                "an upload must not be larger than {} byte{}",
+                self.decoded_max,
+                if self.decoded_max == 1 { "" } else { "s" }
             );
             let refusal = Refusal::new(Code::TooLarge, Some(Verb::Upload), message);
             return Step {

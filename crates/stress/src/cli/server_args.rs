@@ -9,7 +9,7 @@ use crate::measurement::Settings;
 use crate::rig::own;
 
 /// Flags of the server that the harness says itself, by their ids, and what to write instead.
-const HARNESS_SAYS: [(&str, &str); 9] = [
+const HARNESS_SAYS: [(&str, &str); 10] = [
     (
         "bind",
         "the harness takes a free port of the loopback: leave it out",
@@ -28,6 +28,7 @@ const HARNESS_SAYS: [(&str, &str); 9] = [
         "the harness says so itself: leave it out",
     ),
     ("allow_root", "the harness says so itself: leave it out"),
+    ("ready", "the harness reads JSON: leave it out"),
 ];
 /// Flags with which no server starts.
 const NO_SERVER: [&str; 2] = ["check_config", "self_test"];

@@ -269,6 +269,7 @@ fn what_our_server_would_refuse_or_the_harness_says_itself_is_refused_before_any
     check("--congestion reno", &[], "--congestion: write stress");
     check("--receive-buffer 1M", &[], "write stress --server-buffer");
     check("--exit-with-stdin", &[], "--exit-with-stdin: the harness");
+    check("--ready text", &[], "--ready: the harness reads JSON");
     check("--nonsense", &[], "unexpected argument '--nonsense'");
     check("--head-timeout soon", &[], "invalid value 'soon'");
     check("--worker-timeout 1s", &[], "--worker-timeout 1s: workers");
@@ -376,4 +377,37 @@ fn the_command_to_go_on_is_the_command_of_the_start() {
         &["--server-cmd", "'my server' {port} {workers} {root}"],
         r"stress --server-cmd ''\''my server'\'' {port} {workers} {root}' --resume results/x-run",
     );
+}
+
+#[test]
+fn a_value_that_is_none_is_told_what_one_looks_like() {
+    let mut program = Args::command();
+    program.build();
+    let commands = program.get_subcommands().map(|command| {
+        let name = command.get_name();
+        // What must stand before a flag can be looked at.
+        let needed = ["latest", "5"].into_iter();
+        let len = command.get_positionals().count().min(2);
+        let before: Vec<&str> = std::iter::once(name).chain(needed.take(len)).collect();
+        (command, before)
+    });
+    let commands = std::iter::once((&program, Vec::new())).chain(commands);
+    for (command, before) in commands {
+        let flags = command
+            .get_opts()
+            .filter(|arg| arg.get_action().takes_values());
+        for flag in flags {
+            let typed = format!("--{}=fuor", flag.get_long().unwrap());
+            let argv = ["stress"].into_iter().chain(before.clone());
+            let Err(error) = Args::try_parse_from(argv.chain([typed.as_str()])) else {
+                continue;
+            };
+            let said = error.to_string();
+            assert!(!said.contains("invalid digit"), "{said}");
+            assert!(!said.contains("invalid float"), "{said}");
+        }
+    }
+    let said = Args::try_parse_from(["stress", "explain", "latest", "fuor"]).unwrap_err();
+    let said = said.to_string();
+    assert!(said.contains("write a whole number"), "{said}");
 }

@@ -72,7 +72,7 @@ fn what(row: &Row) -> String {
             counted(servers.into(), "worker")
         ),
     };
-    let volume = format!("{} ({} bytes)", size::format(volume), with_commas(volume));
+    let volume = format!("{} ({})", size::format(volume), counted(volume, "byte"));
     let (one, many) = match client_pool {
         ClientPool::Thread => ("client thread", "client threads"),
         ClientPool::Process => ("client process", "client processes"),

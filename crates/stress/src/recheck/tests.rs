@@ -127,7 +127,7 @@ fn the_words_say_what_the_exit_code_does() {
     check(
         &[(&[10], &[20]), (&[20], &[40])],
         Exit::Verified,
-        "1 of 1 ratios between the rows are within a factor of 2. The run's ratios hold.",
+        "1 of 1 ratio between the rows is within a factor of 2. The run's ratios hold.",
     );
     check(
         &[(&[10], &[20]), (&[20], &[40]), (&[10], &[900])],

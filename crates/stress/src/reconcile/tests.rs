@@ -325,7 +325,7 @@ fn a_killed_workers_connections_are_what_it_had_in_hand() {
     check(Some(&spared), &records, &done, advice);
     let mut fewer = report.clone();
     fewer.killed.as_mut().unwrap().in_hand = 0;
-    check(Some(&fewer), &records, &done, "1 clients were cut off");
+    check(Some(&fewer), &records, &done, "1 client was cut off");
     let mut unknown = done.clone();
     unknown.crashes = 0;
     check(Some(&report), &records, &unknown, "knows of no crash");
@@ -395,7 +395,7 @@ fn faulty_clients_count_beside_those_of_the_pool() {
     let verdict = disturbed(&silent, Some(&report), &records, &done(3, 1));
     assert_eq!(
         verdict.violations,
-        ["1 faulty clients had no connection"],
+        ["1 faulty client had no connection"],
         "an error told to a silent client is no error of the others"
     );
     let fewer = FaultReport {
@@ -405,6 +405,6 @@ fn faulty_clients_count_beside_those_of_the_pool() {
     let verdict = disturbed(&silent, Some(&fewer), &records, &done(3, 0));
     assert_eq!(
         verdict.violations,
-        ["2 faulty clients were planned, 1 are reported"]
+        ["2 faulty clients were planned, 1 is reported"]
     );
 }

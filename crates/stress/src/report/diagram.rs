@@ -161,10 +161,7 @@ impl<'a> Scene<'a> {
 
     fn client_pool(&self, svg: &mut Svg) {
         let lang = self.lang;
-        let title = match lang {
-            Lang::En => format!("Client pool: {} workers", self.clients),
-            Lang::Id => format!("Client pool: {} worker", self.clients),
-        };
+        let title = format!("Client pool: {}", lang.workers(&self.clients));
         card(svg, (28.0, 132.0), (356.0, 124.0), &title, &[]);
         for (index, name) in ["1", "2", "3", "…", "N"].into_iter().enumerate() {
             worker(
@@ -287,10 +284,7 @@ impl<'a> Scene<'a> {
             ],
         );
         svg.arrow(&[(668.0, 178.0), (690.0, 178.0)], FLOW);
-        let title = match lang {
-            Lang::En => format!("Pool: {} workers", self.servers),
-            Lang::Id => format!("Pool: {} worker", self.servers),
-        };
+        let title = format!("Pool: {}", lang.workers(&self.servers));
         card(svg, (690.0, 132.0), (242.0, 124.0), &title, &[]);
         for (index, name) in ["1", "2", "…", "N"].into_iter().enumerate() {
             worker(

@@ -92,25 +92,27 @@ impl<'a> Findings<'a> {
     fn coverage_of(&self, totals: &Totals, operations: u64, bad: &str) -> String {
         let lang = self.lang;
         let n = |number: usize| lang.int(number as u64);
-        let (bytes, operations) = (lang.bytes(totals.verified_bytes), lang.int(operations));
+        let (bytes, all) = (lang.bytes(totals.verified_bytes), lang.int(operations));
         match (lang, totals.ok == totals.rows) {
             (Lang::En, true) => format!(
-                "All rows were measured ({}), and all of their operations verified ({operations}): {bytes} of content.",
+                "All rows were measured ({}), and all of their operations verified ({all}): {bytes} of content.",
                 n(totals.rows)
             ),
             (Lang::Id, true) => format!(
-                "Semua baris terukur ({}) dan semua operasinya terverifikasi ({operations}): {bytes} isi.",
+                "Semua baris terukur ({}) dan semua operasinya terverifikasi ({all}): {bytes} isi.",
                 n(totals.rows)
             ),
             (Lang::En, false) => format!(
-                "{} of {} rows were measured and verified in full; failed: {}; not run, or cut short: {}. {bytes} of content was verified in {operations} operations.{bad}",
+                "{} of {} {} measured and verified in full; failed: {}; not run, or cut short: {}. {bytes} of content was verified in {}.{bad}",
                 n(totals.ok),
-                n(totals.rows),
+                lang.counted(totals.rows as u64, "row", "baris"),
+                if totals.rows == 1 { "was" } else { "were" },
                 n(totals.failed),
                 n(totals.cut + totals.not_run),
+                lang.counted(operations, "operation", "operasi"),
             ),
             (Lang::Id, false) => format!(
-                "{} dari {} baris terukur dan terverifikasi penuh; gagal: {}; tidak dijalankan atau terpotong: {}. {bytes} isi terverifikasi dalam {operations} operasi.{bad}",
+                "{} dari {} baris terukur dan terverifikasi penuh; gagal: {}; tidak dijalankan atau terpotong: {}. {bytes} isi terverifikasi dalam {all} operasi.{bad}",
                 n(totals.ok),
                 n(totals.rows),
                 n(totals.failed),

@@ -75,6 +75,26 @@ impl Lang {
         }
     }
 
+    /// So many things; of one, in English, without the ending.
+    #[must_use]
+    pub fn counted(self, number: u64, en: &str, id: &str) -> String {
+        let s = if number == 1 { "" } else { "s" };
+        match self {
+            Self::En => format!("{} {en}{s}", self.int(number)),
+            Self::Id => format!("{} {id}", self.int(number)),
+        }
+    }
+
+    /// Workers of a pool, whose `sizes` may be several.
+    #[must_use]
+    pub fn workers(self, sizes: &str) -> String {
+        let s = match (self, sizes) {
+            (Self::Id, _) | (Self::En, "1") => "",
+            (Self::En, _) => "s",
+        };
+        format!("{sizes} worker{s}")
+    }
+
     /// A number written with a point and no groups, as this language writes it.
     #[must_use]
     pub fn decimal(self, plain: &str) -> String {

@@ -198,6 +198,8 @@ pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
         ("--durability", &settings.durability),
         ("--congestion", &settings.congestion),
         ("--log-level", "warn"),
+        // Whatever a --config of --server-args says.
+        ("--ready", "json"),
     ];
     let pairs = fixed
         .into_iter()

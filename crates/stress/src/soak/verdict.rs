@@ -256,8 +256,11 @@ impl Verdict {
             "every reload and upgrade came to its end",
             reloads.asked == reloads.done && upgrades.asked == upgrades.done,
             format!(
-                "{} of {} reloads, {} of {} upgrades{whys}",
-                reloads.done, reloads.asked, upgrades.done, upgrades.asked
+                "{} of {}, {} of {}{whys}",
+                reloads.done,
+                counted(reloads.asked.into(), "reload"),
+                upgrades.done,
+                counted(upgrades.asked.into(), "upgrade")
             ),
         );
     }

@@ -8,6 +8,7 @@ use crate::matrix::Operation;
 use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
 use crate::reconcile::{Facts, reconcile};
 use crate::record::{Outcome, Record};
+use crate::size::counted_as;
 
 const JOURNAL: &str = "journal.ndjson";
 
@@ -278,7 +279,10 @@ fn record_problems(measurement: &Measurement, settings: &Settings) -> Vec<String
         let who = format!("client {}, request {}", record.client, record.request);
         let bytes = record.verified_bytes;
         if record.outcome == Outcome::Ok && volume.is_some_and(|volume| volume != bytes) {
-            problems.push(format!("{who}: {bytes} bytes are verified, not the volume"));
+            problems.push(format!(
+                "{who}: {} verified, not the volume",
+                counted_as(bytes, "byte is", "bytes are")
+            ));
         }
         let same_client = before.filter(|before| before.client == record.client);
         let ended = same_client.and_then(|before| before.ended_ns);

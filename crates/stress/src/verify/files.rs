@@ -11,6 +11,7 @@ use crate::journal::{self, Contents};
 use crate::output;
 use crate::report::lang::Lang;
 use crate::report::nine;
+use crate::size::counted_as;
 use crate::summary::Row;
 
 /// Of one file no more than this is told: a column that is wrong is wrong in every row.
@@ -158,9 +159,9 @@ fn csv_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> 
     let mut found = Vec::new();
     if written.len() != expected.len() {
         let what = format!(
-            "{} rows are written, {} follow from the journal",
-            written.len() - 1,
-            expected.len() - 1
+            "{} written, {} from the journal",
+            counted_as(written.len() as u64 - 1, "row is", "rows are"),
+            counted_as(expected.len() as u64 - 1, "follows", "follow")
         );
         found.push(Finding::new(name, "", what));
     }

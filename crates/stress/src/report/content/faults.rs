@@ -103,13 +103,10 @@ fn table(rows: &[Row], lang: Lang) -> Table {
 
 fn title((fault, operation, volume, clients, client_pool): Key, lang: Lang) -> String {
     let operation = nine::operation(operation);
-    let (volume, clients) = (size::format(volume), lang.int(clients));
-    let pool = client_pool.as_str();
-    let good = match lang {
-        Lang::En => format!("{operation} {volume}, {clients} good clients ({pool})"),
-        Lang::Id => format!("{operation} {volume}, {clients} client yang baik ({pool})"),
-    };
-    format!("{}: {good}", fault_name(fault, lang))
+    let volume = size::format(volume);
+    let good = lang.counted(clients.into(), "good client", "client yang baik");
+    let (fault, pool) = (fault_name(fault, lang), client_pool.as_str());
+    format!("{fault}: {operation} {volume}, {good} ({pool})")
 }
 
 fn fault_name(fault: Fault, lang: Lang) -> String {
@@ -196,15 +193,23 @@ fn sentences(rows: &[Row], lang: Lang) -> Vec<String> {
         let Some(cut) = row.connections_cut else {
             continue;
         };
-        let (cut, of) = (lang.int(cut), lang.int(row.held_at_once()));
-        let (pool, servers) = (pool(row), lang.int(row.cell.servers));
-        let s = if row.cell.servers == 1 { "" } else { "s" };
+        let cut = lang.int(cut);
+        let held = lang.counted(row.held_at_once().into(), "connection", "koneksi");
+        let workers = workers(row, lang);
         found.push(match lang {
-            Lang::En => format!("One crash cost {cut} of {of} connections in a pool of {servers} {pool} worker{s}."),
-            Lang::Id => format!("Satu kematian worker merugikan {cut} dari {of} koneksi pada pool {servers} worker {pool}."),
+            Lang::En => format!("One crash cost {cut} of {held} in a pool of {workers}."),
+            Lang::Id => {
+                format!("Satu kematian worker merugikan {cut} dari {held} pada pool {workers}.")
+            }
         });
     }
     found
+}
+
+fn workers(row: &Row, lang: Lang) -> String {
+    let pool = pool(row);
+    let (en, id) = (format!("{pool} worker"), format!("worker {pool}"));
+    lang.counted(row.cell.servers.into(), &en, &id)
 }
 
 fn waits_longer(row: &Row, rows: &[Row], lang: Lang) -> Option<String> {
@@ -223,11 +228,10 @@ fn waits_longer(row: &Row, rows: &[Row], lang: Lang) -> Option<String> {
     let after = row.latency_p50?;
     let factor = after.as_secs_f64() / before.as_secs_f64();
     let fault = fault_name(row.cell.fault, lang);
-    let (pool, servers) = (pool(row), lang.int(row.cell.servers));
-    let s = if row.cell.servers == 1 { "" } else { "s" };
+    let workers = workers(row, lang);
     let (before, after, times) = (lang.time(before), lang.time(after), lang.ratio(factor));
     (factor >= NOTABLE_FACTOR).then(|| match lang {
-        Lang::En => format!("{fault}: half of the good clients' operations take {after} or more instead of {before} ({times} times) in a pool of {servers} {pool} worker{s}."),
-        Lang::Id => format!("{fault}: separuh operasi client yang baik membutuhkan {after} atau lebih, bukan {before} ({times} kali), pada pool {servers} worker {pool}."),
+        Lang::En => format!("{fault}: half of the good clients' operations take {after} or more instead of {before} ({times} times) in a pool of {workers}."),
+        Lang::Id => format!("{fault}: separuh operasi client yang baik membutuhkan {after} atau lebih, bukan {before} ({times} kali), pada pool {workers}."),
     })
 }

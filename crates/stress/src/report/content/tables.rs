@@ -206,13 +206,12 @@ fn trouble(row: &Row) -> String {
 fn group_title(operation: Operation, volume: u64, lang: Lang) -> String {
     let name = nine::operation(operation);
     let size = size::format(volume);
-    let bytes = format!("{} {}", lang.int(volume), lang.of("bytes", "byte"));
+    let bytes = lang.counted(volume, "byte", "byte");
     match operation {
         Operation::Download | Operation::Upload => format!("{name} {size} ({bytes})"),
         Operation::List => {
-            let files = lang.int(volume.div_ceil(LIST_FILE_BYTES));
-            let word = lang.of("files", "berkas");
-            format!("{name} {size} ({files} {word}, {bytes})")
+            let files = lang.counted(volume.div_ceil(LIST_FILE_BYTES), "file", "berkas");
+            format!("{name} {size} ({files}, {bytes})")
         }
     }
 }

@@ -95,13 +95,14 @@ impl Effect {
         let is_small = (1.0 / ONE_SAMPLE_FACTOR..ONE_SAMPLE_FACTOR).contains(&self.mean);
         match (self.apart, lang) {
             (Some(apart), lang) => {
-                let (apart, pairs) = (lang.int(apart as u64), lang.int(self.pairs as u64));
+                let apart = lang.int(apart as u64);
+                let pairs = lang.counted(self.pairs as u64, "pair", "pasang");
                 match lang {
                     Lang::En => format!(
-                        " In {apart} of {pairs} pairs the ranges of the samples' times do not overlap."
+                        " In {apart} of {pairs} the ranges of the samples' times do not overlap."
                     ),
                     Lang::Id => format!(
-                        " Pada {apart} dari {pairs} pasang, rentang waktu sampelnya tidak tumpang-tindih."
+                        " Pada {apart} dari {pairs}, rentang waktu sampelnya tidak tumpang-tindih."
                     ),
                 }
             }
@@ -373,8 +374,14 @@ impl<'a> Findings<'a> {
         let (most, variant, row) = rows.last()?;
         let count = lang.int(rows.len() as u64);
         let (median, most) = (lang.percent(rows[rows.len() / 2].0), lang.percent(*most));
-        let row = self.described(variant, row);
+        let (len, row) = (rows.len(), self.described(variant, row));
         Some(match lang {
+            Lang::En if len == 1 => {
+                format!("The one row, {row}, reaches {most} of this machine's ceiling.")
+            }
+            Lang::Id if len == 1 => {
+                format!("Satu-satunya baris, {row}, mencapai {most} batas kemampuan mesin ini.")
+            }
             Lang::En => format!(
                 "Half of the {count} rows reach {median} of this machine's ceiling or more; the most is {most}, in {row}."
             ),
