@@ -111,6 +111,13 @@ impl Admin {
         Ok(())
     }
 
+    /// Removes what a successor that is dead had made, and had not put in the admin socket's place.
+    pub fn remove_hidden_of(&self, successor: Pid) {
+        if let Some(place) = &self.place {
+            place.remove_hidden_of(successor);
+        }
+    }
+
     /// Takes the admin socket's path back from a successor that had it and is dead.
     ///
     /// # Errors

@@ -116,9 +116,14 @@ impl Keeper {
         })
     }
 
+    /// Whether the part is done already.
+    pub(crate) fn is_done(&self, name: &str) -> bool {
+        self.done.iter().any(|part| part.part == name)
+    }
+
     /// Does a part, unless it is done already.
     pub(crate) fn part(&mut self, name: &str, work: impl FnOnce(&mut Tally)) -> Result<()> {
-        if self.done.iter().any(|part| part.part == name) {
+        if self.is_done(name) {
             return Ok(());
         }
         let started = Instant::now();

@@ -1,5 +1,6 @@
 //! The campaigns that show what the project promises. Each is a subcommand; docs/PROOF.md says what they have shown.
 
+mod failures;
 mod histories;
 mod keep;
 mod roster;
@@ -48,9 +49,17 @@ enum Campaign {
     /// Clients upload, download, delete and list the same files while workers are killed: some order of what they did
     /// gives every answer.
     Histories,
+    /// Every system call of the server, made to fail, one at a time, once and from then on: in a session, at the start,
+    /// in a reload, an upgrade and a stop. Takes strace, and 20 minutes.
+    Failures,
 }
 
 fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    if args.nth(1).is_some_and(|role| role == failures::SERVER) {
+        let program = std::env::args_os().take(1);
+        return prefork_server::cli::main_with_args(program.chain(args));
+    }
     match run(&Cli::parse()) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(3),
@@ -71,5 +80,6 @@ fn run(cli: &Cli) -> Result<u64> {
         Campaign::Wire => wire::run(keep("wire")?, cli.smoke),
         Campaign::Histories => histories::run(keep("histories")?, cli.smoke),
         Campaign::Roster => roster::run(keep("roster")?, cli.smoke),
+        Campaign::Failures => failures::run(keep("failures")?, cli.smoke),
     }
 }

@@ -86,6 +86,15 @@ impl Place {
         identity(self.name()).is_ok_and(|it| it == self.identity)
     }
 
+    /// Removes what process `pid`, which is dead, was to put in this one's place, and had no time to remove.
+    pub(super) fn remove_hidden_of(&self, pid: Pid) {
+        let hidden = hidden_name(&self.path, pid);
+        let is_socket = |it: std::fs::Metadata| it.file_type().is_socket();
+        if hidden.symlink_metadata().is_ok_and(is_socket) {
+            remove(&hidden);
+        }
+    }
+
     fn name(&self) -> &Path {
         self.hidden.as_ref().unwrap_or(&self.path)
     }
@@ -106,15 +115,16 @@ impl Drop for Place {
 
 /// Gives the socket a name beside the path, so that it can be renamed to it.
 fn bind_hidden(socket: &OwnedFd, path: &Path) -> Result<PathBuf> {
-    for _ in 0..NAMES_MAX {
-        let mut hidden = path.as_os_str().to_owned();
-        // New keys each time, from the system's randomness.
-        let random = RandomState::new().hash_one(0) & 0xff_ffff;
-        hidden.push(format!(".{random:06x}"));
+    for number in 0..NAMES_MAX {
+        // By the first another process knows whose it was. After it new keys each time, from the system's randomness.
+        let hidden = match number {
+            0 => hidden_name(path, Pid::this()),
+            _ => beside(path, RandomState::new().hash_one(0) & 0xff_ffff),
+        };
         let address = UnixAddr::new(hidden.as_os_str())
             .context("the path is too long for a socket (100 bytes)")?;
         match bind(socket.as_raw_fd(), &address) {
-            Ok(()) => return Ok(hidden.into()),
+            Ok(()) => return Ok(hidden),
             Err(Errno::EADDRINUSE) => {}
             Err(error) => {
                 return Err(error).context(
@@ -124,6 +134,17 @@ fn bind_hidden(socket: &OwnedFd, path: &Path) -> Result<PathBuf> {
         }
     }
     bail!("cannot make a socket there: every name beside it is taken")
+}
+
+/// The name that a process tries first.
+fn hidden_name(path: &Path, pid: Pid) -> PathBuf {
+    beside(path, pid.as_raw().unsigned_abs().into())
+}
+
+fn beside(path: &Path, number: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number:06x}"));
+    name.into()
 }
 
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
@@ -199,6 +220,21 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(place);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_successor_that_was_killed_before_it_had_the_name_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin");
+        let (_old_listener, mut old) = Place::open(&path, None).unwrap();
+        old.publish().unwrap();
+        let (_new_listener, new) = Place::open(&path, Some(Pid::this())).unwrap();
+        std::mem::forget(new);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        old.remove_hidden_of(Pid::this());
+        let left = std::fs::read_dir(folder.path()).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["admin"]);
     }
 
     #[test]

@@ -86,8 +86,13 @@ fn start<'scope, 'env>(
     match (handle, id_receiver.recv()) {
         (Ok(handle), Ok(id)) => Thread { handle, id },
         (handle, _) => {
-            let errno = handle.err().and_then(|error| error.raw_os_error());
-            let errno = errno.map_or(Errno::UnknownErrno, Errno::from_raw);
+            let errno = match handle.map(thread::ScopedJoinHandle::join) {
+                // It has left before it could be told anything.
+                Ok(Ok(Left::Failed(errno))) => Some(errno),
+                Ok(_) => None,
+                Err(error) => error.raw_os_error().map(Errno::from_raw),
+            };
+            let errno = errno.unwrap_or(Errno::UnknownErrno);
             tracing::error!(worker = index, "{}", words::cannot_start("a thread", errno));
             // The scope would wait for the other threads for ever, and a pool that is not full is no pool.
             sys::exit_now(super::failure(Some(errno)))

@@ -127,23 +127,20 @@ impl Supervisor {
     pub(super) fn successor_died(&mut self) -> Result<Flow> {
         let flow = self.hear_successor()?;
         // Whoever is dead and reaped is nobody to signal.
-        match self.successor.take() {
-            None => return Ok(flow),
-            Some(Successor {
-                stage: Stage::Ready,
-                ..
-            }) => {
+        let Some(Successor { pid, stage, .. }) = self.successor.take() else {
+            return Ok(flow);
+        };
+        match stage {
+            Stage::Ready => {
                 self.inheritance.service.store.remove_lock_at_the_end(true);
                 return Ok(flow);
             }
-            Some(Successor {
-                stage: Stage::GivenUp,
-                ..
-            }) => {}
-            Some(Successor { pid, .. }) => {
+            Stage::GivenUp => {}
+            Stage::Starting | Stage::Closed => {
                 tracing::error!(%pid, "the upgrade failed: it ended before it was ready; this server goes on");
             }
         }
+        self.inheritance.admin.remove_hidden_of(pid);
         self.take_names_back();
         Ok(flow)
     }

@@ -382,3 +382,21 @@ fn a_start_that_fails_leaves_nothing_and_says_of_what() {
         assert!(left(&root).is_empty(), "{inject}: {said}");
     }
 }
+
+#[test]
+fn a_thread_that_cannot_wait_for_connections_says_why() {
+    if !support::can_trace() {
+        return;
+    }
+    let root = tempfile::TempDir::new().unwrap();
+    let inject = "inject=epoll_create1:error=ENOMEM";
+    let tracer = ["strace", "-f", "-o", "/dev/null", "-e", inject];
+    let command = support::command(root.path(), "thread", &["--workers", "1"]);
+    let output = support::under(&tracer, &command).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(
+        said.contains("cannot start a thread: Out of memory; memory is short"),
+        "{said}"
+    );
+}
