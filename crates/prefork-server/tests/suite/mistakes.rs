@@ -286,6 +286,24 @@ fn standard_output_that_takes_nothing_is_named() {
             &["standard output"],
         );
     }
+    // Closed, it would be /dev/null to the standard library, and all of it lost without a word.
+    for words in [
+        "--check-config --root @root",
+        "--self-test --allow-root --root @root",
+        "status @root/none.sock",
+        "man",
+        "completions bash",
+        "--help",
+    ] {
+        let plain = ground.server(words);
+        let closed = Command::new("sh")
+            .args(["-c", "exec \"$0\" \"$@\" >&-"])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .output()
+            .unwrap();
+        check(words, &closed, &["standard output: it is closed"]);
+    }
 }
 
 #[test]
