@@ -50,7 +50,7 @@ enum Campaign {
     /// gives every answer.
     Histories,
     /// Every system call of the server, made to fail, one at a time, once and from then on: in a session, at the start,
-    /// in a reload, an upgrade and a stop. Takes strace, and 20 minutes.
+    /// in a reload, an upgrade and a stop. Takes strace, and a quarter of an hour.
     Failures,
 }
 
