@@ -49,7 +49,13 @@ fn read(path: &Path) -> io::Result<String> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)?;
+        .open(path)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                io::Error::other("there is no such file: name one that is there")
+            }
+            _ => error,
+        })?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("this is no regular file"));
     }
