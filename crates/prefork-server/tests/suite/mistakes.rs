@@ -84,7 +84,7 @@ const FILES: [(&str, &[&str]); 31] = [
     ("--root @loop", &["loop", "--root"]),
     (
         "--root @root --config @none",
-        &["--config", "none", "No such file"],
+        &["--config", "none", "there is no such file"],
     ),
     (
         "--root @root --config @root",

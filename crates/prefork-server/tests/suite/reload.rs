@@ -395,7 +395,7 @@ fn check_config_starts_nothing_and_tells_right_from_wrong() {
     file.write(&"# much ado\n".repeat(100_000));
     check(2, "larger than a MiB");
     fs::remove_file(&file.path).unwrap();
-    check(2, "No such file");
+    check(2, "there is no such file");
     nix::unistd::mkfifo(&file.path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     check(2, "no regular file");
 }
