@@ -253,7 +253,7 @@ fn a_stopped_run_keeps_its_samples_and_the_command_it_prints_goes_on() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     assert!(
         rest.iter()
-            .any(|line| line.contains("of 20 samples taken; they are kept")),
+            .any(|line| line.contains("of 20 samples taken, which are kept")),
         "{rest:?}"
     );
     assert_eq!(rows(out.path())[0]["status"], "cut");

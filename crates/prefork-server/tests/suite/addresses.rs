@@ -101,7 +101,7 @@ fn a_reload_does_not_let_more_in_than_can_be_counted() {
     let refused = "max-connections-per-address = 2\nevent-connections = 1025\n";
     let line = reload(&server, refused, "nothing is reloaded");
     assert!(
-        line.contains("--event-connections") && line.contains("1024"),
+        line.contains("--event-connections") && line.contains("1,024"),
         "{line}"
     );
     assert_eq!(server.children(), before);

@@ -125,6 +125,8 @@ impl Stuck {
         let folder = root.path().join("root");
         fs::create_dir(&folder).unwrap();
         let mut command = command(&folder, "process", args);
+        // On a terminal too.
+        command.args(["--ready", "json"]);
         let mut sink = Sink::new(kind);
         let stream = |fd: BorrowedFd<'_>| Stdio::from(fd.try_clone_to_owned().unwrap());
         let mut other = None;
