@@ -129,7 +129,12 @@ fn a_worker_that_cannot_start_is_not_started_for_ever() {
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{log}");
     // A thread for which there is no memory is either not started, or ends its process as it starts.
-    let says_why = ["cannot start a thread", "panicked", "out of memory"];
+    let says_why = [
+        "cannot start a thread",
+        "panicked",
+        "out of memory",
+        "memory allocation of",
+    ];
     let says_why = says_why.iter().any(|reason| log.contains(reason));
     assert!(says_why && log.contains("gave up"), "{log}");
 }
