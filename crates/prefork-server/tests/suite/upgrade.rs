@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::time::Instant;
 
 use nix::fcntl::OFlag;
@@ -236,64 +235,6 @@ fn wait_for_status_of(pid: u32, admin: &Path) {
         assert!(
             Instant::now() < deadline,
             "nobody answers at the admin socket"
-        );
-    }
-}
-
-/// The new server serves before it takes over: who has a connection of it keeps that when it has to leave again.
-#[test]
-fn a_stop_while_a_new_server_starts_cuts_nobody_whom_that_one_serves() {
-    // More than waits in sockets: who has taken most of it is storing it.
-    let content = noise(1, 12 << 20);
-    for pool in ["process", "thread", "event"] {
-        let root = TempDir::new().unwrap();
-        let mut command = support::command(root.path(), pool, &["--workers", "1"]);
-        let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
-        let mut child = command.stdout(writer.try_clone().unwrap()).spawn().unwrap();
-        let mut lines = BufReader::new(fs::File::from(reader));
-        let mut line = String::new();
-        lines.read_line(&mut line).unwrap();
-        let Announcement::Ready(ready) = Announcement::from_line(line.trim_end()).unwrap() else {
-            panic!("READY, not {line}");
-        };
-        let old = child.id();
-        let old_worker = support::workers_of(old)[0];
-        let signal = |pid: u32, signal| kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
-        // Its READY waits for room, so the old one is not told to leave.
-        support::fill(&writer);
-        drop(writer);
-        signal(old, Signal::SIGUSR2);
-        let deadline = Instant::now() + DEADLINE;
-        let is_new = |pid: &u32| *pid != old_worker && !support::workers_of(*pid).is_empty();
-        while !support::children_of(old).iter().any(is_new) {
-            assert!(Instant::now() < deadline, "no new server");
-        }
-        // Of many clients the new one answers some, and it alone.
-        signal(old_worker, Signal::SIGSTOP);
-        let (answered, first) = mpsc::channel();
-        for _ in 0..16 {
-            let (address, answered) = (ready.address.clone(), answered.clone());
-            std::thread::spawn(move || {
-                let mut peer = Peer::new(TcpStream::connect(&address).unwrap());
-                if peer.send("LIST\r\n").try_reply().is_some() {
-                    let _ = answered.send(peer);
-                }
-            });
-        }
-        let mut peer = first.recv_timeout(DEADLINE).unwrap();
-        let request = support::upload("a", &content);
-        let (most, rest) = request.split_at(request.len() - 10);
-        peer.send(most);
-        signal(old, Signal::SIGTERM);
-        signal(old_worker, Signal::SIGCONT);
-        std::thread::spawn(move || lines.lines().for_each(drop));
-        peer.send(rest);
-        assert_eq!(peer.reply()["status"], "OK", "{pool}");
-        drop((peer, first));
-        assert!(child.wait().unwrap().success(), "{pool}");
-        assert!(
-            fs::read(root.path().join("a")).unwrap() == content,
-            "{pool}"
         );
     }
 }

@@ -80,13 +80,7 @@ impl Roster {
             return false;
         };
         self.gave_up = Some(reason);
-        if is_served {
-            // A pool that never was full: those who are ready finish what they have in hand.
-            self.hand_over(now, actions);
-            self.drain(now, actions);
-        } else {
-            self.stop(now, actions);
-        }
+        self.stop(now, actions);
         true
     }
 

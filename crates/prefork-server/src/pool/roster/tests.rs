@@ -137,30 +137,6 @@ fn a_pool_that_never_serves_is_given_up() {
 }
 
 #[test]
-fn a_pool_that_is_given_up_before_it_is_full_finishes_what_it_has_in_hand() {
-    let mut roster = roster(2);
-    let mut now = Duration::ZERO;
-    let mut actions = roster.handle(now, Event::Tick);
-    for process in [id(0, 1), id(1, 1)] {
-        actions.extend(roster.handle(now, Event::Spawned(process)));
-    }
-    actions.extend(roster.handle(now, Event::Ready(id(0, 1))));
-    for generation in 1..=5 {
-        actions = crash(&mut roster, now, id(1, generation), false);
-        now = roster.next_deadline().unwrap_or(now);
-        let spawned = roster.handle(now, Event::Tick);
-        if spawned == [Action::Spawn(id(1, generation + 1))] {
-            roster.handle(now, Event::Spawned(id(1, generation + 1)));
-        }
-    }
-    assert_eq!(actions, [Action::Retire(id(0, 1))]);
-    assert_eq!(
-        leave(&mut roster, now, id(0, 1)),
-        [Action::GiveUp(Reason::EarlyDeaths)]
-    );
-}
-
-#[test]
 fn a_storm_of_kills_under_load_is_survived() {
     let mut roster = roster(2);
     fill(&mut roster, Duration::ZERO);
