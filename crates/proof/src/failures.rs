@@ -17,7 +17,6 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use anyhow::{Result, bail};
-use stress::environment::COMMIT;
 
 use crate::keep::{Keeper, Tally};
 use scene::{Injection, Outcome, Phase, Setting, begins_start, play};
@@ -140,10 +139,10 @@ fn sample(setting: Setting, works: Vec<Work>) -> Work {
     }
 }
 
-/// A number from this commit and what it is for.
+/// A number from what it is for, the same each time: what CI says of a change must not hang on its commit.
 fn chance(what: impl Hash) -> usize {
     let mut hasher = DefaultHasher::new();
-    (COMMIT, what).hash(&mut hasher);
+    (1_u32, what).hash(&mut hasher);
     hasher.finish() as usize
 }
 
