@@ -127,7 +127,7 @@ fn works_of(setting: Setting, trace: &trace::Trace, smoke: bool) -> Vec<Work> {
     }
 }
 
-/// Some of all injections, others for another commit.
+/// Some of all injections.
 fn sample(setting: Setting, works: Vec<Work>) -> Work {
     let mut all: Vec<_> = works.into_iter().flat_map(|it| it.injections).collect();
     all.sort_by_cached_key(|it| chance((setting.to_string(), it.to_string())));
