@@ -39,7 +39,7 @@ use crate::pool::watchdog::{Sign, Watchdog};
 use crate::pool::{self, Inheritance};
 use crate::scarcity::{Limit, Shortages};
 use crate::scoreboard::{Command, Field};
-use crate::{listener, memory, sys, title, words};
+use crate::{listener, memory, sys, title};
 
 pub(crate) use start::{open_folder, open_store};
 
@@ -344,13 +344,7 @@ impl Supervisor {
                     Action::TellDrain => self.drain_all(),
                     Action::TellStop => self.tell_all(Command::Stop),
                     Action::Announce => {
-                        let flow = match self.announce_ready() {
-                            Err(error) if self.predecessor_accepts() => {
-                                self.give_way(&words::chain(&error))?
-                            }
-                            flow => flow?,
-                        };
-                        if let Flow::Leave(exit) = flow {
+                        if let Flow::Leave(exit) = self.announce_ready()? {
                             return Ok(Flow::Leave(exit));
                         }
                     }

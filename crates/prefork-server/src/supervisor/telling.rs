@@ -101,7 +101,7 @@ impl Supervisor {
             pidfile.remove();
         }
         self.sweeper.start(&self.inheritance);
-        self.linger(|it| it.sweeper.is_idle() && it.is_rid_of_successor())?;
+        self.linger(|it| it.sweeper.is_idle())?;
         // Whoever reads standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.
         let line = self.announced_as(&Announcement::Done(done));
         if let Err(error) = self.telling.output.print(&line) {
@@ -157,7 +157,7 @@ impl Supervisor {
                 "nobody reads standard output any more"
             );
             if self.announced.is_some() && self.predecessor_accepts() {
-                return self.give_way("cannot print READY to its end");
+                return self.give_way();
             }
         }
         let since = self.announced.map(|since| since.elapsed());
@@ -170,10 +170,9 @@ impl Supervisor {
         Ok(Flow::GoOn)
     }
 
-    /// What READY takes, or READY, failed: the server before this one, which was not told to leave yet, goes on. What
-    /// this one's workers have accepted they finish.
-    pub(super) fn give_way(&mut self, why: &str) -> Result<Flow> {
-        tracing::error!("{why}: leaving to the server before this one");
+    /// READY cannot be printed to its end: the server before this one, which was not told to leave yet, goes on.
+    fn give_way(&mut self) -> Result<Flow> {
+        tracing::error!("cannot print READY to its end: leaving to the server before this one");
         self.announced = None;
         self.stop = Some((Instant::now(), "stopped"));
         self.tell_roster(Event::HandOver)

@@ -43,10 +43,8 @@ enum Stage {
     Starting,
     /// It has closed its end of the report without a word: it is about to end, and says why not.
     Closed,
-    /// It was told to stop, and finishes what its workers have in hand.
-    GivenUp,
     /// It was killed, and is not dead yet.
-    Killed,
+    GivenUp,
     Ready,
 }
 
@@ -57,8 +55,7 @@ impl Successor {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        matches!(self.stage, Stage::Starting | Stage::Closed | Stage::GivenUp)
-            .then_some(self.kill_at)
+        matches!(self.stage, Stage::Starting | Stage::Closed).then_some(self.kill_at)
     }
 }
 
@@ -138,7 +135,7 @@ impl Supervisor {
                 self.inheritance.service.store.remove_lock_at_the_end(true);
                 return Ok(flow);
             }
-            Stage::GivenUp | Stage::Killed => {}
+            Stage::GivenUp => {}
             Stage::Starting | Stage::Closed => {
                 tracing::error!(%pid, "the upgrade failed: it ended before it was ready; this server goes on");
             }
@@ -179,36 +176,24 @@ impl Supervisor {
         self.successor.as_ref().is_some_and(|it| it.pid == pid)
     }
 
-    /// Ends a new server that takes too long, to start or to stop.
+    /// Kills a new server that takes too long.
     pub(super) fn check_successor(&mut self) {
-        let is_late = |it: &&mut Successor| it.deadline().is_some_and(|at| Instant::now() >= at);
-        match self.successor.as_mut().filter(is_late) {
-            Some(successor) if successor.stage == Stage::GivenUp => {
-                successor.stage = Stage::Killed;
-                let _ = kill(successor.pid, Signal::SIGKILL);
-            }
-            Some(_) => self.give_up_successor("it did not become ready in time"),
-            None => {}
+        let deadline = self.successor.as_ref().and_then(Successor::deadline);
+        if deadline.is_some_and(|at| Instant::now() >= at) {
+            self.give_up_successor("it did not become ready in time");
         }
     }
 
-    /// Ends a new server that is not ready, if there is one: this one stops, or the new one will not do. Its workers may
-    /// have accepted connections already: they finish what they have in hand, as in any graceful stop.
+    /// Ends a new server that is not ready, if there is one: this one stops, or the new one will not do. Its
+    /// workers leave with it.
     pub(super) fn give_up_successor(&mut self, why: &str) {
         if let Some(successor) = &mut self.successor
-            && matches!(successor.stage, Stage::Starting | Stage::Closed)
+            && successor.deadline().is_some()
         {
-            tracing::error!(pid = %successor.pid, "the upgrade failed: {why}");
+            tracing::error!(pid = %successor.pid, "the upgrade failed: {why}; this server goes on");
             successor.stage = Stage::GivenUp;
-            successor.kill_at = Instant::now() + self.config.drain_timeout + MARGIN;
-            let _ = kill(successor.pid, Signal::SIGTERM);
+            let _ = kill(successor.pid, Signal::SIGKILL);
         }
-    }
-
-    /// Whether no new server is left that was told to stop.
-    pub(super) fn is_rid_of_successor(&self) -> bool {
-        let successor = self.successor.as_ref();
-        successor.is_none_or(|it| it.stage == Stage::Ready)
     }
 
     /// A new server may have read its settings before they changed: it is told to read them again, as soon as it can be.
@@ -223,14 +208,14 @@ impl Supervisor {
                 successor.is_to_reload = true;
                 true
             }
-            Stage::GivenUp | Stage::Killed => false,
+            Stage::GivenUp => false,
         }
     }
 
     /// Whether another server has this one's socket, or is about to.
     pub(super) fn has_successor(&self) -> bool {
         let successor = self.successor.as_ref();
-        successor.is_some_and(|it| !matches!(it.stage, Stage::GivenUp | Stage::Killed))
+        successor.is_some_and(|it| it.stage != Stage::GivenUp)
     }
 
     /// Tells the server before this one that it may leave.

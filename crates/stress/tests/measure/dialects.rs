@@ -20,7 +20,7 @@ fn each_way_of_ending_requests_is_found_and_measured() {
     let Some(python) = python() else { return };
     let found = |mode: &str| {
         let server = format!(
-            "{python} '{SCRIPTS}/reference_server.py' --port {{port}} --workers {{workers}} --root {{root}} --terminator-mode {mode}"
+            "{python} -S '{SCRIPTS}/reference_server.py' --port {{port}} --workers {{workers}} --root {{root}} --terminator-mode {mode}"
         );
         let axes = ["--size", "1K", "--clients", "1", "--servers", "2"];
         let more = ["--op", "upload,download", "--server-settle", "0s"];
@@ -58,6 +58,7 @@ struct Server {
 impl Server {
     fn start(python: &str, root: &Path) -> Self {
         let mut child = Command::new(python)
+            .arg("-S")
             .arg(format!("{SCRIPTS}/reference_server.py"))
             .args(["--port", "0", "--root"])
             .arg(root)
@@ -92,6 +93,7 @@ fn the_python_server_takes_what_the_python_client_writes_in_every_dialect() {
         let script = format!("{SCRIPTS}/reference_client.py");
         let fixed = ["--port", &server.port, "--terminator", terminator];
         let mut command = Command::new(python);
+        command.arg("-S");
         command.arg(script).args(fixed).args(args);
         command.output().unwrap()
     };
@@ -196,7 +198,7 @@ fn a_server_with_modules_and_a_folder_of_its_own_is_measured_as_a_copy() {
     let home = somebodys_server();
     // As in docs/FOREIGN.md.
     let server = format!(
-        "{python} '{SCRIPTS}/adapt.py' --port {{port}} --workers {{workers}} --root {{root}} '{}/file_server.py'",
+        "{python} -S '{SCRIPTS}/adapt.py' --port {{port}} --workers {{workers}} --root {{root}} '{}/file_server.py'",
         home.path().display()
     );
     let axes = ["--size", "100K", "--clients", "2", "--servers", "2"];
@@ -228,6 +230,7 @@ fn what_to_change_in_a_source_is_said_where_it_is_not_clear() {
     let check = |args: &[&str], wanted: &str| {
         let server = home.path().join("quiet.py");
         let mut command = Command::new(python);
+        command.arg("-S");
         command.arg(format!("{SCRIPTS}/adapt.py"));
         command
             .args(["--port", "5", "--root"])

@@ -11,7 +11,7 @@ use stress::journal::Contents;
 use stress::measurement::{Measurement, Status};
 use tempfile::TempDir;
 
-use super::support::{refused, run};
+use super::support::{python, refused, run};
 
 const SCRIPT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -28,10 +28,7 @@ fn files(root: &Path) -> Vec<String> {
 
 #[test]
 fn a_server_with_a_port_and_a_folder_of_its_own_is_measured_as_it_is() {
-    if Command::new("python3").arg("--version").output().is_err() || !Path::new(SCRIPT).exists() {
-        eprintln!("SKIPPED: no python3 here, so no server in Python was measured");
-        return;
-    }
+    let Some(python) = python() else { return };
     let home = TempDir::new().unwrap();
     let port = free_port();
     // What it takes from nobody: port, workers, and a folder relative to where it is started.
@@ -42,8 +39,10 @@ fn a_server_with_a_port_and_a_folder_of_its_own_is_measured_as_it_is() {
     );
     fs::write(home.path().join("server.py"), program).unwrap();
     // Its port is taken for a while: not by somebody who listens, but by connections that have ended.
-    let start = "if test -e tried; then exec python3 server.py; fi; touch tried; \
-                 echo 'OSError: [Errno 98] Address already in use' >&2; exit 1";
+    let start = format!(
+        "if test -e tried; then exec {python} -S server.py; fi; touch tried; \
+         echo 'OSError: [Errno 98] Address already in use' >&2; exit 1"
+    );
     fs::write(home.path().join("start.sh"), start).unwrap();
     let folder = home.path().join("files");
     let (home_path, folder_path) = (home.path().to_str().unwrap(), folder.to_str().unwrap());
@@ -78,10 +77,7 @@ fn a_server_with_a_port_and_a_folder_of_its_own_is_measured_as_it_is() {
 
 #[test]
 fn an_adapter_of_one_line_gives_a_server_another_port_and_folder() {
-    if Command::new("python3").arg("--version").output().is_err() || !Path::new(SCRIPT).exists() {
-        eprintln!("SKIPPED: no python3 here, so no server in Python was measured");
-        return;
-    }
+    let Some(python) = python() else { return };
     let home = TempDir::new().unwrap();
     let program = format!(
         "import runpy, sys\n\
@@ -92,7 +88,7 @@ fn an_adapter_of_one_line_gives_a_server_another_port_and_folder() {
     fs::write(&server, program).unwrap();
     // What the shell can do for a server of one file.
     let command = format!(
-        "sh -c 'sed s/6666/{{port}}/ {} > {{root}}/../s.py; cd {{root}}; exec python3 ../s.py'",
+        "sh -c 'sed s/6666/{{port}}/ {} > {{root}}/../s.py; cd {{root}}; exec {python} -S ../s.py'",
         server.display()
     );
     let axes = ["--size", "200K", "--clients", "2", "--servers", "2"];

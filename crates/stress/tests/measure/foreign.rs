@@ -37,7 +37,7 @@ fn uploads_to_a_server_that_says_nothing_of_them_are_read_back() {
     let Some(python) = python() else { return };
     for pool in ["thread", "process"] {
         let command = format!(
-            "{python} '{script}' --port {{port}} --workers {{workers}} --root {{root}} --pool {pool}"
+            "{python} -S '{script}' --port {{port}} --workers {{workers}} --root {{root}} --pool {pool}"
         );
         let axes = ["--size", "1M", "--clients", "2", "--servers", "2"];
         let ended = run(&[&axes[..], &["--server-cmd", &command]].concat());

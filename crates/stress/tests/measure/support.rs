@@ -188,7 +188,7 @@ pub(crate) fn refused(args: &[&str]) -> String {
 }
 
 /// The interpreter itself: what `python3` names may be a script that takes longer to start than it. Says so loudly
-/// where there is none.
+/// where there is none. With `-S` it leaves alone what is installed beside it, which takes longer still.
 pub(crate) fn python() -> Option<&'static str> {
     static PYTHON: OnceLock<Option<String>> = OnceLock::new();
     let find = || {
