@@ -19,6 +19,13 @@ pub fn look(listener: &TcpListener) -> Listener {
     }
 }
 
+/// How often a connection found a listening queue of this network namespace full, since it was made. None if the kernel
+/// does not say.
+#[must_use]
+pub fn listen_overflows() -> Option<u64> {
+    counter(&read_netstat()?, "ListenOverflows")
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "/proc is the kernel, not the root that the store guards"
@@ -44,10 +51,12 @@ mod tests {
 
     #[test]
     fn a_counter_is_found_by_its_name() {
-        let text = "TcpExt: A ListenOverflows B\nTcpExt: 1 23 4\nIpExt: A\nIpExt: 5\n";
+        let text =
+            "IpExt: A ListenOverflows\nIpExt: 5 6\nTcpExt: A ListenOverflows B\nTcpExt: 1 23 4\n";
         assert_eq!(counter(text, "ListenOverflows"), Some(23));
         assert_eq!(counter(text, "ListenDrops"), None);
         assert_eq!(counter("", "A"), None);
+        assert_eq!(counter("TcpExt: A\n", "A"), None);
     }
 
     #[test]

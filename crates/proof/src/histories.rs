@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::keep::{Keeper, Tally};
 
-/// Operations on shared files that a pool's soaks have to come to.
+/// Answers about shared files that a pool's soaks have to come to.
 const ENOUGH: u64 = 100_000;
 
 /// The soaks of a pool, each with its seed, are no more than that.
@@ -55,16 +55,16 @@ pub(crate) fn run(mut keeper: Keeper, smoke: bool) -> Result<u64> {
     Ok(keeper.finish())
 }
 
-const SHARED: &str = "operations on shared files";
+const SHARED: &str = "answers about shared files";
 
 fn soak(stress: &Path, pool: &str, seed: u32, time: &str, tally: &mut Tally) -> Result<()> {
-    let work = std::env::temp_dir().join(format!("proof-histories-{}", std::process::id()));
+    let work = tempfile::tempdir()?;
     let output = Command::new(stress)
         .args(["soak", "--json", "--clients", "12", "--size", "16K"])
         .args(["--time", time, "--server-pool", pool])
         .args(["--seed", &seed.to_string()])
         .arg("--work-dir")
-        .arg(&work)
+        .arg(work.path())
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot start {}", stress.display()))?;

@@ -129,6 +129,7 @@ impl State {
                 Step::Exit(process, End::Crashed, false),
                 Step::Exit(process, End::Crashed, true),
                 Step::Exit(process, End::Starved, false),
+                Step::Exit(process, End::OutOfMemory, false),
             ]);
         }
         steps.extend([1, 2].map(Step::Roll));

@@ -259,8 +259,9 @@ impl Path<'_> {
                 found.push(state);
             }
         }
-        let lines = self.text.iter().filter(|&&byte| byte == b'\n').count() as u32 + 1;
-        if found.iter().any(|state| state.replies > 2 * lines) {
+        let sent = self.world.opening.iter().chain(&self.text);
+        let lines = sent.filter(|&&byte| byte == b'\n').count() as u32 + 1;
+        if found.iter().any(|state| state.replies > lines) {
             tally.violation(|| self.say(0, "has more replies than requests"));
         }
         (found, feeds)

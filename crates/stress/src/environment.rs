@@ -137,7 +137,7 @@ pub fn memory_free() -> Option<u64> {
 /// Connections that found the queue of a listening socket full, since boot, in this network namespace.
 #[must_use]
 pub fn listen_overflows() -> Option<u64> {
-    tcp_counter(&read("/proc/net/netstat"), "ListenOverflows")
+    prefork_server::backlog::listen_overflows()
 }
 
 /// The congestion control that the kernel gives to sockets that ask for none.
@@ -204,16 +204,6 @@ fn meminfo(text: &str, key: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// A counter of TCP's (`TcpExt`): one line has the names, the next one the numbers.
-fn tcp_counter(netstat: &str, name: &str) -> Option<u64> {
-    let mut lines = netstat
-        .lines()
-        .filter_map(|line| line.strip_prefix("TcpExt:"));
-    let (names, numbers) = (lines.next()?, lines.next()?);
-    let mut pairs = names.split_whitespace().zip(numbers.split_whitespace());
-    pairs.find(|(found, _)| *found == name)?.1.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,18 +236,6 @@ mod tests {
             Some("A CPU @ 3 GHz".into())
         );
         assert_eq!(cpu_model("processor : 0\n"), None);
-    }
-
-    #[test]
-    fn a_counter_of_tcp_is_found_by_its_name() {
-        let text =
-            "IpExt: A ListenOverflows\nIpExt: 1 2\nTcpExt: A ListenOverflows B\nTcpExt: 3 4 5\n";
-        assert_eq!(tcp_counter(text, "ListenOverflows"), Some(4));
-        assert_eq!(tcp_counter(text, "ListenDrops"), None);
-        assert_eq!(
-            tcp_counter("TcpExt: ListenOverflows\n", "ListenOverflows"),
-            None
-        );
     }
 
     #[test]

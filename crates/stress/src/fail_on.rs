@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use crate::fault::Fault;
-use crate::matrix::{ClientPool, Operation, ServerPool};
+use crate::matrix::{ClientPool, DURABILITIES, Operation, ServerPool};
 use crate::measurement::Status;
 use crate::record::Outcome;
 use crate::summary::{Flag, Row, csv};
@@ -226,7 +226,7 @@ fn word(column: &str, text: &str) -> Result<String, String> {
         "operation" => values(Operation::as_str),
         "client_pool" => values(ClientPool::as_str),
         "server_pool" => values(ServerPool::as_str),
-        "durability" => vec!["none", "data", "full"],
+        "durability" => DURABILITIES.into(),
         "status" => Status::ALL.map(Status::as_str).into(),
         "top_outcome" => Outcome::ALL.map(csv::outcome_word).into(),
         "flags" => Flag::ALL.map(Flag::as_str).into(),

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 
+/// What our server can promise about uploads, as its `--durability` takes it.
+pub const DURABILITIES: [&str; 3] = ["none", "data", "full"];
+
 /// The standard volumes: 10M, 50M and 100M.
 pub const VOLUMES: [u64; 3] = [10 << 20, 50 << 20, 100 << 20];
 /// The standard client pools' sizes.

@@ -20,7 +20,7 @@ use anyhow::Result;
 use crate::console::{print, say};
 use crate::corpus::Corpus;
 use crate::exit::Exit;
-use crate::matrix::ServerPool;
+use crate::matrix::{DURABILITIES, ServerPool};
 use crate::run::catch_interrupts;
 use crate::size;
 use crate::workdir;
@@ -70,7 +70,7 @@ pub struct SoakArgs {
     pub upgrades: u32,
 
     /// What our server promises about uploads.
-    #[arg(long, value_name = "WHAT", default_value = "none", value_parser = ["none", "data", "full"])]
+    #[arg(long, value_name = "WHAT", default_value = "none", value_parser = DURABILITIES)]
     pub durability: String,
 
     /// What contents, sizes and victims come from.

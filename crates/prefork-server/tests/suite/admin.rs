@@ -439,7 +439,7 @@ fn curl_reads_the_status_and_the_metrics() {
             .output()
     };
     let Ok(output) = curl(&["--unix-socket", admin.arg(), "http://x/status"]) else {
-        eprintln!("SKIPPED: this machine has no curl");
+        support::skip("curl");
         return;
     };
     let status: Status = serde_json::from_slice(&output.stdout).unwrap();

@@ -5,11 +5,10 @@ use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{DEADLINE, Peer, Server, each_pool, noise, upload, workers_of};
+use crate::support::{Peer, Server, each_pool, noise, upload, wait_until, workers_of};
 
 /// The server that serves, and an upload that the one before it has in hand.
 struct Succession {
@@ -90,14 +89,6 @@ impl Succession {
             Some("slow")
         );
         assert!(!self.server.root().join(".prefork-lock").exists());
-    }
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "still not: {what}");
-        std::thread::yield_now();
     }
 }
 

@@ -334,6 +334,15 @@ pub(crate) fn workers_of(pid: u32) -> Vec<u32> {
     children_of(pid).into_iter().filter(is_worker).collect()
 }
 
+/// Waits until it is so.
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "still not: {what}");
+        thread::yield_now();
+    }
+}
+
 /// The command that starts a server on port 0.
 pub(crate) fn command(root: &Path, pool: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));

@@ -1,11 +1,10 @@
 //! What `ps` shows: parent and workers by name, and which of them are on their way out.
 
 use std::fs;
-use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{DEADLINE, Server, each_pool, upload};
+use crate::support::{Server, each_pool, upload, wait_until};
 
 fn comm(folder: &str) -> String {
     fs::read_to_string(format!("{folder}/comm"))
@@ -16,14 +15,6 @@ fn comm(folder: &str) -> String {
 
 fn comm_of(pid: u32) -> String {
     comm(&format!("/proc/{pid}"))
-}
-
-fn wait_until(is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "nobody is marked");
-        std::thread::yield_now();
-    }
 }
 
 each_pool! {
@@ -53,11 +44,11 @@ each_pool! {
         }
         server.signal(Signal::SIGUSR2);
         server.wait_for_successor();
-        wait_until(|| comm_of(parent) == "prefork:old");
+        wait_until("the parent is marked", || comm_of(parent) == "prefork:old");
         assert_eq!(comm_of(server.ready.pid), "prefork-server");
         let retiring = if pool == "thread" { vec!["prefork:oldthr"] } else { vec!["prefork:old0", "prefork:old1"] };
         // A worker that serves many at a time may have both in hand, and the other one be gone.
-        wait_until(|| workers.iter().zip(&retiring).any(|(pid, want)| comm_of(*pid) == *want));
+        wait_until("a worker is marked", || workers.iter().zip(&retiring).any(|(pid, want)| comm_of(*pid) == *want));
         for peer in &mut peers {
             assert_eq!(peer.send(rest).reply()["size"], 1000);
         }

@@ -3,13 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::support::{DEADLINE, Server, command, content, noise, skip, upload};
+use crate::support::{Server, command, content, noise, skip, upload, wait_until};
 
 /// One folder under two names, as two machines have one of a file server's.
 struct TwoMounts {
@@ -61,14 +59,6 @@ impl Drop for TwoMounts {
         for path in &self.mounted {
             let _ = Command::new("umount").arg("--lazy").arg(path).status();
         }
-    }
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "still not: {what}");
-        thread::yield_now();
     }
 }
 

@@ -129,14 +129,14 @@ impl Model {
     /// Reads every name, when nothing fails: what the disk holds.
     pub(super) fn read_back(&self, client: &mut Client) -> Verdict<()> {
         for (&name, contents) in &self.names {
-            let answer = client.ask(format!("GET {name}\r\n").as_bytes())?;
+            let answer = ask_again(client, format!("GET {name}\r\n").as_bytes())?;
             match (&contents[..], answer) {
                 ([Some(_)], Answer::Ok(reply)) => self.check_get(name, &reply)?,
                 ([None], Answer::Refused(reply)) if reply["code"] == "not_found" => {}
                 (_, answer) => return Err(format!("GET {name} afterwards: {answer:?}")),
             }
         }
-        match client.ask(b"LIST\r\n")? {
+        match ask_again(client, b"LIST\r\n")? {
             Answer::Ok(reply) => self.check_list(&reply)?,
             answer => return Err(format!("LIST afterwards: {answer:?}")),
         }
@@ -191,4 +191,12 @@ fn base64(content: &[u8]) -> String {
     encoder.encode(content, &mut text);
     encoder.finish(&mut text);
     String::from_utf8(text).unwrap_or_default()
+}
+
+/// Who was accepted by a worker that has died since is served by nobody, and asks once more.
+fn ask_again(client: &mut Client, request: &[u8]) -> Verdict<Answer> {
+    match client.ask(request)? {
+        Answer::Ended => client.ask(request),
+        answer => Ok(answer),
+    }
 }

@@ -8,7 +8,7 @@ use clap::ValueHint;
 use super::{PlanName, Progress, parse};
 use crate::fail_on::Condition;
 use crate::fault::Fault;
-use crate::matrix::{ClientPool, Operation, ServerPool};
+use crate::matrix::{ClientPool, DURABILITIES, Operation, ServerPool};
 use crate::measurement::Verify;
 use crate::schedule::Order;
 use crate::size;
@@ -140,7 +140,7 @@ pub struct MeasuringArgs {
 pub struct ServerArgs {
     /// What our server promises about uploads: none (as servers that never sync, so that the comparison is
     /// fair), data or full.
-    #[arg(long, value_name = "WHAT", default_value = "none", value_parser = ["none", "data", "full"])]
+    #[arg(long, value_name = "WHAT", default_value = "none", value_parser = DURABILITIES)]
     pub durability: String,
 
     /// Congestion control of both sides: auto (reno on loopback), system, or a name.

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const SILENCE: Duration = Duration::from_millis(250);
 /// How long the first attempt to connect may take; each further one may take twice as long. Where the listening queue
 /// is full the kernel's own second attempt comes after a second.
 const CONNECT_LIMIT: Duration = Duration::from_millis(250);
+/// And any at most.
+const CONNECT_LIMIT_MAX: Duration = Duration::from_secs(2);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A thread that asks holds a few kilobytes.
@@ -110,7 +113,7 @@ pub(crate) fn wait_until_all_answer(
         };
         let askers: Vec<_> = (0..count).map(start).collect();
         let end = |asker: std::io::Result<thread::ScopedJoinHandle<'_, _>>| match asker {
-            Ok(asker) => asker.join().unwrap_or(Err(Error::Interrupted)),
+            Ok(asker) => asker.join().unwrap_or_else(|why| resume_unwind(why)),
             Err(error) => Err(Error::NotReady(format!("cannot ask it: {error}"))),
         };
         askers.into_iter().map(end).collect()
@@ -135,7 +138,9 @@ fn ask_until_answered(
 ) -> Result<(), Error> {
     let mut connect_limit = CONNECT_LIMIT;
     loop {
-        let why = match connect(address, connect_limit) {
+        // A connect hears no interrupt.
+        let limit = connect_limit.min(CONNECT_LIMIT_MAX);
+        let why = match connect(address, limit) {
             Ok(stream) => match exchange(stream, terminator, None, patience)? {
                 Answer::Names(_) | Answer::Other(_) => return Ok(()),
                 Answer::Unclear(why) => why,

@@ -11,7 +11,7 @@ use stress::journal::Contents;
 use stress::measurement::{Measurement, Status};
 use tempfile::TempDir;
 
-use super::support::{python, refused, run};
+use super::support::{python, refused, run, skip};
 
 const SCRIPT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -187,7 +187,7 @@ fn the_ledger_of_a_running_server_is_asked_where_it_can_be() {
 #[test]
 fn a_server_on_another_host_is_measured_over_a_network() {
     let Some(hosts) = Hosts::make() else {
-        eprintln!("SKIPPED: no network namespaces can be made here (root and ip are needed)");
+        skip("network namespaces (root and ip are needed)");
         return;
     };
     let root = TempDir::new().unwrap();

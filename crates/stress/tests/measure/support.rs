@@ -201,13 +201,22 @@ pub(crate) fn python() -> Option<&'static str> {
     };
     let found = PYTHON.get_or_init(find).as_deref();
     if found.is_none() {
-        // Past the test harness's capture, so that a green run cannot hide it.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED, python3 is not installed: servers in Python were NOT measured"
-        );
+        skip("python3: servers in Python were NOT measured");
     }
     found
+}
+
+/// Says past the test harness's capture, so that a green run cannot hide it, that a test proves nothing here. In CI that is
+/// a failure.
+pub(crate) fn skip(what_is_missing: &str) {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "in CI nothing is skipped, and this machine lacks {what_is_missing}"
+    );
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED, this machine lacks {what_is_missing}"
+    );
 }
 
 /// The work directories in `folder`.

@@ -87,6 +87,8 @@ impl World {
             Action::Spawn(id) => return self.spawn(id, was_stopping, roster).map(Some),
             Action::Retire(id) | Action::Cut(id) | Action::Hurry(id) => {
                 let told = self.alive.get_mut(&id).ok_or("told nobody")?;
+                let is_first = !(matches!(action, Action::Retire(_)) && told.was_told);
+                must(is_first, || format!("{id:?} was told to retire twice"))?;
                 (told.serves, told.was_told) = (false, true);
             }
             Action::Kill(id) => {
