@@ -577,18 +577,24 @@ pub(crate) fn content(reply: &Value) -> Vec<u8> {
     out
 }
 
+/// After so many bytes noise begins anew: a prime, so that a buffer's worth in the wrong place shows.
+const NOISE_PERIOD: usize = 65_521;
+
 /// Bytes without a pattern, the same for the same seed.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
+    let mut block = Vec::new();
+    while block.len() < NOISE_PERIOD.min(len) {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state
-    };
-    let mut out: Vec<u8> = (0..len.div_ceil(8))
-        .flat_map(|_| next().to_le_bytes())
-        .collect();
+        block.extend_from_slice(&state.to_le_bytes());
+    }
+    block.truncate(NOISE_PERIOD);
+    let mut out = Vec::with_capacity(len + NOISE_PERIOD);
+    while out.len() < len {
+        out.extend_from_slice(&block);
+    }
     out.truncate(len);
     out
 }

@@ -91,6 +91,10 @@ fn a_second_server_on_another_mount_leaves_the_firsts_pending_uploads() {
     let mut peer = first.connect();
     peer.send(start);
     wait_until("an upload is pending", || !mounts.pending().is_empty());
+    // Its workers are to have no time to clean up.
+    for &worker in &first.ready.worker_pids {
+        first.kill_worker(worker, Signal::SIGSTOP);
+    }
     first.kill_worker(first.ready.pid, Signal::SIGKILL);
     first.exit_code();
     assert!(!mounts.pending().is_empty(), "a killed server leaves it");
