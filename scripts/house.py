@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""Lines of code, modules and import cycles of every crate, and the rules about who may import what.
+
+    scripts/house.py              prints them; exit 1 if a rule is broken
+    scripts/house.py -v           with the names of the modules in each cycle
+    scripts/house.py --prove      adds a bad import under each rule, in memory, and sees that it is noticed
+
+A line of code is one that is neither blank nor a comment nor part of a test; lines of texts/ count too. Imports are read
+as text. What a module takes from its own children by their bare names is no import here.
+"""
+
+import pathlib
+import re
+import sys
+
+CRATES = pathlib.Path(__file__).resolve().parent.parent / "crates"
+# Crates in which no modules import each other in a cycle. The list grows until it has all of them.
+WITHOUT_CYCLES = ["client", "manual", "proof", "proto", "screen"]
+# A crate, what its code must not name, and which modules may all the same.
+MUST_NOT_NAME = []
+
+TEST_FILE = re.compile(r"(^|/)(tests?|snapshots)(/|\.rs$)")
+NOT_IMPORTING = re.compile(r"(^|/)(tests?|testing|.*_tests?)(\.rs|/)")
+INLINE_TESTS = re.compile(r"#\[cfg\(test\)\]\s*(pub(\([^)]*\))? )?mod \w+ \{.*\Z", re.S)
+
+
+def without_tests(text):
+    """The lines that are no part of an item marked `#[cfg(test)]`, nor blank, nor a comment."""
+    kept, depth, skipped_from, is_comment, is_marked = [], 0, None, False, False
+    for line in map(str.strip, text.splitlines()):
+        if is_comment or line.startswith("/*"):
+            is_comment = "*/" not in line
+            continue
+        if not line or line.startswith("//"):
+            continue
+        if skipped_from is None and line.startswith("#[cfg(test)]"):
+            is_marked = True
+            continue
+        if is_marked and skipped_from is None:
+            if line.startswith("#["):
+                continue
+            is_marked = False
+            if re.match(r"(pub(\([^)]*\))? )?mod \w+;", line):
+                continue
+            skipped_from = depth
+        plain = re.sub(r"'(?:\\.|[^'\\])'", "''", re.sub(r'"(?:\\.|[^"\\])*"', '""', line))
+        depth += plain.count("{") - plain.count("}")
+        if skipped_from is None:
+            kept.append(line)
+        elif depth <= skipped_from and ("}" in plain or plain.endswith(";")):
+            skipped_from = None
+    return kept
+
+
+def lines_of(crate):
+    sources = [it for it in (crate / "src").rglob("*.rs") if not TEST_FILE.search(str(it.relative_to(crate)))]
+    texts = [it for it in crate.glob("**/texts/**/*") if it.is_file()]
+    code = sum(len(without_tests(it.read_text())) for it in sources)
+    return code + sum(bool(line.strip()) for it in texts for line in it.read_text().splitlines())
+
+
+def modules_of(crate):
+    """The texts of a crate's modules by their paths, without tests and comments."""
+    modules = {}
+    for file in sorted((crate / "src").rglob("*.rs")):
+        name = str(file.relative_to(crate / "src"))
+        if NOT_IMPORTING.search(name):
+            continue
+        parts = name[:-3].split("/")
+        path = tuple(parts[:-1] if parts[-1] in ("mod", "lib", "main") else parts)
+        text = re.sub(r"//[^\n]*", "", INLINE_TESTS.sub("", file.read_text()))
+        modules[path] = modules.get(path, "") + text
+    return modules
+
+
+def leaves(tree):
+    """The single paths of `a::{b, c::{d, e}}`."""
+    found = re.match(r"^([^{]*)\{(.*)\}$", tree.strip(), re.S)
+    if not found:
+        return [tree.strip()]
+    parts, depth = [""], 0
+    for char in found.group(2):
+        depth += (char == "{") - (char == "}")
+        if char == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [found.group(1) + leaf for part in parts if part.strip() for leaf in leaves(part)]
+
+
+def imports(modules):
+    """Which modules each module imports, by path."""
+    found = {}
+    for module, text in modules.items():
+        trees = re.findall(r"\buse\s+((?:crate|super|self)\b[^;]*);", text)
+        paths = [leaf for tree in trees for leaf in leaves(re.sub(r"\s+", " ", tree))]
+        paths += re.findall(r"\b((?:crate|super)(?:::\w+)+)", text)
+        found[module] = {named for path in paths if (named := resolve(path, module, modules)) != module and named in modules}
+    return found
+
+
+def resolve(path, module, modules):
+    segments = [part.strip() for part in path.split(" as ")[0].split("::")]
+    base = () if segments[0] == "crate" else module
+    segments = segments[1:] if segments[0] in ("crate", "self") else segments
+    while segments and segments[0] == "super":
+        base, segments = base[:-1], segments[1:]
+    while segments and base + (segments[0],) in modules:
+        base, segments = base + (segments[0],), segments[1:]
+    return base
+
+
+def cycles(edges):
+    """Groups of modules each of which reaches all others of its group, the largest first."""
+    reached = {}
+    for start in edges:
+        seen, todo = set(), [start]
+        while todo:
+            new = edges[todo.pop()] - seen
+            seen |= new
+            todo += new
+        reached[start] = seen
+    groups = {frozenset(it for it in reached[start] if start in reached[it]) for start in edges if start in reached[start]}
+    return sorted((sorted(group) for group in groups if len(group) > 1), key=len, reverse=True)
+
+
+def name_of(module):
+    return "::".join(module) or "lib"
+
+
+def broken(crate, modules):
+    """The rules that these modules of `crate` break, in sentences."""
+    found = []
+    if crate in WITHOUT_CYCLES:
+        for cycle in cycles(imports(modules)):
+            found.append(f"{crate}: these modules import each other in a cycle: {' '.join(map(name_of, cycle))}")
+    for of, pattern, exceptions in MUST_NOT_NAME:
+        for module, text in modules.items() if of == crate else ():
+            if name_of(module) not in exceptions and (named := re.search(pattern, text)):
+                found.append(f"{crate}: {name_of(module)} must not name {named.group(0)}")
+    return found
+
+
+def prove():
+    """Imports something bad, in memory, under each rule; the rules must notice."""
+    rules = 0
+    for crate in WITHOUT_CYCLES:
+        modules = modules_of(CRATES / crate)
+        one, other = next((a, b) for a, found in imports(modules).items() for b in sorted(found) if a and b)
+        modules[other] += f"\nuse crate::{name_of(one)};"
+        assert any("cycle" in it for it in broken(crate, modules)), f"no cycle of {one} and {other} in {crate}"
+        rules += 1
+    for crate, pattern, exceptions in MUST_NOT_NAME:
+        modules = modules_of(CRATES / crate)
+        victim = next(it for it in modules if name_of(it) not in exceptions)
+        for word in re.findall(r"[\w:]+::", pattern.replace("(?:", "")) or [pattern]:
+            assert broken(crate, modules | {victim: f"use {word}something;"}), f"{crate} may name {word}"
+            rules += 1
+    print(f"{rules} bad imports, all noticed")
+
+
+def main():
+    if sys.argv[1:] == ["--prove"]:
+        return prove()
+    failures, total = [], 0
+    for crate in sorted(it for it in CRATES.iterdir() if it.is_dir()):
+        modules, lines = modules_of(crate), lines_of(crate)
+        found = cycles(imports(modules))
+        total += lines
+        sizes = " + ".join(str(len(it)) for it in found) or "none"
+        print(f"{crate.name:15} {lines:6} lines, {len(modules):3} modules, cycles: {sizes}")
+        for cycle in found if "-v" in sys.argv[1:] else ():
+            print("    " + " ".join(map(name_of, cycle)))
+        failures += broken(crate.name, modules)
+    print(f"{'all':15} {total:6} lines")
+    for failure in failures:
+        print(f"not so: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
