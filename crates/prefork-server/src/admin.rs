@@ -84,6 +84,7 @@ impl Admin {
             admin.metrics = Some(Door::new(Listener::Tcp(listener)));
         }
         if let Some(path) = socket {
+            place::sweep(path);
             let (listener, place) = Place::open(path, predecessor)
                 .with_context(|| format!("--admin {}", path.display()))?;
             admin.socket = Some(Door::new(Listener::Unix(listener)));

@@ -5,10 +5,13 @@
 //! user's rights, and has nothing to give away.
 
 use std::ffi::OsString;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::Uid;
 
 use crate::words;
@@ -39,11 +42,64 @@ pub fn of_file(path: &Path) -> Result<Footing, String> {
     if !Uid::effective().is_root() {
         return Ok(Footing::Own);
     }
-    let folder = match path.parent() {
+    Walk::new(Machine::this()).to(folder_of(path))
+}
+
+/// Whether a file of the server's may take the place of what lies at `path`. Where everybody can put files, only what
+/// is the server's user's own may: all else is somebody's whom the server does not know.
+///
+/// # Errors
+/// In words for a person, without the path.
+pub fn may_replace(path: &Path) -> Result<(), String> {
+    let Ok(metadata) = path.symlink_metadata() else {
+        return Ok(());
+    };
+    if !is_shared(path)? || is_own(&metadata) {
+        return Ok(());
+    }
+    let user = Uid::effective();
+    let why = match metadata.uid() == user.as_raw() {
+        true => "has another name too".to_owned(),
+        false => format!("is user {}'s, not user {user}'s", metadata.uid()),
+    };
+    Err(format!(
+        "it is there already, and {why}: where everybody can put files, the server does not replace it: \
+         remove it, or name a file in a folder that only the server's user can write to"
+    ))
+}
+
+/// Gives what is at `made` the name `path`, in place of what [may be replaced](may_replace) and of nothing else.
+pub fn put_in_place(made: &Path, path: &Path) -> io::Result<()> {
+    let is_taken = path
+        .symlink_metadata()
+        .is_ok_and(|metadata| is_own(&metadata));
+    // What is the server's own nobody can exchange there; a name that is free, anybody can take.
+    let flags = match is_shared(path).map_err(io::Error::other)? && !is_taken {
+        true => RenameFlags::RENAME_NOREPLACE,
+        false => RenameFlags::empty(),
+    };
+    renameat2(AT_FDCWD, made, AT_FDCWD, path, flags).map_err(Errno::into)
+}
+
+/// Whether nobody but this process's user can have put it there, and it is nothing else by another name.
+pub fn is_own(metadata: &Metadata) -> bool {
+    metadata.uid() == Uid::effective().as_raw() && metadata.nlink() == 1
+}
+
+/// Whether everybody can put files beside `path`, and remove his own only.
+fn is_shared(path: &Path) -> Result<bool, String> {
+    if of_file(path)? == Footing::Shared {
+        return Ok(true);
+    }
+    let metadata = folder_of(path).metadata();
+    Ok(metadata.is_ok_and(|it| it.mode() & OTHERS_WRITE != 0 && it.mode() & STICKY != 0))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
-    Walk::new(Machine::this()).to(folder)
+    }
 }
 
 /// Whom root must not trust: everybody but root. In a user namespace the machine's root is shown as the overflow user.

@@ -37,7 +37,9 @@ impl Pidfile {
     /// In words for a person, with the flag.
     pub fn check(path: &Path, predecessor: Option<Pid>) -> Result<()> {
         let flag = format!("--pidfile {}", path.display());
-        footing::of_file(path).map_err(|why| anyhow!("{flag}: {why}"))?;
+        footing::of_file(path)
+            .and_then(|_| footing::may_replace(path))
+            .map_err(|why| anyhow!("{flag}: {why}"))?;
         match look(path).with_context(|| format!("{flag}: cannot look at it"))? {
             Found::Process(pid) if Some(pid) != predecessor && pid != Pid::this() => {
                 if title::is_server(pid) {
@@ -78,7 +80,13 @@ impl Pidfile {
     }
 
     fn is_own(&self) -> bool {
-        matches!(look(&self.path), Ok(Found::Process(pid)) if pid == Pid::this())
+        self.is_it(&look(&self.path))
+    }
+
+    /// Whether what was found is this server's: what somebody else has put there may well name this process.
+    fn is_it(&self, found: &io::Result<Found>) -> bool {
+        matches!(found, Ok(Found::Process(pid)) if *pid == Pid::this())
+            && footing::may_replace(&self.path).is_ok()
     }
 
     /// Removes the file if it still names this process.
@@ -88,7 +96,7 @@ impl Pidfile {
     )]
     pub fn remove(self) {
         let removed = match look(&self.path) {
-            Ok(Found::Process(pid)) if pid == Pid::this() => std::fs::remove_file(&self.path),
+            found if self.is_it(&found) => std::fs::remove_file(&self.path),
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };
@@ -133,7 +141,10 @@ fn replace(path: &Path) -> io::Result<()> {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .tempfile_in(folder)?;
     writeln!(file, "{}", std::process::id())?;
-    file.persist(path)?;
+    let made = file.into_temp_path();
+    footing::put_in_place(&made, path)?;
+    // It is not there any more.
+    let _ = made.keep();
     Ok(())
 }
 

@@ -1,13 +1,16 @@
 //! The admin socket's file: for its owner only, never in the place of a living server's, removed only by whose it is.
 
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
+use nix::sys::signal::kill;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
     socket, sockopt,
@@ -15,9 +18,7 @@ use nix::sys::socket::{
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::Pid;
 
-use crate::footing;
-
-use crate::words;
+use crate::{footing, words};
 
 /// How many may wait to be accepted.
 const BACKLOG: i32 = 64;
@@ -69,13 +70,9 @@ impl Place {
     }
 
     /// Puts the socket in its place, instead of what is there, in one step.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the operator's file, not one in the root that the store guards"
-    )]
     pub(super) fn publish(&mut self) -> std::io::Result<()> {
         if let Some(hidden) = &self.hidden {
-            std::fs::rename(hidden, &self.path)?;
+            footing::put_in_place(hidden, &self.path)?;
             self.hidden = None;
         }
         Ok(())
@@ -89,8 +86,7 @@ impl Place {
     /// Removes what process `pid`, which is dead, was to put in this one's place, and had no time to remove.
     pub(super) fn remove_hidden_of(&self, pid: Pid) {
         let hidden = hidden_name(&self.path, pid);
-        let is_socket = |it: std::fs::Metadata| it.file_type().is_socket();
-        if hidden.symlink_metadata().is_ok_and(is_socket) {
+        if is_own_socket(&hidden) {
             remove(&hidden);
         }
     }
@@ -113,14 +109,46 @@ impl Drop for Place {
     }
 }
 
+/// Removes sockets beside the path under hidden names of processes that are dead: left by servers that were killed
+/// between making one and giving it its name.
+pub(super) fn sweep(path: &Path) {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    // Who may not list the folder makes a name of its own there as well as before.
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let hidden = entry.path();
+        let maker = maker_of(path, &entry.file_name());
+        // Its maker may be a living process of another container, which has numbers of its own.
+        if maker.is_some_and(is_dead)
+            && is_own_socket(&hidden)
+            && knock(&hidden).is_ok_and(|answer| answer == Err(Errno::ECONNREFUSED))
+        {
+            remove(&hidden);
+        }
+    }
+}
+
+fn is_own_socket(hidden: &Path) -> bool {
+    let is_own_socket = |it: std::fs::Metadata| it.file_type().is_socket() && footing::is_own(&it);
+    hidden.symlink_metadata().is_ok_and(is_own_socket)
+}
+
+/// Its names are free for whoever has its number now.
+fn is_dead(maker: Pid) -> bool {
+    maker == Pid::this() || kill(maker, None) == Err(Errno::ESRCH)
+}
+
 /// Gives the socket a name beside the path, so that it can be renamed to it.
 fn bind_hidden(socket: &OwnedFd, path: &Path) -> Result<PathBuf> {
     for number in 0..NAMES_MAX {
-        // By the first another process knows whose it was. After it new keys each time, from the system's randomness.
-        let hidden = match number {
-            0 => hidden_name(path, Pid::this()),
-            _ => beside(path, RandomState::new().hash_one(0) & 0xff_ffff),
-        };
+        let mut hidden = hidden_name(path, Pid::this());
+        if number > 0 {
+            // New keys each time, from the system's randomness.
+            let chance = RandomState::new().hash_one(0) & 0xff_ffff;
+            hidden.as_mut_os_string().push(format!("{chance:06x}"));
+        }
         let address = UnixAddr::new(hidden.as_os_str())
             .context("the path is too long for a socket (100 bytes)")?;
         match bind(socket.as_raw_fd(), &address) {
@@ -136,15 +164,21 @@ fn bind_hidden(socket: &OwnedFd, path: &Path) -> Result<PathBuf> {
     bail!("cannot make a socket there: every name beside it is taken")
 }
 
-/// The name that a process tries first.
-fn hidden_name(path: &Path, pid: Pid) -> PathBuf {
-    beside(path, pid.as_raw().unsigned_abs().into())
+/// The name that a process tries first; all that it tries begin so, and say whose they are.
+fn hidden_name(path: &Path, maker: Pid) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{:06x}", maker.as_raw()));
+    name.into()
 }
 
-fn beside(path: &Path, number: u64) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number:06x}"));
-    name.into()
+/// Who has made a hidden name beside `path`, if it is one.
+fn maker_of(path: &Path, name: &OsStr) -> Option<Pid> {
+    let prefix = path.file_name()?.as_bytes();
+    let number = name.as_bytes().strip_prefix(prefix)?.strip_prefix(b".")?;
+    let is_ours = matches!(number.len(), 6 | 12) && number.iter().all(u8::is_ascii_hexdigit);
+    let maker = std::str::from_utf8(number.get(..6)?).ok()?;
+    let maker = i32::from_str_radix(maker, 16).ok()?;
+    (is_ours && maker > 0).then(|| Pid::from_raw(maker))
 }
 
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
@@ -178,29 +212,36 @@ fn refuse_what_is_in_use(path: &Path, predecessor: Option<Pid>) -> Result<()> {
     if !metadata.file_type().is_socket() {
         bail!("this is a file already, and no socket: remove it, or choose another path");
     }
-    let address = UnixAddr::new(path).context("the path is too long for a socket")?;
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    match connect(probe.as_raw_fd(), &address) {
+    footing::may_replace(path).map_err(anyhow::Error::msg)?;
+    match knock(path)? {
         Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
-        Ok(()) => match getsockopt(&probe, sockopt::PeerCredentials).map(|peer| peer.pid()) {
-            Ok(pid) if predecessor == Some(Pid::from_raw(pid)) => Ok(()),
-            Ok(pid) => bail!(
-                "another server listens there (process {pid}): stop it, or choose another path"
-            ),
-            Err(_) => bail!("another server listens there: stop it, or choose another path"),
-        },
+        Ok(Some(pid)) if predecessor == Some(pid) => Ok(()),
+        Ok(Some(pid)) => {
+            bail!("another server listens there (process {pid}): stop it, or choose another path")
+        }
+        Ok(None) => bail!("another server listens there: stop it, or choose another path"),
         // Its queue is full, so it has one.
         Err(Errno::EAGAIN) => {
             bail!("another server listens there: stop it, or choose another path")
         }
         Err(error) => {
             bail!(
-                "cannot find out whether another server listens there: {}",
+                "cannot find out whether another server listens there: {}; remove it, or choose another path",
                 error.desc()
             )
         }
     }
+}
+
+/// Who listens on the socket there, as far as that is known.
+fn knock(path: &Path) -> Result<nix::Result<Option<Pid>>> {
+    let address = UnixAddr::new(path).context("the path is too long for a socket")?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    Ok(connect(probe.as_raw_fd(), &address).map(|()| {
+        let peer = getsockopt(&probe, sockopt::PeerCredentials).ok()?;
+        Some(Pid::from_raw(peer.pid()))
+    }))
 }
 
 #[cfg(test)]
@@ -235,6 +276,46 @@ mod tests {
         let left = std::fs::read_dir(folder.path()).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["admin"]);
+    }
+
+    #[test]
+    fn what_dead_processes_left_beside_the_path_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let path = at("admin");
+        // No process has such a number (pid_max).
+        let dead = 0x7f_ffff_u32;
+        let this = std::process::id();
+        let names = |number: u32| {
+            [
+                format!("admin.{number:06x}"),
+                format!("admin.{number:06x}abcdef"),
+            ]
+        };
+        for name in names(dead).iter().chain(&names(this)) {
+            drop(UnixListener::bind(at(name)).unwrap());
+        }
+        let kept = [
+            format!("admin.{:06x}", Pid::parent().as_raw()),
+            format!("admin.{dead:06x}a"),
+            format!("admin.+{:05x}", dead >> 4),
+            "admin.000000".to_owned(),
+            format!("other.{dead:06x}"),
+        ];
+        for name in &kept {
+            drop(UnixListener::bind(at(name)).unwrap());
+        }
+        std::fs::File::create_new(at(&format!("admin.{:06x}", dead - 1))).unwrap();
+        let _living = UnixListener::bind(at(&format!("admin.{:06x}", dead - 2))).unwrap();
+        sweep(&path);
+        let left = std::fs::read_dir(folder.path()).unwrap();
+        let left: Vec<_> = left
+            .map(|it| it.unwrap().file_name().into_string().unwrap())
+            .collect();
+        for name in names(dead).iter().chain(&names(this)) {
+            assert!(!left.contains(name), "{left:?}");
+        }
+        assert_eq!(left.len(), kept.len() + 2, "{left:?}");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -87,8 +86,7 @@ fn follow(path: &Path) -> Result<(PathBuf, Footing), String> {
 /// Others may have put something under the name, but cannot exchange what root has made: it must be that, or new.
 fn open_in_shared_folder(path: &Path) -> Result<OwnedFd, String> {
     let flags = FLAGS | OFlag::O_NOFOLLOW;
-    let is_roots_own =
-        |file: &std::fs::Metadata| file.is_file() && file.uid() == 0 && file.nlink() == 1;
+    let is_roots_own = |file: &std::fs::Metadata| file.is_file() && footing::is_own(file);
     let refusal = || {
         "its folder is one that everybody can write to, and this is no file that only root can have put there: \
          remove it, or name a file in a folder that only root can write to"

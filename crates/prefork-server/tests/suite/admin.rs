@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -71,6 +71,19 @@ impl Admin {
     pub(crate) fn metrics(&self) -> Exposition {
         Exposition::parse(&whole_answer(self.connect(), "/metrics"))
     }
+}
+
+/// As a server leaves it that is killed while it takes over from another.
+#[test]
+fn a_hidden_socket_of_a_dead_server_is_gone_after_the_next_start() {
+    let admin = Admin::new();
+    let left = admin.folder.path().join("admin.7fffff");
+    drop(UnixListener::bind(left).unwrap());
+    let server = admin.start("process", &[]);
+    let entries = fs::read_dir(admin.folder.path()).unwrap();
+    let entries: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(entries, ["admin"]);
+    assert_eq!(server.stop().1, 0);
 }
 
 /// Sends one GET and checks the answer's head; the body.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -157,6 +158,59 @@ fn nothing_of_roots_is_changed_or_given_away_through_a_name_that_another_user_ca
                     said.contains(flag) && said.contains(&path) && has_cure,
                     "{what}"
                 );
+            }
+        }
+    }
+}
+
+/// In `/tmp` and its like everybody may take a name that is free. What lies there stays whoever's it is; what is the
+/// server's user's own is replaced.
+#[test]
+fn where_everybody_can_put_files_nothing_of_another_users_is_replaced() {
+    if !is_root() {
+        return;
+    }
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let daemon = User::from_name("daemon").unwrap().unwrap();
+    let traps = [
+        ("--pidfile", Some("")),
+        ("--pidfile", Some("999999999\n")),
+        ("--admin", None),
+    ];
+    let users = [(0, "--allow-root"), (nobody.uid.as_raw(), "--user=nobody")];
+    for ((flag, content), (own, user)) in traps.iter().flat_map(|it| users.map(|user| (it, user))) {
+        for (owner, links, code) in [(daemon.uid.as_raw(), 1, 1), (own, 2, 1), (own, 1, 0)] {
+            let scene = Scene::new();
+            fs::create_dir(scene.at("sticky")).unwrap();
+            fs::set_permissions(scene.at("sticky"), Permissions::from_mode(0o1777)).unwrap();
+            let path = scene.at("sticky/it");
+            match content {
+                Some(content) => fs::write(&path, content).unwrap(),
+                None => drop(UnixListener::bind(&path).unwrap()),
+            }
+            chown(&path, Some(owner), None).unwrap();
+            if links == 2 {
+                fs::hard_link(&path, scene.at("sticky/other")).unwrap();
+            }
+            let before = scene.look("sticky/it");
+            let mut command = Command::new(env!("CARGO_BIN_EXE_prefork-server"));
+            command
+                .arg("--root")
+                .arg(scene.at("root"))
+                .arg(user)
+                .arg(flag)
+                .arg(&path);
+            let output = output_of(command);
+            let said = String::from_utf8(output.stderr).unwrap();
+            let what = format!("{flag} {content:?}, {user}, owner {owner}, {links} names: {said}");
+            assert_eq!(output.status.code(), Some(code), "{what}");
+            if code == 1 {
+                assert_eq!(scene.look("sticky/it"), before, "{what}");
+                assert!(output.stdout.is_empty(), "{what}");
+                let parts = [flag, path.to_str().unwrap(), "remove it", "name a file"];
+                assert!(parts.iter().all(|part| said.contains(part)), "{what}");
+                let theirs = format!("user {owner}'s");
+                assert!(said.contains(&theirs) || links == 2, "{what}");
             }
         }
     }
