@@ -19,7 +19,7 @@ const DESCRIPTORS_OF_A_WORKER: u64 = 3;
 /// event worker there is room; none where a worker has one.
 ///
 /// # Errors
-/// The threads would take all descriptors by waiting for somebody, and none would be left to serve with.
+/// None would be left to serve even one client with.
 pub fn make_room(config: &Config) -> Result<Option<u32>> {
     let Config {
         pool,
@@ -30,13 +30,27 @@ pub fn make_room(config: &Config) -> Result<Option<u32>> {
     } = *config;
     let connections = event_connections.unwrap_or(1);
     let of_a_worker = DESCRIPTORS_OF_A_WORKER + u64::from(set_aside.unwrap_or(0));
-    let needed = OTHER_DESCRIPTORS
-        + match pool {
-            PoolKind::Process => of_a_worker,
-            PoolKind::Thread => u64::from(workers) * of_a_worker,
-            PoolKind::Event => u64::from(connections) * DESCRIPTORS_EACH,
-        };
+    let threads = u64::from(workers);
+    // For all that may be asked for at once; and for one client, while all other threads wait for one.
+    let (needed, least) = match pool {
+        PoolKind::Process => (of_a_worker, DESCRIPTORS_OF_A_WORKER),
+        PoolKind::Thread => (threads * of_a_worker, threads - 1 + DESCRIPTORS_OF_A_WORKER),
+        PoolKind::Event => (u64::from(connections) * DESCRIPTORS_EACH, DESCRIPTORS_EACH),
+    };
+    let (needed, least) = (needed + OTHER_DESCRIPTORS, least + OTHER_DESCRIPTORS);
     let available = raise(needed);
+    if available < least {
+        let or_fewer = match pool {
+            PoolKind::Thread if workers > 1 => ", or have fewer --workers",
+            _ => "",
+        };
+        bail!(
+            "--pool {} --workers {workers}: RLIMIT_NOFILE leaves no descriptor to serve anybody with: it takes \
+             {needed}, {least} at the least, and the hard limit is {available}: raise it (ulimit -Hn {needed}, \
+             LimitNOFILE={needed}){or_fewer}",
+            pool.as_str()
+        );
+    }
     match pool {
         _ if available >= needed => {}
         PoolKind::Event => {
@@ -46,12 +60,6 @@ pub fn make_room(config: &Config) -> Result<Option<u32>> {
                  raise the hard limit (ulimit -Hn {needed}) for more"
             );
             return Ok(Some(room));
-        }
-        PoolKind::Thread if available <= OTHER_DESCRIPTORS + u64::from(workers) => {
-            bail!(
-                "--workers {workers}: so many threads need {needed} descriptors, and the hard limit is {available}: \
-                 raise it (ulimit -Hn {needed}, LimitNOFILE={needed}), or have fewer workers"
-            );
         }
         PoolKind::Process | PoolKind::Thread => tracing::warn!(
             "--workers {workers}: a worker process needs up to {needed} descriptors, and the hard limit is {available}: \

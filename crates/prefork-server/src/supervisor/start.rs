@@ -58,6 +58,7 @@ impl Supervisor {
         // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
         // this process and in every worker.
         stream::own_standard_streams();
+        let event_connections = descriptors::make_room(&config)?;
         sys::ignore(Signal::SIGXFSZ).context("cannot ignore SIGXFSZ")?;
         let inherited = inherited::take()?;
         sandbox::harden_process();
@@ -93,10 +94,15 @@ impl Supervisor {
             sys::set_defer_accept(&foundation.listener, seconds)
                 .context("cannot set --defer-accept")?;
         }
-        Self::assemble(config, source, foundation)
+        Self::assemble(config, source, foundation, event_connections)
     }
 
-    fn assemble(config: Config, source: Source, foundation: Foundation) -> Result<Self> {
+    fn assemble(
+        config: Config,
+        source: Source,
+        foundation: Foundation,
+        event_connections: Option<u32>,
+    ) -> Result<Self> {
         let predecessor = foundation.predecessor.as_ref().map(|(pid, _)| *pid);
         let mut ground = Ground::prepare(
             &config,
@@ -112,7 +118,6 @@ impl Supervisor {
             foundation.metrics,
         )?;
         let (scoreboard, holdings, keeper) = share_memory(&mut ground.store, &config)?;
-        let event_connections = descriptors::make_room(&config)?;
         // Until here, whoever starts the server is told on standard error why it does not start.
         ground.logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {

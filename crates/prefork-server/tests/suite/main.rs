@@ -16,6 +16,7 @@ mod durability;
 mod event;
 mod examples;
 mod exhaustion;
+mod few_descriptors;
 mod foreign;
 mod groups;
 mod handouts;

@@ -321,7 +321,12 @@ fn threads_that_would_leave_no_descriptor_to_serve_with_are_refused_with_the_num
     check(
         "threads",
         &limited,
-        &["--workers 100", "ulimit -Hn 1932", "hard limit is 64"],
+        &[
+            "--workers 100",
+            "ulimit -Hn 1932",
+            "134 at the least",
+            "hard limit is 64",
+        ],
     );
 }
 
