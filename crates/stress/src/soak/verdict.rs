@@ -27,7 +27,7 @@ pub(super) struct Verdict {
     lists: u64,
     deletes: u64,
     bytes: u64,
-    /// Uploads, downloads, deletes and listings of the files that all clients share; a listing counts for each.
+    /// Answers about the files that all clients share; a listing is one about each.
     shared_operations: u64,
     kills: u32,
     reloads: u32,
@@ -180,7 +180,7 @@ impl Verdict {
             history.join(&tally.history);
         }
         let (answered, unanswered) = history.counts();
-        self.shared_operations = answered + unanswered;
+        self.shared_operations = answered;
         let mut faults = Vec::new();
         // What is stored in the end is an answer too.
         for file in 0..shared::FILES {
@@ -192,8 +192,8 @@ impl Verdict {
         faults.extend(history.faults());
         let found = match faults.first() {
             None => format!(
-                "{}, {} of them without an answer",
-                counted(self.shared_operations, "operation"),
+                "{}, {} without",
+                counted(answered, "answer"),
                 with_commas(unanswered)
             ),
             Some(first) => {
