@@ -5,25 +5,24 @@ mod commands;
 mod hidden;
 mod parse;
 mod preset;
-pub mod request;
+pub(crate) mod request;
 mod sections;
 mod server_args;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::console;
 use crate::exit::Exit;
 use crate::measure;
+use crate::request::Request;
 use crate::run;
 
 pub use commands::Command;
-pub use preset::PlanName;
 
 pub use args::{AxisArgs, MeasuringArgs, OutputArgs, ServerArgs};
-use request::Request;
 use sections::SECTIONS;
 
 /// Measures the file server in every combination of operation, volume, client pool and server pool: starts a
@@ -60,17 +59,6 @@ enum Asked {
     Command(Command),
 }
 
-/// What is shown while measuring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Progress {
-    /// A bar on a terminal, plain lines elsewhere.
-    Auto,
-    /// One line for every sample.
-    Plain,
-    /// Nothing.
-    None,
-}
-
 /// Runs the program as this process's arguments say. Must be called before any thread starts, because one of
 /// the hidden subcommands is our server, and servers fork.
 #[must_use]
@@ -81,7 +69,7 @@ pub fn main() -> ExitCode {
     }
     let asked = Args::try_parse_from(&argv).and_then(|args| match args.command {
         Some(command) => Ok(Asked::Command(command)),
-        None => Request::new(args, &argv).map(|request| Asked::Measure(Box::new(request))),
+        None => request::of(args, &argv).map(|request| Asked::Measure(Box::new(request))),
     });
     let result = match asked {
         Ok(Asked::Measure(request)) => run::run(&request),

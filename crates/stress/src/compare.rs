@@ -17,7 +17,7 @@ use crate::journal::Contents;
 use crate::run::Unusable;
 use crate::summary::metric::Metric;
 use crate::summary::{self, Row};
-use crate::{runs, size};
+use crate::{runs, size, words};
 
 use matching::Matching;
 use verdict::Change;
@@ -59,7 +59,7 @@ pub struct CompareArgs {
     /// The figure that is compared, a column of summary.csv.
     #[arg(
         long,
-        value_enum,
+        value_parser = words::metric(),
         value_name = "COLUMN",
         default_value = "time_per_client_s",
         hide_possible_values = false

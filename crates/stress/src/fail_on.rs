@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use clap::ValueEnum;
-
 use crate::fault::Fault;
 use crate::matrix::{ClientPool, DURABILITIES, Operation, ServerPool};
 use crate::measurement::Status;
@@ -223,9 +221,9 @@ fn word(column: &str, text: &str) -> Result<String, String> {
     let words: Vec<&str> = match column {
         "volume" => return Ok(crate::size::format(crate::size::parse(text)?)),
         "fault" => return Ok(text.parse::<Fault>()?.to_string()),
-        "operation" => values(Operation::as_str),
-        "client_pool" => values(ClientPool::as_str),
-        "server_pool" => values(ServerPool::as_str),
+        "operation" => Operation::ALL.map(Operation::as_str).into(),
+        "client_pool" => ClientPool::ALL.map(ClientPool::as_str).into(),
+        "server_pool" => ServerPool::ALL.map(ServerPool::as_str).into(),
         "durability" => DURABILITIES.into(),
         "status" => Status::ALL.map(Status::as_str).into(),
         "top_outcome" => Outcome::ALL.map(csv::outcome_word).into(),
@@ -239,10 +237,6 @@ fn word(column: &str, text: &str) -> Result<String, String> {
             words.join(", ")
         )),
     }
-}
-
-fn values<T: ValueEnum + Copy>(as_str: fn(T) -> &'static str) -> Vec<&'static str> {
-    T::value_variants().iter().copied().map(as_str).collect()
 }
 
 impl fmt::Display for Condition {

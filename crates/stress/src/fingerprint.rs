@@ -5,9 +5,8 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::PlanName;
 use crate::environment::Machine;
-use crate::matrix::Cell;
+use crate::matrix::{Cell, PlanName};
 use crate::measurement::Settings;
 use crate::schedule::Order;
 
@@ -57,7 +56,11 @@ impl Fingerprint {
             self.repeats.to_string(),
             other.repeats.to_string(),
         );
-        check("--order", word(self.order), word(other.order));
+        check(
+            "--order",
+            self.order.as_str().to_owned(),
+            other.order.as_str().to_owned(),
+        );
         for (name, ours, theirs) in fields(&self.settings, &other.settings) {
             check(&name, ours, theirs);
         }
@@ -95,10 +98,6 @@ impl Fingerprint {
             .map(|(name, ours, theirs)| (name, plain(&ours), plain(&theirs)))
             .collect()
     }
-}
-
-fn word(order: Order) -> String {
-    format!("{order:?}").to_lowercase()
 }
 
 /// The fields of two values of one type, by name, as their JSON.

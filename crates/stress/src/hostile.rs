@@ -14,7 +14,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::ValueEnum;
 use screen::Screen;
 use serde::Serialize;
 
@@ -39,7 +38,7 @@ const FILES: [(&str, usize); 2] = [("big.bin", 64 << 20), ("small.bin", 1000)];
 #[derive(Debug, Clone, clap::Args)]
 pub struct HostileArgs {
     /// What the workers are (comma list) [default: all].
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "POOL")]
+    #[arg(long, value_parser = crate::words::server_pool(), value_delimiter = ',', value_name = "POOL")]
     pub server_pool: Vec<ServerPool>,
 
     /// Server workers; there are as many attackers.
@@ -128,7 +127,7 @@ pub fn run(args: &HostileArgs) -> Result<Exit> {
     let attacks = wanted(args)?;
     let (_made, work) = workdir::make(&args.work_dir)?;
     let pools = match args.server_pool.is_empty() {
-        true => ServerPool::value_variants(),
+        true => &ServerPool::ALL[..],
         false => &args.server_pool,
     };
     let mut findings = Vec::new();
@@ -308,7 +307,7 @@ mod tests {
             ..finding(usize::MAX, 1e9, false)
         };
         let of_attack = |attack| {
-            let pools = ServerPool::value_variants().iter();
+            let pools = ServerPool::ALL.iter();
             pools.map(move |pool| finding(attack, pool))
         };
         let findings: Vec<Finding> = ATTACKS.iter().flat_map(of_attack).collect();

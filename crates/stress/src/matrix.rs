@@ -13,7 +13,6 @@
 //! counts from 1 on its own. The pools, buffers
 //! and faults are always exactly those asked for.
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
@@ -31,13 +30,10 @@ pub const SERVERS: [u32; 3] = [1, 5, 50];
 pub const LIST_FILE_BYTES: u64 = 64 << 10;
 
 /// What the clients of a cell do.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Operation {
     /// GET of a file of the cell's volume.
-    #[value(alias = "get")]
     Download,
     /// UPLOAD of a file of the cell's volume.
     Upload,
@@ -46,9 +42,7 @@ pub enum Operation {
 }
 
 /// What the clients of a cell are.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientPool {
     /// Threads of one process.
@@ -58,9 +52,7 @@ pub enum ClientPool {
 }
 
 /// What the workers of our server are.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServerPool {
     /// Forked processes.
@@ -134,6 +126,30 @@ pub struct Selection {
     pub faults: Vec<Fault>,
 }
 
+/// A plan by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanName {
+    #[default]
+    /// 81 rows.
+    Standard,
+    /// The assignment's 54 rows for each pair of pools.
+    Assignment,
+    /// The page an engineer decides from.
+    Models,
+}
+
+impl PlanName {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Standard, Self::Assignment, Self::Models];
+
+    /// Whether it is the one that needs no name.
+    #[must_use]
+    pub const fn is_standard(&self) -> bool {
+        matches!(self, Self::Standard)
+    }
+}
+
 /// The cells to measure, by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -147,8 +163,7 @@ impl Plan {
     /// The cells that `selection` asks for, with their numbers in the full plan.
     #[must_use]
     pub fn new(selection: &Selection) -> Self {
-        let operations = [Operation::Download, Operation::Upload, Operation::List];
-        let operations = axis(&operations, &selection.operations);
+        let operations = axis(&Operation::ALL, &selection.operations);
         let volumes = axis(&VOLUMES, &selection.volumes);
         let clients = axis(&CLIENTS, &selection.clients);
         let servers = axis(&SERVERS, &selection.servers);
@@ -251,6 +266,9 @@ fn expand<T: Copy>(cells: Vec<Cell>, values: &[T], set: fn(&mut Cell, T)) -> Vec
 }
 
 impl Operation {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 3] = [Self::Download, Self::Upload, Self::List];
+
     /// The word in tables and flags.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -263,6 +281,9 @@ impl Operation {
 }
 
 impl ClientPool {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Thread, Self::Process];
+
     /// The word in tables and flags.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -274,6 +295,9 @@ impl ClientPool {
 }
 
 impl ServerPool {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Process, Self::Thread, Self::Event];
+
     /// Whether a worker serves one connection at a time.
     #[must_use]
     pub const fn is_blocking(self) -> bool {

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use proto::announce::{Done, Ready};
 use serde::{Deserialize, Serialize};
 
@@ -63,17 +62,11 @@ impl Status {
 }
 
 /// How downloads and uploads are verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
-    #[value(
-        help = "As checksum, and every uploaded file is read back, outside the measured window"
-    )]
     /// As [`Verify::Checksum`], and every uploaded file is read back from the root outside the measured window.
     Full,
-    #[value(
-        help = "Downloads by length and CRC-32, uploads by size and CRC-32 in the server's answer"
-    )]
     /// The default. Length and CRC-32 of every download; the size and CRC-32 in the server's answer to every
     /// upload, and reading back (outside the measured window) only where a server's answer has none.
     Checksum,
@@ -81,6 +74,11 @@ pub enum Verify {
     Size,
     /// Only that the reply is complete.
     Off,
+}
+
+impl Verify {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Full, Self::Checksum, Self::Size, Self::Off];
 }
 
 /// What a measurement needs to know besides its cell.

@@ -9,13 +9,28 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use screen::Screen;
 
-use crate::cli::Progress as Kind;
 use crate::console::say;
 use crate::matrix::Cell;
 use crate::measurement::Status;
 use crate::size::{counted, format};
 use crate::summary::Brief;
 use crate::table::{conditions, rate_text};
+
+/// What is shown while measuring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// A bar on a terminal, plain lines elsewhere.
+    Auto,
+    /// One line for every sample.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+impl Shown {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Plain, Self::None];
+}
 
 /// Shows how far a run is.
 #[derive(Debug)]
@@ -43,11 +58,11 @@ impl Progress {
     /// A run with `samples` (taken already, planned) and `units` of work ahead. Of a foreign server nobody knows what
     /// its workers are.
     #[must_use]
-    pub fn new(kind: Kind, samples: (usize, usize), units: u64, is_own_server: bool) -> Self {
-        let view = match kind {
-            Kind::Auto if std::io::stderr().is_terminal() => View::Bar(bar(samples)),
-            Kind::Auto | Kind::Plain => View::Lines,
-            Kind::None => View::Nothing,
+    pub fn new(shown: Shown, samples: (usize, usize), units: u64, is_own_server: bool) -> Self {
+        let view = match shown {
+            Shown::Auto if std::io::stderr().is_terminal() => View::Bar(bar(samples)),
+            Shown::Auto | Shown::Plain => View::Lines,
+            Shown::None => View::Nothing,
         };
         Self {
             view,
@@ -215,7 +230,7 @@ mod tests {
             aggregate_bytes_per_s: Some(1_234_000_000),
             note: None,
         };
-        let mut progress = Progress::new(Kind::None, (2, 81), 10, true);
+        let mut progress = Progress::new(Shown::None, (2, 81), 10, true);
         progress.finish(&cell, &ok, 10);
         assert_eq!(
             progress.line(&cell, &ok),

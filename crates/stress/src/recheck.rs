@@ -17,20 +17,20 @@ use anyhow::Result;
 use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
 
-use crate::cli::request::{Request, Start};
-use crate::cli::{PlanName, Progress};
 use crate::console::{self, print};
 use crate::environment::Machine;
 use crate::exit::Exit;
 use crate::journal::Contents;
-use crate::matrix::{Cell, Plan};
+use crate::matrix::{Cell, Plan, PlanName};
 use crate::measurement::{ServerChoice, Settings};
 use crate::paths::{ELSEWHERE, without_paths};
+use crate::progress::Shown;
+use crate::request::{Request, Start};
 use crate::run::{self, Unusable};
 use crate::schedule::Order;
 use crate::summary::csv::format_seconds;
 use crate::summary::metric::Metric;
-use crate::{runs, size};
+use crate::{runs, size, words};
 
 use ratios::{Pair, Ratios};
 
@@ -99,8 +99,8 @@ pub struct RecheckArgs {
     pub work_dir: Option<PathBuf>,
 
     /// What is shown on standard error meanwhile.
-    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
-    pub progress: Progress,
+    #[arg(long, value_parser = words::shown(), default_value = "auto", value_name = "HOW")]
+    pub progress: Shown,
 
     /// Print one JSON object.
     #[arg(long)]

@@ -13,7 +13,6 @@ use anyhow::{Context, Result};
 use screen::Screen;
 
 use crate::baseline::Ceilings;
-use crate::cli::request::Request;
 use crate::console::{print, say};
 use crate::environment::{self, COMMIT, CpuTicks};
 use crate::exit::Exit;
@@ -23,7 +22,8 @@ use crate::measure::{self, WorkDir};
 use crate::measurement::ServerChoice;
 use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
-use crate::progress::{Progress, whole_seconds};
+use crate::progress::{Progress, Shown, whole_seconds};
+use crate::request::Request;
 use crate::rig::probe;
 use crate::schedule::{self, Turn};
 use crate::served::Served;
@@ -131,7 +131,7 @@ fn tried(request: &Request, work: &WorkDir, stops: &Stops) -> Result<Request> {
         None => {}
         Some(Ok(terminator)) => {
             terminator.as_str().clone_into(&mut settings.terminator);
-            if request.is_probed && request.progress != crate::cli::Progress::None {
+            if request.is_probed && request.progress != Shown::None {
                 say(format_args!(
                     "requests end with {} (found by LIST; --terminator {} skips the search)",
                     probe::word(terminator),
@@ -318,7 +318,7 @@ fn progress(request: &Request, turns: &[Turn]) -> Progress {
 
 /// Says on standard error what is about to happen.
 fn announce(request: &Request, folder: &Folder, turns: &[Turn]) {
-    if request.progress == crate::cli::Progress::None {
+    if request.progress == Shown::None {
         return;
     }
     let bytes = turns

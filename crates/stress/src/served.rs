@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::cli::request::quoted;
+use crate::shell::quoted;
 use crate::size;
 
 /// The folder, for one cell. What the cell leaves in it under the names that it gives is removed when dropped; whatever

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use screen::Screen;
 
-use crate::cli::PlanName;
 use crate::console::print;
 use crate::exit::Exit;
 use crate::journal::Contents;
+use crate::matrix::PlanName;
 use crate::summary::Row;
 use crate::{models, report, runs, summary, table};
 

@@ -50,7 +50,7 @@ pub struct SoakArgs {
     pub servers: u32,
 
     /// What the workers are.
-    #[arg(long, value_enum, value_name = "POOL", default_value = "process")]
+    #[arg(long, value_parser = crate::words::server_pool(), value_name = "POOL", default_value = "process")]
     pub server_pool: ServerPool,
 
     /// The largest file; sizes vary from nothing to this.

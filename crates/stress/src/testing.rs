@@ -11,7 +11,7 @@ use proto::announce::{Ready, Sandbox, Settings as ServerSettings};
 use crate::environment::Machine;
 use crate::fingerprint::{Binary, Fingerprint};
 use crate::journal::{Contents, Header, SCHEMA, Session};
-use crate::matrix::{Plan, Selection};
+use crate::matrix::{Plan, PlanName, Selection};
 use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
 use crate::schedule::Order;
 
@@ -52,7 +52,7 @@ pub(crate) fn header(selection: &Selection, repeats: u32) -> Header {
         created_utc: "2026-11-24T04:00:00Z".into(),
         label: "run".into(),
         fingerprint: Fingerprint {
-            plan: crate::cli::PlanName::Standard,
+            plan: PlanName::Standard,
             cells: plan.cells,
             full_len: plan.full_len,
             repeats,

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::ValueHint;
 
-use super::{PlanName, Progress, parse};
+use super::parse;
 use crate::fail_on::Condition;
 use crate::fault::Fault;
-use crate::matrix::{ClientPool, DURABILITIES, Operation, ServerPool};
+use crate::matrix::{ClientPool, DURABILITIES, Operation, PlanName, ServerPool};
 use crate::measurement::Verify;
+use crate::progress::Shown;
 use crate::schedule::Order;
-use crate::size;
+use crate::{size, words};
 
 /// The largest pool: 1,000 processes a side is already more than a machine of this kind can tell apart.
 const WORKERS_MAX: u32 = 1_000;
@@ -37,7 +38,7 @@ fn requests(text: &str) -> Result<u32, String> {
 #[command(next_help_heading = "Combinations (each takes a comma list)")]
 pub struct AxisArgs {
     /// A plan by its name; the flags below change its axes.
-    #[arg(long, value_enum, default_value_t = PlanName::Standard, value_name = "NAME")]
+    #[arg(long, value_parser = words::plan(), default_value = "standard", value_name = "NAME")]
     pub plan: PlanName,
 
     /// Small files, for a look: a minute at most.
@@ -45,7 +46,7 @@ pub struct AxisArgs {
     pub quick: bool,
 
     /// Operations [default: all]; get is taken for download.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "OP")]
+    #[arg(long, value_parser = words::operation(), value_delimiter = ',', value_name = "OP")]
     pub op: Vec<Operation>,
 
     /// Volumes: the size of each client's file, such as 50M or 50MB [default: 10M,50M,100M].
@@ -61,11 +62,11 @@ pub struct AxisArgs {
     pub servers: Vec<u32>,
 
     /// What the clients are [default: thread].
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "POOL")]
+    #[arg(long, value_parser = words::client_pool(), value_delimiter = ',', value_name = "POOL")]
     pub client_pool: Vec<ClientPool>,
 
     /// What the workers of our server are [default: process].
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "POOL")]
+    #[arg(long, value_parser = words::server_pool(), value_delimiter = ',', value_name = "POOL")]
     pub server_pool: Vec<ServerPool>,
 
     /// Receive buffer of the clients' sockets, such as 512K [default: as the kernel tunes it].
@@ -109,11 +110,11 @@ pub struct MeasuringArgs {
     pub budget: Option<Duration>,
 
     /// How contents are verified.
-    #[arg(long, value_enum, default_value_t = Verify::Checksum, value_name = "HOW")]
+    #[arg(long, value_parser = words::verify(), default_value = "checksum", value_name = "HOW")]
     pub verify: Verify,
 
     /// The order of samples with --repeat; a single round is in the order of the table.
-    #[arg(long, value_enum, default_value_t = Order::Interleaved, value_name = "ORDER")]
+    #[arg(long, value_parser = words::order(), default_value = "interleaved", value_name = "ORDER")]
     pub order: Order,
 
     /// What the files' contents and the samples' order come from.
@@ -236,8 +237,8 @@ pub struct OutputArgs {
     pub fail_on: Vec<Condition>,
 
     /// What is shown on standard error meanwhile: auto is a bar on a terminal and plain lines elsewhere.
-    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
-    pub progress: Progress,
+    #[arg(long, value_parser = words::shown(), default_value = "auto", value_name = "HOW")]
+    pub progress: Shown,
 
     /// Print the rows (or with --dry-run the cells) as JSON, one a line, instead of a table.
     #[arg(long)]

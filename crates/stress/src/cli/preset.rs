@@ -1,75 +1,46 @@
 //! Named plans: what their axes are where the command line says nothing else.
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
 use super::{AxisArgs, MeasuringArgs};
 use crate::fault::Fault;
-use crate::matrix::{ClientPool, Operation, ServerPool};
+use crate::matrix::{ClientPool, Operation, PlanName, ServerPool};
 
-/// A plan by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum PlanName {
-    #[default]
-    #[value(help = "81 rows: 3 operations × 3 volumes × 3 client pools × 3 server pools")]
-    /// 81 rows.
-    Standard,
-    #[value(
-        help = "216 rows: download and upload, thread and process clients, process and thread servers"
-    )]
-    /// The assignment's 54 rows for each pair of pools.
-    Assignment,
-    #[value(
-        help = "which pool to choose: each with fast, slow and silent clients and a crash, in under five minutes"
-    )]
-    /// The page an engineer decides from.
-    Models,
-}
-
-impl PlanName {
-    /// Whether it is the one that needs no name.
-    #[must_use]
-    pub const fn is_standard(&self) -> bool {
-        matches!(self, Self::Standard)
+/// Fills in what was not typed for the plan `name`. With `is_quick`, little is moved.
+pub(super) fn fill_in(
+    name: PlanName,
+    is_quick: bool,
+    axes: &mut AxisArgs,
+    measuring: &mut MeasuringArgs,
+) {
+    let mib = |sizes: &[u64]| sizes.iter().map(|size| size << 20).collect::<Vec<u64>>();
+    match name {
+        PlanName::Standard | PlanName::Assignment if is_quick => {
+            or(&mut axes.size, &mib(&[1, 5, 10]));
+        }
+        PlanName::Standard | PlanName::Assignment => {}
+        PlanName::Models => {
+            // Less than ten: a slow client's file would fit into the kernel's buffers, and cost nobody anything.
+            or(&mut axes.size, &mib(&[10]));
+            or(&mut axes.op, &[Operation::Download]);
+            or(&mut axes.clients, &[50]);
+            or(&mut axes.servers, if is_quick { &[5] } else { &[5, 50] });
+            or(&mut axes.server_pool, &ServerPool::ALL);
+            or(&mut axes.fault, &faults(is_quick));
+            // A p99 needs 100 operations, also where a crash has cut some off.
+            let requests = if is_quick { 3 } else { 5 };
+            measuring.requests = measuring.requests.or(Some(requests));
+            measuring.watch_memory = true;
+        }
     }
-
-    /// Fills in what was not typed. With `is_quick`, little is moved.
-    pub(super) fn fill_in(
-        self,
-        is_quick: bool,
-        axes: &mut AxisArgs,
-        measuring: &mut MeasuringArgs,
-    ) {
-        let mib = |sizes: &[u64]| sizes.iter().map(|size| size << 20).collect::<Vec<u64>>();
-        match self {
-            Self::Standard | Self::Assignment if is_quick => or(&mut axes.size, &mib(&[1, 5, 10])),
-            Self::Standard | Self::Assignment => {}
-            Self::Models => {
-                // Less than ten: a slow client's file would fit into the kernel's buffers, and cost nobody anything.
-                or(&mut axes.size, &mib(&[10]));
-                or(&mut axes.op, &[Operation::Download]);
-                or(&mut axes.clients, &[50]);
-                or(&mut axes.servers, if is_quick { &[5] } else { &[5, 50] });
-                or(&mut axes.server_pool, ServerPool::value_variants());
-                or(&mut axes.fault, &faults(is_quick));
-                // A p99 needs 100 operations, also where a crash has cut some off.
-                let requests = if is_quick { 3 } else { 5 };
-                measuring.requests = measuring.requests.or(Some(requests));
-                measuring.watch_memory = true;
-            }
-        }
-        if self == Self::Assignment {
-            or(&mut axes.op, &[Operation::Download, Operation::Upload]);
-            or(
-                &mut axes.client_pool,
-                &[ClientPool::Thread, ClientPool::Process],
-            );
-            or(
-                &mut axes.server_pool,
-                &[ServerPool::Process, ServerPool::Thread],
-            );
-        }
+    if name == PlanName::Assignment {
+        or(&mut axes.op, &[Operation::Download, Operation::Upload]);
+        or(
+            &mut axes.client_pool,
+            &[ClientPool::Thread, ClientPool::Process],
+        );
+        or(
+            &mut axes.server_pool,
+            &[ServerPool::Process, ServerPool::Thread],
+        );
     }
 }
 

@@ -2,206 +2,102 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::{Args, PlanName, Progress, ServerArgs, server_args};
-use crate::fail_on::Condition;
+use super::{Args, ServerArgs, preset, server_args};
 use crate::fault::Fault;
-use crate::journal::Contents;
 use crate::matrix::{Cell, Operation, Plan, Selection};
 use crate::measurement::{ServerChoice, Settings, server_settle};
-use crate::schedule::Order;
+use crate::request::{Request, Start};
 
 /// Requests of each client in a list cell: one listing is too short to measure.
 const LIST_REQUESTS: u32 = 20;
 
-/// Everything a run needs to know.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request {
-    /// The cells.
-    pub plan: Plan,
-    /// What the plan is called.
-    pub plan_name: PlanName,
-    /// Samples of each cell.
-    pub repeats: u32,
-    /// Their order.
-    pub order: Order,
-    /// How a cell is measured.
-    pub settings: Settings,
-    /// Whether a foreign server is asked how it wants requests to end; the settings then get its answer.
-    pub is_probed: bool,
-    /// Whether a foreign server is measured although its trial failed.
-    pub keep_going: bool,
-    /// Whether the machine's ceilings are measured first.
-    pub baseline: bool,
-    /// The folder that gets the folder of the run.
-    pub out: PathBuf,
-    /// The folder that gets the work directory; none puts it into `out`.
-    pub work_dir: Option<PathBuf>,
-    /// The word in the folder's name.
-    pub label: String,
-    /// Only list the cells.
-    pub dry_run: bool,
-    /// Whether to go on with an earlier run.
-    pub start: Start,
-    /// Whether samples that are not ok are taken again.
-    pub rerun_failed: bool,
-    /// Whether the run becomes the newest one, which `latest` points at.
-    pub is_latest: bool,
-    /// How long all of it may take.
-    pub budget: Option<Duration>,
-    /// What no row may be like at the end.
-    pub fail_on: Vec<Condition>,
-    /// What is shown meanwhile.
-    pub progress: Progress,
-    /// JSON instead of a table.
-    pub json: bool,
-    /// The command line, word by word.
-    pub command_line: Vec<String>,
+/// What `args` mean; `argv` is kept as it was typed.
+///
+/// # Errors
+/// What is wrong with a combination of flags, as clap reports it.
+pub(crate) fn of(args: Args, argv: &[OsString]) -> Result<Request, clap::Error> {
+    let Args {
+        mut axes,
+        mut measuring,
+        server: serving,
+        output,
+        command: _,
+    } = args;
+    if output.dry_run && (output.resume.is_some() || output.rerun_failed) {
+        let message = "--dry-run lists a plan and --resume or --rerun-failed goes on with one: leave one of them out";
+        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+    }
+    // Before a plan's own values: what they say of somebody else's server is a guess.
+    let server = server(&serving)?;
+    check_workers(&server, &axes.servers)?;
+    let name = axes.plan;
+    preset::fill_in(name, axes.quick, &mut axes, &mut measuring);
+    let is_probed = server != ServerChoice::Own && serving.terminator.is_none();
+    let settings = Settings {
+        list_requests: measuring.requests.unwrap_or(LIST_REQUESTS),
+        transfer_requests: measuring.requests.unwrap_or(1),
+        timeout: measuring.timeout,
+        verify: measuring.verify,
+        seed: measuring.seed,
+        durability: serving.durability,
+        congestion: serving.congestion,
+        terminator: serving.terminator.unwrap_or_else(|| "crlf".into()),
+        server_settle: serving.server_settle.unwrap_or_else(server_settle),
+        server_args: serving.server_args.unwrap_or_default().0,
+        watch_memory: measuring.watch_memory,
+        warm_memory: measuring.warm_memory,
+        warmup: measuring.warmup,
+        server,
+    };
+    let plan = Plan::new(&Selection {
+        operations: axes.op,
+        volumes: axes.size,
+        clients: axes.clients,
+        servers: axes.servers,
+        client_pools: axes.client_pool,
+        server_pools: axes.server_pool,
+        client_buffers: axes.client_buffer,
+        server_buffers: axes.server_buffer,
+        faults: axes.fault,
+    });
+    check_faults(&plan, &settings)?;
+    server_args::check(&plan, &settings)
+        .map_err(|message| Args::command().error(ErrorKind::ValueValidation, message))?;
+    Ok(Request {
+        plan,
+        plan_name: name,
+        repeats: measuring.repeat,
+        order: measuring.order,
+        settings,
+        is_probed,
+        keep_going: serving.keep_going,
+        baseline: measuring.baseline,
+        out: output.out,
+        work_dir: output.work_dir,
+        label: output.label,
+        dry_run: output.dry_run,
+        start: start(output.resume, output.rerun_failed),
+        rerun_failed: output.rerun_failed,
+        is_latest: true,
+        budget: measuring.budget,
+        fail_on: output.fail_on,
+        progress: output.progress,
+        json: output.json,
+        command_line: typed(argv),
+    })
 }
 
-/// Where a run starts from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// A new folder.
-    Fresh,
-    /// The newest folder whose run is not finished.
-    ResumeNewest,
-    /// This folder.
-    Resume(PathBuf),
-}
-
-impl Start {
-    fn of(resume: Option<Option<PathBuf>>, rerun_failed: bool) -> Self {
-        match resume {
-            Some(Some(run)) => Self::Resume(run),
-            Some(None) => Self::ResumeNewest,
-            None if rerun_failed => Self::ResumeNewest,
-            // --fresh says so in so many words; it is what happens anyway.
-            None => Self::Fresh,
-        }
-    }
-}
-
-impl Request {
-    /// What `args` mean; `argv` is kept as it was typed.
-    ///
-    /// # Errors
-    /// What is wrong with a combination of flags, as clap reports it.
-    pub fn new(args: Args, argv: &[OsString]) -> Result<Self, clap::Error> {
-        let Args {
-            mut axes,
-            mut measuring,
-            server: serving,
-            output,
-            command: _,
-        } = args;
-        if output.dry_run && (output.resume.is_some() || output.rerun_failed) {
-            let message = "--dry-run lists a plan and --resume or --rerun-failed goes on with one: leave one of them out";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-        }
-        // Before a plan's own values: what they say of somebody else's server is a guess.
-        let server = server(&serving)?;
-        check_workers(&server, &axes.servers)?;
-        let name = axes.plan;
-        name.fill_in(axes.quick, &mut axes, &mut measuring);
-        let is_probed = server != ServerChoice::Own && serving.terminator.is_none();
-        let settings = Settings {
-            list_requests: measuring.requests.unwrap_or(LIST_REQUESTS),
-            transfer_requests: measuring.requests.unwrap_or(1),
-            timeout: measuring.timeout,
-            verify: measuring.verify,
-            seed: measuring.seed,
-            durability: serving.durability,
-            congestion: serving.congestion,
-            terminator: serving.terminator.unwrap_or_else(|| "crlf".into()),
-            server_settle: serving.server_settle.unwrap_or_else(server_settle),
-            server_args: serving.server_args.unwrap_or_default().0,
-            watch_memory: measuring.watch_memory,
-            warm_memory: measuring.warm_memory,
-            warmup: measuring.warmup,
-            server,
-        };
-        let plan = Plan::new(&Selection {
-            operations: axes.op,
-            volumes: axes.size,
-            clients: axes.clients,
-            servers: axes.servers,
-            client_pools: axes.client_pool,
-            server_pools: axes.server_pool,
-            client_buffers: axes.client_buffer,
-            server_buffers: axes.server_buffer,
-            faults: axes.fault,
-        });
-        check_faults(&plan, &settings)?;
-        server_args::check(&plan, &settings)
-            .map_err(|message| Args::command().error(ErrorKind::ValueValidation, message))?;
-        Ok(Self {
-            plan,
-            plan_name: name,
-            repeats: measuring.repeat,
-            order: measuring.order,
-            settings,
-            is_probed,
-            keep_going: serving.keep_going,
-            baseline: measuring.baseline,
-            out: output.out,
-            work_dir: output.work_dir,
-            label: output.label,
-            dry_run: output.dry_run,
-            start: Start::of(output.resume, output.rerun_failed),
-            rerun_failed: output.rerun_failed,
-            is_latest: true,
-            budget: measuring.budget,
-            fail_on: output.fail_on,
-            progress: output.progress,
-            json: output.json,
-            command_line: typed(argv),
-        })
-    }
-
-    /// Whether something of the run with these `contents` is still to be taken, or to be taken again.
-    #[must_use]
-    pub fn has_work_in(&self, contents: &Contents) -> bool {
-        contents
-            .plan()
-            .any(|(number, repeat)| self.is_wanted(contents, number, repeat))
-    }
-
-    /// Whether this sample is still to be taken, or to be taken again.
-    #[must_use]
-    pub fn is_wanted(&self, contents: &Contents, number: u32, repeat: u32) -> bool {
-        match self.rerun_failed {
-            true => !contents.is_ok(number, repeat),
-            false => !contents.is_taken(number, repeat),
-        }
-    }
-
-    /// Where the work directory is made.
-    #[must_use]
-    pub fn work_parent(&self) -> &std::path::Path {
-        self.work_dir.as_deref().unwrap_or(&self.out)
-    }
-
-    /// The command that goes on with the run in the folder `run`: this one, resuming.
-    #[must_use]
-    pub fn resume_command(&self, run: &str) -> String {
-        let mut words = Vec::new();
-        let mut typed = self.command_line.iter().peekable();
-        while let Some(word) = typed.next() {
-            if word == "--resume" {
-                // Its value, if it has one, is the next word that is no flag.
-                typed.next_if(|word| !word.starts_with('-'));
-            } else if !word.starts_with("--resume=") && word != "--fresh" {
-                words.push(quoted(word));
-            }
-        }
-        words.push("--resume".into());
-        words.push(quoted(run));
-        words.join(" ")
+fn start(resume: Option<Option<PathBuf>>, rerun_failed: bool) -> Start {
+    match resume {
+        Some(Some(run)) => Start::Resume(run),
+        Some(None) => Start::ResumeNewest,
+        None if rerun_failed => Start::ResumeNewest,
+        // --fresh says so in so many words; it is what happens anyway.
+        None => Start::Fresh,
     }
 }
 
@@ -280,14 +176,4 @@ fn check_faults(plan: &Plan, settings: &Settings) -> Result<(), clap::Error> {
         () => return Ok(()),
     };
     Err(Args::command().error(ErrorKind::ArgumentConflict, message))
-}
-
-/// `word` as a shell needs it.
-pub(crate) fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,=:+@%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }

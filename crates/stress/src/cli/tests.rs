@@ -2,17 +2,17 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 
-use super::request::Start;
 use super::*;
 use crate::matrix::ServerPool;
 use crate::measurement::{ServerChoice, Verify};
+use crate::request::Start;
 
 fn parse(words: &[&str]) -> Result<Request, clap::Error> {
     let argv: Vec<OsString> = std::iter::once(&"stress")
         .chain(words)
         .map(Into::into)
         .collect();
-    Args::try_parse_from(&argv).and_then(|args| Request::new(args, &argv))
+    Args::try_parse_from(&argv).and_then(|args| request::of(args, &argv))
 }
 
 fn numbers(words: &[&str]) -> Vec<u32> {
@@ -169,7 +169,7 @@ fn named_plans_are_axes_that_flags_change() {
     assert_eq!(len(&["--quick"]), 81);
 
     let models = parse(&["--plan", "models"]).unwrap();
-    let pools = ServerPool::value_variants().len();
+    let pools = ServerPool::ALL.len();
     assert_eq!(models.plan.cells.len(), 4 * pools * 2);
     assert!(models.settings.watch_memory);
     assert_eq!(models.settings.transfer_requests, 5);

@@ -124,21 +124,21 @@ fn other_values_replace_their_axis_and_the_plan_counts_from_one() {
 
 #[test]
 fn the_words_of_the_journal_are_those_of_the_flags() {
-    for operation in Operation::value_variants() {
+    for operation in Operation::ALL {
         assert_eq!(
-            serde_json::to_string(operation).unwrap(),
+            serde_json::to_string(&operation).unwrap(),
             format!("\"{}\"", operation.as_str())
         );
     }
-    for pool in ClientPool::value_variants() {
+    for pool in ClientPool::ALL {
         assert_eq!(
-            serde_json::to_string(pool).unwrap(),
+            serde_json::to_string(&pool).unwrap(),
             format!("\"{}\"", pool.as_str())
         );
     }
-    for pool in ServerPool::value_variants() {
+    for pool in ServerPool::ALL {
         assert_eq!(
-            serde_json::to_string(pool).unwrap(),
+            serde_json::to_string(&pool).unwrap(),
             format!("\"{}\"", pool.as_str())
         );
     }

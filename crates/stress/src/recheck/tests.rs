@@ -154,7 +154,7 @@ fn a_foreign_server_has_to_be_named_again_with_its_paths() {
         server_root: None,
         out: "results".into(),
         work_dir: None,
-        progress: Progress::None,
+        progress: Shown::None,
         json: false,
     };
     let command = "python3 /home/me/s.py {port} {root}";

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use anyhow::Result;
 use screen::{Column, Screen, Table};
 
-use crate::cli::request::Request;
 use crate::console;
 use crate::matrix::Cell;
 use crate::measurement::ServerChoice;
 use crate::preflight::content_bytes;
+use crate::request::Request;
 use crate::size;
 
 /// The cells on standard output, what they come to on standard error.

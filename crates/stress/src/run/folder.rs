@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use super::Unusable;
-use crate::cli::request::{Request, Start};
 use crate::console;
 use crate::environment::{self, Machine};
 use crate::fingerprint::{Binary, Fingerprint};
@@ -14,6 +13,7 @@ use crate::journal::{self, Contents, Header, Journal, Line, SCHEMA};
 use crate::measurement::ServerChoice;
 use crate::output;
 use crate::paths::without_paths;
+use crate::request::{Request, Start};
 use crate::workdir::Made;
 
 /// A run's folder with its journal open, and all that is in it.

@@ -32,7 +32,7 @@ fn request(out: &Path, words: &[&str]) -> Request {
         out,
     ];
     let argv: Vec<OsString> = fixed.iter().chain(words).map(Into::into).collect();
-    Request::new(Args::try_parse_from(&argv).unwrap(), &argv).unwrap()
+    crate::cli::request::of(Args::try_parse_from(&argv).unwrap(), &argv).unwrap()
 }
 
 /// What the bench does with the cell of a number.
@@ -146,7 +146,7 @@ fn a_stop_discards_the_sample_in_hand_and_resuming_takes_the_rest() {
     drop(folder);
 
     let again = Request {
-        start: crate::cli::request::Start::ResumeNewest,
+        start: crate::request::Start::ResumeNewest,
         ..request
     };
     let mut folder = Folder::open(&again).unwrap();
@@ -233,7 +233,7 @@ fn a_budget_takes_the_cheap_cells_and_books_the_others_with_the_reason() {
 
     // With more time the rest is taken, and what the earlier samples took is not forgotten.
     let again = Request {
-        start: crate::cli::request::Start::ResumeNewest,
+        start: crate::request::Start::ResumeNewest,
         budget: Some(Duration::from_secs(600)),
         ..request
     };

@@ -1,37 +1,47 @@
 //! One figure of each sample of a cell, for comparing cells with each other.
 
-use clap::ValueEnum;
-
 use super::figures::Figures;
 use crate::fault::Fault;
 use crate::journal::Contents;
 use crate::measurement::Status;
 
 /// What can be compared: figures that every sample has one of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// From the barrier's release to a client's last byte, mean over the clients that succeeded
+    /// From the barrier's release to a client's last byte, mean over the clients that succeeded.
     TimePerClientS,
-    /// Verified bytes per second of a client, mean over the clients that succeeded
+    /// Verified bytes per second of a client, mean over the clients that succeeded.
     ThroughputPerClientBytesPerS,
-    /// When the first client finished
+    /// When the first client finished.
     FirstDoneS,
-    /// When the last client finished
+    /// When the last client finished.
     MakespanS,
-    /// All verified bytes over the makespan
+    /// All verified bytes over the makespan.
     AggregateBytesPerS,
-    /// Median over operations, from their start to the first byte of the reply
+    /// Median over operations, from their start to the first byte of the reply.
     FirstByteMedianS,
-    /// CPU time of the server's workers
+    /// CPU time of the server's workers.
     ServerCpuS,
-    /// CPU time of the clients
+    /// CPU time of the clients.
     ClientCpuS,
-    /// The most memory of a server process
+    /// The most memory of a server process.
     ServerPeakRssBytes,
 }
 
 impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::TimePerClientS,
+        Self::ThroughputPerClientBytesPerS,
+        Self::FirstDoneS,
+        Self::MakespanS,
+        Self::AggregateBytesPerS,
+        Self::FirstByteMedianS,
+        Self::ServerCpuS,
+        Self::ClientCpuS,
+        Self::ServerPeakRssBytes,
+    ];
+
     /// Its column in `summary.csv`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -110,9 +120,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_a_column_of_the_table_under_the_same_name() {
-        for metric in Metric::value_variants() {
-            let typed = metric.to_possible_value().unwrap();
-            assert_eq!(typed.get_name(), metric.as_str());
+        for metric in Metric::ALL {
             assert!(csv::columns().any(|column| column == metric.as_str()));
         }
     }

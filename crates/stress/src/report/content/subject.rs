@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{View, fact};
-use crate::cli::request::quoted;
 use crate::journal::{Contents, Session};
 use crate::measurement::Settings;
 use crate::report::document::{Block, Fact, Section, Text};
 use crate::report::lang::Lang;
 use crate::report::variants::{Foreign, Run, foreign_server};
+use crate::shell::quoted;
 
 impl View<'_> {
     pub(super) fn subject(&self) -> Section {
