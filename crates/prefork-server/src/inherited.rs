@@ -2,9 +2,10 @@
 //! holds the socket (`LISTEN_FDS`, sd_listen_fds(3)).
 
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use anyhow::{Context, Result, bail};
+use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 
 use crate::sys;
@@ -15,6 +16,9 @@ pub const UPGRADE_VARIABLE: &str = "PREFORK_SERVER_UPGRADE";
 /// The variable that names the descriptor of the root's lock. One of its own, which servers of older releases do not look
 /// at: they and newer ones can be upgraded to each other.
 pub const LOCK_VARIABLE: &str = "PREFORK_SERVER_LOCK";
+
+/// The variable that names the descriptor of the permit to take over: servers of older releases know of none.
+pub const PERMIT_VARIABLE: &str = "PREFORK_SERVER_PERMIT";
 
 /// What the predecessor was told by `--bind` and `--metrics`: who is told the same wants the sockets that are handed over,
 /// whatever a name in it leads to by now.
@@ -59,10 +63,41 @@ pub struct Upgrade {
     pub lock: Option<OwnedFd>,
     /// Where to say that the new server is ready; closed without a word, it is not.
     pub report: OwnedFd,
+    /// What a new server takes before it takes over. None of a predecessor of an older release.
+    pub permit: Option<Permit>,
     /// The socket that answers at `--metrics`, if there is one.
     pub metrics: Option<TcpListener>,
     /// Who waits for the report.
     pub predecessor: Pid,
+}
+
+/// What one of two servers can take, and only one: the new one does before it takes over, the old one before it ends
+/// the new one. A pipe with one byte in it, whose reading end both have.
+#[derive(Debug)]
+pub struct Permit(OwnedFd);
+
+impl Permit {
+    /// One that nobody has taken.
+    ///
+    /// # Errors
+    /// What pipe2(2) and write(2) say.
+    pub fn new() -> nix::Result<Self> {
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        nix::unistd::write(&writer, &[1])?;
+        Ok(Self(reader))
+    }
+
+    /// Whether it is this server's from now on.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        nix::unistd::read(&self.0, &mut [0]) == Ok(1)
+    }
+}
+
+impl AsFd for Permit {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// Takes what is handed over. To be called once, before anything else is opened.
@@ -71,8 +106,9 @@ pub struct Upgrade {
 /// When what is handed over is not what it should be.
 pub fn take() -> Result<Inherited> {
     if let Ok(text) = std::env::var(UPGRADE_VARIABLE) {
-        let lock = std::env::var(LOCK_VARIABLE).unwrap_or_default();
-        return parse_upgrade(&text, &lock)
+        let [lock, permit] =
+            [LOCK_VARIABLE, PERMIT_VARIABLE].map(|name| std::env::var(name).unwrap_or_default());
+        return parse_upgrade(&text, &lock, &permit)
             .with_context(|| {
                 format!("the variable {UPGRADE_VARIABLE} is not for people to set: unset it")
             })
@@ -121,13 +157,13 @@ impl Upgrade {
     }
 }
 
-/// What [`LOCK_VARIABLE`] is set to.
+/// What [`LOCK_VARIABLE`] and [`PERMIT_VARIABLE`] are set to.
 #[must_use]
-pub fn describe_lock(lock: Option<&impl AsRawFd>) -> String {
-    lock.map_or_else(String::new, |fd| fd.as_raw_fd().to_string())
+pub fn describe(descriptor: Option<&impl AsRawFd>) -> String {
+    descriptor.map_or_else(String::new, |fd| fd.as_raw_fd().to_string())
 }
 
-fn parse_upgrade(text: &str, lock: &str) -> Result<Upgrade> {
+fn parse_upgrade(text: &str, lock: &str, permit: &str) -> Result<Upgrade> {
     let parts: Vec<_> = text.split(':').collect();
     let [pid, origin, listener, root, report, ref metrics @ ..] = parts[..] else {
         bail!("'{text}' does not have five parts or six");
@@ -153,11 +189,12 @@ fn parse_upgrade(text: &str, lock: &str) -> Result<Upgrade> {
         }
         sys::adopt(number).context("a descriptor is not open")
     };
-    let lock = Some(lock).filter(|lock| !lock.is_empty());
+    let [lock, permit] = [lock, permit].map(|number| Some(number).filter(|it| !it.is_empty()));
     let mut numbers: Vec<_> = [listener, root, report]
         .into_iter()
         .chain(metrics)
         .chain(lock)
+        .chain(permit)
         .collect();
     let passed = numbers.len();
     numbers.sort_unstable();
@@ -170,6 +207,7 @@ fn parse_upgrade(text: &str, lock: &str) -> Result<Upgrade> {
         origin,
         root: adopt(root)?,
         lock: lock.map(adopt).transpose()?,
+        permit: permit.map(adopt).transpose()?.map(Permit),
         report: adopt(report)?,
         metrics: metrics.map(|fd| listening(adopt(fd)?)).transpose()?,
         predecessor,
@@ -188,4 +226,20 @@ fn listening(socket: OwnedFd) -> Result<TcpListener> {
         );
     }
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_is_taken_once_by_whoever_comes_first() {
+        for first in [0, 1] {
+            let own = Permit::new().unwrap();
+            let passed_on = Permit(own.0.try_clone().unwrap());
+            let both = [own, passed_on];
+            assert!(both[first].take());
+            assert!(!both.iter().any(Permit::take));
+        }
+    }
 }

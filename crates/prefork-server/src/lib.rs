@@ -17,6 +17,7 @@ pub mod drive;
 pub mod duration;
 pub mod exit;
 pub mod footing;
+pub mod gate;
 pub mod holdings;
 pub mod inherited;
 pub mod ledger;

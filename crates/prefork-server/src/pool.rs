@@ -19,6 +19,7 @@ use crate::address_cap::AddressCap;
 use crate::admin::Admin;
 use crate::config::{Clocks, Congestion, PoolKind};
 use crate::exit::{WORKER_DONE, WORKER_FAILED};
+use crate::gate::Gate;
 use crate::holdings::Holdings;
 use crate::lifeline::{Hold, Watch};
 use crate::listener::Listener;
@@ -60,6 +61,8 @@ pub struct Inheritance {
     pub watch: Watch,
     /// The parent's end.
     pub hold: Hold,
+    /// Whether the workers may accept.
+    pub gate: Gate,
     /// The parent's too.
     pub admin: Admin,
     /// Where workers report to the parent.
@@ -124,6 +127,7 @@ impl Inheritance {
             slot,
             listener: &self.listener,
             watch: &self.watch,
+            gate: self.gate,
             service: &self.service,
             clocks: self.clocks,
             congestion: &self.congestion,

@@ -18,13 +18,11 @@ mod sweep;
 mod telling;
 mod upgrade;
 
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 
 use crate::cli::Source;
 use crate::config::Config;
@@ -50,7 +48,7 @@ use members::Members;
 use program::Program;
 use sweep::Sweeper;
 use telling::Telling;
-use upgrade::Successor;
+use upgrade::{Predecessor, Successor};
 
 /// How often workers that have been told to leave are nudged again: a nudge that falls between a worker's look
 /// at its word and its next wait is lost.
@@ -88,8 +86,8 @@ struct Supervisor {
     started: Instant,
     /// The settings before a reload that is under way.
     replaced_config: Option<Config>,
-    /// The server that this one takes over from, and where to tell it that it may leave.
-    predecessor: Option<(Pid, Option<OwnedFd>)>,
+    /// The server that this one takes over from.
+    predecessor: Option<Predecessor>,
     /// The server that takes over from this one.
     successor: Option<Successor>,
     /// Since when READY has been said, or waits for room.
@@ -170,7 +168,9 @@ impl Supervisor {
             News::Tick if self.door.is_due(Instant::now()) => self.tell_roster(Event::Drain),
             News::Tick => {
                 self.serve_admin();
-                self.check_successor();
+                if let Flow::Leave(exit) = self.check_successor()? {
+                    return Ok(Flow::Leave(exit));
+                }
                 if let Flow::Leave(exit) = self.go_on_telling()? {
                     return Ok(Flow::Leave(exit));
                 }
@@ -246,7 +246,9 @@ impl Supervisor {
         if !self.has_successor() && !self.predecessor_accepts() {
             self.telling.notices.stopping();
         }
-        self.give_up_successor("this server was told to stop");
+        if let Flow::Leave(exit) = self.give_up_successor("this server was told to stop")? {
+            return Ok(Flow::Leave(exit));
+        }
         let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
         let is_mine = self.has_listener_to_itself();
         self.stop = Some((since, "drained"));
@@ -273,7 +275,9 @@ impl Supervisor {
     }
 
     fn stop_at_once(&mut self) -> Result<Flow> {
-        self.give_up_successor("this server was told to stop");
+        if let Flow::Leave(exit) = self.give_up_successor("this server was told to stop")? {
+            return Ok(Flow::Leave(exit));
+        }
         let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
         self.stop = Some((since, "stopped"));
         self.tell_roster(Event::Stop)

@@ -20,12 +20,13 @@ use proto::announce::Limit;
 use crate::address_cap::{AddressCap, Admission};
 use crate::config::{Clocks, Congestion};
 use crate::drive::{Connection, Interest, Pause};
+use crate::gate::Gate;
 use crate::lifeline::Watch;
 use crate::listener::{Listener, Share};
 use crate::logs::Logs;
 use crate::pool::report::Reporter;
 use crate::pool::watchdog::LOOK_MAX;
-use crate::scoreboard::{Field, Slot};
+use crate::scoreboard::{Command, Field, Slot};
 use crate::session::{Service, Session, Shelf};
 use crate::{listener, sys};
 
@@ -38,6 +39,10 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// Of so many accepts that failed in a row one is mentioned in the log: one in ten seconds.
 const EXHAUSTED_MENTION: u64 = 100;
 
+/// How often a worker that may not accept yet looks whether it may: the signal that tells it may fall between a look
+/// and the wait after it, and reaches one thread only.
+const GATE_LOOK: Duration = Duration::from_millis(20);
+
 /// Everything a worker works with.
 #[derive(Debug, Clone, Copy)]
 pub struct Worker<'a> {
@@ -49,6 +54,8 @@ pub struct Worker<'a> {
     pub listener: &'a Listener,
     /// Whether the parent lives.
     pub watch: &'a Watch,
+    /// Whether it may accept.
+    pub gate: Gate,
     /// What sessions need.
     pub service: &'a Service,
     /// The clocks of a connection.
@@ -100,6 +107,22 @@ impl<'a> Worker<'a> {
     /// Its share in the listener, to be dropped once it is to accept nobody any more.
     fn share(&self) -> Share<'a> {
         self.listener.share(self.watch.as_fd())
+    }
+
+    /// Waits until it may accept, or has to leave.
+    fn wait_at_the_gate(&self) -> Waited {
+        while !self.gate.is_open() && self.slot.command() == Command::Run {
+            self.reporter.count_round(self.slot);
+            self.logs.refresh();
+            let mut fds = [PollFd::new(self.watch.as_fd(), PollFlags::POLLIN)];
+            let now = Instant::now();
+            // Interrupted by the parent's signal, as a rule.
+            let _ = poll(&mut fds, timeout(now + GATE_LOOK, now));
+            if fds[0].any().unwrap_or(true) {
+                return Waited::Orphaned;
+            }
+        }
+        Waited::DriveAgain
     }
 
     /// Takes a connection off the queue. Waits for one if the listener is a blocking one.

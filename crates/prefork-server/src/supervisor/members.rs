@@ -81,6 +81,13 @@ impl Members {
         }
     }
 
+    /// Makes all of them look.
+    pub(super) fn nudge_all(&self) {
+        for member in &self.all {
+            let _ = kill(member.pid, NUDGE);
+        }
+    }
+
     /// Makes those that were told something look again.
     pub(super) fn nudge(&self) {
         for member in &self.all {

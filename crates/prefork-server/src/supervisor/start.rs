@@ -16,12 +16,14 @@ use super::members::Members;
 use super::program::Program;
 use super::sweep::Sweeper;
 use super::telling::Telling;
+use super::upgrade::Predecessor;
 use super::{Supervisor, policy};
 use crate::admin::Admin;
 use crate::cli::Source;
 use crate::config::{
     self, Config, EVENT_CONNECTIONS_DEFAULT, PoolKind, SET_ASIDE_DEFAULT, WORKERS_MAX,
 };
+use crate::gate::Gate;
 use crate::holdings::{Holdings, Keeper};
 use crate::inherited::{self, Inherited, Origin};
 use crate::ledger::Ledger;
@@ -48,7 +50,7 @@ struct Foundation {
     /// The same of a predecessor, with what it is locked with.
     inherited_root: Option<(OwnedFd, Option<OwnedFd>)>,
     /// Who is waiting for this server to be ready, and where to tell it.
-    predecessor: Option<(Pid, Option<OwnedFd>)>,
+    predecessor: Option<Predecessor>,
     /// The socket that answered at `--metrics` before this server does.
     metrics: Option<TcpListener>,
 }
@@ -103,7 +105,7 @@ impl Supervisor {
         foundation: Foundation,
         event_connections: Option<u32>,
     ) -> Result<Self> {
-        let predecessor = foundation.predecessor.as_ref().map(|(pid, _)| *pid);
+        let predecessor = foundation.predecessor.as_ref().map(|it| it.pid);
         let mut ground = Ground::prepare(
             &config,
             foundation.folder,
@@ -125,6 +127,7 @@ impl Supervisor {
             listener: Listener::new(foundation.listener),
             watch,
             hold,
+            gate: Gate::new(predecessor.is_none()).context("cannot map the gate")?,
             reports,
             scoreboard,
             holdings,
@@ -363,7 +366,10 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
         origin: upgrade.origin,
         folder: Folder::open(&config.root)?,
         inherited_root: Some((upgrade.root, upgrade.lock)),
-        predecessor: Some((upgrade.predecessor, Some(upgrade.report))),
+        predecessor: Some(Predecessor {
+            pid: upgrade.predecessor,
+            waits: Some((upgrade.report, upgrade.permit)),
+        }),
         metrics: upgrade.metrics,
     })
 }

@@ -37,7 +37,7 @@ pub(super) struct Telling {
 impl Supervisor {
     pub(super) fn announce_ready(&mut self) -> Result<Flow> {
         if let Some(path) = &self.config.pidfile {
-            let predecessor = self.predecessor.as_ref().map(|(pid, _)| *pid);
+            let predecessor = self.predecessor.as_ref().map(|it| it.pid);
             self.pidfile = Some(Pidfile::write(path, predecessor)?);
         }
         self.inheritance.admin.publish()?;
@@ -157,22 +157,22 @@ impl Supervisor {
                 "nobody reads standard output any more"
             );
             if self.announced.is_some() && self.predecessor_accepts() {
-                return self.give_way();
+                return self.give_way("READY cannot be printed to its end");
             }
         }
         let since = self.announced.map(|since| since.elapsed());
-        if since.is_some_and(|since| self.telling.output.len() == 0 || since >= OUTPUT_PATIENCE) {
-            // So that its DONE line comes after this server's READY.
-            self.tell_predecessor();
+        let is_said = |since| self.telling.output.len() == 0 || since >= OUTPUT_PATIENCE;
+        if since.is_some_and(is_said) && !self.is_on_its_way_out() && !self.take_over() {
+            return self.give_way("the server before this one stops, and takes this one with it");
         }
         self.telling.notices.go_on();
         logger::mention_lost_lines(&mut self.telling.mentioned_lines);
         Ok(Flow::GoOn)
     }
 
-    /// READY cannot be printed to its end: the server before this one, which was not told to leave yet, goes on.
-    fn give_way(&mut self) -> Result<Flow> {
-        tracing::error!("cannot print READY to its end: leaving to the server before this one");
+    /// This server does not take over: the one before it, which was not told to leave yet, goes on.
+    fn give_way(&mut self, why: &str) -> Result<Flow> {
+        tracing::error!("{why}: leaving to the server before this one");
         self.announced = None;
         self.stop = Some((Instant::now(), "stopped"));
         self.tell_roster(Event::HandOver)
@@ -181,8 +181,7 @@ impl Supervisor {
     /// When there is something to tell, to look again whether there is room.
     pub(super) fn next_telling(&self) -> Option<Duration> {
         let log = (logger::lost_lines() != self.telling.mentioned_lines).then_some(LOG_PAUSE);
-        let is_awaited = matches!(self.predecessor, Some((_, Some(_))));
-        let announced = self.announced.filter(|_| is_awaited);
+        let announced = self.announced.filter(|_| self.predecessor_waits());
         let output = announced.map(|since| OUTPUT_PATIENCE.saturating_sub(since.elapsed()));
         let notices = self.telling.notices.next_try();
         log.into_iter().chain(output).chain(notices).min()

@@ -13,7 +13,8 @@ use nix::unistd::Pid;
 
 use super::{Flow, Supervisor};
 use crate::inherited::{
-    self, BIND_VARIABLE, LOCK_VARIABLE, METRICS_VARIABLE, UPGRADE_VARIABLE, Upgrade,
+    self, BIND_VARIABLE, LOCK_VARIABLE, METRICS_VARIABLE, PERMIT_VARIABLE, Permit,
+    UPGRADE_VARIABLE, Upgrade,
 };
 use crate::pool::roster::Event;
 use crate::{title, words};
@@ -32,10 +33,19 @@ const READY: &[u8] = b"ready\n";
 pub(super) struct Successor {
     pid: Pid,
     report: OwnedFd,
+    permit: Permit,
     kill_at: Instant,
     stage: Stage,
     /// This server was told to reload after it had started the new one, which has read the settings before.
     is_to_reload: bool,
+}
+
+/// A server that this one takes over from.
+#[derive(Debug)]
+pub(super) struct Predecessor {
+    pub(super) pid: Pid,
+    /// Where it is to be told that it may leave, and the permit for that, until it has been.
+    pub(super) waits: Option<(OwnedFd, Option<Permit>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,20 +109,7 @@ impl Supervisor {
         let mut said = [0; READY.len()];
         let mut report = std::fs::File::from(successor.report.try_clone()?);
         match report.read(&mut said) {
-            Ok(len) if said[..len] == *READY => {
-                successor.stage = Stage::Ready;
-                if successor.is_to_reload {
-                    let _ = kill(successor.pid, Signal::SIGHUP);
-                }
-                tracing::info!(pid = %successor.pid, "the new server is ready: leaving when what is in hand is finished");
-                self.stop = Some((Instant::now(), HANDED_OVER));
-                self.pidfile = None;
-                self.inheritance.admin.hand_over();
-                self.inheritance.service.store.remove_lock_at_the_end(false);
-                self.let_go_of_listener();
-                title::former_parent();
-                self.tell_roster(Event::HandOver)
-            }
+            Ok(len) if said[..len] == *READY => self.hand_over(),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Flow::GoOn),
             // Killed now, it could not say why any more. Its death, or its deadline, is the end of it.
             _ => {
@@ -120,6 +117,24 @@ impl Supervisor {
                 Ok(Flow::GoOn)
             }
         }
+    }
+
+    /// The new server has taken over.
+    fn hand_over(&mut self) -> Result<Flow> {
+        if let Some(successor) = &mut self.successor {
+            successor.stage = Stage::Ready;
+            if successor.is_to_reload {
+                let _ = kill(successor.pid, Signal::SIGHUP);
+            }
+            tracing::info!(pid = %successor.pid, "the new server is ready: leaving when what is in hand is finished");
+        }
+        self.stop = Some((Instant::now(), HANDED_OVER));
+        self.pidfile = None;
+        self.inheritance.admin.hand_over();
+        self.inheritance.service.store.remove_lock_at_the_end(false);
+        self.let_go_of_listener();
+        title::former_parent();
+        self.tell_roster(Event::HandOver)
     }
 
     /// The new server is dead. If it has said that it was ready before it died, this one has handed over: whoever
@@ -177,23 +192,27 @@ impl Supervisor {
     }
 
     /// Kills a new server that takes too long.
-    pub(super) fn check_successor(&mut self) {
+    pub(super) fn check_successor(&mut self) -> Result<Flow> {
         let deadline = self.successor.as_ref().and_then(Successor::deadline);
-        if deadline.is_some_and(|at| Instant::now() >= at) {
-            self.give_up_successor("it did not become ready in time");
+        match deadline.is_some_and(|at| Instant::now() >= at) {
+            true => self.give_up_successor("it did not become ready in time; this server goes on"),
+            false => Ok(Flow::GoOn),
         }
     }
 
     /// Ends a new server that is not ready, if there is one: this one stops, or the new one will not do. Its
-    /// workers leave with it.
-    pub(super) fn give_up_successor(&mut self, why: &str) {
-        if let Some(successor) = &mut self.successor
-            && successor.deadline().is_some()
-        {
-            tracing::error!(pid = %successor.pid, "the upgrade failed: {why}; this server goes on");
-            successor.stage = Stage::GivenUp;
-            let _ = kill(successor.pid, Signal::SIGKILL);
+    /// workers, which have accepted nobody, leave with it. One that takes over at this very moment is not ended.
+    pub(super) fn give_up_successor(&mut self, why: &str) -> Result<Flow> {
+        let Some(successor) = self.successor.as_mut().filter(|it| it.deadline().is_some()) else {
+            return Ok(Flow::GoOn);
+        };
+        if !successor.permit.take() {
+            return self.hand_over();
         }
+        tracing::error!(pid = %successor.pid, "the upgrade failed: {why}");
+        successor.stage = Stage::GivenUp;
+        let _ = kill(successor.pid, Signal::SIGKILL);
+        Ok(Flow::GoOn)
     }
 
     /// A new server may have read its settings before they changed: it is told to read them again, as soon as it can be.
@@ -218,15 +237,22 @@ impl Supervisor {
         successor.is_some_and(|it| it.stage != Stage::GivenUp)
     }
 
-    /// Tells the server before this one that it may leave.
-    pub(super) fn tell_predecessor(&mut self) {
-        if let Some((_, report)) = &mut self.predecessor
-            && let Some(report) = report.take()
-        {
-            self.inheritance.service.store.remove_lock_at_the_end(true);
-            // If nobody hears it, that server is gone, and there is nobody to tell.
-            let _ = nix::unistd::write(&report, READY);
+    /// Tells the server before this one that it may leave; from now on the workers here accept. False if it has taken
+    /// the permit for that back, because it stops.
+    pub(super) fn take_over(&mut self) -> bool {
+        let waits = self.predecessor.as_mut().and_then(|it| it.waits.take());
+        let Some((report, permit)) = waits else {
+            return true;
+        };
+        if permit.is_some_and(|permit| !permit.take()) {
+            return false;
         }
+        self.inheritance.service.store.remove_lock_at_the_end(true);
+        // If nobody hears it, that server is gone, and there is nobody to tell.
+        let _ = nix::unistd::write(&report, READY);
+        self.inheritance.gate.open();
+        self.members.nudge_all();
+        true
     }
 
     /// The server that is to take over, or has.
@@ -236,20 +262,27 @@ impl Supervisor {
 
     /// The server before this one, while it still finishes what it has in hand.
     pub(super) fn predecessor_pid(&self) -> Option<Pid> {
-        let (pid, _) = self.predecessor.as_ref()?;
-        self.predecessor_lives().then_some(*pid)
+        let pid = self.predecessor.as_ref()?.pid;
+        self.predecessor_lives().then_some(pid)
     }
 
     /// Whether the server before this one still finishes what it has in hand.
     pub(super) fn predecessor_lives(&self) -> bool {
         self.predecessor
             .as_ref()
-            .is_some_and(|(pid, _)| Pid::parent() == *pid)
+            .is_some_and(|it| Pid::parent() == it.pid)
     }
 
     /// Whether it still accepts: it was not told to leave yet.
     pub(super) fn predecessor_accepts(&self) -> bool {
-        matches!(self.predecessor, Some((_, Some(_)))) && self.predecessor_lives()
+        self.predecessor_waits() && self.predecessor_lives()
+    }
+
+    /// Whether it was not told to leave yet.
+    pub(super) fn predecessor_waits(&self) -> bool {
+        self.predecessor
+            .as_ref()
+            .is_some_and(|it| it.waits.is_some())
     }
 
     fn start_successor(&self) -> Result<Successor> {
@@ -261,11 +294,12 @@ impl Supervisor {
             ),
         };
         let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let permit = Permit::new()?;
         let listener = self.inheritance.listener.socket();
         let root = self.inheritance.service.store.directory();
         let lock = self.inheritance.service.store.lock();
         let metrics = self.inheritance.admin.metrics_fd();
-        let mut passed = vec![listener.as_fd(), root.as_fd(), told.as_fd()];
+        let mut passed = vec![listener.as_fd(), root.as_fd(), told.as_fd(), permit.as_fd()];
         passed.extend(metrics);
         passed.extend(lock);
         let variable = Upgrade::describe(listener, self.origin, &root, &told, metrics.as_ref());
@@ -275,7 +309,8 @@ impl Supervisor {
             .arg0(argv.next().unwrap_or_default())
             .args(argv)
             .env(UPGRADE_VARIABLE, variable)
-            .env(LOCK_VARIABLE, inherited::describe_lock(lock.as_ref()))
+            .env(LOCK_VARIABLE, inherited::describe(lock.as_ref()))
+            .env(PERMIT_VARIABLE, inherited::describe(Some(&permit.as_fd())))
             .env(BIND_VARIABLE, &self.config.bind)
             .env(
                 METRICS_VARIABLE,
@@ -297,6 +332,7 @@ impl Supervisor {
         Ok(Successor {
             pid: Pid::from_raw(child?.id().cast_signed()),
             report,
+            permit,
             kill_at: Instant::now() + self.config.boot_timeout + MARGIN,
             stage: Stage::Starting,
             is_to_reload: false,

@@ -35,6 +35,9 @@ pub fn run(worker: &Worker<'_>, set_aside: u32, ready: impl FnOnce() -> nix::Res
 fn accept_and_serve(worker: &Worker<'_>) -> Left {
     let mut shelf = Shelf::default();
     let mut share = Some(worker.share());
+    if worker.wait_at_the_gate() == Waited::Orphaned {
+        return Left::Asked;
+    }
     loop {
         worker.reporter.count_round(worker.slot);
         worker.logs.refresh();

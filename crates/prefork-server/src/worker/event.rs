@@ -115,6 +115,9 @@ impl<'w> Loop<'w> {
     }
 
     pub(super) fn serve(mut self) -> nix::Result<Left> {
+        if self.worker.wait_at_the_gate() == Waited::Orphaned {
+            return Ok(Left::Asked);
+        }
         loop {
             self.worker.reporter.count_round(self.worker.slot);
             self.worker.logs.refresh();

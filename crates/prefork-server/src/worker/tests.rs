@@ -5,6 +5,7 @@ use std::thread;
 use proto::Limits;
 
 use super::*;
+use crate::gate::Gate;
 use crate::lifeline::lifeline;
 use crate::pool::report;
 use crate::pool::roster::ProcessId;
@@ -57,11 +58,13 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
     let (_hold, watch) = lifeline().unwrap();
     let timeout = Duration::from_secs(60);
     let logs = Logs::default();
+    let gate = Gate::new(true).unwrap();
     let worker = Worker {
         index: 0,
         slot,
         listener: &listener,
         watch: &watch,
+        gate,
         service: &service,
         clocks: Clocks {
             head_timeout: timeout,

@@ -39,6 +39,7 @@ mod set_aside;
 mod status;
 mod succession;
 mod supervision;
+mod takeover;
 mod titles;
 mod transfer;
 mod turns;
