@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ pub(crate) struct Part {
     /// In words, the first of them.
     pub(crate) violations: Vec<String>,
     pub(crate) violation_count: u64,
+    /// What it took, of all that did it at once together.
     seconds: f64,
 }
 
@@ -40,9 +41,16 @@ pub(crate) struct Tally {
     counts: BTreeMap<String, u64>,
     violations: Vec<String>,
     violation_count: u64,
+    /// What it took before it came to its part.
+    elsewhere: Duration,
 }
 
 impl Tally {
+    /// Adds what it took to come to this.
+    pub(crate) fn took(&mut self, time: Duration) {
+        self.elsewhere += time;
+    }
+
     pub(crate) fn count(&mut self, what: &str, by: u64) {
         *self.counts.entry(what.to_owned()).or_default() += by;
     }
@@ -53,6 +61,7 @@ impl Tally {
             *self.counts.entry(what).or_default() += count;
         }
         self.violation_count += other.violation_count;
+        self.elsewhere += other.elsewhere;
         self.violations.extend(other.violations);
         self.violations.truncate(WORDS_MAX);
     }
@@ -134,7 +143,7 @@ impl Keeper {
             counts: tally.counts,
             violations: tally.violations,
             violation_count: tally.violation_count,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: (started.elapsed() + tally.elsewhere).as_secs_f64(),
         };
         println!("{part}");
         if let Some(file) = &mut self.file {
@@ -185,5 +194,24 @@ impl std::fmt::Display for Part {
             write!(f, "\n    {violation}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_took_what_was_done_elsewhere_too() {
+        let mut keeper = Keeper::nowhere("a test");
+        let work = |tally: &mut Tally| {
+            for seconds in [40, 2] {
+                let mut other = Tally::default();
+                other.took(Duration::from_secs(seconds));
+                tally.join(other);
+            }
+        };
+        keeper.part("a part", work).unwrap();
+        assert!(keeper.done[0].seconds >= 42.0, "{}", keeper.done[0]);
     }
 }

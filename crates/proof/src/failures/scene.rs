@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -137,6 +137,13 @@ pub(super) fn begins_start(call: &Call) -> bool {
 /// # Errors
 /// What keeps the campaign itself from going on.
 pub(super) fn play(setting: Setting, injection: Option<&Injection>) -> Result<Outcome> {
+    let started = Instant::now();
+    let mut outcome = play_untimed(setting, injection)?;
+    outcome.tally.took(started.elapsed());
+    Ok(outcome)
+}
+
+fn play_untimed(setting: Setting, injection: Option<&Injection>) -> Result<Outcome> {
     let place = Place::new()?;
     prepare(&place.root()).context("cannot make the files")?;
     let tracing = injection.map_or_else(
