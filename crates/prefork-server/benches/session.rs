@@ -44,7 +44,7 @@ fn converse(session: &mut Session<'_>, shelf: &mut Shelf, mut request: &[u8]) ->
                 session.arrived(len);
             }
             Want::Next => session.go_on(),
-            Want::Resume | Want::Linger(_) | Want::Close => {
+            Want::Resume | Want::Peer | Want::Linger(_) | Want::Close => {
                 unreachable!("nothing here ends the conversation")
             }
         }

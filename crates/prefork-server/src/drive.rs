@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::libc::linger;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt};
 use proto::Code;
 
@@ -158,9 +159,10 @@ impl<'s> Connection<'s> {
             Want::Read(Reading::First | Reading::Head) => Stage::Head,
             Want::Read(Reading::Idle) | Want::Next => Stage::Idle,
             Want::Linger(_) | Want::Close => Stage::Lingering,
-            Want::Read(Reading::Body | Reading::Settling) | Want::Write | Want::Resume => {
-                Stage::Transfer
-            }
+            Want::Read(Reading::Body | Reading::Settling)
+            | Want::Write
+            | Want::Resume
+            | Want::Peer => Stage::Transfer,
         }
     }
 
@@ -231,6 +233,10 @@ impl<'s> Connection<'s> {
                     Some(pause) => return pause,
                     None => continue,
                 },
+                Want::Peer => match self.look_for_peer(&turn) {
+                    Some(pause) => return pause,
+                    None => continue,
+                },
                 Want::Close => return Pause::Over,
             };
             if let Some(pause) = self.moved(result, &mut turn) {
@@ -254,9 +260,9 @@ impl<'s> Connection<'s> {
                 turn.moved_len += len;
                 self.clock.moved(len, Instant::now);
                 match want {
-                    Want::Read(_) => self.session.arrived(len),
+                    Want::Read(reading) => self.arrived(len, reading),
                     Want::Write => self.sent(len, turn),
-                    Want::Next | Want::Resume | Want::Linger(_) | Want::Close => {}
+                    Want::Next | Want::Resume | Want::Peer | Want::Linger(_) | Want::Close => {}
                 }
             }
             (Err(error), _) if error.kind() == ErrorKind::Interrupted => {}
@@ -268,6 +274,35 @@ impl<'s> Connection<'s> {
             }
         }
         None
+    }
+
+    fn arrived(&mut self, len: usize, reading: Reading) {
+        let is_head = matches!(reading, Reading::First | Reading::Idle | Reading::Head);
+        if is_head && matches!(self.socket.peek(&mut [0]), Ok(0)) {
+            self.session.peer_has_finished();
+        }
+        self.session.arrived(len);
+    }
+
+    /// Goes on with an answer if its peer is still there; none if there is something else to do at once.
+    fn look_for_peer(&mut self, turn: &Turn) -> Option<Pause> {
+        if self.is_reset() {
+            self.session.end(End::PeerGone);
+        } else if turn.moved_len > 0 {
+            // The first bytes have just gone out. Who is gone needs a moment to say so; who is there is next in line.
+            return Some(Pause::Turn);
+        } else {
+            self.session.resume(false);
+        }
+        self.write_down();
+        None
+    }
+
+    /// Whether the connection is over in both directions.
+    fn is_reset(&self) -> bool {
+        let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
+        let _ = poll(&mut fds, PollTimeout::ZERO);
+        fds[0].any().unwrap_or(true)
     }
 
     fn sent(&mut self, len: usize, turn: &mut Turn) {
@@ -334,7 +369,7 @@ impl<'s> Connection<'s> {
             Want::Read(reading) => (Waiting::For(reading), Interest::Readable),
             Want::Write => (Waiting::ToWrite, Interest::Writable),
             Want::Linger(lingering) => (Waiting::ToClose(lingering), Interest::Readable),
-            Want::Next | Want::Resume | Want::Close => return Some(Pause::Over),
+            Want::Next | Want::Resume | Want::Peer | Want::Close => return Some(Pause::Over),
         };
         let verdict = match want {
             Want::Read(Reading::Idle) if self.session.is_draining() => Verdict::Expired,

@@ -48,6 +48,9 @@ pub enum Want {
     Next,
     /// To be told to go on shortly ([`Session::resume`]), whatever the peer does: the store cannot yet.
     Resume,
+    /// To be told to go on ([`Session::resume`]) if the peer is still there. It has sent its end, as one does that waits
+    /// for the answer, and as one does that has gone: the first bytes of the answer are out, which only the latter resets.
+    Peer,
     /// To stop sending, take a bounded amount of what still comes, and close: closing with input unread would
     /// reset the connection and destroy the reply.
     Linger(Lingering),
@@ -126,6 +129,10 @@ pub struct Session<'s> {
     finished: Option<Vec<Finished>>,
     /// How the open request is booked, until the output is sent.
     answered: Option<Answer>,
+    /// The peer has sent its end.
+    peer_has_finished: bool,
+    /// The first bytes of the open request's answer are out, and it has not been begun.
+    is_opened: bool,
     /// A request is over, and what came behind it has not been looked at.
     is_before_next: bool,
     served_any: bool,
@@ -198,6 +205,8 @@ impl<'s> Session<'s> {
             failure: None,
             finished: None,
             answered: None,
+            peer_has_finished: false,
+            is_opened: false,
             is_before_next: false,
             served_any: false,
             closing: None,
@@ -260,8 +269,10 @@ impl<'s> Session<'s> {
         if !self.output().is_empty() {
             return Want::Write;
         }
-        if self.deferred.is_some() {
-            return Want::Resume;
+        match self.deferred {
+            Some(_) if self.is_opened => return Want::Peer,
+            Some(_) => return Want::Resume,
+            None => {}
         }
         match self.closing {
             Some(Closing {
@@ -287,6 +298,11 @@ impl<'s> Session<'s> {
             "all input is decoded before more is wanted"
         );
         &mut self.buffers.input[..INPUT_LEN]
+    }
+
+    /// The peer has sent its end, behind what [`Session::arrived`] is told of next.
+    pub fn peer_has_finished(&mut self) {
+        self.peer_has_finished = true;
     }
 
     /// `len` bytes have been put into [`Session::space`].
@@ -329,7 +345,8 @@ impl<'s> Session<'s> {
         self.is_last_try = is_last_try;
         match self.deferred.take() {
             None => {}
-            Some(Deferred::Begin(request)) => self.begin(request),
+            Some(Deferred::Begin(request)) if self.is_opened => self.go_on_with_opened(request),
+            Some(Deferred::Begin(request)) => self.carry_out(request),
             Some(Deferred::Piece(event)) => self.write_piece(event),
             Some(Deferred::End) => self.end_upload(),
         }
@@ -440,6 +457,7 @@ impl<'s> Session<'s> {
         self.answered = None;
         self.task = Task::None;
         self.deferred = None;
+        self.is_opened = false;
         self.content_len = 0;
         self.buffers.output.clear();
         self.sent = 0;
@@ -533,6 +551,26 @@ impl<'s> Session<'s> {
         self.verb = Some(verb);
         // Nobody asks for it but a log.
         self.name = name.cloned();
+        // Of these nothing but the answer would come.
+        if self.peer_has_finished && matches!(verb, Verb::Get | Verb::List) {
+            self.buffers.output.extend_from_slice(reply::START);
+            self.is_opened = true;
+            self.deferred = Some(Deferred::Begin(request));
+        } else {
+            self.carry_out(request);
+        }
+    }
+
+    /// The peer is there for an answer of which it has had the first bytes.
+    fn go_on_with_opened(&mut self, request: Request) {
+        self.is_opened = false;
+        self.buffers.output.clear();
+        self.carry_out(request);
+        debug_assert!(self.buffers.output.starts_with(reply::START));
+        self.sent = reply::START.len();
+    }
+
+    fn carry_out(&mut self, request: Request) {
         let store = &self.service.store;
         let is_last_try = self.is_last_try;
         match request {

@@ -14,6 +14,9 @@ pub use encode::{
 /// The end of every reply.
 pub const TERMINATOR: &[u8] = b"\r\n\r\n";
 
+/// What every reply begins with, whatever it says.
+pub const START: &[u8] = br#"{"status":""#;
+
 /// The text in an `unknown_verb` reply that existing clients look for.
 pub const UNKNOWN_VERB_TEXT: &str = "request tidak dikenali";
 

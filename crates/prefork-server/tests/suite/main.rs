@@ -18,6 +18,7 @@ mod examples;
 mod exhaustion;
 mod few_descriptors;
 mod foreign;
+mod gone;
 mod groups;
 mod handouts;
 mod hardening;

@@ -57,6 +57,7 @@ fn names(names: &[&str]) -> Option<Vec<String>> {
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut out);
+    assert!(out.starts_with(reply::START));
     String::from_utf8(out).unwrap()
 }
 
