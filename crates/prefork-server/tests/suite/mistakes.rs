@@ -78,7 +78,7 @@ fn is_errno(word: &str) -> bool {
 }
 
 /// Files and folders that are not what they should be.
-const FILES: [(&str, &[&str]); 31] = [
+const FILES: [(&str, &[&str]); 33] = [
     ("--root @none", &["none", "does not exist", "--root"]),
     ("--root @file", &["file", "not a folder", "--root"]),
     ("--root @loop", &["loop", "--root"]),
@@ -140,6 +140,14 @@ const FILES: [(&str, &[&str]); 31] = [
         &["--pidfile", "none/pid", "mkdir -p"],
     ),
     ("--root @root --pidfile @root", &["--pidfile", "root"]),
+    (
+        "--root @root --access-log @pid --pidfile @pid",
+        &["--pidfile", "--access-log", "name another"],
+    ),
+    (
+        "--root @root --pidfile @root/.prefork-lock",
+        &["--pidfile", ".prefork-lock", "name another"],
+    ),
     (
         "--root @root --admin @none/admin",
         &["--admin", "none/admin", "folder"],
