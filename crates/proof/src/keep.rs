@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use stress::environment::{COMMIT, Machine};
+use stress::environment::{COMMIT, machine};
+use stress::machine::Machine;
 
 /// The first line of a campaign's file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ impl Keeper {
         let head = Head {
             campaign: campaign.to_owned(),
             commit: COMMIT.to_owned(),
-            machine: Machine::read(),
+            machine: machine(),
         };
         let kept = fs::read_to_string(&path).unwrap_or_default();
         let mut lines = kept.lines();

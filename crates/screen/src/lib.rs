@@ -1,6 +1,8 @@
-//! What people read on a terminal: tables that fit it, text that wraps within it, and counts with their nouns.
+//! What people read on a terminal: tables that fit it, text that wraps within it, and counts with their nouns; and the
+//! sizes that they type there.
 
 mod count;
+pub mod size;
 mod table;
 mod wrap;
 

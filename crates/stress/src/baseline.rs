@@ -21,18 +21,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use nix::sys::socket::{setsockopt, sockopt};
 use screen::{Column, Screen, Table, counted};
-use serde::{Deserialize, Serialize};
 
 use crate::child::{self, Lines};
 use crate::clock::Patience;
 use crate::console;
 use crate::environment;
 use crate::exit::Exit;
-use crate::matrix::{Cell, Operation};
+use crate::machine::{Ceilings, Loopback};
 use crate::memory::Ballast;
 use crate::run::Unusable;
+use crate::size::rate_text;
 use crate::summary::statistics::rate;
-use crate::table::rate_text;
 use crate::workdir::Made;
 
 /// Connections at once.
@@ -51,65 +50,27 @@ const ROUNDS: u32 = 3;
 /// How long one connection may wait for the other side.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the machine can.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ceilings {
-    /// By connections, ascending.
-    pub loopback: Vec<Loopback>,
-    /// A file written into the page cache.
-    pub cache_write_bytes_per_s: u64,
-    /// A file read from the page cache.
-    pub cache_read_bytes_per_s: u64,
-}
-
-/// Bytes through the loopback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loopback {
-    /// Over so many connections at once.
-    pub connections: u32,
-    /// Bytes on the wire, all connections together.
-    pub wire_bytes_per_s: u64,
-}
-
-impl Ceilings {
-    /// Measures them. `folder` is on the file system to measure. Takes about three seconds.
-    ///
-    /// # Errors
-    /// What cannot be done.
-    pub fn measure(folder: &Path) -> Result<Self> {
-        drop(Ballast::take(FILE_BYTES));
-        let (write, read) = page_cache(folder)
-            .with_context(|| format!("page cache ceiling in {}", folder.display()))?;
-        let mut loopback = Vec::new();
-        for connections in CONNECTIONS {
-            let wire_bytes_per_s = best(|| copy(connections)).context("loopback ceiling")?;
-            loopback.push(Loopback {
-                connections,
-                wire_bytes_per_s,
-            });
-        }
-        Ok(Self {
-            loopback,
-            cache_write_bytes_per_s: write,
-            cache_read_bytes_per_s: read,
-        })
+/// Measures the machine's ceilings. `folder` is on the file system to measure. Takes about three seconds.
+///
+/// # Errors
+/// What cannot be done.
+pub fn measure(folder: &Path) -> Result<Ceilings> {
+    drop(Ballast::take(FILE_BYTES));
+    let (write, read) = page_cache(folder)
+        .with_context(|| format!("page cache ceiling in {}", folder.display()))?;
+    let mut loopback = Vec::new();
+    for connections in CONNECTIONS {
+        let wire_bytes_per_s = best(|| copy(connections)).context("loopback ceiling")?;
+        loopback.push(Loopback {
+            connections,
+            wire_bytes_per_s,
+        });
     }
-
-    /// Content bytes per second that `cell` cannot exceed: those of the loopback for the connections that are
-    /// served at once, as base64 makes four bytes of three, or the page cache's where that is less. None for a
-    /// list, which moves next to nothing.
-    #[must_use]
-    pub fn of(&self, cell: &Cell) -> Option<u64> {
-        let cache = match cell.operation {
-            Operation::Download => self.cache_read_bytes_per_s,
-            Operation::Upload => self.cache_write_bytes_per_s,
-            Operation::List => return None,
-        };
-        let at_once = cell.at_once();
-        let mut known = self.loopback.iter();
-        let wire = known.rfind(|loopback| loopback.connections <= at_once)?;
-        Some((wire.wire_bytes_per_s / 4 * 3).min(cache))
-    }
+    Ok(Ceilings {
+        loopback,
+        cache_write_bytes_per_s: write,
+        cache_read_bytes_per_s: read,
+    })
 }
 
 /// `stress baseline`.
@@ -131,7 +92,7 @@ pub struct BaselineArgs {
 pub fn run(args: &BaselineArgs) -> Result<Exit> {
     let folder = &args.work_dir;
     let _made = Made::folder(folder).map_err(|error| unusable(folder, &error))?;
-    let ceilings = Ceilings::measure(folder)?;
+    let ceilings = measure(folder)?;
     if args.json {
         console::print(&format!("{}\n", serde_json::to_string(&ceilings)?))?;
     } else {
@@ -326,42 +287,6 @@ fn read_all(file: &mut File, piece: &mut [u8]) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Plan, Selection, ServerPool};
-
-    fn ceilings() -> Ceilings {
-        let loopback = |connections, wire_bytes_per_s| Loopback {
-            connections,
-            wire_bytes_per_s,
-        };
-        Ceilings {
-            loopback: vec![loopback(1, 4_000), loopback(5, 8_000), loopback(50, 6_000)],
-            cache_write_bytes_per_s: 5_000,
-            cache_read_bytes_per_s: 9_000,
-        }
-    }
-
-    #[test]
-    fn a_cells_ceiling_is_that_of_the_connections_it_serves_at_once() {
-        let cells = Plan::new(&Selection::default()).cells;
-        let check = |number: usize, want: Option<u64>| {
-            assert_eq!(ceilings().of(&cells[number - 1]), want, "{number}");
-        };
-        // Download, 1 × 1, 5 × 1, 5 × 5, 5 × 50 and 50 × 50.
-        check(1, Some(3_000));
-        check(4, Some(3_000));
-        check(5, Some(6_000));
-        check(6, Some(6_000));
-        check(9, Some(4_500));
-        // Upload 5 × 5: the page cache is slower than the loopback.
-        check(32, Some(5_000));
-        check(55, None);
-        let event = Cell {
-            server_pool: ServerPool::Event,
-            ..cells[6].clone()
-        };
-        assert_eq!((event.clients, event.servers), (50, 1));
-        assert_eq!(ceilings().of(&event), Some(4_500));
-    }
 
     #[test]
     fn ceilings_are_shown_on_the_wire_and_as_content() {

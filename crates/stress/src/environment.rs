@@ -1,107 +1,83 @@
 //! What a run was measured on and under: the machine, how busy it was, the file system, the kernel's defaults.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::statfs::statfs;
 use nix::sys::utsname::uname;
-use serde::{Deserialize, Serialize};
+
+use crate::fingerprint::Binary;
+use crate::machine::{CpuTicks, Machine};
 
 /// The commit the program was built from, with `-dirty` if the sources differed from it, or `unknown`.
 pub const COMMIT: &str = env!("STRESS_COMMIT");
 
-/// The machine; part of what must be the same when a run is resumed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
-    /// The processor's name for itself.
-    pub cpu_model: String,
-    /// Logical processors this process may use.
-    pub cores: u32,
-    /// Physical memory in bytes.
-    pub memory_bytes: u64,
-    /// Kernel name, release and architecture.
-    pub kernel: String,
+/// This machine. What cannot be read is `unknown` or 0.
+#[must_use]
+pub fn machine() -> Machine {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let kernel = uname().map_or_else(
+        |_| "unknown".into(),
+        |name| {
+            let parts = [name.sysname(), name.release(), name.machine()];
+            parts
+                .map(|part| part.to_string_lossy().into_owned())
+                .join(" ")
+        },
+    );
+    Machine {
+        cpu_model: cpu_model(&read("/proc/cpuinfo")).unwrap_or_else(|| "unknown".into()),
+        cores: u32::try_from(cores).unwrap_or(u32::MAX),
+        memory_bytes: meminfo(&read("/proc/meminfo"), "MemTotal").unwrap_or(0),
+        kernel,
+    }
 }
 
-impl Machine {
-    /// This machine. What cannot be read is `unknown` or 0.
-    #[must_use]
-    pub fn read() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let kernel = uname().map_or_else(
-            |_| "unknown".into(),
-            |name| {
-                let parts = [name.sysname(), name.release(), name.machine()];
-                parts
-                    .map(|part| part.to_string_lossy().into_owned())
-                    .join(" ")
-            },
-        );
-        Self {
-            cpu_model: cpu_model(&read("/proc/cpuinfo")).unwrap_or_else(|| "unknown".into()),
-            cores: u32::try_from(cores).unwrap_or(u32::MAX),
-            memory_bytes: meminfo(&read("/proc/meminfo"), "MemTotal").unwrap_or(0),
-            kernel,
+/// What [`CpuTicks`] are now; none if they cannot be read.
+#[must_use]
+pub fn cpu_ticks() -> Option<CpuTicks> {
+    ticks(&read("/proc/stat"))
+}
+
+fn ticks(stat: &str) -> Option<CpuTicks> {
+    let fields = stat
+        .lines()
+        .next()?
+        .strip_prefix("cpu ")?
+        .split_whitespace();
+    let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guest time is inside user time already.
+    let counted = ticks.get(..8)?;
+    Some(CpuTicks {
+        total: counted.iter().sum(),
+        idle: counted[3] + counted[4],
+        steal: counted[7],
+    })
+}
+
+/// The program that is running.
+///
+/// # Errors
+/// What the system said on reading it.
+pub fn program() -> io::Result<Binary> {
+    let mut file = File::open("/proc/self/exe")?;
+    let mut hasher = crc32fast::Hasher::new();
+    let mut bytes = 0;
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let len = file.read(&mut buffer)?;
+        if len == 0 {
+            break;
         }
+        hasher.update(&buffer[..len]);
+        bytes += len as u64;
     }
-}
-
-/// Time of all processors together since boot, in ticks of 10 ms, from `/proc/stat`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct CpuTicks {
-    /// All of it.
-    pub total: u64,
-    /// Doing nothing, or waiting for a disk.
-    pub idle: u64,
-    /// Taken away by the hypervisor.
-    pub steal: u64,
-}
-
-impl CpuTicks {
-    /// The counters now; none if they cannot be read.
-    #[must_use]
-    pub fn read() -> Option<Self> {
-        Self::parse(&read("/proc/stat"))
-    }
-
-    fn parse(stat: &str) -> Option<Self> {
-        let fields = stat
-            .lines()
-            .next()?
-            .strip_prefix("cpu ")?
-            .split_whitespace();
-        let ticks: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
-        // user nice system idle iowait irq softirq steal; guest time is inside user time already.
-        let counted = ticks.get(..8)?;
-        Some(Self {
-            total: counted.iter().sum(),
-            idle: counted[3] + counted[4],
-            steal: counted[7],
-        })
-    }
-
-    /// What passed since `earlier`.
-    #[must_use]
-    pub const fn since(self, earlier: Self) -> Self {
-        Self {
-            total: self.total.saturating_sub(earlier.total),
-            idle: self.idle.saturating_sub(earlier.idle),
-            steal: self.steal.saturating_sub(earlier.steal),
-        }
-    }
-
-    /// How much of the time was not idle, in thousandths; none if no time passed.
-    #[must_use]
-    pub fn busy_permille(self) -> Option<u64> {
-        ((self.total - self.idle.min(self.total)) * 1000).checked_div(self.total)
-    }
-
-    /// How much of the time was stolen, in thousandths; none if no time passed.
-    #[must_use]
-    pub fn steal_permille(self) -> Option<u64> {
-        (self.steal * 1000).checked_div(self.total)
-    }
+    Ok(Binary {
+        bytes,
+        crc32: format!("{:08x}", hasher.finalize()),
+    })
 }
 
 /// How busy the machine was before a run started, in thousandths of all its processors, watched for a moment.
@@ -109,9 +85,9 @@ impl CpuTicks {
 #[must_use]
 pub fn watch_busy_permille() -> Option<u64> {
     // 300 ms are 60 ticks on two processors: fine enough for a limit of a tenth.
-    let before = CpuTicks::read()?;
+    let before = cpu_ticks()?;
     std::thread::sleep(Duration::from_millis(300));
-    CpuTicks::read()?.since(before).busy_permille()
+    cpu_ticks()?.since(before).busy_permille()
 }
 
 /// The load averages over 1, 5 and 15 minutes, as the kernel writes them.
@@ -210,20 +186,20 @@ mod tests {
 
     #[test]
     fn processor_time_is_read_without_counting_guests_twice() {
-        let ticks = CpuTicks::parse("cpu  100 1 50 800 9 2 3 35 77 5\ncpu0 1 2 3\n").unwrap();
+        let found = ticks("cpu  100 1 50 800 9 2 3 35 77 5\ncpu0 1 2 3\n").unwrap();
         assert_eq!(
-            ticks,
+            found,
             CpuTicks {
                 total: 1000,
                 idle: 809,
                 steal: 35
             }
         );
-        assert_eq!(ticks.busy_permille(), Some(191));
-        assert_eq!(ticks.steal_permille(), Some(35));
+        assert_eq!(found.busy_permille(), Some(191));
+        assert_eq!(found.steal_permille(), Some(35));
         assert_eq!(CpuTicks::default().busy_permille(), None);
-        assert_eq!(CpuTicks::parse("cpu  1 2 3"), None);
-        assert_eq!(CpuTicks::parse(""), None);
+        assert_eq!(ticks("cpu  1 2 3"), None);
+        assert_eq!(ticks(""), None);
     }
 
     #[test]
@@ -263,12 +239,20 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_described() {
-        let machine = Machine::read();
-        assert!(machine.cores >= 1);
-        assert!(machine.memory_bytes > 0);
-        assert!(machine.kernel.starts_with("Linux "));
-        assert!(CpuTicks::read().is_some_and(|ticks| ticks.total > 0));
+        let found = machine();
+        assert!(found.cores >= 1);
+        assert!(found.memory_bytes > 0);
+        assert!(found.kernel.starts_with("Linux "));
+        assert!(cpu_ticks().is_some_and(|ticks| ticks.total > 0));
         assert!(disk_free(Path::new(".")).is_ok());
         assert_eq!(file_system(Path::new("/proc")).as_deref(), Ok("0x9fa0"));
+    }
+
+    #[test]
+    fn the_running_program_can_be_told_apart() {
+        let binary = program().unwrap();
+        assert!(binary.bytes > 1_000);
+        assert_eq!(binary.crc32.len(), 8);
+        assert_eq!(binary, program().unwrap());
     }
 }

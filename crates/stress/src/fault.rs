@@ -4,10 +4,7 @@
 //! pool, and every figure of a row is that of the good clients. Each faulty client connects once, before the
 //! good ones are released, so that a pool that serves in order of arrival has it in hand before any of them.
 
-mod client;
-mod killer;
 pub mod report;
-mod scene;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::size;
 
 pub use report::{FaultReport, FaultyClient, FaultyEnd, Killed};
-pub(crate) use scene::{Scene, carry_out};
 
 /// The most faulty clients of a cell.
 const CLIENTS_MAX: u32 = 1_000;

@@ -1,11 +1,8 @@
 //! What must stay the same for a resumed run to be one run: plan, settings, binary, machine.
 
-use std::fs::File;
-use std::io::{self, Read};
-
 use serde::{Deserialize, Serialize};
 
-use crate::environment::Machine;
+use crate::machine::Machine;
 use crate::matrix::{Cell, PlanName};
 use crate::measurement::Settings;
 use crate::schedule::Order;
@@ -128,31 +125,6 @@ pub struct Binary {
     pub crc32: String,
 }
 
-impl Binary {
-    /// The program that is running.
-    ///
-    /// # Errors
-    /// What the system said on reading it.
-    pub fn current() -> io::Result<Self> {
-        let mut file = File::open("/proc/self/exe")?;
-        let mut hasher = crc32fast::Hasher::new();
-        let mut bytes = 0;
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            let len = file.read(&mut buffer)?;
-            if len == 0 {
-                break;
-            }
-            hasher.update(&buffer[..len]);
-            bytes += len as u64;
-        }
-        Ok(Self {
-            bytes,
-            crc32: format!("{:08x}", hasher.finalize()),
-        })
-    }
-}
-
 impl std::fmt::Display for Binary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes with CRC-32 {}", self.bytes, self.crc32)
@@ -202,13 +174,5 @@ mod tests {
             |it| it.binary.bytes = 4,
             "program: 3 bytes with CRC-32 00000001 in the run, 4 bytes with CRC-32 00000001 now",
         );
-    }
-
-    #[test]
-    fn the_running_program_can_be_told_apart() {
-        let binary = Binary::current().unwrap();
-        assert!(binary.bytes > 1_000);
-        assert_eq!(binary.crc32.len(), 8);
-        assert_eq!(binary, Binary::current().unwrap());
     }
 }

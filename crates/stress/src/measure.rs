@@ -10,7 +10,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::console;
 use crate::corpus::files;
 use crate::environment;
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
+use crate::faults;
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::measurement::{Measurement, ServerChoice, Settings, Status};
 use crate::memory::{self, Ballast};
@@ -179,7 +180,7 @@ fn run(
     scene: &mut Scene<'_>,
 ) -> Result<Reports, pool::Error> {
     let cell = measurement.cell.clone();
-    let stage = fault::Scene {
+    let stage = faults::Scene {
         job,
         ready: measurement.ready.as_ref(),
     };
@@ -195,7 +196,7 @@ fn run(
     let warmed = ballast.as_ref().map(Ballast::warmed);
     let watched = stage.ready.filter(|_| settings.watch_memory);
     let work = || {
-        fault::carry_out(cell.fault, stage, || {
+        faults::carry_out(cell.fault, stage, || {
             pool::run(cell.client_pool, job, cell.clients, &mut *scene)
         })
     };

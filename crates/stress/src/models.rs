@@ -9,9 +9,8 @@ use screen::{Column, Screen, Table};
 use crate::fault::Fault;
 use crate::journal::Contents;
 use crate::measurement::Status;
-use crate::size::{approximate, counted, format};
+use crate::size::{approximate, counted, format, rate_text};
 use crate::summary::Row;
-use crate::table::rate_text;
 
 /// So many times the latency without a fault is said in words.
 const NOTABLE_FACTOR: u128 = 3;

@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use humantime::format_rfc3339_seconds;
 use serde::Serialize;
 
-use crate::environment::Machine;
 use crate::fingerprint::Binary;
 use crate::journal::{self, Contents, End, Session};
+use crate::machine::Machine;
 use crate::matrix::PlanName;
 use crate::measurement::{Settings, Status};
 use crate::models;

@@ -12,9 +12,9 @@ use screen::Screen;
 use crate::console::say;
 use crate::matrix::Cell;
 use crate::measurement::Status;
-use crate::size::{counted, format};
+use crate::size::{counted, format, rate_text};
 use crate::summary::Brief;
-use crate::table::{conditions, rate_text};
+use crate::table::conditions;
 
 /// What is shown while measuring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

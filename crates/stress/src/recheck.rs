@@ -18,7 +18,7 @@ use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
 
 use crate::console::{self, print};
-use crate::environment::Machine;
+use crate::environment;
 use crate::exit::Exit;
 use crate::journal::Contents;
 use crate::matrix::{Cell, Plan, PlanName};
@@ -122,7 +122,7 @@ pub fn run(args: &RecheckArgs) -> Result<Exit> {
     }
     let pairs = pairs(&request.plan.cells, &contents, &measured.contents);
     let ratios = Ratios::of(pairs, args.within);
-    let is_same_machine = contents.header.fingerprint.machine == Machine::read();
+    let is_same_machine = contents.header.fingerprint.machine == environment::machine();
     let recheck = Recheck {
         run: runs::name(&folder),
         path: &measured.path,

@@ -12,9 +12,8 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, Result};
 use screen::Screen;
 
-use crate::baseline::Ceilings;
 use crate::console::{print, say};
-use crate::environment::{self, COMMIT, CpuTicks};
+use crate::environment::{self, COMMIT, cpu_ticks};
 use crate::exit::Exit;
 use crate::fail_on::{self, Condition, Hit};
 use crate::journal::{Contents, End, Line, Session};
@@ -28,7 +27,7 @@ use crate::rig::probe;
 use crate::schedule::{self, Turn};
 use crate::served::Served;
 use crate::summary::{self, Row};
-use crate::{report, show, size, trial, verify, workdir};
+use crate::{baseline, report, show, size, trial, verify, workdir};
 
 use agenda::{Agenda, sampling_end};
 use folder::Folder;
@@ -75,7 +74,7 @@ impl Measured {
 /// [`Unusable`] if the user has to ask for something else; anything else that kept the harness from its work.
 pub(crate) fn measure(request: &Request) -> Result<Measured> {
     preflight::check_congestion(&request.settings.congestion).map_err(Unusable)?;
-    let (started, ticks) = (Instant::now(), CpuTicks::read());
+    let (started, ticks) = (Instant::now(), cpu_ticks());
     let stops = Stops::catch()?;
     let _parent = folder::make_parent(request)?;
     // Before the run's folder: one that cannot be used leaves no run that has nothing but a journal.
@@ -99,7 +98,7 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
         session: number,
         ended_utc: now(),
         wall_ns: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        cpu: ticks.and_then(|before| Some(CpuTicks::read()?.since(before))),
+        cpu: ticks.and_then(|before| Some(cpu_ticks()?.since(before))),
         interrupted: !matches!(ended, Ended::Complete),
     }));
     // Without its last line a journal is as good as before: the tables are written all the same.
@@ -279,7 +278,7 @@ fn session(request: &Request, contents: &Contents) -> Result<Session> {
         busy_before_permille: environment::watch_busy_permille(),
         congestion_default: environment::congestion_default(),
         ceilings: match request.baseline {
-            true => Some(Ceilings::measure(work)?),
+            true => Some(baseline::measure(work)?),
             false => None,
         },
     })

@@ -1,6 +1,6 @@
-//! The sizes of a plan: read as the server reads sizes, within what makes sense here, and shown to people.
+//! Sizes: read as people type them, within what makes sense here, and shown to people.
 
-use prefork_server::size;
+use screen::size;
 
 pub use screen::{counted, counted_as, with_commas};
 
@@ -63,6 +63,16 @@ pub fn approximate(bytes: u64) -> String {
     let tenths = (u128::from(bytes) * 10 + factor / 2) / factor;
     let whole = u64::try_from(tenths / 10).map_or_else(|_| String::new(), with_commas);
     format!("{whole}.{} {unit}", tenths % 10)
+}
+
+/// A rate in MB/s (millions of bytes): whole from 100 on, with two decimals below.
+#[must_use]
+pub fn rate_text(bytes_per_s: u64) -> String {
+    if bytes_per_s >= 99_995_000 {
+        return with_commas(bytes_per_s.saturating_add(500_000) / 1_000_000);
+    }
+    let hundredths = (bytes_per_s + 5_000) / 10_000;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 #[cfg(test)]

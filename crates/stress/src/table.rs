@@ -4,12 +4,12 @@ mod foot;
 
 use std::time::Duration;
 
-use screen::{Column, Screen, Table, counted, with_commas};
+use screen::{Column, Screen, Table, counted};
 
 use crate::journal::Contents;
 use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::measurement::Status;
-use crate::size;
+use crate::size::{self, rate_text};
 use crate::summary::Row;
 use crate::summary::csv::format_seconds;
 
@@ -156,16 +156,6 @@ fn spread_text(row: &Row) -> Option<String> {
 
 fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
-}
-
-/// A rate in MB/s (millions of bytes): whole from 100 on, with two decimals below.
-#[must_use]
-pub fn rate_text(bytes_per_s: u64) -> String {
-    if bytes_per_s >= 99_995_000 {
-        return with_commas(bytes_per_s.saturating_add(500_000) / 1_000_000);
-    }
-    let hundredths = (bytes_per_s + 5_000) / 10_000;
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use proto::announce::{Ready, Sandbox, Settings as ServerSettings};
 
-use crate::environment::Machine;
 use crate::fingerprint::{Binary, Fingerprint};
 use crate::journal::{Contents, Header, SCHEMA, Session};
+use crate::machine::Machine;
 use crate::matrix::{Plan, PlanName, Selection};
 use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
 use crate::schedule::Order;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use stress::baseline::Ceilings;
+use stress::machine::Ceilings;
 
 #[test]
 fn ceilings_are_measured_between_two_processes_and_leave_nothing() {

@@ -5,34 +5,14 @@
 /// # Errors
 /// What to write instead.
 pub(super) fn parse(text: &str) -> Result<u64, String> {
-    let digits_len = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, unit) = text.split_at(digits_len);
-    let size = factor(unit)
-        .zip(digits.parse::<u64>().ok())
-        .and_then(|(factor, number)| number.checked_mul(factor));
-    match size {
-        Some(0) => Err("it must be more than zero".to_owned()),
-        Some(size) => Ok(size),
-        None => Err(format!(
+    match screen::size::parse(text) {
+        Ok(0) => Err("it must be more than zero".to_owned()),
+        Ok(size) => Ok(size),
+        Err(_) => Err(format!(
             "invalid size '{text}': write bytes (52428800), or 50K, 50M, 50G (powers of 1,024), or 50KB, 50MB, 50GB \
              (powers of 1,000)"
         )),
     }
-}
-
-fn factor(unit: &str) -> Option<u64> {
-    Some(match unit {
-        "" | "B" => 1,
-        "K" | "k" | "KiB" => 1 << 10,
-        "M" | "m" | "MiB" => 1 << 20,
-        "G" | "g" | "GiB" => 1 << 30,
-        "T" | "t" | "TiB" => 1 << 40,
-        "KB" | "kB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

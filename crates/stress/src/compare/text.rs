@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::Comparison;
 use super::shift::CONFIDENCE;
 use super::verdict::{Change, Verdict};
-use crate::size;
+use crate::size::{self, rate_text};
 use crate::summary::Row;
 use crate::summary::csv::{self, format_seconds};
 use crate::summary::metric::Metric;
-use crate::table::{heading, rate_text};
+use crate::table::heading;
 
 /// For a person.
 pub(super) fn table(comparison: &Comparison<'_>, screen: Screen) -> String {

@@ -10,10 +10,9 @@ use crate::journal::{Contents, Sample};
 use crate::matrix::{Cell, ClientPool, Operation};
 use crate::measurement::{Measurement, Status};
 use crate::record::Outcome;
-use crate::size::{self, counted, counted_as, with_commas};
+use crate::size::{self, counted, counted_as, rate_text, with_commas};
 use crate::summary::csv::{format_seconds, outcome_word};
 use crate::summary::{Brief, Row};
-use crate::table::rate_text;
 
 /// Everything that is known about `row`, with `sample` as the one that is looked into.
 pub(super) fn of(contents: &Contents, row: &Row, sample: Option<&Sample>) -> Vec<String> {
@@ -401,10 +400,7 @@ fn whole_sample(sample: &Sample) -> Option<String> {
         "With files, start and stop of the server and verification the sample took {}",
         seconds(wall)
     );
-    if let Some(busy) = sample
-        .cpu
-        .and_then(crate::environment::CpuTicks::busy_permille)
-    {
+    if let Some(busy) = sample.cpu.and_then(crate::machine::CpuTicks::busy_permille) {
         said += &format!(
             "; meanwhile all processes of the machine kept its processors busy for {:.0} % of the time",
             busy as f64 / 10.0
@@ -412,7 +408,7 @@ fn whole_sample(sample: &Sample) -> Option<String> {
     }
     if let Some(steal @ 1..) = sample
         .cpu
-        .and_then(crate::environment::CpuTicks::steal_permille)
+        .and_then(crate::machine::CpuTicks::steal_permille)
     {
         said += &format!(", and its host took {:.1} % away", steal as f64 / 10.0);
     }

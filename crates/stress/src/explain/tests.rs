@@ -114,7 +114,7 @@ fn a_machine_that_others_kept_busy_is_not_called_idle() {
     let said = |idle: u64, total: u64| {
         let mut contents = contents(&[(Status::Ok, records.clone())]);
         let sample = contents.samples.get_mut(&(1, 0)).unwrap();
-        sample.cpu = Some(crate::environment::CpuTicks {
+        sample.cpu = Some(crate::machine::CpuTicks {
             total,
             idle,
             steal: 0,

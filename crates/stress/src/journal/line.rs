@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::Ceilings;
-use crate::environment::CpuTicks;
 use crate::fingerprint::Fingerprint;
+use crate::machine::{Ceilings, CpuTicks};
 use crate::measurement::{Measurement, Status};
 
 /// One line.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::environment::CpuTicks;
+use crate::machine::CpuTicks;
 use crate::matrix::Selection;
 use crate::testing;
 

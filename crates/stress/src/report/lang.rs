@@ -205,7 +205,7 @@ impl Lang {
     /// The same without its unit.
     #[must_use]
     pub fn megabytes(self, bytes: u64) -> String {
-        self.decimal(&crate::table::rate_text(bytes).replace(',', ""))
+        self.decimal(&crate::size::rate_text(bytes).replace(',', ""))
     }
 
     /// The day and time of an RFC 3339 time stamp, in UTC; the text itself if it is none.

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use super::Unusable;
 use crate::console;
-use crate::environment::{self, Machine};
-use crate::fingerprint::{Binary, Fingerprint};
+use crate::environment;
+use crate::fingerprint::Fingerprint;
 use crate::journal::{self, Contents, Header, Journal, Line, SCHEMA};
 use crate::measurement::ServerChoice;
 use crate::output;
@@ -166,8 +166,8 @@ fn fingerprint(request: &Request) -> Result<Fingerprint> {
         order: request.order,
         settings: request.settings.clone(),
         server_cmd_crc32,
-        binary: Binary::current().context("cannot read this program's own file")?,
-        machine: Machine::read(),
+        binary: environment::program().context("cannot read this program's own file")?,
+        machine: environment::machine(),
     })?)
 }
 

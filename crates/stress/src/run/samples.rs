@@ -7,7 +7,7 @@ use super::agenda::{Agenda, Unaffordable};
 use super::folder::Folder;
 use super::stops::Stops;
 use crate::budget::Cost;
-use crate::environment::CpuTicks;
+use crate::environment::cpu_ticks;
 use crate::journal::{Line, Sample};
 use crate::matrix::Cell;
 use crate::measure::{self, WorkDir};
@@ -113,7 +113,7 @@ impl Taker<'_> {
         bench: &mut impl Bench,
     ) -> Result<Option<Cost>, Ended> {
         self.progress.start(cell);
-        let (started, before) = (bench.elapsed(), CpuTicks::read());
+        let (started, before) = (bench.elapsed(), cpu_ticks());
         if let Some(why) = bench.shortage(cell) {
             self.book_not_run(cell, turn, why)?;
             return Ok(None);
@@ -128,7 +128,7 @@ impl Taker<'_> {
         let sample = Sample {
             session: self.session,
             is_warmup: turn.is_warmup,
-            cpu: before.and_then(|before| Some(CpuTicks::read()?.since(before))),
+            cpu: before.and_then(|before| Some(cpu_ticks()?.since(before))),
             wall_ns: Some(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
             measurement,
         };

@@ -2,10 +2,9 @@
 
 use proto::announce::{Connections, Counts, Done, Requests, WorkerLedger};
 
-use crate::baseline::{Ceilings, Loopback};
-use crate::environment::CpuTicks;
 use crate::fault::Fault;
 use crate::journal::{Contents, End, Line, Sample, Session};
+use crate::machine::{Ceilings, CpuTicks, Loopback};
 use crate::matrix::{Cell, ClientPool, Operation, Selection, ServerPool};
 use crate::measurement::{Measurement, ServerChoice, Status};
 use crate::record::{Outcome, Record};

@@ -17,7 +17,7 @@ fn flags_say_what_disturbed_a_row() {
         rows(&contents).swap_remove(4).flags
     };
     let ticks = |total, steal| {
-        Some(crate::environment::CpuTicks {
+        Some(crate::machine::CpuTicks {
             total,
             idle: 0,
             steal,

@@ -17,12 +17,12 @@ fn summary_csv_has_exactly_the_promised_columns() {
 
 /// A session that found a ceiling of 1 GB/s for five connections.
 fn session() -> crate::journal::Session {
-    let five = crate::baseline::Loopback {
+    let five = crate::machine::Loopback {
         connections: 5,
         wire_bytes_per_s: 2_000_000_000,
     };
     crate::journal::Session {
-        ceilings: Some(crate::baseline::Ceilings {
+        ceilings: Some(crate::machine::Ceilings {
             loopback: vec![five],
             cache_write_bytes_per_s: 1,
             cache_read_bytes_per_s: 1_000_000_000,

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use client::{Connection, Options};
 
-use super::report::{FaultyClient, FaultyEnd};
 use crate::clock::SLICE;
 use crate::corpus::{Corpus, Salt, download_name, slow_name, stalled_name};
+use crate::fault::{FaultyClient, FaultyEnd};
 use crate::matrix::Operation;
 use crate::operation::{Job, check_download, options, shortened};
 

@@ -5,10 +5,9 @@ use std::thread;
 
 use proto::announce::Ready;
 
-use super::Fault;
 use super::client::Faulty;
 use super::killer;
-use super::report::FaultReport;
+use crate::fault::{Fault, FaultReport};
 use crate::operation::Job;
 
 /// What a fault is carried out on.
