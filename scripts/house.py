@@ -15,9 +15,11 @@ import sys
 
 CRATES = pathlib.Path(__file__).resolve().parent.parent / "crates"
 # Crates in which no modules import each other in a cycle. The list grows until it has all of them.
-WITHOUT_CYCLES = ["client", "manual", "proof", "proto", "screen"]
+WITHOUT_CYCLES = ["client", "manual", "proof", "proto", "screen", "stress-data"]
 # A crate and a module of it that nothing imports but lib.rs, main.rs and what lies in the module itself.
 FOR_THE_ROOT = [("stress", "cli")]
+# A crate and what its code names nowhere.
+NOT_NAMED = [("stress-data", ["std::process", "std::net", "nix::", "clap::"])]
 
 TEST_FILE = re.compile(r"(^|/)(tests?|snapshots)(/|\.rs$)")
 NOT_IMPORTING = re.compile(r"(^|/)(tests?|testing|.*_tests?)(\.rs|/)")
@@ -138,6 +140,9 @@ def broken(crate, modules):
         for of, private in FOR_THE_ROOT:
             if of == crate and module and module[0] != private and any(it[:1] == (private,) for it in imported):
                 found.append(f"{crate}: {name_of(module)} must not import {private}")
+    for of, words in NOT_NAMED:
+        for module, text in modules.items() if of == crate else ():
+            found += [f"{crate}: {name_of(module)} must not name {word}" for word in words if re.search(rf"\b{word}", text)]
     return found
 
 
@@ -156,6 +161,12 @@ def prove():
         modules[other] += f"\nuse crate::{{{private}, {private}::something}};"
         assert any("must not" in it for it in broken(crate, modules)), f"{name_of(other)} may import {private} in {crate}"
         rules += 1
+    for crate, words in NOT_NAMED:
+        for word in words:
+            modules = modules_of(CRATES / crate)
+            modules[next(iter(modules))] += f"\nuse {word};"
+            assert any("must not" in it for it in broken(crate, modules)), f"{crate} may name {word}"
+            rules += 1
     print(f"{rules} bad imports, all noticed")
 
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use stress::environment::{COMMIT, machine};
-use stress::machine::Machine;
+use stress_data::machine::Machine;
 
 /// The first line of a campaign's file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,17 +21,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use nix::sys::socket::{setsockopt, sockopt};
 use screen::{Column, Screen, Table, counted};
+use stress_data::machine::{Ceilings, Loopback};
+use stress_data::size::rate_text;
+use stress_data::summary::statistics::rate;
 
 use crate::child::{self, Lines};
 use crate::clock::Patience;
 use crate::console;
 use crate::environment;
 use crate::exit::Exit;
-use crate::machine::{Ceilings, Loopback};
 use crate::memory::Ballast;
 use crate::run::Unusable;
-use crate::size::rate_text;
-use crate::summary::statistics::rate;
 use crate::workdir::Made;
 
 /// Connections at once.
@@ -286,6 +286,7 @@ fn read_all(file: &mut File, piece: &mut [u8]) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
 
     #[test]

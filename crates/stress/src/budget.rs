@@ -10,10 +10,11 @@
 
 use std::time::Duration;
 
-use crate::matrix::{Cell, Operation};
-use crate::measurement::Settings;
+use stress_data::matrix::{Cell, Operation};
+use stress_data::measurement::Settings;
+use stress_data::schedule::Turn;
+
 use crate::preflight::{content_bytes, work_units};
-use crate::schedule::Turn;
 
 /// The growth of time with bytes that is believed: from in proportion to the square.
 const EXPONENT_MIN: f64 = 1.0;
@@ -183,8 +184,9 @@ pub fn next(candidates: &[Candidate], costs: &Costs, left: Duration) -> Option<u
 
 #[cfg(test)]
 mod tests {
+    use stress_data::matrix::Operation::{Download, Upload};
+
     use super::*;
-    use crate::matrix::Operation::{Download, Upload};
 
     const SECOND: Duration = Duration::from_secs(1);
     const M: u64 = 1 << 20;

@@ -9,15 +9,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use screen::Screen;
+use stress_data::fingerprint::Fingerprint;
+use stress_data::journal::Contents;
+use stress_data::size;
+use stress_data::summary::metric::Metric;
+use stress_data::summary::{self, Row};
 
 use crate::console::print;
 use crate::exit::Exit;
-use crate::fingerprint::Fingerprint;
-use crate::journal::Contents;
 use crate::run::Unusable;
-use crate::summary::metric::Metric;
-use crate::summary::{self, Row};
-use crate::{runs, size, words};
+use crate::{runs, words};
 
 use matching::Matching;
 use verdict::Change;

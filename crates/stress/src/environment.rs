@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use nix::sys::statfs::statfs;
 use nix::sys::utsname::uname;
-
-use crate::fingerprint::Binary;
-use crate::machine::{CpuTicks, Machine};
+use stress_data::fingerprint::Binary;
+use stress_data::machine::{CpuTicks, Machine};
 
 /// The commit the program was built from, with `-dirty` if the sources differed from it, or `unknown`.
 pub const COMMIT: &str = env!("STRESS_COMMIT");

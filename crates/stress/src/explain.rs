@@ -9,15 +9,15 @@ use std::time::Duration;
 use anyhow::Result;
 use screen::{Column, Screen, Table};
 use serde_json::json;
+use stress_data::journal::{Contents, Sample};
+use stress_data::record::{Outcome, Record};
+use stress_data::summary::csv::{format_seconds, outcome_word, to_json};
+use stress_data::summary::{self, Brief, Row};
 
 use crate::console::print;
 use crate::exit::Exit;
-use crate::journal::{Contents, Sample};
-use crate::record::{Outcome, Record};
 use crate::run::Unusable;
 use crate::runs;
-use crate::summary::csv::{format_seconds, outcome_word, to_json};
-use crate::summary::{self, Brief, Row};
 
 /// Of a sample's records no more than this are shown, unless all are asked for.
 const RECORDS_SHOWN_MAX: usize = 20;
@@ -128,7 +128,7 @@ fn sample<'a>(
             .map_or(Duration::MAX, |(time, middle)| time.abs_diff(middle))
     };
     Ok(match row.status {
-        crate::measurement::Status::Ok | crate::measurement::Status::Cut => {
+        stress_data::measurement::Status::Ok | stress_data::measurement::Status::Cut => {
             taken().min_by_key(distance)
         }
         _ => trouble.or_else(|| taken().next()),

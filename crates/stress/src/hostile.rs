@@ -16,14 +16,14 @@ use std::time::Duration;
 use anyhow::Result;
 use screen::Screen;
 use serde::Serialize;
+use stress_data::matrix::ServerPool;
+use stress_data::size::counted;
 
 use crate::console::{print, say};
 use crate::exit::Exit;
-use crate::matrix::ServerPool;
 use crate::rig::Rig;
 use crate::rig::own::Own;
 use crate::run::{Unusable, catch_interrupts};
-use crate::size::counted;
 use crate::workdir::{self, WorkDir};
 
 use attack::{ATTACKS, Attack, Fate};

@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use stress_data::fault::Fault;
+use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
+use stress_data::measurement::{Measurement, ServerChoice, Settings, Status};
+use stress_data::reconcile::{Facts, reconcile};
+use stress_data::record::{Outcome, Record};
 
 use crate::console;
 use crate::corpus::files;
 use crate::environment;
-use crate::fault::Fault;
 use crate::faults;
-use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
-use crate::measurement::{Measurement, ServerChoice, Settings, Status};
 use crate::memory::{self, Ballast};
 use crate::operation::{Attempt, Job};
 use crate::pool::{self, Reports, Scene};
 use crate::preflight;
 use crate::readback::{self, ReadBack};
-use crate::reconcile::{Facts, reconcile};
-use crate::record::{Outcome, Record};
 use crate::remote::{self, NotLaid};
 use crate::rig::{self, Moment, Rig};
 use crate::served::Served;

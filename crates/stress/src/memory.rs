@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use stress_data::measurement::{ServerMemory, Warmed};
+
 use crate::environment;
-use crate::measurement::{ServerMemory, Warmed};
 
 /// Between two looks. One costs about 0.1 ms a process.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use client::{Congestion, Connection, Download, Listing, Observer, Options, Terminator};
 use serde::{Deserialize, Serialize};
+use stress_data::matrix::Operation;
+use stress_data::measurement::Verify;
+use stress_data::record::{Outcome, Record};
+use stress_data::size::counted;
 
 use crate::clock::now_ns;
 use crate::corpus::files::list_len;
 use crate::corpus::{Corpus, Salt, download_name, list_names, upload_name};
-use crate::matrix::Operation;
-use crate::measurement::Verify;
-use crate::record::{Outcome, Record};
-use crate::size::counted;
 
 /// The most that is kept of a failure's detail, in bytes: some of it are a server's words.
 pub const DETAIL_LEN_MAX: usize = 500;

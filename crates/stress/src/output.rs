@@ -8,16 +8,16 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use humantime::format_rfc3339_seconds;
 use serde::Serialize;
+use stress_data::fingerprint::Binary;
+use stress_data::journal::{self, Contents, End, Session};
+use stress_data::machine::Machine;
+use stress_data::matrix::PlanName;
+use stress_data::measurement::{Settings, Status};
+use stress_data::schedule::Order;
+use stress_data::summary::{self, Row};
 
-use crate::fingerprint::Binary;
-use crate::journal::{self, Contents, End, Session};
-use crate::machine::Machine;
-use crate::matrix::PlanName;
-use crate::measurement::{Settings, Status};
 use crate::models;
 use crate::run::Unusable;
-use crate::schedule::Order;
-use crate::summary::{self, Row};
 
 /// Folders of one second and label before giving up on a new name.
 const SAME_NAME_MAX: u32 = 1_000;

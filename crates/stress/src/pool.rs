@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use stress_data::matrix::ClientPool;
+use stress_data::record::Outcome;
 
 use crate::clock::now_ns;
-use crate::matrix::ClientPool;
 use crate::operation::{Attempt, Job};
-use crate::record::Outcome;
 use crate::rig::Rig;
 
 /// How long the workers may take to come to the barrier.

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 use prefork_server::listener;
+use stress_data::matrix::{Cell, ClientPool, LIST_FILE_BYTES, Operation, ServerPool};
+use stress_data::measurement::{ServerChoice, Settings};
 
 use crate::environment;
-use crate::matrix::{Cell, ClientPool, LIST_FILE_BYTES, Operation, ServerPool};
 use crate::measure::{self, Bytes};
-use crate::measurement::{ServerChoice, Settings};
 
 /// What our server keeps free on its file system (`--min-free`): an upload into less is refused.
 const DISK_KEPT_FREE: u64 = 64 << 20;
@@ -178,7 +178,7 @@ fn memory_needed(cell: &Cell) -> u64 {
 }
 
 fn lack(what: &str, needed: u64, free: u64) -> Option<String> {
-    use crate::size::approximate;
+    use stress_data::size::approximate;
     (needed > free).then(|| {
         format!(
             "not enough {what}: {} needed, {} free",

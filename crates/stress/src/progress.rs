@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use screen::Screen;
+use stress_data::matrix::Cell;
+use stress_data::measurement::Status;
+use stress_data::size::{counted, format, rate_text};
+use stress_data::summary::Brief;
 
 use crate::console::say;
-use crate::matrix::Cell;
-use crate::measurement::Status;
-use crate::size::{counted, format, rate_text};
-use crate::summary::Brief;
 use crate::table::conditions;
 
 /// What is shown while measuring.
@@ -143,7 +143,7 @@ impl Progress {
         if let Some(time) = brief.time {
             line += &format!(
                 ", {} s per client",
-                crate::summary::csv::format_seconds(time, 4)
+                stress_data::summary::csv::format_seconds(time, 4)
             );
         }
         if let Some(rate) = brief.aggregate_bytes_per_s {
@@ -206,8 +206,9 @@ pub(crate) fn whole_seconds(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stress_data::matrix::{Plan, Selection, ServerPool};
+
     use super::*;
-    use crate::matrix::{Plan, Selection, ServerPool};
 
     #[test]
     fn what_remains_is_guessed_from_the_work_done() {

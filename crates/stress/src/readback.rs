@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use client::Error as Failure;
+use stress_data::matrix::Operation;
+use stress_data::measurement::Verify;
+use stress_data::reconcile::is_undecided;
+use stress_data::record::Outcome;
 
 use crate::asking::{Asker, Error, with_asker};
 use crate::corpus::{Comparison, Content, Corpus, Salt, upload_name};
-use crate::matrix::Operation;
-use crate::measurement::Verify;
 use crate::operation::{Attempt, Job};
-use crate::reconcile::is_undecided;
-use crate::record::Outcome;
 
 /// How long a server is waited for that has already failed to answer the upload in question: what it has stored is
 /// worth a word to the reader, and no figure depends on it.

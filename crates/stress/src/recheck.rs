@@ -16,21 +16,22 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
+use stress_data::journal::Contents;
+use stress_data::matrix::{Cell, Plan, PlanName};
+use stress_data::measurement::{ServerChoice, Settings};
+use stress_data::paths::{ELSEWHERE, without_paths};
+use stress_data::schedule::Order;
+use stress_data::size;
+use stress_data::summary::csv::format_seconds;
+use stress_data::summary::metric::Metric;
 
 use crate::console::{self, print};
 use crate::environment;
 use crate::exit::Exit;
-use crate::journal::Contents;
-use crate::matrix::{Cell, Plan, PlanName};
-use crate::measurement::{ServerChoice, Settings};
-use crate::paths::{ELSEWHERE, without_paths};
 use crate::progress::Shown;
 use crate::request::{Request, Start};
 use crate::run::{self, Unusable};
-use crate::schedule::Order;
-use crate::summary::csv::format_seconds;
-use crate::summary::metric::Metric;
-use crate::{runs, size, words};
+use crate::{runs, words};
 
 use ratios::{Pair, Ratios};
 

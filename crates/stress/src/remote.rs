@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use client::{Error as Failure, FileName};
+use stress_data::fault::Fault;
+use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
+use stress_data::size::{counted, counted_as, with_commas};
 
 use crate::asking::{self, Asker, with_asker};
 use crate::clock::Patience;
@@ -13,10 +16,7 @@ use crate::corpus::files::list_len;
 use crate::corpus::{
     Corpus, Salt, download_name, list_names, slow_name, stalled_name, upload_name,
 };
-use crate::fault::Fault;
-use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::operation::Job;
-use crate::size::{counted, counted_as, with_commas};
 
 /// How long one file may take to be deleted.
 const DELETE_LIMIT: Duration = Duration::from_secs(10);

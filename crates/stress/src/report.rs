@@ -22,10 +22,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use stress_data::journal::Contents;
 
 use crate::console::{print, say};
 use crate::exit::Exit;
-use crate::journal::Contents;
 use crate::output;
 use crate::run::Unusable;
 use crate::runs;

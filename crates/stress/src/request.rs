@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::fail_on::Condition;
-use crate::journal::Contents;
-use crate::matrix::{Plan, PlanName};
-use crate::measurement::Settings;
+use stress_data::fail_on::Condition;
+use stress_data::journal::Contents;
+use stress_data::matrix::{Plan, PlanName};
+use stress_data::measurement::Settings;
+use stress_data::schedule::Order;
+use stress_data::shell::quoted;
+
 use crate::progress::Shown;
-use crate::schedule::Order;
-use crate::shell::quoted;
 
 /// Everything a run needs to know.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,10 +12,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use proto::announce::{Done, Ready};
+use stress_data::matrix::Cell;
+use stress_data::measurement::{ServerChoice, Settings};
 
 use crate::clock::Exhausted;
-use crate::matrix::Cell;
-use crate::measurement::{ServerChoice, Settings};
 
 /// How long a server may take until it serves.
 const READY_LIMIT: Duration = Duration::from_secs(10);

@@ -11,23 +11,24 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use screen::Screen;
+use stress_data::fail_on::{self, Condition, Hit};
+use stress_data::journal::{Contents, End, Line, Session};
+use stress_data::measurement::ServerChoice;
+use stress_data::schedule::{self, Turn};
+use stress_data::size;
+use stress_data::summary::{self, Row};
 
 use crate::console::{print, say};
 use crate::environment::{self, COMMIT, cpu_ticks};
 use crate::exit::Exit;
-use crate::fail_on::{self, Condition, Hit};
-use crate::journal::{Contents, End, Line, Session};
 use crate::measure::{self, WorkDir};
-use crate::measurement::ServerChoice;
 use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::{Progress, Shown, whole_seconds};
 use crate::request::Request;
 use crate::rig::probe;
-use crate::schedule::{self, Turn};
 use crate::served::Served;
-use crate::summary::{self, Row};
-use crate::{baseline, report, show, size, trial, verify, workdir};
+use crate::{baseline, report, show, trial, verify, workdir};
 
 use agenda::{Agenda, sampling_end};
 use folder::Folder;

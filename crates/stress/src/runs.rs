@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use stress_data::journal::{FILE_NAME, PACKED_NAME};
 
-use crate::journal::{FILE_NAME, PACKED_NAME};
 use crate::run::Unusable;
 
 /// Where runs are if nothing else is said.

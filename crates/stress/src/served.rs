@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::shell::quoted;
-use crate::size;
+use stress_data::shell::quoted;
+use stress_data::size;
 
 /// The folder, for one cell. What the cell leaves in it under the names that it gives is removed when dropped; whatever
 /// else is in it is somebody's, and stays.

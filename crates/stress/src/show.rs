@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use screen::Screen;
+use stress_data::journal::Contents;
+use stress_data::matrix::PlanName;
+use stress_data::summary;
+use stress_data::summary::Row;
 
 use crate::console::print;
 use crate::exit::Exit;
-use crate::journal::Contents;
-use crate::matrix::PlanName;
-use crate::summary::Row;
-use crate::{models, report, runs, summary, table};
+use crate::{models, report, runs, table};
 
 /// Which run to show.
 #[derive(Debug, Clone, clap::Args)]

@@ -16,13 +16,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use stress_data::matrix::{DURABILITIES, ServerPool};
+use stress_data::size;
 
 use crate::console::{print, say};
 use crate::corpus::Corpus;
 use crate::exit::Exit;
-use crate::matrix::{DURABILITIES, ServerPool};
 use crate::run::catch_interrupts;
-use crate::size;
 use crate::workdir;
 
 use chaos::Chaos;

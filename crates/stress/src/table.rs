@@ -5,13 +5,12 @@ mod foot;
 use std::time::Duration;
 
 use screen::{Column, Screen, Table, counted};
-
-use crate::journal::Contents;
-use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
-use crate::measurement::Status;
-use crate::size::{self, rate_text};
-use crate::summary::Row;
-use crate::summary::csv::format_seconds;
+use stress_data::journal::Contents;
+use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
+use stress_data::measurement::Status;
+use stress_data::size::{self, rate_text};
+use stress_data::summary::Row;
+use stress_data::summary::csv::format_seconds;
 
 /// The table with what belongs under it.
 #[must_use]
@@ -123,7 +122,7 @@ fn cells(row: &Row, has_spread: bool) -> Vec<String> {
         .time_ns
         .map(|time| format_seconds(Duration::from_nanos(time.median), 4));
     let rate = |rate: Option<u64>| or_dash(rate.map(rate_text));
-    let workers = |pick: fn(&crate::summary::ServerWorkers) -> u32| {
+    let workers = |pick: fn(&stress_data::summary::ServerWorkers) -> u32| {
         or_dash(row.server_workers.as_ref().map(pick))
     };
     let mut cells = vec![

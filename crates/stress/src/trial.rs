@@ -6,13 +6,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use client::{Connection, FileName, Options, Terminator};
+use stress_data::matrix::{Cell, Operation};
+use stress_data::measurement::{ServerChoice, Settings};
 
 use crate::clock::Patience;
 use crate::corpus::download_name;
 use crate::corpus::files;
-use crate::matrix::{Cell, Operation};
 use crate::measure::{Error, WorkDir};
-use crate::measurement::{ServerChoice, Settings};
 use crate::rig::foreign::{Foreign, Orders};
 use crate::rig::probe::{self, Dialect};
 use crate::rig::target::Target;

@@ -14,13 +14,14 @@ use std::slice;
 
 use anyhow::Result;
 use serde_json::json;
+use stress_data::journal::{self, Contents};
+use stress_data::measurement::Status;
+use stress_data::{size, summary};
 
 use crate::console::{print, say};
 use crate::exit::Exit;
-use crate::journal::{self, Contents};
-use crate::measurement::Status;
 use crate::run::Unusable;
-use crate::{runs, size, summary};
+use crate::runs;
 
 use copies::{Copies, Prints};
 

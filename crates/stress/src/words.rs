@@ -2,12 +2,12 @@
 //! knows nothing of command lines.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use stress_data::matrix::{ClientPool, Operation, PlanName, ServerPool};
+use stress_data::measurement::Verify;
+use stress_data::schedule::Order;
+use stress_data::summary::metric::Metric;
 
-use crate::matrix::{ClientPool, Operation, PlanName, ServerPool};
-use crate::measurement::Verify;
 use crate::progress::Shown;
-use crate::schedule::Order;
-use crate::summary::metric::Metric;
 
 pub(crate) fn plan() -> impl TypedValueParser<Value = PlanName> {
     one_of(PlanName::ALL, |plan| match plan {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use stress::machine::Ceilings;
+use stress_data::machine::Ceilings;
 
 #[test]
 fn ceilings_are_measured_between_two_processes_and_leave_nothing() {

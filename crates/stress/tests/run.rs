@@ -308,7 +308,7 @@ fn warming_up_is_kept_and_not_counted() {
     let more = ["--servers", "1,5", "--warmup", "2", "--repeat", "3"];
     let output = run(out.path(), &[&cell[..], &more].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let contents = stress::journal::Contents::read(&out.path().join("latest")).unwrap();
+    let contents = stress_data::journal::Contents::read(&out.path().join("latest")).unwrap();
     assert_eq!((contents.warmups.len(), contents.samples.len()), (4, 6));
     for row in rows(out.path()) {
         assert_eq!(

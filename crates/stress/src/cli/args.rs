@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueHint;
+use stress_data::fail_on::Condition;
+use stress_data::fault::Fault;
+use stress_data::matrix::{ClientPool, DURABILITIES, Operation, PlanName, ServerPool};
+use stress_data::measurement::Verify;
+use stress_data::schedule::Order;
+use stress_data::size;
 
 use super::parse;
-use crate::fail_on::Condition;
-use crate::fault::Fault;
-use crate::matrix::{ClientPool, DURABILITIES, Operation, PlanName, ServerPool};
-use crate::measurement::Verify;
 use crate::progress::Shown;
-use crate::schedule::Order;
-use crate::{size, words};
+use crate::words;
 
 /// The largest pool: 1,000 processes a side is already more than a machine of this kind can tell apart.
 const WORKERS_MAX: u32 = 1_000;

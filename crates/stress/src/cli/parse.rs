@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::size::with_commas;
+use stress_data::size::with_commas;
 
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     let longest = Duration::from_hours(24);

@@ -1,8 +1,9 @@
 //! Named plans: what their axes are where the command line says nothing else.
 
+use stress_data::fault::Fault;
+use stress_data::matrix::{ClientPool, Operation, PlanName, ServerPool};
+
 use super::{AxisArgs, MeasuringArgs};
-use crate::fault::Fault;
-use crate::matrix::{ClientPool, Operation, PlanName, ServerPool};
 
 /// Fills in what was not typed for the plan `name`. With `is_quick`, little is moved.
 pub(super) fn fill_in(

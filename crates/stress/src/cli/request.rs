@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use stress_data::fault::Fault;
+use stress_data::matrix::{Cell, Operation, Plan, Selection};
+use stress_data::measurement::{ServerChoice, Settings, server_settle};
 
 use super::{Args, ServerArgs, preset, server_args};
-use crate::fault::Fault;
-use crate::matrix::{Cell, Operation, Plan, Selection};
-use crate::measurement::{ServerChoice, Settings, server_settle};
 use crate::request::{Request, Start};
 
 /// Requests of each client in a list cell: one listing is too short to measure.

@@ -1,8 +1,7 @@
 //! What stands below the flags of the help, and in the manual.
 
 use manual::{Section, Topic};
-
-use crate::fail_on::{GRAMMAR, GRAMMAR_LEAD};
+use stress_data::fail_on::{GRAMMAR, GRAMMAR_LEAD};
 
 pub(super) const SECTIONS: [Section; 7] = [
     Section::new(Topic::Examples, "Examples", EXAMPLES),

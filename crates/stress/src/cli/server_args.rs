@@ -3,9 +3,9 @@
 use clap::CommandFactory;
 use clap::parser::ValueSource;
 use prefork_server::cli::{Args, Source};
+use stress_data::matrix::{Plan, ServerPool};
+use stress_data::measurement::Settings;
 
-use crate::matrix::{Plan, ServerPool};
-use crate::measurement::Settings;
 use crate::rig::own;
 
 /// Flags of the server that the harness says itself, by their ids, and what to write instead.

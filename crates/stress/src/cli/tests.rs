@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use clap::CommandFactory;
+use stress_data::matrix::ServerPool;
+use stress_data::measurement::{ServerChoice, Verify};
 
 use super::*;
-use crate::matrix::ServerPool;
-use crate::measurement::{ServerChoice, Verify};
 use crate::request::Start;
 
 fn parse(words: &[&str]) -> Result<Request, clap::Error> {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::summary::{Row, csv};
+use stress_data::summary::{Row, csv};
 
 /// The columns that say which combination a row is.
 const AXES: [&str; 9] = [
@@ -116,9 +116,11 @@ fn join(values: &BTreeSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stress_data::matrix::{Operation, Selection, ServerPool};
+    use stress_data::summary;
+
     use super::*;
-    use crate::matrix::{Operation, Selection, ServerPool};
-    use crate::{summary, testing};
+    use crate::testing;
 
     fn rows(pools: &[ServerPool], clients: &[u32], is_foreign: bool) -> Vec<Row> {
         let selection = Selection {

@@ -1,12 +1,12 @@
 //! Two made-up runs with known times beside each other.
 
 use screen::Screen;
+use stress_data::journal::{Line, Sample};
+use stress_data::matrix::{Operation, Selection};
+use stress_data::measurement::Status;
+use stress_data::record::{Outcome, Record};
 
 use super::*;
-use crate::journal::{Line, Sample};
-use crate::matrix::{Operation, Selection};
-use crate::measurement::Status;
-use crate::record::{Outcome, Record};
 use crate::testing;
 
 /// A run of two cells whose samples took these milliseconds; a 0 is a sample that failed.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
+use stress_data::size::{self, rate_text};
+use stress_data::summary::Row;
+use stress_data::summary::csv::{self, format_seconds};
+use stress_data::summary::metric::Metric;
 
 use super::Comparison;
 use super::shift::CONFIDENCE;
 use super::verdict::{Change, Verdict};
-use crate::size::{self, rate_text};
-use crate::summary::Row;
-use crate::summary::csv::{self, format_seconds};
-use crate::summary::metric::Metric;
 use crate::table::heading;
 
 /// For a person.

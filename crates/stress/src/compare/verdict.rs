@@ -1,11 +1,12 @@
 //! What a pair of rows comes to: a change with its uncertainty, and whether it means anything. Pure.
 
+use stress_data::journal::Contents;
+use stress_data::measurement::Status;
+use stress_data::summary::Row;
+use stress_data::summary::metric::Metric;
+use stress_data::summary::statistics::median;
+
 use super::shift::Shift;
-use crate::journal::Contents;
-use crate::measurement::Status;
-use crate::summary::Row;
-use crate::summary::metric::Metric;
-use crate::summary::statistics::median;
 
 /// One combination in both runs.
 #[derive(Debug)]

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
+
 use super::{Corpus, Salt, download_name, list_names};
-use crate::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use crate::workdir::WorkDir;
 
 /// One write or read of a file.
@@ -121,8 +122,9 @@ fn lay_out_list(volume: u64, seed: u64, root: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use stress_data::matrix::{ClientPool, ServerPool};
+
     use super::*;
-    use crate::matrix::{ClientPool, ServerPool};
 
     fn cell(operation: Operation, volume: u64, clients: u32) -> Cell {
         Cell {
@@ -135,7 +137,7 @@ mod tests {
             server_pool: ServerPool::Process,
             client_buffer: None,
             server_buffer: None,
-            fault: crate::fault::Fault::None,
+            fault: stress_data::fault::Fault::None,
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::record::{Outcome, Record};
-use crate::summary::statistics::median;
+use stress_data::record::{Outcome, Record};
+use stress_data::summary::statistics::median;
 
 /// How long one part took: over all verified operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proto::announce::Done;
+use stress_data::journal::{Contents, Sample};
+use stress_data::matrix::{Cell, ClientPool, Operation};
+use stress_data::measurement::{Measurement, Status};
+use stress_data::record::Outcome;
+use stress_data::size::{self, counted, counted_as, rate_text, with_commas};
+use stress_data::summary::csv::{format_seconds, outcome_word};
+use stress_data::summary::{Brief, Row};
 
 use super::parts::{Part, Parts};
-use crate::journal::{Contents, Sample};
-use crate::matrix::{Cell, ClientPool, Operation};
-use crate::measurement::{Measurement, Status};
-use crate::record::Outcome;
-use crate::size::{self, counted, counted_as, rate_text, with_commas};
-use crate::summary::csv::{format_seconds, outcome_word};
-use crate::summary::{Brief, Row};
 
 /// Everything that is known about `row`, with `sample` as the one that is looked into.
 pub(super) fn of(contents: &Contents, row: &Row, sample: Option<&Sample>) -> Vec<String> {
@@ -135,7 +135,7 @@ fn clients(measurement: &Measurement) -> Option<String> {
         .iter()
         .map(|record| record.verified_bytes)
         .sum();
-    let rate = crate::summary::statistics::rate(verified, *last)
+    let rate = stress_data::summary::statistics::rate(verified, *last)
         .map_or_else(String::new, |rate| format!(", {} MB/s", rate_text(rate)));
     let (first, last) = (Duration::from_nanos(*first), Duration::from_nanos(*last));
     let moved = format!(
@@ -252,7 +252,7 @@ fn fault(measurement: &Measurement) -> Vec<String> {
     }
     if !report.clients.is_empty() {
         let held = report.clients.iter().map(|client| client.held_ns);
-        let held = crate::summary::statistics::median(held).unwrap_or(0);
+        let held = stress_data::summary::statistics::median(held).unwrap_or(0);
         said.push(format!(
             "Fault {fault}: {} had a connection besides, for {} (median).",
             counted_as(report.connected(), "faulty client", "faulty clients"),
@@ -400,7 +400,10 @@ fn whole_sample(sample: &Sample) -> Option<String> {
         "With files, start and stop of the server and verification the sample took {}",
         seconds(wall)
     );
-    if let Some(busy) = sample.cpu.and_then(crate::machine::CpuTicks::busy_permille) {
+    if let Some(busy) = sample
+        .cpu
+        .and_then(stress_data::machine::CpuTicks::busy_permille)
+    {
         said += &format!(
             "; meanwhile all processes of the machine kept its processors busy for {:.0} % of the time",
             busy as f64 / 10.0
@@ -408,7 +411,7 @@ fn whole_sample(sample: &Sample) -> Option<String> {
     }
     if let Some(steal @ 1..) = sample
         .cpu
-        .and_then(crate::machine::CpuTicks::steal_permille)
+        .and_then(stress_data::machine::CpuTicks::steal_permille)
     {
         said += &format!(", and its host took {:.1} % away", steal as f64 / 10.0);
     }

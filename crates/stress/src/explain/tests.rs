@@ -1,12 +1,12 @@
 //! Rows with known times, explained to the word.
 
 use proto::announce::{Counts, Done, WorkerLedger};
+use stress_data::journal::Line;
+use stress_data::matrix::{Operation, Selection};
+use stress_data::measurement::Status;
+use stress_data::record::Outcome;
 
 use super::*;
-use crate::journal::Line;
-use crate::matrix::{Operation, Selection};
-use crate::measurement::Status;
-use crate::record::Outcome;
 use crate::testing;
 
 const MS: u64 = 1_000_000;
@@ -114,7 +114,7 @@ fn a_machine_that_others_kept_busy_is_not_called_idle() {
     let said = |idle: u64, total: u64| {
         let mut contents = contents(&[(Status::Ok, records.clone())]);
         let sample = contents.samples.get_mut(&(1, 0)).unwrap();
-        sample.cpu = Some(crate::machine::CpuTicks {
+        sample.cpu = Some(stress_data::machine::CpuTicks {
             total,
             idle,
             steal: 0,

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use client::{Connection, Options};
+use stress_data::fault::{FaultyClient, FaultyEnd};
+use stress_data::matrix::Operation;
 
 use crate::clock::SLICE;
 use crate::corpus::{Corpus, Salt, download_name, slow_name, stalled_name};
-use crate::fault::{FaultyClient, FaultyEnd};
-use crate::matrix::Operation;
 use crate::operation::{Job, check_download, options, shortened};
 
 /// How long a connection may take to stand.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use stress_data::fault::Killed;
 
 use crate::clock::{Patience, now_ns};
-use crate::fault::Killed;
 
 /// Between two looks at the workers.
 const PAUSE: Duration = Duration::from_micros(500);

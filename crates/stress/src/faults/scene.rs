@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use proto::announce::Ready;
+use stress_data::fault::{Fault, FaultReport};
 
 use super::client::Faulty;
 use super::killer;
-use crate::fault::{Fault, FaultReport};
 use crate::operation::Job;
 
 /// What a fault is carried out on.

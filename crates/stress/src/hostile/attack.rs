@@ -6,8 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-
-use crate::matrix::ServerPool;
+use stress_data::matrix::ServerPool;
 
 /// How often an attacker acts.
 const TICK: Duration = Duration::from_millis(20);

@@ -1,6 +1,7 @@
+use stress_data::journal::{Journal, Line, Sample};
+use stress_data::matrix::Selection;
+
 use super::*;
-use crate::journal::{Journal, Line, Sample};
-use crate::matrix::Selection;
 use crate::testing;
 
 fn entry(folder: &Path) -> Vec<String> {

@@ -1,5 +1,6 @@
+use stress_data::fault::Fault;
+
 use super::*;
-use crate::fault::Fault;
 use crate::testing;
 
 const VOLUME: u64 = 100 << 20;

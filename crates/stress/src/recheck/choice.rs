@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::matrix::Cell;
-use crate::schedule::shuffle;
+use stress_data::matrix::Cell;
+use stress_data::schedule::shuffle;
 
 /// Up to `len` of `cells`, in the order of their numbers.
 pub(super) fn choose(cells: &[&Cell], len: usize, seed: u64) -> Vec<Cell> {

@@ -1,8 +1,9 @@
 //! Whether the ratios between some cells are those of another run. Pure.
 
+use stress_data::matrix::Cell;
+use stress_data::summary::statistics::median;
+
 use crate::compare::shift::Shift;
-use crate::matrix::Cell;
-use crate::summary::statistics::median;
 
 /// One cell, measured then and now: times per client of the samples that are ok.
 #[derive(Debug, Clone)]

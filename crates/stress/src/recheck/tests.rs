@@ -1,8 +1,9 @@
 //! The choice and the judgement, with known times.
 
+use stress_data::matrix::{Operation, Selection};
+
 use super::ratios::Verdict;
 use super::*;
-use crate::matrix::{Operation, Selection};
 use crate::testing;
 
 fn cells() -> Vec<Cell> {

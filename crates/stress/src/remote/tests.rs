@@ -2,9 +2,10 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use stress_data::matrix::{ClientPool, ServerPool};
+use stress_data::measurement::Verify;
+
 use super::*;
-use crate::matrix::{ClientPool, ServerPool};
-use crate::measurement::Verify;
 use crate::testing::scripted;
 
 /// Far more than anything here takes that does not hang.

@@ -7,14 +7,15 @@ mod panel;
 
 use std::collections::BTreeSet;
 
+use stress_data::matrix::Operation;
+use stress_data::size;
+
 use super::document::{Plate, Text};
 use super::lang::Lang;
 use super::nine;
 use super::parts::Parts;
 use super::svg::Svg;
 use super::variants::{Place, Variant};
-use crate::matrix::Operation;
-use crate::size;
 
 use bars::{Bar, Bars};
 use lines::{Figure, Lines};

@@ -6,6 +6,8 @@ mod tables;
 
 use std::time::Duration;
 
+use stress_data::measurement::Status;
+
 use super::chart;
 use super::definitions::{self, Definition};
 use super::diagram;
@@ -17,7 +19,6 @@ use super::lang::Lang;
 use super::nine;
 use super::submission::Submission;
 use super::variants::{self, Run, Variant};
-use crate::measurement::Status;
 use crate::output::Totals;
 
 /// The report on `runs`.

@@ -513,10 +513,12 @@ pub fn document() -> String {
 
 #[cfg(test)]
 mod tests {
+    use stress_data::measurement::Status;
+    use stress_data::summary::{clients, csv};
+    use stress_data::{record, summary};
+
     use super::*;
-    use crate::measurement::Status;
-    use crate::summary::{clients, csv};
-    use crate::{record, summary, testing};
+    use crate::testing;
 
     fn names(definitions: &[Definition]) -> Vec<&'static str> {
         definitions
@@ -530,7 +532,7 @@ mod tests {
         let columns: Vec<&str> = csv::columns().collect();
         assert_eq!(names(&SUMMARY), columns);
         let mut head = Vec::new();
-        let contents = testing::contents(&crate::matrix::Selection::default(), 1);
+        let contents = testing::contents(&stress_data::matrix::Selection::default(), 1);
         clients::write(&contents, &mut head).unwrap();
         let head = String::from_utf8(head).unwrap();
         let columns: Vec<&str> = head.trim_end().split(',').collect();

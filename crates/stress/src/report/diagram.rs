@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use stress_data::summary::csv::value;
+
 use super::lang::Lang;
 use super::svg::{Anchor, Colour, Pen, Svg, Type};
 use super::variants::{Foreign, Variant, foreign_server};
-use crate::summary::csv::value;
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 472.0;
@@ -63,7 +64,7 @@ impl<'a> Scene<'a> {
             let values = rows().filter_map(|row| value(row, name));
             values.filter(|value| !value.is_empty()).collect()
         };
-        let sizes = |pick: fn(&crate::matrix::Cell) -> u32| {
+        let sizes = |pick: fn(&stress_data::matrix::Cell) -> u32| {
             let sizes: BTreeSet<u32> = rows().map(|row| pick(&row.cell)).collect();
             let sizes: Vec<String> = sizes.into_iter().map(|size| lang.int(size)).collect();
             sizes.join(", ")

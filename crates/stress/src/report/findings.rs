@@ -7,16 +7,17 @@ mod trust;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use stress_data::matrix::Operation;
+use stress_data::measurement::Status;
+use stress_data::size;
+use stress_data::summary::Row;
+
 use super::document::{Text, Topic};
 use super::lang::Lang;
 use super::nine;
 use super::parts::Parts;
 use super::variants::{Place, Run, Variant};
-use crate::matrix::Operation;
-use crate::measurement::Status;
 use crate::output::Totals;
-use crate::size;
-use crate::summary::Row;
 
 /// All operations, in the order of the table.
 pub(super) const OPERATIONS: [Operation; 3] =

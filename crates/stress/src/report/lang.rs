@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Deserialize;
-
-use crate::size::with_commas;
-use crate::summary::csv::format_seconds;
+use stress_data::size::with_commas;
+use stress_data::summary::csv::format_seconds;
 
 /// The language of a whole report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ValueEnum)]
@@ -187,7 +186,7 @@ impl Lang {
     /// A number of bytes in units of 1,000: `56.4 GB`.
     #[must_use]
     pub fn bytes(self, bytes: u64) -> String {
-        let text = crate::size::approximate(bytes);
+        let text = stress_data::size::approximate(bytes);
         let (number, name) = text.split_once(' ').unwrap_or((&text, ""));
         let name = match name {
             "bytes" => self.of("bytes", "byte"),
@@ -205,7 +204,7 @@ impl Lang {
     /// The same without its unit.
     #[must_use]
     pub fn megabytes(self, bytes: u64) -> String {
-        self.decimal(&crate::size::rate_text(bytes).replace(',', ""))
+        self.decimal(&stress_data::size::rate_text(bytes).replace(',', ""))
     }
 
     /// The day and time of an RFC 3339 time stamp, in UTC; the text itself if it is none.

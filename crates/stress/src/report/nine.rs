@@ -7,13 +7,13 @@ use anyhow::{Context, Result};
 use rust_xlsxwriter::{
     DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Workbook, Worksheet,
 };
+use stress_data::matrix::Operation;
+use stress_data::size;
+use stress_data::summary::Row;
+use stress_data::summary::csv::format_seconds;
 
 use super::lang::Lang;
 use super::variants::Variant;
-use crate::matrix::Operation;
-use crate::size;
-use crate::summary::Row;
-use crate::summary::csv::format_seconds;
 
 /// The columns' headings.
 #[must_use]

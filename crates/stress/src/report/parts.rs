@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::journal::Contents;
-use crate::record::{Outcome, Record};
+use stress_data::journal::Contents;
+use stress_data::record::{Outcome, Record};
 
 /// The mean operation of a cell in its three parts, nanoseconds. Means, because only means add up to the whole.
 #[derive(Debug, Clone, Copy, PartialEq)]

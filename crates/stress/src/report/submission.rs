@@ -5,11 +5,12 @@ mod memory;
 
 use std::path::{Path, PathBuf};
 
+use stress_data::size;
+
 use super::document::{Block, Fact, Image, Section, Text};
 use super::lang::Lang;
 use super::notes;
 use crate::run::Unusable;
-use crate::size;
 
 pub use memory::FILE_NAME;
 

@@ -7,10 +7,11 @@ mod made_up;
 use std::io::Cursor;
 
 use calamine::{Data, Reader, Xlsx};
+use stress_data::matrix::Selection;
+use stress_data::summary;
 
 use super::*;
-use crate::matrix::Selection;
-use crate::{summary, testing};
+use crate::testing;
 
 fn run_of(contents: Contents) -> Run {
     Run::new("20261124T040000Z-run".into(), contents)
@@ -223,7 +224,7 @@ fn a_page_loads_nothing_and_lets_nothing_out_of_its_place() {
     contents.header.label = evil.into();
     contents.header.fingerprint.machine.cpu_model = evil.into();
     contents.sessions[0].command_line.push(evil.into());
-    contents.header.fingerprint.settings.server = crate::measurement::ServerChoice::Command {
+    contents.header.fingerprint.settings.server = stress_data::measurement::ServerChoice::Command {
         command: evil.into(),
         cwd: None,
         host: None,

@@ -1,12 +1,13 @@
 //! The runs of a report, and the variants in them: the same combinations measured with other pools, buffers or
 //! faults, or in another run. Charts and comparisons set variants side by side.
 
+use stress_data::journal::Contents;
+use stress_data::matrix::{ClientPool, Operation};
+use stress_data::measurement::ServerChoice;
+use stress_data::summary::csv::value;
+use stress_data::summary::{self, Row};
+
 use super::lang::Lang;
-use crate::journal::Contents;
-use crate::matrix::{ClientPool, Operation};
-use crate::measurement::ServerChoice;
-use crate::summary::csv::value;
-use crate::summary::{self, Row};
 
 /// A run and its rows.
 #[derive(Debug, Clone)]

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use proto::announce::{Announcement, Done, Ready};
+use stress_data::matrix::Cell;
+use stress_data::measurement::Settings;
 
 use super::{Ending, Error, READY_LIMIT, Rig};
 use crate::child::{self, Lines, NoLine};
 use crate::clock::{Exhausted, Patience};
-use crate::matrix::Cell;
-use crate::measurement::Settings;
 
 /// How much longer than its own deadline for draining a stop may take.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use stress_data::journal::Contents;
+use stress_data::matrix::Cell;
+use stress_data::measurement::{BUDGET_NOTE, Settings};
+use stress_data::schedule::Turn;
+
 use crate::budget::{self, Candidate, Cost, Costs, Kind};
-use crate::journal::Contents;
-use crate::matrix::Cell;
-use crate::measurement::{BUDGET_NOTE, Settings};
 use crate::progress::whole_seconds;
-use crate::schedule::Turn;
 
 /// What ending takes (stopping a sample, the tables, their verification) out of a budget: a second, and a fiftieth
 /// of it, as a budget of hours has large tables.

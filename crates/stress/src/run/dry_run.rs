@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use screen::{Column, Screen, Table};
+use stress_data::matrix::Cell;
+use stress_data::measurement::ServerChoice;
+use stress_data::size;
 
 use crate::console;
-use crate::matrix::Cell;
-use crate::measurement::ServerChoice;
 use crate::preflight::content_bytes;
 use crate::request::Request;
-use crate::size;
 
 /// The cells on standard output, what they come to on standard error.
 pub(super) fn print(request: &Request) -> Result<()> {
@@ -102,8 +102,9 @@ fn kept<T>((item, is_shown): (T, &bool)) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use stress_data::matrix::{Plan, Selection};
+
     use super::*;
-    use crate::matrix::{Plan, Selection};
     use crate::testing;
 
     #[test]

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use stress_data::fingerprint::Fingerprint;
+use stress_data::journal::{self, Contents, Header, Journal, Line, SCHEMA};
+use stress_data::measurement::ServerChoice;
+use stress_data::paths::without_paths;
 
 use super::Unusable;
 use crate::console;
 use crate::environment;
-use crate::fingerprint::Fingerprint;
-use crate::journal::{self, Contents, Header, Journal, Line, SCHEMA};
-use crate::measurement::ServerChoice;
 use crate::output;
-use crate::paths::without_paths;
 use crate::request::{Request, Start};
 use crate::workdir::Made;
 

@@ -3,19 +3,20 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use stress_data::journal::{Line, Sample};
+use stress_data::matrix::Cell;
+use stress_data::measurement::{Measurement, Settings, Status};
+use stress_data::schedule::Turn;
+use stress_data::summary::Brief;
+
 use super::agenda::{Agenda, Unaffordable};
 use super::folder::Folder;
 use super::stops::Stops;
 use crate::budget::Cost;
 use crate::environment::cpu_ticks;
-use crate::journal::{Line, Sample};
-use crate::matrix::Cell;
 use crate::measure::{self, WorkDir};
-use crate::measurement::{Measurement, Settings, Status};
 use crate::preflight::{self, Places};
 use crate::progress::Progress;
-use crate::schedule::Turn;
-use crate::summary::Brief;
 
 /// What takes samples; in tests, something without servers.
 pub(super) trait Bench {

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
+use stress_data::journal::Sample;
+use stress_data::matrix::Cell;
+use stress_data::measurement::{Measurement, Status};
 
 use super::samples::Bench;
 use super::*;
 use crate::cli::Args;
-use crate::journal::Sample;
-use crate::matrix::Cell;
 use crate::measure;
-use crate::measurement::{Measurement, Status};
 use crate::testing;
 
 /// A request whose results and work lie in `out`: `--work-dir` says that memory will do.
@@ -56,7 +56,7 @@ impl Bench for ScriptedBench<'_> {
         self.measured.push((cell.number, repeat));
         self.now += (self.cost)(cell);
         let status = (self.script)(cell.number, self.stops)?;
-        let contents = testing::contents(&crate::matrix::Selection::default(), 1);
+        let contents = testing::contents(&stress_data::matrix::Selection::default(), 1);
         let measurement = testing::measurement(&contents, 0, repeat, status);
         Ok(Measurement {
             cell: cell.clone(),
@@ -413,9 +413,9 @@ fn latest_points_at_a_run_once_something_was_measured_in_it() {
     let latest = || std::fs::read_link(out.path().join("latest")).ok();
     let book = |folder: &mut Folder, status: Status, ended_ns: Option<u64>| {
         let mut measurement = testing::measurement(&folder.contents, 0, 0, status);
-        measurement.records = vec![crate::record::Record {
+        measurement.records = vec![stress_data::record::Record {
             ended_ns,
-            ..crate::record::Record::not_sent(0, 0)
+            ..stress_data::record::Record::not_sent(0, 0)
         }];
         let sample = Sample {
             session: 0,
@@ -462,7 +462,7 @@ fn a_foreign_server_is_the_same_only_with_the_same_paths() {
         request(out.path(), &words)
     };
     let run = Folder::open(&open("/home/a", &[])).unwrap().path;
-    let kept = std::fs::read_to_string(run.join(crate::journal::FILE_NAME)).unwrap();
+    let kept = std::fs::read_to_string(run.join(stress_data::journal::FILE_NAME)).unwrap();
     assert!(kept.contains("python3 …/server.py {port}"), "{kept}");
     assert!(Folder::open(&open("/home/a", &["--resume"])).is_ok());
     let error = refusal(&open("/home/b", &["--resume"]));
@@ -491,7 +491,7 @@ fn there_must_be_something_to_resume() {
         error.contains("packed has no journal (journal.ndjson)"),
         "{error}"
     );
-    std::fs::write(run.join(crate::journal::PACKED_NAME), []).unwrap();
+    std::fs::write(run.join(stress_data::journal::PACKED_NAME), []).unwrap();
     let error = refusal(&request(out.path(), &["--resume", run.to_str().unwrap()]));
     assert!(error.contains("unpack it first: gunzip "), "{error}");
 }

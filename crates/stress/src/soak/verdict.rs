@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use proto::announce::Done;
 use serde::Serialize;
+use stress_data::size::{counted, with_commas};
 
 use super::chaos::Chaos;
 use super::client::{Tally, Version, name};
 use super::register::{Operation, What};
 use super::shared::{self, Contents, History, shared_name};
 use crate::corpus::{Comparison, Corpus, Salt};
-use crate::size::{counted, with_commas};
 
 /// The outcome of a soak.
 #[derive(Debug, Serialize)]

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use screen::{Screen, counted, counted_as};
+use stress_data::journal::Contents;
+use stress_data::measurement::{BUDGET_NOTE, Status};
+use stress_data::summary::csv::{format_seconds, outcome_word};
+use stress_data::summary::{Flag, Row};
 
-use crate::journal::Contents;
-use crate::measurement::{BUDGET_NOTE, Status};
 use crate::output::Totals;
-use crate::summary::csv::{format_seconds, outcome_word};
-use crate::summary::{Flag, Row};
 
 /// Rows that failed are explained below the table, up to this many.
 const EXPLAINED_MAX: usize = 10;

@@ -1,9 +1,10 @@
+use stress_data::journal::{Line, Sample};
+use stress_data::matrix::{Plan, Selection, ServerPool};
+use stress_data::record::{Outcome, Record};
+use stress_data::summary::statistics::Spread;
+use stress_data::summary::{self, Flag};
+
 use super::*;
-use crate::journal::{Line, Sample};
-use crate::matrix::{Plan, Selection, ServerPool};
-use crate::record::{Outcome, Record};
-use crate::summary::statistics::Spread;
-use crate::summary::{self, Flag};
 use crate::testing;
 
 /// Two cells, the second failed.

@@ -15,10 +15,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::json;
-
-use crate::journal::{Contents, Sample};
-use crate::matrix::Cell;
-use crate::record::Record;
+use stress_data::journal::{Contents, Sample};
+use stress_data::matrix::Cell;
+use stress_data::record::Record;
 
 /// Shorter intervals than this are so common that they tell nothing apart.
 const INTERVAL_MIN_NS: u64 = 2_000;

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use serde_json::Value;
+use stress_data::journal::{self, Contents};
+use stress_data::size::counted_as;
+use stress_data::summary::Row;
 
 use super::Finding;
-use crate::journal::{self, Contents};
 use crate::output;
 use crate::report::lang::Lang;
 use crate::report::nine;
-use crate::size::counted_as;
-use crate::summary::Row;
 
 /// Of one file no more than this is told: a column that is wrong is wrong in every row.
 const FINDINGS_MAX: usize = 1_000;

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use proto::announce::{Done, Ready, WorkerLedger};
-
-use crate::measurement::{Measurement, Settings};
+use stress_data::measurement::{Measurement, Settings};
 
 /// Everything about the server of a sample that cannot be.
 pub(super) fn problems(measurement: &Measurement, settings: &Settings) -> Vec<String> {

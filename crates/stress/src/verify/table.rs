@@ -4,8 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use stress_data::summary::csv::is_text;
+
 use super::Finding;
-use crate::summary::csv::is_text;
 
 const SUMMARY: &str = "summary.csv";
 const STATUSES: [&str; 7] = [

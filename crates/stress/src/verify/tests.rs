@@ -4,14 +4,14 @@ use std::fs;
 use std::io::Write as _;
 
 use proto::announce::{Connections, Counts, Done, Requests, WorkerLedger};
+use stress_data::journal::{self, End, Journal, Line, Sample};
+use stress_data::matrix::{Operation, Selection};
+use stress_data::measurement::{Measurement, Status};
+use stress_data::record::{Outcome, Record};
 use tempfile::TempDir;
 
 use super::*;
-use crate::journal::{self, End, Journal, Line, Sample};
-use crate::matrix::{Operation, Selection};
-use crate::measurement::{Measurement, Status};
 use crate::output;
-use crate::record::{Outcome, Record};
 use crate::report::lang::Lang;
 use crate::report::nine;
 use crate::testing;

@@ -1,8 +1,8 @@
 //! Small cells of every kind, measured for real.
 
-use stress::matrix::Operation;
-use stress::measurement::{Measurement, Status};
-use stress::record::Outcome;
+use stress_data::matrix::Operation;
+use stress_data::measurement::{Measurement, Status};
+use stress_data::record::Outcome;
 
 use super::support::{Ended, run};
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
-use stress::journal::Contents;
-use stress::measurement::Status;
+use stress_data::journal::Contents;
+use stress_data::measurement::Status;
 use tempfile::TempDir;
 
 use super::support::{python, run};

@@ -1,8 +1,8 @@
 //! Faults as an axis: each becomes exactly what it should, with good clients beside it.
 
-use stress::fault::{FaultReport, FaultyEnd};
-use stress::measurement::{Measurement, Status};
-use stress::record::Outcome;
+use stress_data::fault::{FaultReport, FaultyEnd};
+use stress_data::measurement::{Measurement, Status};
+use stress_data::record::Outcome;
 
 use super::support::run;
 

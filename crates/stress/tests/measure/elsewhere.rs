@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use proto::announce::{Announcement, Ready};
-use stress::journal::Contents;
-use stress::measurement::{Measurement, Status};
+use stress_data::journal::Contents;
+use stress_data::measurement::{Measurement, Status};
 use tempfile::TempDir;
 
 use super::support::{python, refused, run, skip};

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use nix::sys::socket::{Backlog, listen};
 use stress::corpus::{Corpus, Salt};
-use stress::matrix::Operation;
 use stress::operation::Attempt;
-use stress::record::Outcome;
+use stress_data::matrix::Operation;
+use stress_data::record::Outcome;
 
 use super::script::{PATIENCE, Peer, job, meet, perform};
 

@@ -1,8 +1,8 @@
 //! Servers that are not ours: any command that listens where it is told to.
 
-use stress::matrix::Operation;
-use stress::measurement::Status;
-use stress::record::Outcome;
+use stress_data::matrix::Operation;
+use stress_data::measurement::Status;
+use stress_data::record::Outcome;
 
 use super::support::{python, refused, run};
 

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use stress::journal::{Contents, FILE_NAME, Line};
-use stress::measurement::Status;
+use stress_data::journal::{Contents, FILE_NAME, Line};
+use stress_data::measurement::Status;
 use tempfile::TempDir;
 
 use super::support::{Ended, Harness, Process, assert_gone, descendants, until, work_dirs};

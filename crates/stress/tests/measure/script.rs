@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use stress::corpus::{Corpus, Salt};
-use stress::matrix::Operation;
-use stress::measurement::Verify;
 use stress::operation::{Attempt, Job, Worker};
+use stress_data::matrix::Operation;
+use stress_data::measurement::Verify;
 
 /// For operations that should end by something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use stress::journal::Contents;
-use stress::measurement::Measurement;
+use stress_data::journal::Contents;
+use stress_data::measurement::Measurement;
 use tempfile::TempDir;
 
 /// Long enough for a machine that is busy with other tests, and far from what any step takes.

@@ -3,8 +3,8 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
-use stress::journal::Contents;
-use stress::measurement::Status;
+use stress_data::journal::Contents;
+use stress_data::measurement::Status;
 use tempfile::TempDir;
 
 use super::support::{refused, run};

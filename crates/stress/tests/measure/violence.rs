@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 
 use nix::sys::signal::Signal;
-use stress::measurement::{Measurement, Status};
-use stress::record::Outcome;
+use stress_data::measurement::{Measurement, Status};
+use stress_data::record::Outcome;
 
 use super::support::{Harness, assert_gone, until, work_dirs};
 

@@ -37,7 +37,7 @@ pub(super) enum Report {
 
 /// Writes `reports` in as few writes as keep each of them whole: up to PIPE_BUF bytes a pipe takes a write
 /// whole or not at all (pipe(7)), so that lines of several processes never mix, and one that is killed leaves
-/// none cut short. Every line is far shorter, for a [`Record`](crate::record::Record)'s detail is.
+/// none cut short. Every line is far shorter, for a [`Record`](stress_data::record::Record)'s detail is.
 pub(super) fn say(out: &mut impl Write, reports: &[Report]) -> io::Result<()> {
     let mut text = Vec::with_capacity(PIPE_BUF);
     for report in reports {
@@ -54,9 +54,10 @@ pub(super) fn say(out: &mut impl Write, reports: &[Report]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use stress_data::record::Outcome;
+
     use super::*;
     use crate::operation::{DETAIL_LEN_MAX, shortened};
-    use crate::record::Outcome;
 
     /// Takes down each write by itself.
     #[derive(Default)]

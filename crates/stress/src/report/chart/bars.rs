@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::matrix::Operation;
+use stress_data::matrix::Operation;
+
 use crate::report::document::Key;
 use crate::report::lang::Lang;
 use crate::report::parts::Parts;

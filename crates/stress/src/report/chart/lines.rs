@@ -2,21 +2,22 @@
 //! one panel a volume and a line for each size of the other pool; with several variants a panel for each volume and
 //! size, with a line for each variant.
 
+use stress_data::matrix::Operation;
+use stress_data::measurement::Status;
+use stress_data::size;
+use stress_data::summary::Row;
+use stress_data::summary::csv::value;
+use stress_data::summary::metric::Metric;
+use stress_data::summary::statistics::Spread;
+
 use super::axis::{Scale, Unit};
 use super::panel::{Line, Panel, Point};
 use super::{Axes, CEILING, client_workers, server_workers};
-use crate::matrix::Operation;
-use crate::measurement::Status;
 use crate::report::document::{Key, Plate, Text};
 use crate::report::lang::Lang;
 use crate::report::nine;
 use crate::report::svg::{Colour, Mark, Pen, Svg};
 use crate::report::variants::{Place, Variant};
-use crate::size;
-use crate::summary::Row;
-use crate::summary::csv::value;
-use crate::summary::metric::Metric;
-use crate::summary::statistics::Spread;
 
 /// What a plate shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! A panel: a figure over the size of a pool, a line for each series.
 
+use stress_data::summary::statistics::Spread;
+
 use super::axis::Scale;
 use super::lines::Look;
 use crate::report::lang::Lang;
 use crate::report::svg::{Anchor, Colour, Pen, Svg, Type, text_width};
-use crate::summary::statistics::Spread;
 
 const WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 224.0;

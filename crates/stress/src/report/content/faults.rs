@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use stress_data::fault::Fault;
+use stress_data::matrix::{ClientPool, Operation};
+use stress_data::size;
+use stress_data::summary::Row;
+
 use super::View;
-use crate::fault::Fault;
-use crate::matrix::{ClientPool, Operation};
 use crate::report::document::{Block, Cell, Column, Group, Section, Table, TableRow, Text};
 use crate::report::lang::Lang;
 use crate::report::nine;
 use crate::report::variants::Run;
-use crate::size;
-use crate::summary::Row;
 
 /// So many times the latency without a fault is said in words.
 const NOTABLE_FACTOR: f64 = 3.0;

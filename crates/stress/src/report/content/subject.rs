@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
+use stress_data::journal::{Contents, Session};
+use stress_data::measurement::Settings;
+use stress_data::shell::quoted;
 
 use super::{View, fact};
-use crate::journal::{Contents, Session};
-use crate::measurement::Settings;
 use crate::report::document::{Block, Fact, Section, Text};
 use crate::report::lang::Lang;
 use crate::report::variants::{Foreign, Run, foreign_server};
-use crate::shell::quoted;
 
 impl View<'_> {
     pub(super) fn subject(&self) -> Section {
@@ -233,7 +233,7 @@ fn short_commit(commit: &str) -> String {
 }
 
 fn verified(settings: &Settings, lang: Lang) -> &'static str {
-    use crate::measurement::Verify;
+    use stress_data::measurement::Verify;
     match settings.verify {
         Verify::Full => lang.of(
             "length and CRC-32 of every transfer, every upload read back",

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use stress_data::matrix::{LIST_FILE_BYTES, Operation};
+use stress_data::measurement::Status;
+use stress_data::size;
+use stress_data::summary::Row;
+use stress_data::summary::csv::outcome_word;
+
 use super::View;
-use crate::matrix::{LIST_FILE_BYTES, Operation};
-use crate::measurement::Status;
 use crate::report::document::{Block, Cell, Column, Group, Section, Table, TableRow};
 use crate::report::findings::OPERATIONS;
 use crate::report::lang::Lang;
 use crate::report::nine::{self, Counts, Nine};
 use crate::report::variants::{Place, Run, Variant, foreign_server};
-use crate::size;
-use crate::summary::Row;
-use crate::summary::csv::outcome_word;
 
 /// What went wrong is told in one line or two.
 const TROUBLE_LEN_MAX: usize = 200;

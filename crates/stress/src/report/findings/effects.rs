@@ -1,15 +1,16 @@
 //! What one axis does, all others being equal: ratios of rows that differ in nothing else.
 
+use stress_data::matrix::Operation;
+use stress_data::measurement::Status;
+use stress_data::size;
+use stress_data::summary::Row;
+use stress_data::summary::csv::value;
+
 use super::{Findings, OPERATIONS, VARIANTS_MAX, plural};
-use crate::matrix::Operation;
-use crate::measurement::Status;
 use crate::report::chart::CEILING;
 use crate::report::lang::Lang;
 use crate::report::nine;
 use crate::report::variants::{Place, Variant};
-use crate::size;
-use crate::summary::Row;
-use crate::summary::csv::value;
 
 /// Below this factor either way one sample tells nothing.
 const ONE_SAMPLE_FACTOR: f64 = 1.2;

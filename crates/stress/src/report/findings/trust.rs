@@ -1,10 +1,11 @@
 //! How far the figures can be believed: samples, spread, flags, and what failed.
 
+use stress_data::summary::Row;
+
 use super::Findings;
 use crate::report::definitions::{Definition, FLAGS};
 use crate::report::lang::Lang;
 use crate::report::variants::Variant;
-use crate::summary::Row;
 
 impl<'a> Findings<'a> {
     pub(super) fn trust(&self) -> Vec<String> {

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use stress_data::size;
+
 use crate::run::Unusable;
-use crate::size;
 
 /// The longest notes: a report of that length nobody reads.
 pub(super) const NOTES_BYTES_MAX: u64 = 4 << 20;

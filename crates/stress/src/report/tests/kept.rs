@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::journal::Contents;
-use crate::summary;
+use stress_data::journal::Contents;
+use stress_data::summary;
 
 /// Its name.
 pub(super) const NAME: &str = "20261124T192330Z-kept-all81";

@@ -1,13 +1,13 @@
 //! Made-up journals with known times, small enough to be looked through.
 
 use proto::announce::{Connections, Counts, Done, Requests, WorkerLedger};
+use stress_data::fault::Fault;
+use stress_data::journal::{Contents, End, Line, Sample, Session};
+use stress_data::machine::{Ceilings, CpuTicks, Loopback};
+use stress_data::matrix::{Cell, ClientPool, Operation, Selection, ServerPool};
+use stress_data::measurement::{Measurement, ServerChoice, Status};
+use stress_data::record::{Outcome, Record};
 
-use crate::fault::Fault;
-use crate::journal::{Contents, End, Line, Sample, Session};
-use crate::machine::{Ceilings, CpuTicks, Loopback};
-use crate::matrix::{Cell, ClientPool, Operation, Selection, ServerPool};
-use crate::measurement::{Measurement, ServerChoice, Status};
-use crate::record::{Outcome, Record};
 use crate::testing;
 
 const US: u64 = 1_000;

@@ -256,7 +256,10 @@ pub fn is_packed_copy(run: &Path) -> bool {
 }
 
 /// What is in a file that gzip made.
-pub(crate) fn unpack(path: &Path) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// What the system said.
+pub fn unpack(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     MultiGzDecoder::new(File::open(path)?).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -272,7 +272,8 @@ impl Measurement {
 }
 
 /// Ten of the kernel's ticks: so long a rest shows that a server has nothing more to do.
-pub(crate) const fn server_settle() -> Duration {
+#[must_use]
+pub const fn server_settle() -> Duration {
     Duration::from_millis(100)
 }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// What stands for the folders that are left out.
-pub(crate) const ELSEWHERE: &str = "…";
+pub const ELSEWHERE: &str = "…";
 
 /// `value` with every absolute path in its texts shortened to its last name: `/home/me/server.py` becomes
 /// `…/server.py`. Doing it again changes nothing.

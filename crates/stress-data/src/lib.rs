@@ -1,0 +1,22 @@
+//! What a run recorded, and what follows from it alone: the plan and its cells, the settings, the records of every
+//! operation, the journal that keeps them, the rows of the table, and the conditions that a row is held to. It starts no
+//! process, opens no socket and knows no command line: what measures writes a journal, and what judges and shows reads it.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod fail_on;
+pub mod fault;
+pub mod fingerprint;
+pub mod journal;
+pub mod machine;
+pub mod matrix;
+pub mod measurement;
+pub mod paths;
+pub mod reconcile;
+pub mod record;
+pub mod schedule;
+pub mod shell;
+pub mod size;
+pub mod summary;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
