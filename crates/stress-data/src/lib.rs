@@ -4,6 +4,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod derived;
 pub mod fail_on;
 pub mod fault;
 pub mod fingerprint;
@@ -11,6 +12,7 @@ pub mod journal;
 pub mod machine;
 pub mod matrix;
 pub mod measurement;
+pub mod models;
 pub mod paths;
 pub mod reconcile;
 pub mod record;
@@ -20,3 +22,4 @@ pub mod size;
 pub mod summary;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod verify;

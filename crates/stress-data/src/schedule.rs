@@ -100,13 +100,13 @@ const fn counted(index: usize, repeat: u32) -> Turn {
 pub fn shuffle(values: &mut [usize], seed: u64) {
     let mut state = seed;
     for last in (1..values.len()).rev() {
-        let chosen = next(&mut state) % (last as u64 + 1);
+        let chosen = split_mix(&mut state) % (last as u64 + 1);
         values.swap(last, usize::try_from(chosen).unwrap_or(last));
     }
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every machine.
-const fn next(state: &mut u64) -> u64 {
+pub const fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *state;
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -153,3 +153,16 @@ pub fn ready() -> Ready {
         },
     }
 }
+
+/// That no line of what `render` gives is wider than the terminal, whatever its width.
+///
+/// # Panics
+/// If one is.
+pub fn check_fits(render: impl Fn(screen::Screen) -> String) {
+    for columns in 80..=200 {
+        for line in render(screen::Screen::of_columns(columns)).lines() {
+            let width = screen::width(line);
+            assert!(width <= columns, "{width} > {columns}: {line}");
+        }
+    }
+}

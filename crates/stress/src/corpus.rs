@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use proto::FileName;
+pub(crate) use stress_data::schedule::split_mix;
 
 /// The period after which a content repeats itself but for its stamps.
 const BLOCK_LEN: usize = 64 << 10;
@@ -197,15 +198,6 @@ pub fn list_names(len: u64) -> Vec<String> {
 /// A name that is right.
 pub(crate) fn name(text: &str) -> FileName {
     text.parse().expect("letters, digits and a dot make a name")
-}
-
-/// One step of SplitMix64 (Steele, Lea and Flood 2014).
-pub(crate) const fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ pub mod guard;
 pub mod hostile;
 pub mod measure;
 mod memory;
-pub mod models;
 pub mod operation;
 pub mod output;
 pub mod pool;

@@ -15,6 +15,7 @@ pub mod notes;
 mod parts;
 mod pdf;
 pub mod submission;
+pub(crate) mod submitted;
 pub mod svg;
 mod variants;
 
@@ -22,6 +23,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use stress_data::derived;
 use stress_data::journal::Contents;
 
 use crate::console::{print, say};
@@ -102,7 +104,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
         .collect::<Result<_>>()?;
     if args.out.is_none() {
         for run in &runs {
-            output::write_all(&target, &run.contents, &run.rows)?;
+            derived::write_all(&target, &run.contents, &run.rows)?;
         }
     }
     fs::create_dir_all(&target).map_err(|error| output::unusable(&target, &error))?;
@@ -264,7 +266,9 @@ fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 fn save(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
-    output::replace(folder, name, |out| Ok(out.write_all(content)?))
+    Ok(derived::replace(folder, name, |out| {
+        out.write_all(content)
+    })?)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use screen::Screen;
+use stress_data::derived::write_all;
 use stress_data::fail_on::{self, Condition, Hit};
 use stress_data::journal::{Contents, End, Line, Session};
 use stress_data::measurement::ServerChoice;
@@ -22,7 +23,6 @@ use crate::console::{print, say};
 use crate::environment::{self, COMMIT, cpu_ticks};
 use crate::exit::Exit;
 use crate::measure::{self, WorkDir};
-use crate::output;
 use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::{Progress, Shown, whole_seconds};
 use crate::request::Request;
@@ -105,7 +105,7 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
     // Without its last line a journal is as good as before: the tables are written all the same.
     let ended = end.map_or_else(Ended::Broken, |()| ended);
     let Folder { path, contents, .. } = folder;
-    output::write_all(&path, &contents, &summary::rows(&contents))?;
+    write_all(&path, &contents, &summary::rows(&contents))?;
     Ok(Measured {
         path,
         contents,
@@ -240,7 +240,7 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
 fn is_verified(run: &Path) -> bool {
     let checked = verify::check(run);
     if !checked.findings.is_empty() {
-        say(verify::text(&checked).trim_end());
+        say(stress_data::verify::text(&checked).trim_end());
     }
     checked.findings.is_empty()
 }

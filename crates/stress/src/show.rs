@@ -6,12 +6,13 @@ use anyhow::Result;
 use screen::Screen;
 use stress_data::journal::Contents;
 use stress_data::matrix::PlanName;
+use stress_data::models;
 use stress_data::summary;
 use stress_data::summary::Row;
 
 use crate::console::print;
 use crate::exit::Exit;
-use crate::{models, report, runs, table};
+use crate::{report, runs, table};
 
 /// Which run to show.
 #[derive(Debug, Clone, clap::Args)]

@@ -1,4 +1,4 @@
-//! Made-up servers and terminals for the tests of this crate; made-up journals are those of `stress-data`.
+//! Made-up servers for the tests of this crate; made-up journals are those of `stress-data`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -6,16 +6,6 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 pub(crate) use stress_data::testing::*;
-
-/// That no line of what `render` gives is wider than the terminal, whatever its width.
-pub(crate) fn check_fits(render: impl Fn(screen::Screen) -> String) {
-    for columns in 80..=200 {
-        for line in render(screen::Screen::of_columns(columns)).lines() {
-            let width = screen::width(line);
-            assert!(width <= columns, "{width} > {columns}: {line}");
-        }
-    }
-}
 
 /// A server that answers each request line as it is told, with what it has heard; without an answer the connection
 /// stays open.

@@ -19,7 +19,7 @@ use super::lang::Lang;
 use super::nine;
 use super::submission::Submission;
 use super::variants::{self, Run, Variant};
-use crate::output::Totals;
+use stress_data::derived::Totals;
 
 /// The report on `runs`.
 #[must_use]

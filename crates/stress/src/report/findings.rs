@@ -17,7 +17,7 @@ use super::lang::Lang;
 use super::nine;
 use super::parts::Parts;
 use super::variants::{Place, Run, Variant};
-use crate::output::Totals;
+use stress_data::derived::Totals;
 
 /// All operations, in the order of the table.
 pub(super) const OPERATIONS: [Operation; 3] =

@@ -258,3 +258,43 @@ fn a_page_loads_nothing_and_lets_nothing_out_of_its_place() {
         }
     }
 }
+
+#[test]
+fn the_table_that_is_handed_in_is_right_in_either_language_or_its_line_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.csv");
+    let rows = summary::rows(&made_up::troubled());
+    let findings = || -> Vec<String> {
+        let found = submitted::check(folder.path(), &rows);
+        found.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        findings(),
+        Vec::<String>::new(),
+        "it is no part of every run"
+    );
+    for lang in [Lang::En, Lang::Id] {
+        let table = csv_of(made_up::troubled(), lang);
+        fs::write(&path, &table).unwrap();
+        assert_eq!(findings(), Vec::<String>::new());
+        let better = table.replacen("001280", "001180", 1);
+        fs::write(&path, better).unwrap();
+        let found = findings();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("table.csv, line 2: 1"), "{found:?}");
+        for edited in [table.replace("\r\n", "\n"), table.trim_end().to_owned()] {
+            fs::write(&path, edited).unwrap();
+            let found = findings();
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(
+                found[0].starts_with("table.csv: its line ends"),
+                "{found:?}"
+            );
+        }
+    }
+    fs::write(&path, "No,Time\n1,2\n").unwrap();
+    assert_eq!(
+        findings(),
+        ["table.csv, line 1: its first line is that of none of the languages"]
+    );
+}

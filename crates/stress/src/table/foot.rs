@@ -8,7 +8,7 @@ use stress_data::measurement::{BUDGET_NOTE, Status};
 use stress_data::summary::csv::{format_seconds, outcome_word};
 use stress_data::summary::{Flag, Row};
 
-use crate::output::Totals;
+use stress_data::derived::Totals;
 
 /// Rows that failed are explained below the table, up to this many.
 const EXPLAINED_MAX: usize = 10;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use stress_data::derived;
 use toml::Spanned;
 
 use super::files::{read_file, read_notes, read_picture};
 use super::{Submission, word};
-use crate::output;
 use crate::report::document::Image;
 use crate::report::lang::Lang;
 use crate::report::markdown::CAPTURES;
@@ -91,7 +91,7 @@ impl Submission {
     /// A file cannot be written.
     pub fn remember(&self, folder: &Path) -> Result<()> {
         let save = |folder: &Path, name: &str, content: &[u8]| {
-            output::replace(folder, name, |out| Ok(out.write_all(content)?))
+            derived::replace(folder, name, |out| out.write_all(content))
         };
         if let Some(notes) = &self.notes {
             save(folder, NOTES, notes.as_bytes())?;
@@ -103,7 +103,7 @@ impl Submission {
                 save(&captures, &image.name, &image.bytes)?;
             }
         }
-        save(folder, FILE_NAME, self.to_toml().as_bytes())
+        Ok(save(folder, FILE_NAME, self.to_toml().as_bytes())?)
     }
 
     fn to_toml(&self) -> String {

@@ -4,12 +4,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::fault::Fault;
+use crate::journal::Contents;
+use crate::measurement::Status;
+use crate::size::{approximate, counted, format, rate_text};
+use crate::summary::Row;
 use screen::{Column, Screen, Table};
-use stress_data::fault::Fault;
-use stress_data::journal::Contents;
-use stress_data::measurement::Status;
-use stress_data::size::{approximate, counted, format, rate_text};
-use stress_data::summary::Row;
 
 /// So many times the latency without a fault is said in words.
 const NOTABLE_FACTOR: u128 = 3;
@@ -237,7 +237,7 @@ fn milliseconds(time: Duration) -> String {
         0..100 => format!("{}.{} ms", tenths / 10, tenths % 10),
         _ => {
             let whole = u64::try_from((tenths + 5) / 10).unwrap_or(u64::MAX);
-            format!("{} ms", stress_data::size::with_commas(whole))
+            format!("{} ms", crate::size::with_commas(whole))
         }
     }
 }

@@ -3,28 +3,23 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use clap::ValueEnum;
+use crate::derived::derived;
+use crate::journal::{self, Contents};
+use crate::size::counted_as;
+use crate::summary::Row;
 use serde_json::Value;
-use stress_data::journal::{self, Contents};
-use stress_data::size::counted_as;
-use stress_data::summary::Row;
 
 use super::Finding;
-use crate::output;
-use crate::report::lang::Lang;
-use crate::report::nine;
 
 /// Of one file no more than this is told: a column that is wrong is wrong in every row.
 const FINDINGS_MAX: usize = 1_000;
-/// The assignment's table, which a report writes.
-const SUBMITTED: &str = "table.csv";
 /// The columns that say which row it is.
 const NAMING: [&str; 4] = ["no", "repeat", "client", "request"];
 
 /// Every value in the files of `run` that is not what `contents` give.
 pub(super) fn check(run: &Path, contents: &Contents, rows: &[Row]) -> Vec<Finding> {
     let mut findings = Vec::from_iter(journals(run));
-    for derived in output::derived(contents) {
+    for derived in derived(contents) {
         let name = derived.name;
         let expected = match derived.content(contents, rows) {
             Ok(expected) => expected,
@@ -48,7 +43,6 @@ pub(super) fn check(run: &Path, contents: &Contents, rows: &[Row]) -> Vec<Findin
         differences.truncate(FINDINGS_MAX);
         findings.extend(differences);
     }
-    findings.extend(submitted(run, rows));
     findings
 }
 
@@ -62,40 +56,9 @@ fn read(run: &Path, name: &str) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The assignment's table, which is handed in: in one of the languages it must be what the journal gives. It is no
-/// part of every run.
-fn submitted(run: &Path, rows: &[Row]) -> Vec<Finding> {
-    let Ok(written) = std::fs::read(run.join(SUBMITTED)) else {
-        return Vec::new();
-    };
-    let rendered = |lang: &Lang| {
-        let mut out = Vec::new();
-        nine::write_csv(rows, *lang, &mut out).map(|()| out)
-    };
-    let rendered: Vec<Vec<u8>> = Lang::value_variants().iter().flat_map(rendered).collect();
-    if rendered.contains(&written) {
-        return Vec::new();
-    }
-    let first_line = |bytes: &[u8]| {
-        let line = bytes.split(|byte| *byte == b'\n').next();
-        line.map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec())
-    };
-    let heading = first_line(&written);
-    let same_language = rendered.iter().find(|table| first_line(table) == heading);
-    let Some(expected) = same_language else {
-        let what = "its first line is that of none of the languages";
-        return vec![Finding::new(SUBMITTED, "line 1", what)];
-    };
-    let mut found = line_differences(SUBMITTED, &written, expected);
-    found.truncate(FINDINGS_MAX);
-    if found.is_empty() {
-        let what = "its line ends are not those that this program writes (CR LF): it was edited";
-        found.push(Finding::new(SUBMITTED, "", what));
-    }
-    found
-}
-
-fn line_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> {
+/// The lines of the file `name` that are not those that were expected.
+#[must_use]
+pub fn line_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> {
     let lines = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes).into_owned();
         text.lines().map(str::to_owned).collect::<Vec<String>>()
@@ -111,6 +74,7 @@ fn line_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding>
             found.push(Finding::new(name, place, contrast(&value, &wanted)));
         }
     }
+    found.truncate(FINDINGS_MAX);
     found
 }
 

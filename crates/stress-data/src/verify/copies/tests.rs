@@ -1,11 +1,11 @@
 //! Made-up samples, copied and changed as somebody might who wants to hide it.
 
-use stress_data::matrix::Selection;
-use stress_data::measurement::Status;
-use stress_data::record::Outcome;
+use crate::matrix::Selection;
+use crate::measurement::Status;
+use crate::record::Outcome;
 
 use super::*;
-use crate::corpus::split_mix;
+use crate::schedule::split_mix;
 use crate::testing;
 
 /// A run of all 81 cells with times from `seed`: microseconds to milliseconds, as real ones are.

@@ -1,9 +1,9 @@
+use crate::journal::{Line, Sample};
+use crate::matrix::{Operation, Selection, ServerPool};
+use crate::measurement::{Measurement, ServerMemory};
+use crate::record::{Outcome, Record};
+use crate::summary;
 use proto::announce::{Counts, Done};
-use stress_data::journal::{Line, Sample};
-use stress_data::matrix::{Operation, Selection, ServerPool};
-use stress_data::measurement::{Measurement, ServerMemory};
-use stress_data::record::{Outcome, Record};
-use stress_data::summary;
 
 use super::*;
 use crate::testing;

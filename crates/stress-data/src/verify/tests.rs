@@ -3,18 +3,20 @@
 use std::fs;
 use std::io::Write as _;
 
+use crate::journal::{self, End, Journal, Line, Sample};
+use crate::matrix::{Operation, Selection};
+use crate::measurement::{Measurement, Status};
+use crate::record::{Outcome, Record};
 use proto::announce::{Connections, Counts, Done, Requests, WorkerLedger};
-use stress_data::journal::{self, End, Journal, Line, Sample};
-use stress_data::matrix::{Operation, Selection};
-use stress_data::measurement::{Measurement, Status};
-use stress_data::record::{Outcome, Record};
 use tempfile::TempDir;
 
 use super::*;
-use crate::output;
-use crate::report::lang::Lang;
-use crate::report::nine;
+use crate::derived;
 use crate::testing;
+
+fn verified(run: &Path) -> Checked {
+    check(run, |_, _| Vec::new())
+}
 
 const VOLUME: u64 = 1_000_000;
 
@@ -122,12 +124,12 @@ fn written(contents: &Contents) -> TempDir {
     for line in sessions.chain(samples).chain(ends) {
         journal.append(&line).unwrap();
     }
-    output::write_all(folder.path(), contents, &summary::rows(contents)).unwrap();
+    derived::write_all(folder.path(), contents, &summary::rows(contents)).unwrap();
     folder
 }
 
 fn findings(folder: &TempDir) -> Vec<String> {
-    let checked = check(folder.path());
+    let checked = verified(folder.path());
     checked.findings.iter().map(ToString::to_string).collect()
 }
 
@@ -135,7 +137,7 @@ fn findings(folder: &TempDir) -> Vec<String> {
 fn an_honest_run_is_verified_packed_or_not() {
     let folder = written(&contents());
     assert_eq!(findings(&folder), Vec::<String>::new());
-    let checked = check(folder.path());
+    let checked = verified(folder.path());
     assert_eq!(
         (checked.rows, checked.samples, checked.operations),
         (2, 2, 10)
@@ -239,54 +241,13 @@ fn missing_rows_and_files_are_found() {
             "summary.csv, no 14, no: there is more than one row of this number",
         ]
     );
-    let nowhere = check(Path::new("/nonexistent/run"));
+    let nowhere = verified(Path::new("/nonexistent/run"));
     let finding = nowhere.findings[0].to_string();
     assert!(
         finding.starts_with("journal.ndjson: it is not there"),
         "{finding}"
     );
     assert!(super::text(&nowhere).starts_with("/nonexistent/run: NOT consistent, 1 finding:\n"));
-}
-
-#[test]
-fn the_table_that_is_handed_in_is_right_in_either_language_or_its_line_is_named() {
-    let contents = contents();
-    let folder = written(&contents);
-    let rows = summary::rows(&contents);
-    let path = folder.path().join("table.csv");
-    for lang in [Lang::En, Lang::Id] {
-        let mut table = Vec::new();
-        nine::write_csv(&rows, lang, &mut table).unwrap();
-        fs::write(&path, &table).unwrap();
-        assert_eq!(findings(&folder), Vec::<String>::new());
-        let better = String::from_utf8(table)
-            .unwrap()
-            .replacen("0.007", "0.001", 1);
-        let better = better.replacen("0,007", "0,001", 1);
-        fs::write(&path, better).unwrap();
-        let found = findings(&folder);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("table.csv, line 2: 13"), "{found:?}");
-
-        let mut table = Vec::new();
-        nine::write_csv(&rows, lang, &mut table).unwrap();
-        let text = String::from_utf8(table).unwrap();
-        let last_cut = text.trim_end().to_owned();
-        for edited in [text.replace("\r\n", "\n"), last_cut] {
-            fs::write(&path, edited).unwrap();
-            let found = findings(&folder);
-            assert_eq!(found.len(), 1, "{found:?}");
-            assert!(
-                found[0].starts_with("table.csv: its line ends"),
-                "{found:?}"
-            );
-        }
-    }
-    fs::write(&path, "No,Time\n1,2\n").unwrap();
-    assert_eq!(
-        findings(&folder),
-        ["table.csv, line 1: its first line is that of none of the languages"]
-    );
 }
 
 /// What is found after `change` of the journal, with the tables written anew from it.
@@ -466,7 +427,7 @@ fn samples_with_one_anothers_records_are_found_and_a_clock_that_was_set_back_is_
         .unwrap()
         .measurement
         .started_utc = earlier;
-    let checked = check(written(&contents).path());
+    let checked = verified(written(&contents).path());
     assert_eq!(checked.findings, []);
     let warning = checked.warnings[0].to_string();
     let want = "journal.ndjson, no 14, repeat 0: by the calendar it began before no 13, repeat 0";
@@ -485,7 +446,7 @@ fn what_is_consistent_need_not_be_ok() {
     sample.measurement.status = Status::ServerLost;
     sample.measurement.done = None;
     let (lost, fine) = (written(&contents), written(&self::contents()));
-    let checked = [check(lost.path()), check(fine.path())];
+    let checked = [verified(lost.path()), verified(fine.path())];
     let text = super::text(&checked[0]);
     assert!(
         text.contains(": consistent: 2 rows (1 ok), 2 samples"),
@@ -495,7 +456,7 @@ fn what_is_consistent_need_not_be_ok() {
     assert_eq!(super::total(&checked), want);
     assert_eq!(super::total(&checked[..1]), "");
     fs::remove_file(fine.path().join("clients.csv")).unwrap();
-    let checked = [check(lost.path()), check(fine.path())];
+    let checked = [verified(lost.path()), verified(fine.path())];
     let total = super::total(&checked);
     assert!(
         total.starts_with("2 runs, 1 consistent: 4 rows (3 ok)"),

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stress_data::journal::{Beginning, Contents, Sample};
-use stress_data::matrix::Operation;
-use stress_data::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
-use stress_data::reconcile::{Facts, reconcile};
-use stress_data::record::{Outcome, Record};
-use stress_data::size::counted_as;
+use crate::journal::{Beginning, Contents, Sample};
+use crate::matrix::Operation;
+use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
+use crate::reconcile::{Facts, reconcile};
+use crate::record::{Outcome, Record};
+use crate::size::counted_as;
 
 use super::{Finding, server};
 

@@ -14,10 +14,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::journal::{Contents, Sample};
+use crate::matrix::Cell;
+use crate::record::Record;
 use serde_json::json;
-use stress_data::journal::{Contents, Sample};
-use stress_data::matrix::Cell;
-use stress_data::record::Record;
 
 /// Shorter intervals than this are so common that they tell nothing apart.
 const INTERVAL_MIN_NS: u64 = 2_000;
@@ -32,7 +32,7 @@ const NAMED_MAX: usize = 3;
 
 /// What tells the samples of a run from all others.
 #[derive(Debug, Default)]
-pub(crate) struct Prints {
+pub(super) struct Prints {
     samples: Vec<Print>,
 }
 
@@ -52,7 +52,7 @@ type Intervals = [u64; 3];
 
 impl Prints {
     /// Those of a run's samples.
-    pub(crate) fn of(contents: &Contents) -> Self {
+    pub(super) fn of(contents: &Contents) -> Self {
         let all = contents.all_samples();
         let samples = all
             .map(Print::of)
@@ -94,7 +94,7 @@ fn intervals(record: &Record) -> Option<Intervals> {
 
 /// Two runs, or one and the same, and how their samples are alike.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Copies {
+pub struct Copies {
     /// The runs, by their place among those that were given.
     runs: (usize, usize),
     /// How many samples the two have, each.
@@ -114,7 +114,7 @@ struct Pair {
 }
 
 /// All samples of all runs that are copies of one another, by pairs of runs.
-pub(crate) fn find(runs: &[&Prints]) -> Vec<Copies> {
+pub(super) fn find(runs: &[&Prints]) -> Vec<Copies> {
     let all: Vec<(usize, &Print)> = (0..)
         .zip(runs)
         .flat_map(|(run, prints)| prints.samples.iter().map(move |print| (run, print)))
@@ -257,7 +257,8 @@ fn common_ratio(one: &Print, other: &Print) -> Option<(f64, usize)> {
 
 impl Copies {
     /// In words, with the names of all runs.
-    pub(crate) fn text(&self, names: &[String]) -> String {
+    #[must_use]
+    pub fn text(&self, names: &[String]) -> String {
         let (first, second) = self.runs;
         let who = match first == second {
             true => format!("within {}", names[first]),
@@ -281,7 +282,9 @@ impl Copies {
         )
     }
 
-    pub(crate) fn json(&self, names: &[String]) -> serde_json::Value {
+    /// As JSON, with the names of all runs.
+    #[must_use]
+    pub fn json(&self, names: &[String]) -> serde_json::Value {
         let pair = |pair: &Pair| {
             let [(no, repeat), (other_no, other_repeat)] = pair.samples;
             json!({

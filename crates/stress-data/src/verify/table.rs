@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use stress_data::summary::csv::is_text;
+use crate::summary::csv::is_text;
 
 use super::Finding;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::measurement::{Measurement, Settings};
 use proto::announce::{Done, Ready, WorkerLedger};
-use stress_data::measurement::{Measurement, Settings};
 
 /// Everything about the server of a sample that cannot be.
 pub(super) fn problems(measurement: &Measurement, settings: &Settings) -> Vec<String> {

@@ -1,0 +1,247 @@
+//! The files of a run that are computed from its journal alone: written at its end, and computed again to verify it.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::fingerprint::Binary;
+use crate::journal::{Contents, End, Session};
+use crate::machine::Machine;
+use crate::matrix::PlanName;
+use crate::measurement::{Settings, Status};
+use crate::schedule::Order;
+use crate::summary::{self, Row};
+use serde::Serialize;
+
+use crate::models;
+
+/// A file that cannot be written.
+// Its reason is in its words, and so is no source: a chain of errors would say it twice.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {path}: {reason}")]
+pub struct Unwritten {
+    path: PathBuf,
+    reason: io::Error,
+}
+
+/// Writes the [`derived`] files into the folder `run`, each whole or not at all.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_all(run: &Path, contents: &Contents, rows: &[Row]) -> Result<(), Unwritten> {
+    for derived in derived(contents) {
+        replace(run, derived.name, |out| (derived.fill)(contents, rows, out))?;
+    }
+    Ok(())
+}
+
+/// A file that is computed from the journal alone.
+#[derive(Clone, Copy)]
+pub struct Derived {
+    /// Its name in the folder of a run.
+    pub name: &'static str,
+    is_wanted: fn(&Contents) -> bool,
+    fill: fn(&Contents, &[Row], &mut dyn Write) -> io::Result<()>,
+}
+
+/// All files that are computed from the journal: written at the end of a run, and verified afterwards.
+const DERIVED: [Derived; 4] = [
+    Derived {
+        name: "summary.csv",
+        is_wanted: |_| true,
+        fill: |_, rows, out| Ok(summary::csv::write(rows, out)?),
+    },
+    Derived {
+        name: "clients.csv",
+        is_wanted: |_| true,
+        fill: |contents, _, out| Ok(summary::clients::write(contents, out)?),
+    },
+    Derived {
+        name: "models.md",
+        is_wanted: |contents| contents.header.fingerprint.plan == PlanName::Models,
+        fill: |contents, rows, out| {
+            let page = models::markdown(contents, rows);
+            out.write_all(page.as_bytes())
+        },
+    },
+    Derived {
+        name: "run.json",
+        is_wanted: |_| true,
+        fill: |contents, rows, out| {
+            serde_json::to_writer_pretty(&mut *out, &RunJson::new(contents, rows))?;
+            out.write_all(b"\n")
+        },
+    },
+];
+
+/// Those that a run with these `contents` has.
+pub fn derived(contents: &Contents) -> impl Iterator<Item = Derived> {
+    let derived = DERIVED.into_iter();
+    derived.filter(|derived| (derived.is_wanted)(contents))
+}
+
+impl Derived {
+    /// What has to stand in it.
+    ///
+    /// # Errors
+    /// What writing said.
+    pub fn content(&self, contents: &Contents, rows: &[Row]) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        (self.fill)(contents, rows, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// Writes the file `name` in `folder` anew, whole or not at all: nothing is left beside it either way.
+///
+/// # Errors
+/// What `fill` or the system said.
+pub fn replace(
+    folder: &Path,
+    name: &str,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Unwritten> {
+    let temporary = folder.join(format!(".{name}.tmp"));
+    let path = folder.join(name);
+    let write = || {
+        let mut out = BufWriter::new(File::create(&temporary)?);
+        fill(&mut out)?;
+        out.flush()?;
+        fs::rename(&temporary, &path)
+    };
+    write().map_err(|reason| {
+        let _ = fs::remove_file(&temporary);
+        Unwritten {
+            path: path.clone(),
+            reason,
+        }
+    })
+}
+
+/// `run.json`: what was measured with what on what, and how it went.
+#[derive(Debug, Serialize)]
+struct RunJson<'a> {
+    schema: u32,
+    label: &'a str,
+    created_utc: &'a str,
+    totals: Totals,
+    plan: PlanJson,
+    settings: &'a Settings,
+    machine: &'a Machine,
+    binary: &'a Binary,
+    sessions: Vec<SessionJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlanJson {
+    cells: usize,
+    cells_without_filters: u32,
+    repeats: u32,
+    order: Order,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionJson<'a> {
+    #[serde(flatten)]
+    session: &'a Session,
+    ended_utc: Option<&'a str>,
+    wall_ns: Option<u64>,
+    interrupted: Option<bool>,
+    steal_permille: Option<u64>,
+}
+
+impl<'a> RunJson<'a> {
+    fn new(contents: &'a Contents, rows: &[Row]) -> Self {
+        let fingerprint = &contents.header.fingerprint;
+        let session = |session: &'a Session| {
+            let end = contents
+                .ends
+                .iter()
+                .find(|end| end.session == session.number);
+            SessionJson {
+                session,
+                ended_utc: end.map(|end| end.ended_utc.as_str()),
+                wall_ns: end.map(|end| end.wall_ns),
+                interrupted: end.map(|end| end.interrupted),
+                steal_permille: end.and_then(|end: &End| end.cpu?.steal_permille()),
+            }
+        };
+        Self {
+            schema: contents.header.schema,
+            label: &contents.header.label,
+            created_utc: &contents.header.created_utc,
+            totals: Totals::new(contents, rows),
+            plan: PlanJson {
+                cells: fingerprint.cells.len(),
+                cells_without_filters: fingerprint.full_len,
+                repeats: fingerprint.repeats,
+                order: fingerprint.order,
+            },
+            settings: &fingerprint.settings,
+            machine: &fingerprint.machine,
+            binary: &fingerprint.binary,
+            sessions: contents.sessions.iter().map(session).collect(),
+        }
+    }
+}
+
+/// How a run went, in a few numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Rows all of whose samples were taken and verified.
+    pub ok: usize,
+    /// Rows with a sample that was not.
+    pub failed: usize,
+    /// Rows some of whose samples are missing.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cut: usize,
+    /// Rows without any sample.
+    pub not_run: usize,
+    /// Content bytes that were verified.
+    pub verified_bytes: u64,
+    /// Time of all sessions that came to their end, nanoseconds.
+    pub wall_ns: u64,
+}
+
+/// Earlier versions did not tell rows that were cut from those that were not run: their files stay as they are.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl Totals {
+    /// The totals of a run.
+    #[must_use]
+    pub fn new(contents: &Contents, rows: &[Row]) -> Self {
+        let count = |is_counted: fn(Status) -> bool| {
+            rows.iter().filter(|row| is_counted(row.status)).count()
+        };
+        let ok = count(|status| status == Status::Ok);
+        let cut = count(|status| status == Status::Cut);
+        let not_run = count(|status| status == Status::NotRun);
+        let records = contents
+            .samples
+            .values()
+            .flat_map(|sample| &sample.measurement.records);
+        Self {
+            rows: rows.len(),
+            ok,
+            failed: rows.len() - ok - cut - not_run,
+            cut,
+            not_run,
+            verified_bytes: records.map(|record| record.verified_bytes).sum(),
+            wall_ns: contents.ends.iter().map(|end| end.wall_ns).sum(),
+        }
+    }
+
+    /// The time of all sessions.
+    #[must_use]
+    pub const fn wall(&self) -> Duration {
+        Duration::from_nanos(self.wall_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests;

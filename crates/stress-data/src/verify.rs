@@ -1,0 +1,209 @@
+//! Computes every number of a run again from its journal, checks every identity, and finds runs whose records are copies
+//! of one another.
+
+mod copies;
+mod facts;
+mod files;
+mod server;
+mod table;
+
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+use std::slice;
+
+use serde_json::json;
+
+use crate::journal::{self, Contents};
+use crate::measurement::Status;
+use crate::size;
+use crate::summary::{self, Row};
+
+pub use copies::Copies;
+use copies::Prints;
+pub use files::line_differences;
+
+/// So many findings of one run are shown to a person.
+const SHOWN_MAX: usize = 20;
+
+/// Something that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file it is in.
+    pub file: String,
+    /// Where in it: row and column, or sample; empty for the whole of it.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Finding {
+    /// A finding in `file`.
+    #[must_use]
+    pub fn new(file: &str, place: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            place: place.into(),
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, place, what } = self;
+        match place.as_str() {
+            "" => write!(f, "{file}: {what}"),
+            place => write!(f, "{file}, {place}: {what}"),
+        }
+    }
+}
+
+/// What became of one run.
+#[derive(Debug)]
+pub struct Checked {
+    /// Its folder.
+    pub run: PathBuf,
+    /// Rows of its table.
+    pub rows: usize,
+    /// Those of them that are ok: what is consistent may be a row that failed.
+    pub rows_ok: usize,
+    /// Samples taken.
+    pub samples: usize,
+    /// Operations recorded.
+    pub operations: usize,
+    /// What does not hold; nothing if all is well.
+    pub findings: Vec<Finding>,
+    /// What is strange, and possible.
+    pub warnings: Vec<Finding>,
+    /// What tells its samples from all others.
+    prints: Prints,
+}
+
+/// What else is looked at in the folder of a run: a file that is no part of every run, with the rows that it should have.
+pub type Besides = fn(&Path, &[Row]) -> Vec<Finding>;
+
+/// Verifies the run in the folder `run`, and what `besides` looks at. What cannot be read is a finding too.
+#[must_use]
+pub fn check(run: &Path, besides: Besides) -> Checked {
+    let mut checked = Checked {
+        run: run.to_owned(),
+        rows: 0,
+        rows_ok: 0,
+        samples: 0,
+        operations: 0,
+        findings: Vec::new(),
+        warnings: Vec::new(),
+        prints: Prints::default(),
+    };
+    let contents = match Contents::read(run) {
+        Ok(contents) => contents,
+        Err(error) => {
+            let is_missing = matches!(&error, journal::Error::Io { reason, .. }
+                if reason.kind() == std::io::ErrorKind::NotFound);
+            let what = match is_missing {
+                true => "it is not there, so that nothing can be computed again".into(),
+                false => error.to_string(),
+            };
+            checked
+                .findings
+                .push(Finding::new(journal::FILE_NAME, "", what));
+            return checked;
+        }
+    };
+    let rows = summary::rows(&contents);
+    let taken = || contents.samples.values().filter(|sample| sample.is_taken());
+    checked.rows = rows.len();
+    checked.rows_ok = rows.iter().filter(|row| row.status == Status::Ok).count();
+    checked.samples = taken().count();
+    checked.operations = taken().map(|sample| sample.measurement.records.len()).sum();
+    checked.findings = facts::check(&contents);
+    checked.warnings = facts::warnings(&contents);
+    checked.findings.extend(files::check(run, &contents, &rows));
+    checked.findings.extend(besides(run, &rows));
+    checked.findings.extend(table::check(run));
+    checked.prints = Prints::of(&contents);
+    checked
+}
+
+/// The samples of all runs that are copies of one another.
+#[must_use]
+pub fn copies(checked: &[Checked]) -> Vec<Copies> {
+    let prints: Vec<&Prints> = checked.iter().map(|one| &one.prints).collect();
+    copies::find(&prints)
+}
+
+/// What became of a run, for a person.
+#[must_use]
+pub fn text(checked: &Checked) -> String {
+    let run = checked.run.display();
+    let mut out = match checked.findings.len() as u64 {
+        0 => format!("{run}: consistent: {}\n", amounts(slice::from_ref(checked))),
+        findings => format!(
+            "{run}: NOT consistent, {}:\n",
+            size::counted(findings, "finding")
+        ),
+    };
+    for finding in checked.findings.iter().take(SHOWN_MAX) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "  {finding}");
+    }
+    if let Some(more @ 1..) = checked.findings.len().checked_sub(SHOWN_MAX) {
+        let _ = writeln!(out, "  … and {more} more");
+    }
+    for warning in checked.warnings.iter().take(SHOWN_MAX) {
+        let _ = writeln!(out, "  warning: {warning}");
+    }
+    out
+}
+
+/// Of several runs, what all come to.
+#[must_use]
+pub fn total(checked: &[Checked]) -> String {
+    if checked.len() < 2 {
+        return String::new();
+    }
+    let consistent = checked.iter().filter(|one| one.findings.is_empty());
+    let consistent = match consistent.count() {
+        all if all == checked.len() => "all consistent".to_owned(),
+        some => format!("{some} consistent"),
+    };
+    let runs = size::counted(checked.len() as u64, "run");
+    format!("{runs}, {consistent}: {}\n", amounts(checked))
+}
+
+/// `2 rows (1 ok), 2 samples, 10 operations`.
+fn amounts(checked: &[Checked]) -> String {
+    let sum = |of: fn(&Checked) -> usize| checked.iter().map(of).sum::<usize>() as u64;
+    format!(
+        "{} ({} ok), {}, {}",
+        size::counted(sum(|one| one.rows), "row"),
+        size::with_commas(sum(|one| one.rows_ok)),
+        size::counted(sum(|one| one.samples), "sample"),
+        size::counted(sum(|one| one.operations), "operation"),
+    )
+}
+
+/// What became of all runs, for a program.
+#[must_use]
+pub fn as_json(checked: &[Checked], copies: &[Copies], names: &[String]) -> serde_json::Value {
+    let finding = |finding: &Finding| json!({"file": finding.file, "place": finding.place, "what": finding.what});
+    let one = |one: &Checked| {
+        json!({
+            "run": one.run.display().to_string(),
+            "is_verified": one.findings.is_empty(),
+            "rows": one.rows,
+            "rows_ok": one.rows_ok,
+            "samples": one.samples,
+            "operations": one.operations,
+            "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),
+            "warnings": one.warnings.iter().map(finding).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "runs": checked.iter().map(one).collect::<Vec<_>>(),
+        "copies": copies.iter().map(|copies| copies.json(names)).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests;
