@@ -29,9 +29,8 @@ use crate::child::{self, Lines};
 use crate::clock::Patience;
 use crate::console;
 use crate::environment;
-use crate::exit::Exit;
+use crate::exit::{Exit, Unusable};
 use crate::memory::Ballast;
-use crate::run::Unusable;
 use crate::workdir::Made;
 
 /// Connections at once.

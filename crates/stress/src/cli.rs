@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::console;
-use crate::exit::Exit;
+use crate::exit::{Exit, Unusable};
 use crate::measure;
 use crate::request::Request;
 use crate::run;
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
             console::say(format_args!("error: {error:#}"));
             match error.downcast_ref::<measure::Error>() {
                 Some(measure::Error::Interrupted) => Exit::Interrupted.into(),
-                _ if error.is::<run::Unusable>() => Exit::Usage.into(),
+                _ if error.is::<Unusable>() => Exit::Usage.into(),
                 _ => Exit::Harness.into(),
             }
         }

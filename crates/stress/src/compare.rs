@@ -16,8 +16,7 @@ use stress_data::summary::metric::Metric;
 use stress_data::summary::{self, Row};
 
 use crate::console::print;
-use crate::exit::Exit;
-use crate::run::Unusable;
+use crate::exit::{Exit, Unusable};
 use crate::{runs, words};
 
 use matching::Matching;

@@ -32,3 +32,8 @@ impl From<Exit> for ExitCode {
         })
     }
 }
+
+/// What was typed does not fit what is there: a usage error that only shows once files are looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);

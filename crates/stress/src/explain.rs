@@ -15,8 +15,7 @@ use stress_data::summary::csv::{format_seconds, outcome_word, to_json};
 use stress_data::summary::{self, Brief, Row};
 
 use crate::console::print;
-use crate::exit::Exit;
-use crate::run::Unusable;
+use crate::exit::{Exit, Unusable};
 use crate::runs;
 
 /// Of a sample's records no more than this are shown, unless all are asked for.

@@ -20,10 +20,10 @@ use stress_data::matrix::ServerPool;
 use stress_data::size::counted;
 
 use crate::console::{print, say};
-use crate::exit::Exit;
+use crate::exit::{Exit, Unusable};
 use crate::rig::Rig;
 use crate::rig::own::Own;
-use crate::run::{Unusable, catch_interrupts};
+use crate::stops::catch_interrupts;
 use crate::workdir::{self, WorkDir};
 
 use attack::{ATTACKS, Attack, Fate};

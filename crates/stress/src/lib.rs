@@ -37,6 +37,7 @@ pub mod runs;
 mod served;
 pub mod show;
 pub mod soak;
+mod stops;
 pub mod table;
 #[cfg(test)]
 mod testing;

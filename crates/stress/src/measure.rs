@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use stress_data::fault::Fault;
-use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
+use stress_data::matrix::Cell;
 use stress_data::measurement::{Measurement, ServerChoice, Settings, Status};
 use stress_data::reconcile::{Facts, reconcile};
 use stress_data::record::{Outcome, Record};
@@ -26,9 +25,6 @@ use crate::rig::{self, Moment, Rig};
 use crate::served::Served;
 
 pub use crate::workdir::WorkDir;
-
-/// Disk for a directory entry and an inode, generously.
-const NAME_BYTES: u64 = 4 << 10;
 
 /// Why there is no measurement. Anything that goes wrong *inside* a cell is a row, not one of these.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +74,7 @@ pub fn measure(
     };
     let download_crc32 = match is_target(settings) {
         true => None,
-        false => files::lay_out(cell, settings.seed, work, &root).map_err(unusable)?,
+        false => files::lay_out(cell, settings.seed, work.sources(), &root).map_err(unusable)?,
     };
     raise_descriptor_limit(cell);
     check(interrupt)?;
@@ -186,7 +182,7 @@ fn run(
     };
     let is_warmed = settings.warm_memory && !is_target(settings);
     let needed = if is_warmed {
-        written_bytes(&cell, settings)
+        preflight::written_bytes(&cell, settings)
     } else {
         0
     };
@@ -211,45 +207,6 @@ fn run(
     let (reports, report) = result.map_err(pool::Error::CannotStart)?;
     measurement.fault = report;
     reports
-}
-
-/// Bytes of files that `cell` writes.
-fn written_bytes(cell: &Cell, settings: &Settings) -> u64 {
-    match cell.operation {
-        Operation::Upload => {
-            let slow = match cell.fault {
-                Fault::SlowClient { clients, .. } => u64::from(clients),
-                _ => 0,
-            };
-            let uploads = u64::from(cell.clients) * u64::from(settings.requests(cell)) + slow;
-            cell.volume.saturating_mul(uploads)
-        }
-        Operation::Download | Operation::List => 0,
-    }
-}
-
-/// Bytes of disk that a cell needs at its worst.
-pub(crate) struct Bytes {
-    /// In the work directory: the file that is downloaded under many names.
-    pub(crate) source: u64,
-    /// In the folder that is served.
-    pub(crate) served: u64,
-}
-
-/// See [`Bytes`].
-pub(crate) fn bytes_needed(cell: &Cell, settings: &Settings) -> Bytes {
-    let clients = u64::from(cell.clients);
-    let requests = clients * u64::from(settings.requests(cell));
-    let (source, content, names) = match cell.operation {
-        Operation::Download => (cell.volume, 0, clients),
-        Operation::Upload => (0, written_bytes(cell, settings), requests),
-        // Two files, under many names.
-        Operation::List => (0, 2 * LIST_FILE_BYTES, files::list_len(cell.volume)),
-    };
-    Bytes {
-        source,
-        served: names.saturating_mul(NAME_BYTES).saturating_add(content),
-    }
 }
 
 /// What came out of a cell besides its records.

@@ -10,7 +10,7 @@ use humantime::format_rfc3339_seconds;
 use stress_data::derived::derived;
 use stress_data::journal::{self, Contents};
 
-use crate::run::Unusable;
+use crate::exit::Unusable;
 
 /// Folders of one second and label before giving up on a new name.
 const SAME_NAME_MAX: u32 = 1_000;

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit};
 use prefork_server::listener;
+use stress_data::fault::Fault;
 use stress_data::matrix::{Cell, ClientPool, LIST_FILE_BYTES, Operation, ServerPool};
 use stress_data::measurement::{ServerChoice, Settings};
 
+use crate::corpus::files::list_len;
 use crate::environment;
-use crate::measure::{self, Bytes};
 
 /// What our server keeps free on its file system (`--min-free`): an upload into less is refused.
 const DISK_KEPT_FREE: u64 = 64 << 20;
@@ -28,6 +29,9 @@ const WORKER_MEMORY: u64 = 4 << 20;
 const CELL_OVERHEAD_BYTES: u64 = 200 << 20;
 /// A listing's JSON for one file of the corpus, about.
 const LISTED_NAME_BYTES: u64 = 24;
+
+/// Disk for a directory entry and an inode, generously.
+const NAME_BYTES: u64 = 4 << 10;
 
 /// Where a run writes.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +66,7 @@ fn disk_needs<'a>(
     settings: &'a Settings,
     places: Places<'a>,
 ) -> Vec<(&'static str, &'a Path, u64)> {
-    let Bytes { source, served } = measure::bytes_needed(cell, settings);
+    let Bytes { source, served } = bytes_needed(cell, settings);
     let (work, run) = ("the work directory", "the folder of the run");
     let records = u64::from(cell.clients) * u64::from(settings.requests(cell));
     let run = (run, places.run, CELL_BYTES + records * RECORD_BYTES);
@@ -79,6 +83,45 @@ fn disk_needs<'a>(
             let all = all.saturating_add(CELL_BYTES + DISK_KEPT_FREE);
             vec![(work, places.work, all), run]
         }
+    }
+}
+
+/// Bytes of files that `cell` writes.
+pub(crate) fn written_bytes(cell: &Cell, settings: &Settings) -> u64 {
+    match cell.operation {
+        Operation::Upload => {
+            let slow = match cell.fault {
+                Fault::SlowClient { clients, .. } => u64::from(clients),
+                _ => 0,
+            };
+            let uploads = u64::from(cell.clients) * u64::from(settings.requests(cell)) + slow;
+            cell.volume.saturating_mul(uploads)
+        }
+        Operation::Download | Operation::List => 0,
+    }
+}
+
+/// Bytes of disk that a cell needs at its worst.
+struct Bytes {
+    /// In the work directory: the file that is downloaded under many names.
+    source: u64,
+    /// In the folder that is served.
+    served: u64,
+}
+
+/// See [`Bytes`].
+fn bytes_needed(cell: &Cell, settings: &Settings) -> Bytes {
+    let clients = u64::from(cell.clients);
+    let requests = clients * u64::from(settings.requests(cell));
+    let (source, content, names) = match cell.operation {
+        Operation::Download => (cell.volume, 0, clients),
+        Operation::Upload => (0, written_bytes(cell, settings), requests),
+        // Two files, under many names.
+        Operation::List => (0, 2 * LIST_FILE_BYTES, list_len(cell.volume)),
+    };
+    Bytes {
+        source,
+        served: names.saturating_mul(NAME_BYTES).saturating_add(content),
     }
 }
 

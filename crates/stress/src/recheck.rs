@@ -27,10 +27,10 @@ use stress_data::summary::metric::Metric;
 
 use crate::console::{self, print};
 use crate::environment;
-use crate::exit::Exit;
+use crate::exit::{Exit, Unusable};
 use crate::progress::Shown;
 use crate::request::{Request, Start};
-use crate::run::{self, Unusable};
+use crate::run;
 use crate::{runs, words};
 
 use ratios::{Pair, Ratios};

@@ -27,9 +27,8 @@ use stress_data::derived;
 use stress_data::journal::Contents;
 
 use crate::console::{print, say};
-use crate::exit::Exit;
+use crate::exit::{Exit, Unusable};
 use crate::output;
-use crate::run::Unusable;
 use crate::runs;
 
 pub use content::document;

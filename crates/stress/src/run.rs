@@ -4,7 +4,6 @@ mod agenda;
 mod dry_run;
 mod folder;
 mod samples;
-mod stops;
 
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
@@ -21,25 +20,19 @@ use stress_data::summary::{self, Row};
 
 use crate::console::{print, say};
 use crate::environment::{self, COMMIT, cpu_ticks};
-use crate::exit::Exit;
+use crate::exit::{Exit, Unusable};
 use crate::measure::{self, WorkDir};
 use crate::preflight::{self, content_bytes, work_units};
 use crate::progress::{Progress, Shown, whole_seconds};
 use crate::request::Request;
 use crate::rig::probe;
 use crate::served::Served;
+use crate::stops::Stops;
 use crate::{baseline, report, show, trial, verify, workdir};
 
 use agenda::{Agenda, sampling_end};
 use folder::Folder;
 use samples::{Ended, RealBench, Taker};
-use stops::Stops;
-pub(crate) use stops::{catch_interrupts, set_by_interrupts};
-
-/// What was typed does not fit what is there: a usage error that only shows once files are looked at.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unusable(pub String);
 
 /// Does what `request` asks for. Must be called on the main thread.
 ///

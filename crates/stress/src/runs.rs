@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use stress_data::journal::{FILE_NAME, PACKED_NAME};
 
-use crate::run::Unusable;
+use crate::exit::Unusable;
 
 /// Where runs are if nothing else is said.
 pub const OUT: &str = "results";

@@ -22,7 +22,7 @@ use stress_data::size;
 use crate::console::{print, say};
 use crate::corpus::Corpus;
 use crate::exit::Exit;
-use crate::run::catch_interrupts;
+use crate::stops::catch_interrupts;
 use crate::workdir;
 
 use chaos::Chaos;

@@ -112,7 +112,7 @@ fn of_command(
         clients: 1,
         ..cell.clone()
     };
-    files::lay_out(&file, settings.seed, work, &root).map_err(harness)?;
+    files::lay_out(&file, settings.seed, work.sources(), &root).map_err(harness)?;
     let orders = Orders {
         command,
         workers: cell.servers,

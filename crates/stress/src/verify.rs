@@ -7,8 +7,7 @@ use anyhow::Result;
 use stress_data::verify::{self, Checked};
 
 use crate::console::{print, say};
-use crate::exit::Exit;
-use crate::run::Unusable;
+use crate::exit::{Exit, Unusable};
 use crate::{report, runs};
 
 const NOTES: &str = "\

@@ -1,17 +1,14 @@
 //! The directory that holds corpora and roots during a run. It is locked while its run lives, so that the next
 //! run can tell what a killed one left behind from what is in use.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::corpus::files::Source;
-use crate::measure::Error;
-use crate::run::Unusable;
+use crate::corpus::files::Sources;
+use crate::exit::Unusable;
 
 /// How the names of work directories begin.
 const PREFIX: &str = "stress-work-";
@@ -24,17 +21,16 @@ pub struct WorkDir {
     path: PathBuf,
     /// Holds the lock. Children do not inherit it: it ends with this process, however that ends.
     _lock: File,
-    /// The files that download cells serve, by seed and volume.
-    sources: RefCell<HashMap<(u64, u64), Source>>,
+    sources: Sources,
 }
 
 impl WorkDir {
     /// Makes and locks a fresh directory inside `parent`, and removes those that a killed run left there.
     ///
     /// # Errors
-    /// [`Error::Harness`] if that cannot be done.
-    pub fn create(parent: &Path) -> Result<Self, Error> {
-        let trouble = |error: io::Error| Error::Harness(format!("{}: {error}", parent.display()));
+    /// What cannot be done.
+    pub fn create(parent: &Path) -> io::Result<Self> {
+        let trouble = |error: io::Error| io::Error::other(format!("{}: {error}", parent.display()));
         // Servers are told where their root is, and have a working directory of their own.
         let parent = fs::canonicalize(parent).map_err(trouble)?;
         remove_stale(&parent).map_err(trouble)?;
@@ -43,14 +39,15 @@ impl WorkDir {
             let path = made.map_err(trouble)?.keep();
             if let Some(lock) = lock(&path).map_err(trouble)? {
                 return Ok(Self {
+                    sources: Sources::new(&path),
                     path,
                     _lock: lock,
-                    sources: RefCell::default(),
                 });
             }
         }
-        let message = "other runs keep removing the work directory".to_owned();
-        Err(Error::Harness(message))
+        Err(io::Error::other(
+            "other runs keep removing the work directory",
+        ))
     }
 
     /// Where it is.
@@ -59,16 +56,9 @@ impl WorkDir {
         &self.path
     }
 
-    /// The file of `volume` bytes that download cells serve, made when it is first asked for.
-    pub(crate) fn source(&self, seed: u64, volume: u64) -> io::Result<Source> {
-        if let Some(source) = self.sources.borrow().get(&(seed, volume)) {
-            return Ok(source.clone());
-        }
-        let path = self.path.join(format!("source-{volume}"));
-        let source = Source::make(&path, seed, volume)?;
-        let mut sources = self.sources.borrow_mut();
-        sources.insert((seed, volume), source.clone());
-        Ok(source)
+    /// The files that download cells serve.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// A fresh directory for one cell.

@@ -1,5 +1,7 @@
 //! The files that a cell's server finds in its root.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +9,6 @@ use std::path::{Path, PathBuf};
 use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
 
 use super::{Corpus, Salt, download_name, list_names};
-use crate::workdir::WorkDir;
 
 /// One write or read of a file.
 const PIECE_LEN: usize = 256 << 10;
@@ -16,14 +17,14 @@ const LINKS_MAX: usize = 10_000;
 
 /// A file that download cells serve under many names.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+struct Source {
     path: PathBuf,
     crc32: u32,
 }
 
 impl Source {
     /// Writes the file. It is on disk before the first cell that serves it: no cell pays for its writing back.
-    pub(crate) fn make(path: &Path, seed: u64, volume: u64) -> io::Result<Self> {
+    fn make(path: &Path, seed: u64, volume: u64) -> io::Result<Self> {
         let mut content = Corpus::new(seed).content(Salt::DOWNLOAD, volume);
         let mut hasher = crc32fast::Hasher::new();
         let mut file = File::create_new(path)?;
@@ -53,16 +54,44 @@ impl Source {
     }
 }
 
+/// The files that download cells serve, each made in a folder when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    folder: PathBuf,
+    /// By seed and volume.
+    made: RefCell<HashMap<(u64, u64), Source>>,
+}
+
+impl Sources {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            made: RefCell::default(),
+        }
+    }
+
+    fn get(&self, seed: u64, volume: u64) -> io::Result<Source> {
+        if let Some(source) = self.made.borrow().get(&(seed, volume)) {
+            return Ok(source.clone());
+        }
+        let path = self.folder.join(format!("source-{volume}"));
+        let source = Source::make(&path, seed, volume)?;
+        let mut made = self.made.borrow_mut();
+        made.insert((seed, volume), source.clone());
+        Ok(source)
+    }
+}
+
 /// Fills the empty `root` with what `cell` needs, and returns the CRC-32 of what its clients download.
 pub(crate) fn lay_out(
     cell: &Cell,
     seed: u64,
-    work: &WorkDir,
+    sources: &Sources,
     root: &Path,
 ) -> io::Result<Option<u32>> {
     match cell.operation {
         Operation::Download => {
-            let source = work.source(seed, cell.volume)?;
+            let source = sources.get(seed, cell.volume)?;
             for client in 0..cell.clients {
                 let name = download_name(client);
                 link(&source.path, &root.join(name.as_str()))?;
@@ -125,6 +154,7 @@ mod tests {
     use stress_data::matrix::{ClientPool, ServerPool};
 
     use super::*;
+    use crate::workdir::WorkDir;
 
     fn cell(operation: Operation, volume: u64, clients: u32) -> Cell {
         Cell {
@@ -161,7 +191,7 @@ mod tests {
         for _ in 0..2 {
             let directory = work.cell().unwrap();
             let cell = cell(Operation::Download, 100_000, 3);
-            let crc32 = lay_out(&cell, 1, &work, &directory.root()).unwrap();
+            let crc32 = lay_out(&cell, 1, work.sources(), &directory.root()).unwrap();
             let names = ["d0000.bin", "d0001.bin", "d0002.bin"];
             assert_eq!(
                 files(&directory.root()),
@@ -180,7 +210,7 @@ mod tests {
         let check = |volume: u64, len: usize| {
             let directory = work.cell().unwrap();
             let cell = cell(Operation::List, volume, 1);
-            let crc32 = lay_out(&cell, 1, &work, &directory.root()).unwrap();
+            let crc32 = lay_out(&cell, 1, work.sources(), &directory.root()).unwrap();
             assert_eq!(crc32, None);
             let files = files(&directory.root());
             assert_eq!(files.len(), len);

@@ -2,6 +2,7 @@
 
 mod browser;
 mod command;
+mod windows;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,8 +15,9 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::child::NoLine;
 use crate::clock::{Exhausted, Patience};
+use crate::exit::Unusable;
 use crate::guard::{Guarded, Report};
-use crate::run::{Unusable, set_by_interrupts};
+use crate::stops::set_by_interrupts;
 
 use browser::Browser;
 

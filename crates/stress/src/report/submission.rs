@@ -10,7 +10,7 @@ use stress_data::size;
 use super::document::{Block, Fact, Image, Section, Text};
 use super::lang::Lang;
 use super::notes;
-use crate::run::Unusable;
+use crate::exit::Unusable;
 
 pub use memory::FILE_NAME;
 

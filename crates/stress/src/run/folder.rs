@@ -9,9 +9,9 @@ use stress_data::journal::{self, Contents, Header, Journal, Line, SCHEMA};
 use stress_data::measurement::ServerChoice;
 use stress_data::paths::without_paths;
 
-use super::Unusable;
 use crate::console;
 use crate::environment;
+use crate::exit::Unusable;
 use crate::output;
 use crate::request::{Request, Start};
 use crate::workdir::Made;

@@ -11,12 +11,12 @@ use stress_data::summary::Brief;
 
 use super::agenda::{Agenda, Unaffordable};
 use super::folder::Folder;
-use super::stops::Stops;
 use crate::budget::Cost;
 use crate::environment::cpu_ticks;
 use crate::measure::{self, WorkDir};
 use crate::preflight::{self, Places};
 use crate::progress::Progress;
+use crate::stops::Stops;
 
 /// What takes samples; in tests, something without servers.
 pub(super) trait Bench {

@@ -11,12 +11,12 @@ use stress_data::summary::metric::Metric;
 use stress_data::summary::statistics::Spread;
 
 use super::axis::{Scale, Unit};
-use super::panel::{Line, Panel, Point};
+use super::panel::{Line, Look, Panel, Point};
 use super::{Axes, CEILING, client_workers, server_workers};
 use crate::report::document::{Key, Plate, Text};
 use crate::report::lang::Lang;
 use crate::report::nine;
-use crate::report::svg::{Colour, Mark, Pen, Svg};
+use crate::report::svg::{Colour, Mark, Svg};
 use crate::report::variants::{Place, Variant};
 
 /// What a plate shows.
@@ -290,31 +290,6 @@ impl Lines<'_> {
             Figure::Ceiling => Text::plain(scales),
             _ => Text::plain(format!("{scales}{spread}")),
         }
-    }
-}
-
-/// How a line is drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Look {
-    pub(super) colour: Colour,
-    pub(super) mark: Mark,
-    pub(super) is_dashed: bool,
-}
-
-impl Look {
-    pub(super) const fn pen(self) -> Pen {
-        Pen {
-            colour: self.colour,
-            width: 1.8,
-            dash: if self.is_dashed { "5 3" } else { "" },
-        }
-    }
-
-    fn swatch(self) -> Svg {
-        let mut svg = Svg::new(30.0, 12.0, "");
-        svg.path(&[(1.0, 6.0), (29.0, 6.0)], self.pen());
-        svg.mark(self.mark, (15.0, 6.0), self.colour, !self.is_dashed, "");
-        svg
     }
 }
 

@@ -3,9 +3,8 @@
 use stress_data::summary::statistics::Spread;
 
 use super::axis::Scale;
-use super::lines::Look;
 use crate::report::lang::Lang;
-use crate::report::svg::{Anchor, Colour, Pen, Svg, Type, text_width};
+use crate::report::svg::{Anchor, Colour, Mark, Pen, Svg, Type, text_width};
 
 const WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 224.0;
@@ -38,6 +37,31 @@ pub(super) struct Panel<'a> {
 pub(super) struct Line {
     pub(super) look: Look,
     pub(super) points: Vec<Point>,
+}
+
+/// How a line is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Look {
+    pub(super) colour: Colour,
+    pub(super) mark: Mark,
+    pub(super) is_dashed: bool,
+}
+
+impl Look {
+    pub(super) const fn pen(self) -> Pen {
+        Pen {
+            colour: self.colour,
+            width: 1.8,
+            dash: if self.is_dashed { "5 3" } else { "" },
+        }
+    }
+
+    pub(super) fn swatch(self) -> Svg {
+        let mut svg = Svg::new(30.0, 12.0, "");
+        svg.path(&[(1.0, 6.0), (29.0, 6.0)], self.pen());
+        svg.mark(self.mark, (15.0, 6.0), self.colour, !self.is_dashed, "");
+        svg
+    }
 }
 
 /// A figure of a row.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::command;
+use super::windows;
 
 /// What they are called on the PATH.
 const NAMES: [&str; 6] = [
@@ -112,7 +112,7 @@ impl Browser {
         let parent = match self.kind {
             Kind::Plain => std::env::temp_dir(),
             Kind::Snap => self.snap_folder()?,
-            Kind::Windows => command::windows_temp()?,
+            Kind::Windows => windows::temp()?,
         };
         tempfile::Builder::new()
             .prefix("stress-pdf-")

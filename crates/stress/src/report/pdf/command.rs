@@ -1,13 +1,13 @@
 //! The browser's command line, with names that it understands.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::Job;
 use super::browser::{Browser, Kind};
+use super::windows::wslpath;
 
 /// How a page is printed and nothing else is done: no first start, no updates, nothing to the network.
 const FLAGS: [&str; 12] = [
@@ -26,10 +26,6 @@ const FLAGS: [&str; 12] = [
     "--print-to-pdf-no-header",
     "--generate-pdf-document-outline",
 ];
-/// Windows' command interpreter, as WSL shows it.
-const CMD: &str = "/mnt/c/Windows/System32/cmd.exe";
-/// A folder that Windows has too: in another its interpreter complains first.
-const WINDOWS_ROOT: &str = "/mnt/c";
 
 /// The words that start `browser` for `job`.
 pub(super) fn line(browser: &Browser, job: &Job, has_sandbox: bool) -> Result<Vec<OsString>> {
@@ -50,31 +46,6 @@ pub(super) fn line(browser: &Browser, job: &Job, has_sandbox: bool) -> Result<Ve
     }
     words.push(file_url(&page).into());
     Ok(words)
-}
-
-/// The folder that Windows has for temporary files, by our name for it.
-pub(super) fn windows_temp() -> Result<PathBuf> {
-    let output = Command::new(CMD)
-        .args(["/d", "/c", "echo %TEMP%"])
-        .current_dir(WINDOWS_ROOT)
-        .output()
-        .with_context(|| format!("{CMD}, which says where Windows has its temporary files"))?;
-    let name = String::from_utf8_lossy(&output.stdout);
-    Ok(wslpath("-u", name.trim())?.into())
-}
-
-/// A path by its other name: Windows' with `-w`, ours with `-u`.
-fn wslpath(flag: &str, path: &str) -> Result<String> {
-    let output = Command::new("wslpath")
-        .args([flag, path])
-        .output()
-        .context("wslpath, which turns paths into Windows' and back")?;
-    ensure!(
-        output.status.success(),
-        "wslpath {flag} {path}: {}",
-        output.status
-    );
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// The address of a file; of Windows' with slashes.

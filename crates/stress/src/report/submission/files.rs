@@ -6,7 +6,7 @@ use std::path::Path;
 
 use stress_data::size;
 
-use crate::run::Unusable;
+use crate::exit::Unusable;
 
 /// The longest notes: a report of that length nobody reads.
 pub(super) const NOTES_BYTES_MAX: u64 = 4 << 20;

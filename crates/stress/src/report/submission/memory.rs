@@ -12,10 +12,10 @@ use toml::Spanned;
 
 use super::files::{read_file, read_notes, read_picture};
 use super::{Submission, word};
+use crate::exit::Unusable;
 use crate::report::document::Image;
 use crate::report::lang::Lang;
 use crate::report::markdown::CAPTURES;
-use crate::run::Unusable;
 
 /// Its name.
 pub const FILE_NAME: &str = "submission.toml";

@@ -13,7 +13,7 @@ const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 /// What has asked the run to end.
 #[derive(Debug, Default)]
-pub(super) struct Stops {
+pub(crate) struct Stops {
     user: Arc<AtomicBool>,
     /// The user, or the end of the budget: what a sample in hand is ended by.
     any: Arc<AtomicBool>,
@@ -21,7 +21,7 @@ pub(super) struct Stops {
 
 impl Stops {
     /// Catches the signals; the user's second one ends the process at once.
-    pub(super) fn catch() -> Result<Self> {
+    pub(crate) fn catch() -> Result<Self> {
         let user = catch_interrupts()?;
         let any = Arc::new(AtomicBool::new(false));
         // Behind the user's flag, so that whoever sees this one set by a user sees the other set too.
@@ -33,25 +33,25 @@ impl Stops {
     }
 
     /// What a sample in hand watches.
-    pub(super) fn any(&self) -> &AtomicBool {
+    pub(crate) fn any(&self) -> &AtomicBool {
         &self.any
     }
 
     /// Whether the user wants the run to end.
-    pub(super) fn is_by_user(&self) -> bool {
+    pub(crate) fn is_by_user(&self) -> bool {
         self.user.load(Ordering::Relaxed)
     }
 
     /// Ends the sample that is in hand after `left`. By the kernel's alarm rather than a thread of ours: nothing
     /// runs beside what is measured. Children do not inherit it.
-    pub(super) fn end_after(left: Duration) {
+    pub(crate) fn end_after(left: Duration) {
         // 0 would be no alarm at all. Durations that do not fit are longer than 136 years.
         let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1);
         alarm::set(seconds);
     }
 
     /// Takes back [`Stops::end_after`].
-    pub(super) fn end_never() {
+    pub(crate) fn end_never() {
         alarm::cancel();
     }
 }
@@ -100,7 +100,7 @@ pub(crate) fn set_by_interrupts(flag: &Arc<AtomicBool>) -> Result<()> {
 #[cfg(test)]
 impl Stops {
     /// As after a user's signal.
-    pub(super) fn stop_by_user(&self) {
+    pub(crate) fn stop_by_user(&self) {
         self.user.store(true, Ordering::Relaxed);
         self.any.store(true, Ordering::Relaxed);
     }
