@@ -25,8 +25,12 @@ absent "client does not reach prefork-server" \
     sh -c "cargo tree -p client -e normal --prefix none --locked | grep -E '^prefork-server '"
 absent "who uses the client as a library gets no clap" \
     sh -c "cargo tree -p client --no-default-features -e normal --prefix none --locked | grep -E '^(clap|manual) '"
-absent "stress-data starts no process, opens no socket and knows no command line" \
-    sh -c "cargo tree -p stress-data -e normal --prefix none --locked | grep -E '^(nix|clap|manual|client|prefork-server|stress) '"
+for crate in stress-data stress-report; do
+    absent "$crate starts no process, opens no socket and knows no command line" \
+        sh -c "cargo tree -p $crate -e normal --prefix none --locked | grep -E '^(nix|clap|manual|client|prefork-server|stress) '"
+done
+absent "stress-data does not reach stress-report" \
+    sh -c "cargo tree -p stress-data -e normal --prefix none --locked | grep -E '^stress-report '"
 absent "a session knows no socket and no clock" \
     grep -rnE 'std::net|std::time|Instant' crates/prefork-server/src/session.rs crates/prefork-server/src/session
 absent "an event worker's crowd knows no socket" \

@@ -23,3 +23,8 @@ pub mod summary;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod verify;
+
+/// What was asked for does not fit what is there: a usage error that only shows once files are looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+pub use stress_data::Unusable;
+
 /// The exit codes, besides clap's 2 for usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -32,8 +34,3 @@ impl From<Exit> for ExitCode {
         })
     }
 }
-
-/// What was typed does not fit what is there: a usage error that only shows once files are looked at.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unusable(pub String);

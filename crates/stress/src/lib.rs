@@ -38,7 +38,6 @@ mod served;
 pub mod show;
 pub mod soak;
 mod stops;
-pub mod table;
 #[cfg(test)]
 mod testing;
 mod trial;

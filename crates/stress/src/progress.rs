@@ -12,9 +12,9 @@ use stress_data::matrix::Cell;
 use stress_data::measurement::Status;
 use stress_data::size::{counted, format, rate_text};
 use stress_data::summary::Brief;
+use stress_report::table::conditions;
 
 use crate::console::say;
-use crate::table::conditions;
 
 /// What is shown while measuring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,23 +1,6 @@
-//! The report: everything a reader wants of a run, from its journal alone, as a page, as text, as spreadsheets and as
-//! a PDF; in English or Indonesian.
+//! `stress report`: of which runs, where to, with what of a submission; and the PDF, which a browser prints.
 
-mod chart;
-mod content;
-pub mod definitions;
-mod diagram;
-pub mod document;
-mod findings;
-pub mod html;
-pub mod lang;
-pub mod markdown;
-pub mod nine;
-pub mod notes;
-mod parts;
 mod pdf;
-pub mod submission;
-pub(crate) mod submitted;
-pub mod svg;
-mod variants;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,21 +8,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use stress_data::derived;
 use stress_data::journal::Contents;
+use stress_report::lang::Lang;
+use stress_report::submission::{self, Given, Item, Submission, word};
+use stress_report::{PAGE, Run, html};
 
 use crate::console::{print, say};
 use crate::exit::{Exit, Unusable};
 use crate::output;
-use crate::runs;
+use crate::{runs, words};
 
-pub use content::document;
-use document::Document;
-use lang::Lang;
 use pdf::Printed;
-use submission::{Item, Submission, SubmissionArgs};
-pub use variants::Run;
-
-/// What a person opens.
-pub(crate) const PAGE: &str = "report.html";
 
 /// What to report on, and how.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,6 +42,69 @@ pub struct ReportArgs {
     /// Who hands it in.
     #[command(flatten)]
     pub submission: SubmissionArgs,
+}
+
+/// What of it is on the command line.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "What a submission must contain")]
+pub struct SubmissionArgs {
+    /// Who hands the report in; once for each author.
+    #[arg(long, value_name = "NAME", value_parser = word)]
+    pub author: Vec<String>,
+
+    /// The author's student number; once for each author, in the same order.
+    #[arg(long, value_name = "ID", value_parser = word)]
+    pub student_id: Vec<String>,
+
+    /// The class it is for.
+    #[arg(long, value_name = "TEXT", value_parser = word)]
+    pub class: Option<String>,
+
+    /// Where the sources are; a link if it starts with https.
+    #[arg(long, value_name = "URL", value_parser = word)]
+    pub repository: Option<String>,
+
+    /// Notes of your own, in Markdown, for a section of their own.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub notes: Option<PathBuf>,
+
+    /// Screenshots (PNG, JPEG, GIF or WebP), put into the report whole; name runs before this flag.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, num_args = 1..)]
+    pub capture: Vec<PathBuf>,
+
+    /// The language of all of it, headings, numbers and spreadsheets included [default: en].
+    #[arg(long, value_parser = words::lang(), value_name = "LANG")]
+    pub lang: Option<Lang>,
+
+    /// Forget what is remembered of these, before the flags that are given: all of it, or one or more.
+    #[arg(long, value_parser = words::item(), value_name = "WHAT", value_delimiter = ',', num_args = 0..=1, require_equals = true,
+        default_missing_value = "all")]
+    pub forget: Vec<Item>,
+}
+
+impl SubmissionArgs {
+    fn given(&self) -> Given {
+        let Self {
+            author,
+            student_id,
+            class,
+            repository,
+            notes,
+            capture,
+            lang,
+            forget,
+        } = self.clone();
+        Given {
+            authors: author,
+            student_ids: student_id,
+            class,
+            repository,
+            notes,
+            captures: capture,
+            lang,
+            forget,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -110,10 +151,11 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
     say_which(args, &folders);
     recalled.remember(&target)?;
     let submission = &recalled.submission;
-    let document = content::document(&runs, submission, submission.lang());
+    let document = stress_report::document(&runs, submission, submission.lang());
     let page = html::render(&document);
-    write(&runs, &document, &page, &target)?;
-    let paths = names(&runs).map(|name| format!("{}\n", target.join(name).display()));
+    stress_report::write(&runs, &document, &page, &target)?;
+    let paths =
+        stress_report::names(&runs).map(|name| format!("{}\n", target.join(name).display()));
     print(&paths.collect::<String>())?;
     match args.pdf {
         true => print_pdf(&page, &target, args.browser.as_deref()),
@@ -170,7 +212,7 @@ impl Recalled {
             _ => own.clone(),
         };
         let has_something = known.is_some() || is_anew;
-        let submission = known.unwrap_or_default().changed_by(args)?;
+        let submission = known.unwrap_or_default().changed_by(&args.given())?;
         let is_new = own.as_ref() != Some(&submission)
             && (has_something || submission != Submission::default());
         Ok(Self { submission, is_new })
@@ -196,7 +238,7 @@ impl Recalled {
 fn print_pdf(page: &str, target: &Path, browser: Option<&Path>) -> Result<Exit> {
     match pdf::print(page, &target.join(PAGE), browser)? {
         Printed::Whole(pdf) => {
-            save(target, "report.pdf", &pdf)?;
+            derived::replace(target, "report.pdf", |out| out.write_all(&pdf))?;
             print(&format!("{}\n", target.join("report.pdf").display()))?;
             Ok(Exit::Verified)
         }
@@ -209,41 +251,9 @@ fn print_pdf(page: &str, target: &Path, browser: Option<&Path>) -> Result<Exit> 
 /// # Errors
 /// [`Unusable`] says what is wrong with what the folder remembers; else a file cannot be written.
 pub fn write_beside(folder: &Path, contents: &Contents) -> Result<()> {
-    let submission = Submission::remembered(folder)?.unwrap_or_default();
-    let runs = [Run::new(runs::name(folder), contents.clone())];
-    let document = content::document(&runs, &submission, submission.lang());
-    write(&runs, &document, &html::render(&document), folder)?;
+    stress_report::write_beside(folder, Run::new(runs::name(folder), contents.clone()))?;
     say_stale(folder);
     Ok(())
-}
-
-/// Writes all files of a report on `runs` into the folder `target`, each whole or not at all.
-fn write(runs: &[Run], document: &Document, page: &str, target: &Path) -> Result<()> {
-    let lang = document.lang;
-    save(target, PAGE, page.as_bytes())?;
-    save(target, "report.md", markdown::render(document).as_bytes())?;
-    for run in runs {
-        let mut table = Vec::new();
-        nine::write_csv(&run.rows, lang, &mut table)?;
-        save(target, &table_name(runs, run), &table)?;
-    }
-    let workbook = nine::workbook(&variants::of(runs, lang), lang)?;
-    save(target, "table.xlsx", &workbook)
-}
-
-/// The assignment's table of `run`: nine columns cannot say which run a row is of.
-fn table_name(runs: &[Run], run: &Run) -> String {
-    match runs {
-        [_] => "table.csv".into(),
-        _ => format!("table-{}.csv", run.name),
-    }
-}
-
-/// What a person opens or hands in.
-fn names(runs: &[Run]) -> impl Iterator<Item = String> {
-    let tables = runs.iter().map(|run| table_name(runs, run));
-    let others = [PAGE, "report.md", "table.xlsx"].map(str::to_owned);
-    others.into_iter().chain(tables)
 }
 
 /// The folders that are meant, each once.
@@ -263,12 +273,3 @@ fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     }
     Ok(folders)
 }
-
-fn save(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
-    Ok(derived::replace(folder, name, |out| {
-        out.write_all(content)
-    })?)
-}
-
-#[cfg(test)]
-mod tests;

@@ -9,10 +9,11 @@ use stress_data::matrix::PlanName;
 use stress_data::models;
 use stress_data::summary;
 use stress_data::summary::Row;
+use stress_report::{PAGE, table};
 
 use crate::console::print;
 use crate::exit::Exit;
-use crate::{report, runs, table};
+use crate::runs;
 
 /// Which run to show.
 #[derive(Debug, Clone, clap::Args)]
@@ -61,7 +62,7 @@ pub(crate) fn text(contents: &Contents, rows: &[Row], is_json: bool) -> String {
 /// What to open: the report of the run in the folder `run`, or the folder if there is none. Never wrapped: it is to be
 /// copied.
 pub(crate) fn last_line(run: &Path) -> String {
-    let report = run.join(report::PAGE);
+    let report = run.join(PAGE);
     match report.is_file() {
         true => format!("report: {}\n", report.display()),
         false => format!("run: {}\n", run.display()),

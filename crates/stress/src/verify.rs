@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use stress_data::verify::{self, Checked};
+use stress_report::submitted;
 
 use crate::console::{print, say};
 use crate::exit::{Exit, Unusable};
-use crate::{report, runs};
+use crate::runs;
 
 const NOTES: &str = "\
 What is verified:
@@ -48,7 +49,7 @@ pub struct VerifyArgs {
 
 /// Verifies the run in the folder `run`, with the table that is handed in if there is one.
 pub(crate) fn check(run: &Path) -> Checked {
-    verify::check(run, report::submitted::check)
+    verify::check(run, submitted::check)
 }
 
 /// Verifies all runs that are named, each by itself and all against each other.

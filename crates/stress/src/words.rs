@@ -6,6 +6,8 @@ use stress_data::matrix::{ClientPool, Operation, PlanName, ServerPool};
 use stress_data::measurement::Verify;
 use stress_data::schedule::Order;
 use stress_data::summary::metric::Metric;
+use stress_report::lang::Lang;
+use stress_report::submission::Item;
 
 use crate::progress::Shown;
 
@@ -116,6 +118,26 @@ pub(crate) fn metric() -> impl TypedValueParser<Value = Metric> {
             Metric::ServerPeakRssBytes => "The most memory of a server process",
         };
         value(metric.as_str(), help)
+    })
+}
+
+pub(crate) fn lang() -> impl TypedValueParser<Value = Lang> {
+    one_of(Lang::ALL, |lang| match lang {
+        Lang::En => value(lang.code(), "English"),
+        Lang::Id => value(lang.code(), "Indonesian"),
+    })
+}
+
+pub(crate) fn item() -> impl TypedValueParser<Value = Item> {
+    one_of(Item::ALL, |item| match item {
+        Item::All => value("all", "All of it, the language too"),
+        Item::Author => value("author", "The authors and their numbers"),
+        Item::StudentId => value("student-id", "The authors' numbers"),
+        Item::Class => value("class", "The class"),
+        Item::Repository => value("repository", "Where the sources are"),
+        Item::Notes => value("notes", "The notes"),
+        Item::Capture => value("capture", "The screenshots"),
+        Item::Lang => value("lang", "The language"),
     })
 }
 

@@ -9,11 +9,11 @@ use stress_data::size::{self, rate_text};
 use stress_data::summary::Row;
 use stress_data::summary::csv::{self, format_seconds};
 use stress_data::summary::metric::Metric;
+use stress_report::table::heading;
 
 use super::Comparison;
 use super::shift::CONFIDENCE;
 use super::verdict::{Change, Verdict};
-use crate::table::heading;
 
 /// For a person.
 pub(super) fn table(comparison: &Comparison<'_>, screen: Screen) -> String {

@@ -1,0 +1,137 @@
+//! Bars of one length each, split into the parts of an operation.
+
+use std::time::Duration;
+
+use stress_data::matrix::Operation;
+
+use crate::document::Key;
+use crate::lang::Lang;
+use crate::parts::Parts;
+use crate::svg::{Anchor, Colour, Svg, Type, text_width};
+
+const WIDTH: f64 = 320.0;
+const TOP: f64 = 28.0;
+const STEP: f64 = 17.0;
+const THICKNESS: f64 = 11.0;
+const TYPE_SIZE: f64 = 11.5;
+/// Room for the time at the end.
+const RIGHT: f64 = 62.0;
+
+const CONNECT: Colour = Colour::Series(4);
+const WAIT: Colour = Colour::Series(6);
+const REST: Colour = Colour::Series(5);
+
+/// What is drawn.
+pub(super) struct Bars {
+    pub(super) title: String,
+    pub(super) bars: Vec<Bar>,
+    pub(super) operation: Operation,
+    pub(super) lang: Lang,
+}
+
+/// A bar.
+pub(super) struct Bar {
+    pub(super) name: String,
+    pub(super) parts: Parts,
+}
+
+/// What the colours stand for. The reply to an upload begins when the upload is over: its parts are others.
+pub(super) fn legend(operation: Operation, lang: Lang) -> Vec<Key> {
+    let [connect, wait, rest] = names(operation, lang);
+    [(CONNECT, connect), (WAIT, wait), (REST, rest)]
+        .map(|(colour, label)| {
+            let mut swatch = Svg::new(14.0, 12.0, "");
+            swatch.rect((1.0, 1.0), (12.0, 10.0), 2.0, colour, None);
+            Key {
+                swatch,
+                label: label.into(),
+            }
+        })
+        .into()
+}
+
+const fn names(operation: Operation, lang: Lang) -> [&'static str; 3] {
+    let connect = lang.of("release → connected", "dilepas → tersambung");
+    match operation {
+        Operation::Download | Operation::List => [
+            connect,
+            lang.of(
+                "connected → first byte: in the queue, and the server's work",
+                "tersambung → byte pertama: antrean dan kerja server",
+            ),
+            lang.of(
+                "first byte → last byte: transfer",
+                "byte pertama → byte terakhir: transfer",
+            ),
+        ],
+        Operation::Upload => [
+            connect,
+            lang.of(
+                "connected → first byte of the answer: in the queue, sending, storing",
+                "tersambung → byte pertama jawaban: antrean, pengiriman, penyimpanan",
+            ),
+            lang.of(
+                "first byte → last byte of the answer",
+                "byte pertama → byte terakhir jawaban",
+            ),
+        ],
+    }
+}
+
+impl Bars {
+    pub(super) fn draw(&self) -> Svg {
+        let widest = self
+            .bars
+            .iter()
+            .map(|bar| text_width(&bar.name, TYPE_SIZE))
+            .fold(0.0, f64::max);
+        // Names of variants may be long; bars keep at least their half.
+        let left = (widest + 8.0).clamp(40.0, WIDTH / 2.0);
+        let height = TOP + STEP * self.bars.len() as f64 + 4.0;
+        let mut svg = Svg::new(WIDTH, height, self.title.clone());
+        let title = Type {
+            size: 13.0,
+            colour: Colour::Ink,
+            anchor: Anchor::Start,
+            is_bold: true,
+        };
+        svg.text((0.0, 15.0), title, &self.title);
+        for (index, bar) in self.bars.iter().enumerate() {
+            let y = TOP + STEP * index as f64;
+            self.draw_bar(&mut svg, bar, left, y);
+        }
+        svg
+    }
+
+    fn draw_bar(&self, svg: &mut Svg, bar: &Bar, left: f64, y: f64) {
+        let beside = Type {
+            size: TYPE_SIZE,
+            colour: Colour::Muted,
+            anchor: Anchor::End,
+            is_bold: false,
+        };
+        svg.text((left - 6.0, y + 9.5), beside, &bar.name);
+        let length = WIDTH - RIGHT - left;
+        let parts = &bar.parts;
+        let total = parts.total_ns().max(1.0);
+        let mut x = left;
+        let split = [parts.connect_ns, parts.wait_ns, parts.rest_ns];
+        let names = names(self.operation, self.lang);
+        for ((ns, colour), name) in split.into_iter().zip([CONNECT, WAIT, REST]).zip(names) {
+            let width = ns / total * length;
+            let time = self.lang.time(Duration::from_nanos(ns as u64));
+            let share = self.lang.percent(ns / total);
+            let words = format!("{name}: {time} ({share})");
+            if width >= 0.05 {
+                svg.titled_rect((x, y), (width, THICKNESS), 0.0, colour, None, &words);
+            }
+            x += width;
+        }
+        let end = Type {
+            anchor: Anchor::Start,
+            ..beside
+        };
+        let time = self.lang.time(Duration::from_nanos(total as u64));
+        svg.text((WIDTH - RIGHT + 6.0, y + 9.5), end, &time);
+    }
+}

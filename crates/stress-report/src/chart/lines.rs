@@ -1,0 +1,305 @@
+//! Plates of lines: a figure over the number of client workers (or of server workers, where only these vary), with
+//! one panel a volume and a line for each size of the other pool; with several variants a panel for each volume and
+//! size, with a line for each variant.
+
+use stress_data::matrix::Operation;
+use stress_data::measurement::Status;
+use stress_data::size;
+use stress_data::summary::Row;
+use stress_data::summary::csv::value;
+use stress_data::summary::metric::Metric;
+use stress_data::summary::statistics::Spread;
+
+use super::axis::{Scale, Unit};
+use super::panel::{Line, Look, Panel, Point};
+use super::{Axes, CEILING, client_workers, server_workers};
+use crate::document::{Key, Plate, Text};
+use crate::lang::Lang;
+use crate::nine;
+use crate::svg::{Colour, Mark, Svg};
+use crate::variants::{Place, Variant};
+
+/// What a plate shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Figure {
+    /// Bytes per second of a client.
+    Throughput,
+    /// The time of a client.
+    Time,
+    /// Bytes per second of all clients together, as a share of what this machine can move at all.
+    Ceiling,
+}
+
+impl Figure {
+    pub(super) const ALL: [Self; 3] = [Self::Throughput, Self::Time, Self::Ceiling];
+
+    const fn unit(self) -> Unit {
+        match self {
+            Self::Throughput => Unit::Rate,
+            Self::Time => Unit::Time,
+            Self::Ceiling => Unit::Share,
+        }
+    }
+
+    const fn name(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Throughput => "throughput per client",
+            Self::Time => lang.of("time per client", "waktu per client"),
+            Self::Ceiling => lang.of(
+                "share of this machine's ceiling",
+                "bagian dari batas kemampuan mesin ini",
+            ),
+        }
+    }
+}
+
+/// What is over what.
+pub(super) struct Lines<'a> {
+    pub(super) variants: &'a [Variant<'a>],
+    pub(super) operation: Operation,
+    pub(super) figure: Figure,
+    pub(super) lang: Lang,
+    pub(super) axes: Axes,
+}
+
+/// Which pool's size grows to the right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Clients,
+    Servers,
+}
+
+/// The panels of a plate, each with its volume and the size of the other pool.
+type Panels = Vec<(u64, u32, Vec<Line>)>;
+
+impl Lines<'_> {
+    /// None if nothing varies, or nothing was measured.
+    pub(super) fn plate(&self) -> Option<Plate> {
+        let over = match (self.axes.clients.len(), self.axes.servers.len()) {
+            (2.., _) => Over::Clients,
+            (_, 2..) => Over::Servers,
+            _ => return None,
+        };
+        let panels = self.panels(over);
+        let points = || {
+            panels
+                .iter()
+                .flat_map(|(.., lines)| lines)
+                .flat_map(|line| &line.points)
+        };
+        points().next()?;
+        let y = Scale::around(
+            points().flat_map(|point| [point.y.min, point.y.max]),
+            self.figure.unit(),
+        );
+        let has_bad = points().any(|point| point.is_bad);
+        let has_spread = points().any(|point| point.y.mad.is_some());
+        let drawn = panels
+            .iter()
+            .map(|(volume, other, lines)| self.draw(over, *volume, *other, lines, &y));
+        Some(Plate {
+            title: format!(
+                "{}: {}",
+                nine::operation(self.operation),
+                self.figure.name(self.lang)
+            ),
+            caption: self.caption(over, has_spread),
+            legend: self.legend(over, has_bad),
+            columns: self.axes.volumes.len().clamp(1, 3),
+            panels: drawn.collect(),
+        })
+    }
+
+    fn sizes(&self, over: Over) -> (Vec<u32>, Vec<u32>) {
+        let clients = self.axes.clients.iter().copied().collect();
+        let servers = self.axes.servers.iter().copied().collect();
+        match over {
+            Over::Clients => (clients, servers),
+            Over::Servers => (servers, clients),
+        }
+    }
+
+    fn panels(&self, over: Over) -> Panels {
+        let (sizes, others) = self.sizes(over);
+        let mut panels: Panels = Vec::new();
+        for (index, other) in others.iter().enumerate() {
+            for volume in &self.axes.volumes {
+                let line = |variant| Line {
+                    look: self.look(variant, index),
+                    points: sizes
+                        .iter()
+                        .filter_map(|size| {
+                            self.point(variant, self.place(over, *volume, *size, *other), *size)
+                        })
+                        .collect(),
+                };
+                let lines = self.variants.iter().map(line);
+                // Of a single variant all lines of a volume are in one panel.
+                let known = panels.iter_mut().find(|(known, ..)| known == volume);
+                match known.filter(|_| self.variants.len() == 1) {
+                    Some((.., all)) => all.extend(lines),
+                    None => panels.push((*volume, *other, lines.collect())),
+                }
+            }
+        }
+        panels
+    }
+
+    const fn place(&self, over: Over, volume: u64, size: u32, other: u32) -> Place {
+        let (clients, servers) = match over {
+            Over::Clients => (size, other),
+            Over::Servers => (other, size),
+        };
+        Place {
+            operation: self.operation,
+            volume,
+            clients,
+            servers,
+        }
+    }
+
+    fn draw(&self, over: Over, volume: u64, other: u32, lines: &[Line], y: &Scale) -> Svg {
+        let lang = self.lang;
+        let (sizes, _) = self.sizes(over);
+        let volume = size::format(volume);
+        let title = match self.variants {
+            [_] => volume,
+            _ => format!("{volume}, {}", self.other(over, other)),
+        };
+        let x_title = match over {
+            Over::Clients => lang.of("client workers", "worker client"),
+            Over::Servers => lang.of("server workers", "worker server"),
+        };
+        let over = lang.of("over", "menurut");
+        let operation = nine::operation(self.operation);
+        let alt = format!(
+            "{operation}, {}, {title}, {over} {x_title}",
+            self.figure.name(lang)
+        );
+        let panel = Panel {
+            title,
+            alt,
+            sizes: &sizes,
+            x_title,
+            y,
+            lines,
+            lang,
+        };
+        panel.draw()
+    }
+
+    fn other(&self, over: Over, size: u32) -> String {
+        match over {
+            Over::Clients => server_workers(size, self.lang),
+            Over::Servers => client_workers(size, self.lang),
+        }
+    }
+
+    /// By the place among the sizes of the other pool, or by the variant.
+    fn look(&self, variant: &Variant<'_>, index: usize) -> Look {
+        let series = match self.variants {
+            [_] => index,
+            _ => variant.colour,
+        };
+        Look {
+            colour: Colour::Series(series),
+            mark: Mark::of(series),
+            is_dashed: variant.is_dashed,
+        }
+    }
+
+    fn legend(&self, over: Over, has_bad: bool) -> Vec<Key> {
+        let (_, others) = self.sizes(over);
+        let mut keys: Vec<Key> = match self.variants {
+            [variant] => others
+                .iter()
+                .enumerate()
+                .map(|(index, size)| Key {
+                    swatch: self.look(variant, index).swatch(),
+                    label: self.other(over, *size),
+                })
+                .collect(),
+            variants => variants
+                .iter()
+                .map(|variant| Key {
+                    swatch: self.look(variant, 0).swatch(),
+                    label: variant.label.clone(),
+                })
+                .collect(),
+        };
+        if has_bad {
+            let mut swatch = Svg::new(14.0, 12.0, "");
+            swatch.cross((7.0, 6.0), "");
+            let label = self.lang.of("something failed", "ada yang gagal").into();
+            keys.push(Key { swatch, label });
+        }
+        keys
+    }
+
+    fn point(&self, variant: &Variant<'_>, place: Place, size: u32) -> Option<Point> {
+        let row = variant.at(place)?;
+        let y = match self.figure {
+            Figure::Time => row.time_ns?,
+            Figure::Throughput => throughput(variant, row)?,
+            Figure::Ceiling => {
+                let share: f64 = value(row, CEILING)?.parse().ok()?;
+                Spread::of([(share * 1e6) as u64])?
+            }
+        };
+        let (lang, unit) = (self.lang, self.figure.unit());
+        let figure = unit.text(y.median, lang);
+        let range = match y.mad {
+            Some(_) => format!(" ({} – {})", unit.text(y.min, lang), unit.text(y.max, lang)),
+            None => String::new(),
+        };
+        let number = lang.int(row.cell.number);
+        Some(Point {
+            size,
+            y,
+            is_bad: row.status != Status::Ok,
+            words: format!("{} {number}: {figure}{range}", lang.of("row", "baris")),
+        })
+    }
+
+    fn caption(&self, over: Over, has_spread: bool) -> Text {
+        let lang = self.lang;
+        let scales = match (self.figure, over) {
+            (Figure::Throughput, Over::Clients) => lang.of(
+                "Both scales are logarithmic: on a straight line down, each doubling of the clients costs a client the same factor.",
+                "Kedua skala logaritmik: pada garis lurus turun, setiap penggandaan client menurunkan hasil per client dengan faktor yang sama.",
+            ),
+            (Figure::Time, Over::Clients) => lang.of(
+                "Both scales are logarithmic: on a straight line up, each doubling of the clients makes a client wait longer by the same factor.",
+                "Kedua skala logaritmik: pada garis lurus naik, setiap penggandaan client menambah waktu per client dengan faktor yang sama.",
+            ),
+            (Figure::Ceiling, _) => lang.of(
+                "The bytes a second of all clients together, as a share of what this machine moved through its loopback and page cache when nothing else was done with them. Both scales are logarithmic.",
+                "Byte per detik semua client bersama-sama, sebagai bagian dari yang dapat dipindahkan mesin ini lewat loopback dan page cache tanpa pekerjaan lain. Kedua skala logaritmik.",
+            ),
+            (_, Over::Servers) => lang.of("Both scales are logarithmic.", "Kedua skala logaritmik."),
+        };
+        let spread = if has_spread {
+            lang.of(
+                " A mark is the median of the samples, the thin line reaches from the least to the greatest, the thick one a MAD to either side.",
+                " Tanda menunjukkan median sampel, garis tipis dari nilai terkecil sampai terbesar, garis tebal satu MAD ke kedua arah.",
+            )
+        } else {
+            lang.of(" One sample a mark.", " Satu sampel per tanda.")
+        };
+        match self.figure {
+            Figure::Ceiling => Text::plain(scales),
+            _ => Text::plain(format!("{scales}{spread}")),
+        }
+    }
+}
+
+/// The spread over samples; of the row's own figure alone where samples were not all verified.
+fn throughput(variant: &Variant<'_>, row: &Row) -> Option<Spread> {
+    let of_samples =
+        Metric::ThroughputPerClientBytesPerS.values(&variant.run.contents, row.cell.number);
+    let median = row.throughput_bytes_per_s?;
+    match Spread::of(of_samples) {
+        Some(spread) if spread.median == median => Some(spread),
+        _ => Spread::of([median]),
+    }
+}

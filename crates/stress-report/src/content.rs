@@ -1,0 +1,284 @@
+//! What is in a report, and in which order.
+
+mod faults;
+mod subject;
+mod tables;
+
+use std::time::Duration;
+
+use stress_data::derived::Totals;
+use stress_data::measurement::Status;
+
+use super::chart;
+use super::definitions::{self, Definition};
+use super::diagram;
+use super::document::{
+    Block, Cell, Column, Document, Fact, Group, Plate, Section, Table, TableRow, Text, Tile,
+};
+use super::findings::{Findings, OPERATIONS};
+use super::lang::Lang;
+use super::nine;
+use super::submission::Submission;
+use super::variants::{self, Run, Variant};
+
+/// The report on `runs`.
+#[must_use]
+pub fn document(runs: &[Run], submission: &Submission, lang: Lang) -> Document {
+    let variants = variants::of(runs, lang);
+    let undisturbed = variants::undisturbed(runs, lang);
+    let view = View {
+        runs,
+        variants: &variants,
+        undisturbed: &undisturbed,
+        lang,
+    };
+    let mut sections = vec![
+        view.findings(),
+        view.subject(),
+        view.architecture(),
+        view.table(),
+    ];
+    sections.extend(view.charts());
+    sections.extend(view.comparison());
+    sections.extend(view.faults());
+    sections.extend(submission.sections(lang));
+    sections.extend([view.definitions(), view.reproduction()]);
+    Document {
+        lang,
+        title: lang
+            .of(
+                "Stress test of a multiprocess file server",
+                "Stress test server berkas multiproses",
+            )
+            .into(),
+        subtitle: view.subtitle(),
+        byline: submission.byline(lang),
+        sections,
+    }
+}
+
+/// What the parts of a report are made from.
+struct View<'a> {
+    runs: &'a [Run],
+    variants: &'a [Variant<'a>],
+    /// Those without a fault: what faults do is told apart from what the pools do.
+    undisturbed: &'a [Variant<'a>],
+    lang: Lang,
+}
+
+impl<'a> View<'a> {
+    fn subtitle(&self) -> String {
+        let lang = self.lang;
+        match self.runs {
+            [run] => {
+                let date = lang.date(&run.contents.header.created_utc);
+                let word = lang.of("Run", "Pengukuran");
+                format!("{word} {}, {date}", run.name)
+            }
+            runs => {
+                let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
+                let word = lang.of("Runs", "Pengukuran");
+                format!("{word} {}", lang.list(&names))
+            }
+        }
+    }
+
+    fn findings(&self) -> Section {
+        let lang = self.lang;
+        let findings = Findings {
+            runs: self.runs,
+            variants: self.undisturbed,
+            lang,
+        };
+        Section {
+            id: "findings",
+            title: lang.of("What the figures say", "Apa kata angka").into(),
+            blocks: vec![
+                Block::Tiles {
+                    tiles: self.tiles(),
+                },
+                Block::Paragraph {
+                    text: Text::plain(findings.coverage().join(" ")),
+                },
+                Block::Topics {
+                    topics: findings.topics(),
+                },
+            ],
+        }
+    }
+
+    fn tiles(&self) -> Vec<Tile> {
+        let lang = self.lang;
+        let totals: Vec<Totals> = self
+            .runs
+            .iter()
+            .map(|run| Totals::new(&run.contents, &run.rows))
+            .collect();
+        let sum = |pick: fn(&Totals) -> usize| totals.iter().map(pick).sum::<usize>() as u64;
+        let (rows, ok) = (sum(|totals| totals.rows), sum(|totals| totals.ok));
+        let bytes = totals.iter().map(|totals| totals.verified_bytes).sum();
+        let wall: Duration = totals.iter().map(Totals::wall).sum();
+        let tile = |figure: String, label: &str| Tile {
+            figure,
+            label: label.into(),
+            is_bad: false,
+        };
+        let mut tiles = vec![
+            Tile {
+                is_bad: ok != rows,
+                ..tile(
+                    format!("{} / {}", lang.int(ok), lang.int(rows)),
+                    lang.of("rows verified in full", "baris terverifikasi penuh"),
+                )
+            },
+            tile(
+                lang.bytes(bytes),
+                lang.of("of content verified", "isi terverifikasi"),
+            ),
+        ];
+        for operation in OPERATIONS {
+            let rows = self.variants.iter().flat_map(|variant| &variant.rows);
+            let ok = rows.filter(|row| row.cell.operation == operation && row.status == Status::Ok);
+            if let Some(most) = ok.filter_map(|row| row.aggregate_bytes_per_s).max() {
+                let name = nine::operation(operation);
+                let words = lang.of("most, all clients together", "tertinggi, semua client");
+                tiles.push(tile(lang.rate(most), &format!("{name}: {words}")));
+            }
+        }
+        if !wall.is_zero() {
+            tiles.push(tile(
+                lang.time(wall),
+                lang.of("of measuring", "lama pengukuran"),
+            ));
+        }
+        tiles
+    }
+
+    fn architecture(&self) -> Section {
+        let lang = self.lang;
+        let is_own = self
+            .runs
+            .iter()
+            .any(|run| variants::foreign_server(run).is_none());
+        let caption = match is_own {
+            true => lang.of(
+                "For every sample the harness makes a fresh folder, starts a server, releases all clients at once, verifies what they got, stops the server and reconciles its ledger with the clients' records.",
+                "Untuk setiap sampel, harness membuat folder baru, menjalankan server, melepas semua client serentak, memeriksa hasilnya, menghentikan server, lalu mencocokkan buku besarnya dengan catatan client.",
+            ),
+            false => lang.of(
+                "For every sample the harness releases all clients at once and verifies what they got, and what the server stored.",
+                "Untuk setiap sampel, harness melepas semua client serentak, lalu memeriksa yang mereka terima dan yang disimpan server.",
+            ),
+        };
+        let plate = Plate {
+            title: lang.of("Harness and server", "Harness dan server").into(),
+            caption: Text::plain(caption),
+            legend: Vec::new(),
+            columns: 1,
+            panels: vec![diagram::draw(self.variants, lang)],
+        };
+        Section {
+            id: "architecture",
+            title: lang.of("Architecture", "Arsitektur").into(),
+            blocks: vec![Block::Plate(plate)],
+        }
+    }
+
+    fn charts(&self) -> Option<Section> {
+        let lang = self.lang;
+        let mut blocks = Vec::new();
+        for operation in OPERATIONS {
+            let plates = chart::plates(self.undisturbed, operation, lang);
+            blocks.extend(plates.into_iter().map(Block::Plate));
+        }
+        (!blocks.is_empty()).then(|| Section {
+            id: "charts",
+            title: lang.of("Charts", "Grafik").into(),
+            blocks,
+        })
+    }
+
+    fn definitions(&self) -> Section {
+        let lang = self.lang;
+        let idle = definitions::SUMMARY[11].meaning(lang);
+        let meanings = |index: usize| match index {
+            7 => format!(
+                "{} / {}",
+                definitions::SUMMARY[7].meaning(lang),
+                definitions::SUMMARY[8].meaning(lang)
+            ),
+            8 => format!(
+                "{} / {} {}",
+                definitions::SUMMARY[9].meaning(lang),
+                definitions::SUMMARY[10].meaning(lang),
+                idle_counts(idle, lang),
+            ),
+            index => definitions::SUMMARY[index].meaning(lang).to_owned(),
+        };
+        let nine = nine::headings(lang)
+            .iter()
+            .enumerate()
+            .map(|(index, heading)| TableRow {
+                cells: vec![Cell::plain(*heading), marked(&meanings(index))],
+                trouble: None,
+            })
+            .collect();
+        let heading = |en, id| Block::heading(lang.of(en, id));
+        Section {
+            id: "definitions",
+            title: lang.of("Definitions", "Definisi").into(),
+            blocks: vec![
+                heading("The assignment's nine columns", "Sembilan kolom tugas"),
+                two_columns(nine, lang),
+                heading("All columns of summary.csv", "Semua kolom summary.csv"),
+                listed(&definitions::SUMMARY, lang),
+                heading("How a row ended (status)", "Akhir sebuah baris (status)"),
+                listed(&definitions::STATUSES, lang),
+                heading(
+                    "How an operation ended (outcome, top_outcome)",
+                    "Akhir sebuah operasi (outcome, top_outcome)",
+                ),
+                listed(&definitions::OUTCOMES, lang),
+                heading("Flags", "Penanda (flags)"),
+                listed(&definitions::FLAGS, lang),
+            ],
+        }
+    }
+}
+
+fn idle_counts(meaning: &str, lang: Lang) -> String {
+    let words = lang.of("Idle:", "Menganggur:");
+    format!("{words} {meaning}")
+}
+
+fn listed(definitions: &[Definition], lang: Lang) -> Block {
+    let row = |definition: &Definition| TableRow {
+        cells: vec![
+            Cell::code(definition.name),
+            marked(definition.meaning(lang)),
+        ],
+        trouble: None,
+    };
+    two_columns(definitions.iter().map(row).collect(), lang)
+}
+
+fn two_columns(rows: Vec<TableRow>, lang: Lang) -> Block {
+    Block::Table(Table {
+        columns: vec![
+            Column::word(lang.of("Name", "Nama")),
+            Column::prose(lang.of("Meaning", "Arti")),
+        ],
+        groups: vec![Group { title: None, rows }],
+    })
+}
+
+fn marked(text: &str) -> Cell {
+    Cell {
+        text: Text::marked(text),
+        ..Cell::default()
+    }
+}
+
+fn fact(name: &str, value: impl Into<String>) -> Fact {
+    Fact::plain(name, value)
+}

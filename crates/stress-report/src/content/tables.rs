@@ -1,0 +1,289 @@
+//! The assignment's table, and the variants side by side.
+
+use std::collections::BTreeSet;
+
+use stress_data::matrix::{LIST_FILE_BYTES, Operation};
+use stress_data::measurement::Status;
+use stress_data::size;
+use stress_data::summary::Row;
+use stress_data::summary::csv::outcome_word;
+
+use super::View;
+use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow};
+use crate::findings::OPERATIONS;
+use crate::lang::Lang;
+use crate::nine::{self, Counts, Nine};
+use crate::variants::{Place, Run, Variant, foreign_server};
+
+/// What went wrong is told in one line or two.
+const TROUBLE_LEN_MAX: usize = 200;
+/// Variants beside the first in one table: more would not fit a page.
+const BESIDE_MAX: usize = 5;
+
+impl View<'_> {
+    pub(super) fn table(&self) -> Section {
+        let lang = self.lang;
+        let mut blocks = vec![Block::paragraph(lang.of(
+            "The assignment's nine columns. A time is measured from the release of all clients to the last byte of a client, and throughput counts verified content bytes only; both are means over the clients that succeeded. Server workers that had nothing to do count as succeeded, as the assignment counts them. The same rows are in `table.csv` and `table.xlsx`.",
+            "Sembilan kolom sesuai tugas. Waktu dihitung sejak semua client dilepas sampai byte terakhir satu client, dan throughput hanya menghitung byte isi yang terverifikasi; keduanya rata-rata atas client yang sukses. Worker server yang tidak mendapat pekerjaan dihitung sukses, sesuai tugas. Baris yang sama ada di `table.csv` dan `table.xlsx`.",
+        ))];
+        let is_without = |run: &Run| {
+            let has_ledger = run.rows.iter().any(|row| row.server_workers.is_some());
+            foreign_server(run).is_some() && !has_ledger
+        };
+        if self.runs.iter().any(is_without) {
+            blocks.push(Block::paragraph(lang.of(
+                "A foreign server gives no ledger: how its workers fared is not known, and their column is empty.",
+                "Server lain tidak memberi buku besar: nasib worker-nya tidak diketahui, dan kolomnya kosong.",
+            )));
+        }
+        for variant in self.variants {
+            if self.variants.len() > 1 {
+                blocks.push(Block::heading(&variant.label));
+            }
+            blocks.push(Block::Table(nine_columns(variant, lang)));
+        }
+        Section {
+            id: "table",
+            title: lang.of("The table", "Tabel hasil").into(),
+            blocks,
+        }
+    }
+
+    /// Every place that the first variant shares with another: the first one's figure, and the others' beside it.
+    pub(super) fn comparison(&self) -> Option<Section> {
+        let lang = self.lang;
+        let [first, others @ ..] = self.undisturbed else {
+            return None;
+        };
+        let mut blocks = vec![Block::paragraph(match lang {
+            Lang::En => format!(
+                "Throughput per client in MB/s, and in small type how many times that of “{}”. Only rows all of whose operations were verified are compared.",
+                first.label
+            ),
+            Lang::Id => format!(
+                "Throughput per client dalam MB/s, dan dengan huruf kecil berapa kali lipat dari “{}”. Hanya baris yang semua operasinya terverifikasi yang dibandingkan.",
+                first.label
+            ),
+        })];
+        for others in others.chunks(BESIDE_MAX) {
+            let groups = groups_of(first, lang, |place| {
+                let cells = others
+                    .iter()
+                    .map(|other| side_by_side(first, other, place, lang));
+                let cells: Option<Vec<Cell>> = cells.collect();
+                let own = rate(first.at(place)?, lang)?;
+                Some([vec![Cell::plain(own)], cells?].concat())
+            });
+            if groups.is_empty() {
+                continue;
+            }
+            let head = [
+                lang.of("Client workers", "Worker client"),
+                lang.of("Server workers", "Worker server"),
+            ];
+            let labels = std::iter::once(first)
+                .chain(others)
+                .map(|variant| variant.label.as_str());
+            blocks.push(Block::Table(Table {
+                columns: head.into_iter().chain(labels).map(Column::number).collect(),
+                groups,
+            }));
+        }
+        (blocks.len() > 1).then(|| Section {
+            id: "comparison",
+            title: lang.of("Side by side", "Perbandingan").into(),
+            blocks,
+        })
+    }
+}
+
+/// The assignment's table of one variant, in groups of one operation and volume.
+fn nine_columns(variant: &Variant<'_>, lang: Lang) -> Table {
+    let headings = nine::headings(lang);
+    let columns = headings
+        .iter()
+        .enumerate()
+        .map(|(index, heading)| match index {
+            1 | 2 => Column::word(*heading),
+            _ => Column::number(*heading),
+        });
+    let decimals = decimals(variant);
+    let mut groups: Vec<Group> = Vec::new();
+    let mut last = None;
+    for row in &variant.rows {
+        let key = (row.cell.operation, row.cell.volume);
+        if last != Some(key) {
+            last = Some(key);
+            groups.push(Group {
+                title: Some(group_title(row.cell.operation, row.cell.volume, lang)),
+                rows: Vec::new(),
+            });
+        }
+        let row = nine_cells(row, decimals, lang);
+        groups
+            .last_mut()
+            .expect("a group was just made")
+            .rows
+            .push(row);
+    }
+    Table {
+        columns: columns.collect(),
+        groups,
+    }
+}
+
+/// Four decimals, or six if a time is so short that four would leave less than two digits of it.
+fn decimals(variant: &Variant<'_>) -> u32 {
+    let times = variant.rows.iter().filter_map(|row| row.time_ns);
+    match times.map(|time| time.median).min() {
+        Some(..1_000_000) => 6,
+        _ => 4,
+    }
+}
+
+fn nine_cells(row: &Row, decimals: u32, lang: Lang) -> TableRow {
+    let nine = Nine::new(row);
+    let mad = row.time_ns.and_then(|time| {
+        let share = time.mad? as f64 / time.median.max(1) as f64;
+        Some(format!("±{}", lang.percent(share)))
+    });
+    let time = Cell {
+        aside: mad,
+        ..Cell::plain(
+            nine.time
+                .map(|time| lang.seconds(time, decimals))
+                .unwrap_or_default(),
+        )
+    };
+    let cells = vec![
+        Cell::plain(lang.int(nine.number)),
+        Cell::plain(nine.operation),
+        Cell::plain(nine.volume),
+        Cell::plain(lang.int(nine.clients)),
+        Cell::plain(lang.int(nine.servers)),
+        time,
+        Cell::plain(
+            nine.throughput
+                .map(|rate| lang.int(rate))
+                .unwrap_or_default(),
+        ),
+        counts(nine.client_workers, lang),
+        counts(nine.server_workers, lang),
+    ];
+    TableRow {
+        cells,
+        trouble: (row.status != Status::Ok).then(|| trouble(row)),
+    }
+}
+
+fn counts(counts: Option<Counts>, lang: Lang) -> Cell {
+    match counts {
+        None => Cell::default(),
+        Some(Counts { ok, failed }) => Cell {
+            is_bad: failed > 0,
+            ..Cell::plain(format!("{} / {}", lang.int(ok), lang.int(failed)))
+        },
+    }
+}
+
+/// The status, and why in the samples' own words.
+fn trouble(row: &Row) -> String {
+    let outcome = row
+        .top_outcome
+        .map(outcome_word)
+        .filter(|word| *word != "ok");
+    let why = row.notes.first().map(String::as_str).or(outcome);
+    let text = match why {
+        Some(why) => format!("{}: {why}", row.status.as_str()),
+        None => row.status.as_str().to_owned(),
+    };
+    match text.char_indices().nth(TROUBLE_LEN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn group_title(operation: Operation, volume: u64, lang: Lang) -> String {
+    let name = nine::operation(operation);
+    let size = size::format(volume);
+    let bytes = lang.counted(volume, "byte", "byte");
+    match operation {
+        Operation::Download | Operation::Upload => format!("{name} {size} ({bytes})"),
+        Operation::List => {
+            let files = lang.counted(volume.div_ceil(LIST_FILE_BYTES), "file", "berkas");
+            format!("{name} {size} ({files}, {bytes})")
+        }
+    }
+}
+
+/// A group for each operation and volume of the variant, a row for each pair of pools that `cells` has anything to
+/// say on.
+fn groups_of(
+    variant: &Variant<'_>,
+    lang: Lang,
+    cells: impl Fn(Place) -> Option<Vec<Cell>>,
+) -> Vec<Group> {
+    let places: BTreeSet<Place> = variant.rows.iter().map(|row| Place::of(row)).collect();
+    let mut groups = Vec::new();
+    for operation in OPERATIONS {
+        let of_operation = || {
+            places
+                .iter()
+                .filter(move |place| place.operation == operation)
+        };
+        let volumes: BTreeSet<u64> = of_operation().map(|place| place.volume).collect();
+        for volume in volumes {
+            let rows = of_operation()
+                .filter(|place| place.volume == volume)
+                .filter_map(|place| {
+                    let pools =
+                        [place.clients, place.servers].map(|size| Cell::plain(lang.int(size)));
+                    let cells = [pools.to_vec(), cells(*place)?].concat();
+                    Some(TableRow {
+                        cells,
+                        trouble: None,
+                    })
+                });
+            let rows: Vec<TableRow> = rows.collect();
+            if !rows.is_empty() {
+                groups.push(Group {
+                    title: Some(group_title(operation, volume, lang)),
+                    rows,
+                });
+            }
+        }
+    }
+    groups
+}
+
+fn side_by_side(
+    first: &Variant<'_>,
+    other: &Variant<'_>,
+    place: Place,
+    lang: Lang,
+) -> Option<Cell> {
+    let own = first.at(place)?;
+    let Some(row) = other.at(place) else {
+        return Some(Cell::default());
+    };
+    let Some(text) = rate(row, lang) else {
+        return Some(Cell {
+            is_bad: true,
+            ..Cell::plain(row.status.as_str())
+        });
+    };
+    let ratio = row.throughput_bytes_per_s? as f64 / own.throughput_bytes_per_s?.max(1) as f64;
+    Some(Cell {
+        aside: Some(format!("{}×", lang.ratio(ratio))),
+        ..Cell::plain(text)
+    })
+}
+
+/// None unless all of the row was verified.
+fn rate(row: &Row, lang: Lang) -> Option<String> {
+    let rate = row
+        .throughput_bytes_per_s
+        .filter(|_| row.status == Status::Ok)?;
+    Some(lang.megabytes(rate))
+}

@@ -1,0 +1,365 @@
+//! What the figures say, in sentences. Each is computed from the rows, and carries its numbers; where there is no
+//! data for one it is left out.
+
+mod effects;
+mod trust;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use stress_data::derived::Totals;
+use stress_data::matrix::Operation;
+use stress_data::measurement::Status;
+use stress_data::size;
+use stress_data::summary::Row;
+
+use super::document::{Text, Topic};
+use super::lang::Lang;
+use super::nine;
+use super::parts::Parts;
+use super::variants::{Place, Run, Variant};
+
+/// All operations, in the order of the table.
+pub(super) const OPERATIONS: [Operation; 3] =
+    [Operation::Download, Operation::Upload, Operation::List];
+/// Sentences that would come once for each variant come for so many at most.
+const VARIANTS_MAX: usize = 6;
+
+/// So many row numbers are named before the rest is left out.
+const NUMBERS_MAX: usize = 12;
+
+/// What sentences are made from.
+pub(super) struct Findings<'a> {
+    pub(super) runs: &'a [Run],
+    pub(super) variants: &'a [Variant<'a>],
+    pub(super) lang: Lang,
+}
+
+impl<'a> Findings<'a> {
+    /// What the figures say, operation by operation and across them, and how far to believe it.
+    pub(super) fn topics(&self) -> Vec<Topic> {
+        let lang = self.lang;
+        let mut topics: Vec<Topic> = OPERATIONS
+            .iter()
+            .map(|operation| topic(nine::operation(*operation), self.of_operation(*operation)))
+            .collect();
+        let mut across = Vec::new();
+        across.extend(self.uploads_against_downloads());
+        across.extend(self.memory());
+        across.extend(self.idle());
+        topics.extend([
+            topic(
+                lang.of("Models side by side", "Perbandingan model"),
+                self.models(),
+            ),
+            topic(lang.of("The server", "Server"), across),
+            topic(
+                lang.of("How far to believe it", "Sejauh mana dapat dipercaya"),
+                self.trust(),
+            ),
+        ]);
+        topics.retain(|topic| !topic.sentences.is_empty());
+        topics
+    }
+
+    fn of_operation(&self, operation: Operation) -> Vec<String> {
+        let mut found = Vec::new();
+        found.extend(self.best(operation));
+        found.extend(self.clients_effect(operation));
+        found.extend(self.clients_together(operation));
+        found.extend(self.servers_effect(operation));
+        found.extend(self.volume_effect(operation));
+        found.extend(self.before_first_byte(operation));
+        found.extend(self.first_and_last(operation));
+        found.extend(self.ceiling(operation));
+        found
+    }
+
+    /// How much was measured, and how it went: one sentence a run.
+    pub(super) fn coverage(&self) -> Vec<String> {
+        let of = |run: &Run| {
+            let totals = Totals::new(&run.contents, &run.rows);
+            let samples = run.contents.samples.values();
+            let operations: usize = samples.map(|sample| sample.measurement.records.len()).sum();
+            let sentence = self.coverage_of(&totals, operations as u64, &self.bad_rows(run));
+            match self.runs {
+                [_] => sentence,
+                _ => format!("{}: {sentence}", run.name),
+            }
+        };
+        self.runs.iter().map(of).collect()
+    }
+
+    fn coverage_of(&self, totals: &Totals, operations: u64, bad: &str) -> String {
+        let lang = self.lang;
+        let n = |number: usize| lang.int(number as u64);
+        let (bytes, all) = (lang.bytes(totals.verified_bytes), lang.int(operations));
+        match (lang, totals.ok == totals.rows) {
+            (Lang::En, true) => format!(
+                "All rows were measured ({}), and all of their operations verified ({all}): {bytes} of content.",
+                n(totals.rows)
+            ),
+            (Lang::Id, true) => format!(
+                "Semua baris terukur ({}) dan semua operasinya terverifikasi ({all}): {bytes} isi.",
+                n(totals.rows)
+            ),
+            (Lang::En, false) => format!(
+                "{} of {} {} measured and verified in full; failed: {}; not run, or cut short: {}. {bytes} of content was verified in {}.{bad}",
+                n(totals.ok),
+                lang.counted(totals.rows as u64, "row", "baris"),
+                if totals.rows == 1 { "was" } else { "were" },
+                n(totals.failed),
+                n(totals.cut + totals.not_run),
+                lang.counted(operations, "operation", "operasi"),
+            ),
+            (Lang::Id, false) => format!(
+                "{} dari {} baris terukur dan terverifikasi penuh; gagal: {}; tidak dijalankan atau terpotong: {}. {bytes} isi terverifikasi dalam {all} operasi.{bad}",
+                n(totals.ok),
+                n(totals.rows),
+                n(totals.failed),
+                n(totals.cut + totals.not_run),
+            ),
+        }
+    }
+
+    /// The rows that went wrong, by number.
+    fn bad_rows(&self, run: &Run) -> String {
+        let lang = self.lang;
+        let is_bad = |row: &&Row| !matches!(row.status, Status::Ok | Status::NotRun | Status::Cut);
+        let numbers: Vec<u32> = run
+            .rows
+            .iter()
+            .filter(is_bad)
+            .map(|row| row.cell.number)
+            .collect();
+        match numbers.is_empty() {
+            true => String::new(),
+            false => format!(
+                " {} {}.",
+                lang.of(
+                    "What went wrong stands below these rows of the table:",
+                    "Penyebab kegagalan tertulis di bawah baris tabel berikut:"
+                ),
+                self.numbers(&numbers)
+            ),
+        }
+    }
+
+    /// Row numbers, the first few of them if there are many.
+    fn numbers(&self, numbers: &[u32]) -> String {
+        let named = numbers
+            .iter()
+            .take(NUMBERS_MAX)
+            .map(|number| self.lang.int(*number));
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = if numbers.len() > NUMBERS_MAX {
+            ", …"
+        } else {
+            ""
+        };
+        format!("{named}{more}")
+    }
+
+    /// The rows with the most for one client, and for all of them together.
+    fn best(&self, operation: Operation) -> Option<String> {
+        let lang = self.lang;
+        let most = |pick: fn(&Row) -> Option<u64>| {
+            let rows = self
+                .ok_rows(operation)
+                .filter_map(|(variant, row)| Some((pick(row)?, variant, row)));
+            rows.max_by_key(|(figure, _, row)| (*figure, std::cmp::Reverse(row.cell.number)))
+        };
+        let (one, one_variant, one_row) = most(|row| row.throughput_bytes_per_s)?;
+        let (all, all_variant, all_row) = most(|row| row.aggregate_bytes_per_s)?;
+        let is_alone = std::ptr::eq(one_row, all_row) && one_row.cell.clients == 1;
+        let (one, all) = (lang.rate(one), lang.rate(all));
+        let one_row = self.described(one_variant, one_row);
+        let all_row = self.described(all_variant, all_row);
+        Some(match (lang, is_alone) {
+            (Lang::En, true) => {
+                format!("The most is moved by a client that is alone, in {one_row}: {one}.")
+            }
+            (Lang::Id, true) => format!(
+                "Yang terbanyak dipindahkan oleh client yang sendirian, pada {one_row}: {one}."
+            ),
+            (Lang::En, false) => format!(
+                "One client gets the most in {one_row}: {one}. All clients together move the most in {all_row}: {all}."
+            ),
+            (Lang::Id, false) => format!(
+                "Satu client mendapat paling banyak pada {one_row}: {one}. Semua client bersama-sama memindahkan paling banyak pada {all_row}: {all}."
+            ),
+        })
+    }
+
+    /// How much of an operation passes before its first byte, with the fewest and the most server workers. Not
+    /// for uploads: their reply begins when they are over.
+    fn before_first_byte(&self, operation: Operation) -> Vec<String> {
+        if operation == Operation::Upload {
+            return Vec::new();
+        }
+        let lang = self.lang;
+        let of = |variant: &Variant<'a>| {
+            let (few, many) = self.corners(variant, operation)?;
+            let share = |row: &Row| {
+                let parts = Parts::of(&variant.run.contents, row.cell.number)?;
+                Some(lang.percent(parts.share_before_first_byte()))
+            };
+            let (at_few, at_many) = (share(few)?, share(many)?);
+            let (fewest, most) = (lang.int(few.cell.servers), lang.int(many.cell.servers));
+            let clients = lang.int(few.cell.clients);
+            let what = format!(
+                "{}{}",
+                size::format(few.cell.volume),
+                self.in_variant(variant)
+            );
+            Some(match lang {
+                Lang::En => format!(
+                    "{what}, {clients} client{}: with {fewest} server worker{} {at_few} of an operation's time passes before its first byte, with {most} it is {at_many}.",
+                    plural(few.cell.clients),
+                    plural(few.cell.servers)
+                ),
+                Lang::Id => format!(
+                    "{what}, {clients} client: dengan {fewest} worker server, {at_few} waktu sebuah operasi berlalu sebelum byte pertamanya; dengan {most} worker, {at_many}."
+                ),
+            })
+        };
+        self.variants
+            .iter()
+            .take(VARIANTS_MAX)
+            .filter_map(of)
+            .collect()
+    }
+
+    /// What the first client sees and what the last one does, where the most clients meet the fewest workers.
+    fn first_and_last(&self, operation: Operation) -> Option<String> {
+        let lang = self.lang;
+        let variant = self.variants.first()?;
+        let (row, _) = self.corners(variant, operation)?;
+        let first = lang.time(row.first_done?);
+        let last = lang.time(row.makespan?);
+        let described = self.described(variant, row);
+        (row.cell.clients > 1).then(|| match lang {
+            Lang::En => format!("In {described} the first client is done after {first}, the last after {last}."),
+            Lang::Id => format!("Pada {described}, client pertama selesai setelah {first}, client terakhir setelah {last}."),
+        })
+    }
+
+    /// The rows of the largest volume and most clients, with the fewest and with the most server workers.
+    fn corners(&self, variant: &Variant<'a>, operation: Operation) -> Option<(&'a Row, &'a Row)> {
+        let rows = || {
+            let rows = variant.rows.iter().copied();
+            rows.filter(|row| row.cell.operation == operation && row.status == Status::Ok)
+        };
+        let volume = rows().map(|row| row.cell.volume).max()?;
+        let clients = rows().map(|row| row.cell.clients).max()?;
+        let at = || rows().filter(|row| row.cell.volume == volume && row.cell.clients == clients);
+        let few = at().min_by_key(|row| row.cell.servers)?;
+        let many = at().max_by_key(|row| row.cell.servers)?;
+        (few.cell.servers < many.cell.servers).then_some((few, many))
+    }
+
+    fn memory(&self) -> Option<String> {
+        let lang = self.lang;
+        let rows = self
+            .all_rows()
+            .filter_map(|(variant, row)| Some((row.server_peak_rss_bytes?, variant, row)));
+        let (bytes, variant, row) =
+            rows.max_by_key(|(bytes, _, row)| (*bytes, std::cmp::Reverse(row.cell.number)))?;
+        let (bytes, row) = (lang.bytes(bytes), self.described(variant, row));
+        Some(match lang {
+            Lang::En => {
+                format!("No server process held more than {bytes} of memory; the most is in {row}.")
+            }
+            Lang::Id => format!(
+                "Tidak ada proses server yang memakai memori lebih dari {bytes}; terbanyak pada {row}."
+            ),
+        })
+    }
+
+    fn idle(&self) -> Option<String> {
+        let lang = self.lang;
+        let idle = |row: &Row| row.server_workers.map_or(0, |workers| workers.idle);
+        let rows: Vec<(&Variant<'a>, &'a Row)> =
+            self.all_rows().filter(|(_, row)| idle(row) > 0).collect();
+        let (variant, most) = rows
+            .iter()
+            .max_by_key(|(_, row)| (idle(row), std::cmp::Reverse(row.cell.number)))?;
+        let count = lang.int(rows.len() as u64);
+        let (idle, of) = (lang.int(idle(most)), lang.int(most.cell.servers));
+        let row = self.described(variant, most);
+        Some(match lang {
+            Lang::En => format!(
+                "In {count} row{} some server workers had nothing to do; the most, {idle} of {of}, in {row}. The table counts them as successful, as the assignment does.",
+                plural(u32::try_from(rows.len()).unwrap_or(u32::MAX)),
+            ),
+            Lang::Id => format!(
+                "Pada {count} baris sebagian worker server tidak mendapat pekerjaan; terbanyak {idle} dari {of}, pada {row}. Tabel menghitungnya sebagai sukses, sesuai tugas."
+            ),
+        })
+    }
+
+    fn all_rows(&self) -> impl Iterator<Item = (&Variant<'a>, &'a Row)> {
+        self.variants
+            .iter()
+            .flat_map(|variant| variant.rows.iter().map(move |row| (variant, *row)))
+    }
+
+    fn ok_rows(&self, operation: Operation) -> impl Iterator<Item = (&Variant<'a>, &'a Row)> {
+        self.all_rows()
+            .filter(move |(_, row)| row.cell.operation == operation && row.status == Status::Ok)
+    }
+
+    /// The values of an axis that rows of `operation` have.
+    fn values<T: Ord>(&self, operation: Operation, pick: fn(Place) -> T) -> BTreeSet<T> {
+        let rows = self.ok_rows(operation);
+        rows.map(|(_, row)| pick(Place::of(row))).collect()
+    }
+
+    /// A row for a sentence: `row 23 (100M, 5 clients, 5 server workers)`.
+    fn described(&self, variant: &Variant<'a>, row: &Row) -> String {
+        let lang = self.lang;
+        let number = lang.int(row.cell.number);
+        let volume = size::format(row.cell.volume);
+        let (clients, servers) = (lang.int(row.cell.clients), lang.int(row.cell.servers));
+        let variant = match self.variants {
+            [_] => String::new(),
+            _ => format!(", {}", variant.label),
+        };
+        match lang {
+            Lang::En => format!(
+                "row {number} ({volume}, {clients} client{}, {servers} server worker{}{variant})",
+                plural(row.cell.clients),
+                plural(row.cell.servers)
+            ),
+            Lang::Id => format!(
+                "baris {number} ({volume}, {clients} client, {servers} worker server{variant})"
+            ),
+        }
+    }
+
+    fn in_variant(&self, variant: &Variant<'a>) -> String {
+        match self.variants {
+            [_] => String::new(),
+            _ => format!(" ({})", variant.label),
+        }
+    }
+
+    fn time(&self, ns: u64) -> String {
+        self.lang.time(Duration::from_nanos(ns))
+    }
+}
+
+fn topic(title: &str, sentences: Vec<String>) -> Topic {
+    Topic {
+        title: title.into(),
+        sentences: sentences
+            .iter()
+            .map(|sentence| Text::marked(sentence))
+            .collect(),
+    }
+}
+
+/// The ending of an English noun after `number`.
+const fn plural(number: u32) -> &'static str {
+    if number == 1 { "" } else { "s" }
+}

@@ -1,0 +1,309 @@
+//! The languages of a report, and how each writes numbers, times, rates and dates.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::Deserialize;
+use stress_data::size::with_commas;
+use stress_data::summary::csv::format_seconds;
+
+/// The language of a whole report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Indonesian.
+    Id,
+}
+
+const MONTHS_EN: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const MONTHS_ID: [&str; 12] = [
+    "Januari",
+    "Februari",
+    "Maret",
+    "April",
+    "Mei",
+    "Juni",
+    "Juli",
+    "Agustus",
+    "September",
+    "Oktober",
+    "November",
+    "Desember",
+];
+
+impl Lang {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::En, Self::Id];
+
+    /// The text of this language.
+    #[must_use]
+    pub const fn of<'a>(self, en: &'a str, id: &'a str) -> &'a str {
+        match self {
+            Self::En => en,
+            Self::Id => id,
+        }
+    }
+
+    /// The code that HTML knows it by.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.of("en", "id")
+    }
+
+    /// A whole number in groups of three digits: `1,234` or `1.234`.
+    #[must_use]
+    pub fn int(self, number: impl Into<u64>) -> String {
+        let text = with_commas(number.into());
+        match self {
+            Self::En => text,
+            Self::Id => text.replace(',', "."),
+        }
+    }
+
+    /// So many things; of one, in English, without the ending.
+    #[must_use]
+    pub fn counted(self, number: u64, en: &str, id: &str) -> String {
+        let s = if number == 1 { "" } else { "s" };
+        match self {
+            Self::En => format!("{} {en}{s}", self.int(number)),
+            Self::Id => format!("{} {id}", self.int(number)),
+        }
+    }
+
+    /// Workers of a pool, whose `sizes` may be several.
+    #[must_use]
+    pub fn workers(self, sizes: &str) -> String {
+        let s = match (self, sizes) {
+            (Self::Id, _) | (Self::En, "1") => "",
+            (Self::En, _) => "s",
+        };
+        format!("{sizes} worker{s}")
+    }
+
+    /// A number written with a point and no groups, as this language writes it.
+    #[must_use]
+    pub fn decimal(self, plain: &str) -> String {
+        let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
+        let whole = whole
+            .parse::<u64>()
+            .map_or_else(|_| whole.to_owned(), |whole| self.int(whole));
+        match fraction {
+            "" => whole,
+            fraction => format!("{whole}{}{fraction}", self.of(".", ",")),
+        }
+    }
+
+    /// `value`, which is not negative, with so many decimals.
+    #[must_use]
+    pub fn float(self, value: f64, decimals: usize) -> String {
+        self.decimal(&format!("{value:.decimals$}"))
+    }
+
+    /// A ratio with three digits or so: `31.2`, `0.61`.
+    #[must_use]
+    pub fn ratio(self, value: f64) -> String {
+        match value {
+            ..10.0 => self.float(value, 2),
+            10.0..100.0 => self.float(value, 1),
+            _ => self.float(value, 0),
+        }
+    }
+
+    /// A share of one as a percentage.
+    #[must_use]
+    pub fn percent(self, share: f64) -> String {
+        let percent = share * 100.0;
+        // Near the whole a tenth says whether it is all of it.
+        let decimals =
+            usize::from((0.01..9.95).contains(&percent) || (99.45..99.95).contains(&percent));
+        unit(&self.float(percent, decimals), "%")
+    }
+
+    /// Seconds with so many decimals, without the unit.
+    #[must_use]
+    pub fn seconds(self, time: Duration, decimals: u32) -> String {
+        self.decimal(&format_seconds(time, decimals))
+    }
+
+    /// A time for a sentence: `412 µs`, `4.16 ms`, `2.15 s`, `3 min 20 s`.
+    #[must_use]
+    pub fn time(self, time: Duration) -> String {
+        let seconds = time.as_secs_f64();
+        let in_unit = |value: f64, name: &str| {
+            let decimals = match value {
+                ..10.0 => 2,
+                10.0..100.0 => 1,
+                _ => 0,
+            };
+            unit(&self.float(value, decimals), name)
+        };
+        match seconds {
+            ..0.000_999_5 => in_unit(seconds * 1e6, "µs"),
+            ..0.999_5 => in_unit(seconds * 1e3, "ms"),
+            ..119.5 => in_unit(seconds, "s"),
+            _ => {
+                let whole = (seconds + 0.5) as u64;
+                let (minutes, rest) = (whole / 60, whole % 60);
+                let (min, s) = (self.of("min", "menit"), self.of("s", "detik"));
+                format!(
+                    "{} {}",
+                    unit(&self.int(minutes), min),
+                    unit(&self.int(rest), s)
+                )
+            }
+        }
+    }
+
+    /// A time that was set, exactly, in the largest unit that it is a whole number of: `10 s`, `5 min`.
+    #[must_use]
+    pub fn set_time(self, time: Duration) -> String {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let units = [
+            (3_600_000, self.of("h", "jam")),
+            (60_000, self.of("min", "menit")),
+            (1_000, self.of("s", "detik")),
+            (1, "ms"),
+        ];
+        let fits = |(factor, _): &&(u64, &str)| ms.is_multiple_of(*factor) && ms > 0;
+        let (factor, name) = units.iter().find(fits).unwrap_or(&units[2]);
+        unit(&self.int(ms / factor), name)
+    }
+
+    /// A number of bytes in units of 1,000: `56.4 GB`.
+    #[must_use]
+    pub fn bytes(self, bytes: u64) -> String {
+        let text = stress_data::size::approximate(bytes);
+        let (number, name) = text.split_once(' ').unwrap_or((&text, ""));
+        let name = match name {
+            "bytes" => self.of("bytes", "byte"),
+            name => name,
+        };
+        unit(&self.decimal(&number.replace(',', "")), name)
+    }
+
+    /// A rate in MB/s, millions of bytes a second.
+    #[must_use]
+    pub fn rate(self, bytes_per_s: u64) -> String {
+        unit(&self.megabytes(bytes_per_s), "MB/s")
+    }
+
+    /// The same without its unit.
+    #[must_use]
+    pub fn megabytes(self, bytes: u64) -> String {
+        self.decimal(&stress_data::size::rate_text(bytes).replace(',', ""))
+    }
+
+    /// The day and time of an RFC 3339 time stamp, in UTC; the text itself if it is none.
+    #[must_use]
+    pub fn date(self, rfc_3339: &str) -> String {
+        let Ok(at) = humantime::parse_rfc3339(rfc_3339) else {
+            return rfc_3339.to_owned();
+        };
+        // Always `YYYY-MM-DDThh:mm:ssZ` again, and never a year before 1970.
+        let at = humantime::format_rfc3339_seconds(at).to_string();
+        let number = |digits: Range<usize>| at[digits].parse().unwrap_or(0);
+        let (year, month, day): (usize, usize, usize) = (number(0..4), number(5..7), number(8..10));
+        let months = match self {
+            Self::En => MONTHS_EN,
+            Self::Id => MONTHS_ID,
+        };
+        let month = months[month.saturating_sub(1) % 12];
+        let clock = at[11..16].replace(':', self.of(":", "."));
+        let at_word = self.of("at", "pukul");
+        format!("{day} {month} {year}, {at_word} {clock} UTC")
+    }
+
+    /// `a, b and c`.
+    #[must_use]
+    pub fn list(self, items: &[String]) -> String {
+        match items {
+            [] => String::new(),
+            [one] => one.clone(),
+            [all @ .., last] => {
+                format!("{} {} {last}", all.join(", "), self.of("and", "dan"))
+            }
+        }
+    }
+}
+
+/// A number and its unit, which no line may part.
+fn unit(number: &str, unit: &str) -> String {
+    format!("{number}\u{a0}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_language_writes_numbers_its_way() {
+        let check = |write: fn(Lang) -> String, en: &str, id: &str| {
+            assert_eq!(write(Lang::En).replace('\u{a0}', " "), en);
+            assert_eq!(write(Lang::Id).replace('\u{a0}', " "), id);
+        };
+        check(|lang| lang.int(52_428_800_u64), "52,428,800", "52.428.800");
+        check(|lang| lang.float(1234.5, 1), "1,234.5", "1.234,5");
+        check(|lang| lang.ratio(31.24), "31.2", "31,2");
+        check(|lang| lang.ratio(0.614), "0.61", "0,61");
+        check(|lang| lang.percent(0.0213), "2.1 %", "2,1 %");
+        check(|lang| lang.percent(0.48), "48 %", "48 %");
+        check(|lang| lang.percent(0.996), "99.6 %", "99,6 %");
+        check(|lang| lang.percent(1.0), "100 %", "100 %");
+        check(|lang| lang.bytes(56_403_951_616), "56.4 GB", "56,4 GB");
+        check(|lang| lang.bytes(999), "999 bytes", "999 byte");
+        check(|lang| lang.rate(2_798_657_276), "2,799 MB/s", "2.799 MB/s");
+        check(|lang| lang.rate(75_060_000), "75.06 MB/s", "75,06 MB/s");
+        let date = "2026-11-24T06:30:08Z";
+        assert_eq!(Lang::En.date(date), "24 November 2026, at 06:30 UTC");
+        assert_eq!(Lang::Id.date(date), "24 November 2026, pukul 06.30 UTC");
+        assert_eq!(Lang::Id.date("yesterday"), "yesterday");
+    }
+
+    #[test]
+    fn times_are_in_the_unit_that_fits() {
+        let check = |time: Duration, en: &str, id: &str| {
+            assert_eq!(Lang::En.time(time).replace('\u{a0}', " "), en);
+            assert_eq!(Lang::Id.time(time).replace('\u{a0}', " "), id);
+        };
+        check(Duration::from_nanos(412_300), "412 µs", "412 µs");
+        check(Duration::from_micros(4_161), "4.16 ms", "4,16 ms");
+        check(Duration::from_millis(112), "112 ms", "112 ms");
+        check(Duration::from_millis(2_154), "2.15 s", "2,15 s");
+        check(Duration::from_millis(39_700), "39.7 s", "39,7 s");
+        check(Duration::from_secs(200), "3 min 20 s", "3 menit 20 detik");
+        let set = |ms| {
+            Lang::Id
+                .set_time(Duration::from_millis(ms))
+                .replace('\u{a0}', " ")
+        };
+        assert_eq!(
+            [0, 10_000, 1_500, 300_000, 3_600_000].map(set),
+            ["0 detik", "10 detik", "1.500 ms", "5 menit", "1 jam"]
+        );
+    }
+
+    #[test]
+    fn lists_end_with_the_word_for_and() {
+        let items = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(Lang::En.list(&items), "a, b and c");
+        assert_eq!(Lang::Id.list(&items), "a, b dan c");
+        assert_eq!(Lang::En.list(&items[..1]), "a");
+        assert_eq!(Lang::En.list(&[]), "");
+    }
+}

@@ -1,0 +1,87 @@
+//! Shows what a run recorded: the table on a terminal, and the report as a page, as text and as spreadsheets, in English
+//! or Indonesian. It knows journals and rows and nothing of how they came to be.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod chart;
+mod content;
+pub mod definitions;
+mod diagram;
+pub mod document;
+mod findings;
+pub mod html;
+pub mod lang;
+pub mod markdown;
+pub mod nine;
+pub mod notes;
+mod parts;
+pub mod submission;
+pub mod submitted;
+pub mod svg;
+pub mod table;
+mod variants;
+
+use std::path::Path;
+
+use anyhow::Result;
+use stress_data::derived;
+
+pub use content::document;
+use document::Document;
+use submission::Submission;
+pub use variants::Run;
+
+/// What a person opens.
+pub const PAGE: &str = "report.html";
+
+/// Writes the report on `run` into its `folder`: in English, or as the folder remembers it.
+///
+/// # Errors
+/// [`stress_data::Unusable`] says what is wrong with what the folder remembers; else a file cannot be written.
+pub fn write_beside(folder: &Path, run: Run) -> Result<()> {
+    let submission = Submission::remembered(folder)?.unwrap_or_default();
+    let runs = [run];
+    let document = content::document(&runs, &submission, submission.lang());
+    write(&runs, &document, &html::render(&document), folder)
+}
+
+/// Writes all files of a report on `runs` into the folder `target`, each whole or not at all.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write(runs: &[Run], document: &Document, page: &str, target: &Path) -> Result<()> {
+    let lang = document.lang;
+    save(target, PAGE, page.as_bytes())?;
+    save(target, "report.md", markdown::render(document).as_bytes())?;
+    for run in runs {
+        let mut table = Vec::new();
+        nine::write_csv(&run.rows, lang, &mut table)?;
+        save(target, &table_name(runs, run), &table)?;
+    }
+    let workbook = nine::workbook(&variants::of(runs, lang), lang)?;
+    save(target, "table.xlsx", &workbook)
+}
+
+/// The assignment's table of `run`: nine columns cannot say which run a row is of.
+fn table_name(runs: &[Run], run: &Run) -> String {
+    match runs {
+        [_] => "table.csv".into(),
+        _ => format!("table-{}.csv", run.name),
+    }
+}
+
+/// What a person opens or hands in.
+pub fn names(runs: &[Run]) -> impl Iterator<Item = String> {
+    let tables = runs.iter().map(|run| table_name(runs, run));
+    let others = [PAGE, "report.md", "table.xlsx"].map(str::to_owned);
+    others.into_iter().chain(tables)
+}
+
+fn save(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
+    Ok(derived::replace(folder, name, |out| {
+        out.write_all(content)
+    })?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! The assignment's table: exactly its nine columns, in English or Indonesian, for pages and spreadsheets.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rust_xlsxwriter::{
+    DocProperties, ExcelDateTime, Format, FormatAlign, FormatBorder, Workbook, Worksheet,
+};
+use stress_data::matrix::Operation;
+use stress_data::size;
+use stress_data::summary::Row;
+use stress_data::summary::csv::format_seconds;
+
+use super::lang::Lang;
+use super::variants::Variant;
+
+/// The columns' headings.
+#[must_use]
+pub const fn headings(lang: Lang) -> [&'static str; 9] {
+    match lang {
+        Lang::En => [
+            "No",
+            "Operation",
+            "Volume",
+            "Number of client worker pool",
+            "Number of server worker pool",
+            "Total time per client (s)",
+            "Throughput per client (bytes/s)",
+            "Number of client workers succeeded/failed",
+            "Number of server workers succeeded/failed",
+        ],
+        Lang::Id => [
+            "Nomor",
+            "Operasi",
+            "Volume",
+            "Jumlah client worker pool",
+            "Jumlah server worker pool",
+            "Waktu total per client (detik)",
+            "Throughput per client (byte/detik)",
+            "Jumlah worker client yang sukses dan gagal",
+            "Jumlah worker server yang sukses dan gagal",
+        ],
+    }
+}
+
+/// A row of the assignment's table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nine {
+    /// The row's number.
+    pub number: u32,
+    /// What the clients did.
+    pub operation: &'static str,
+    /// How much each client moved; of a list, how much the folder held.
+    pub volume: String,
+    /// The size of the client pool.
+    pub clients: u32,
+    /// The size of the server pool.
+    pub servers: u32,
+    /// The time of a client; none if no client succeeded.
+    pub time: Option<Duration>,
+    /// The rate of a client in bytes per second; none if no client succeeded.
+    pub throughput: Option<u64>,
+    /// Client workers that succeeded and that failed.
+    pub client_workers: Option<Counts>,
+    /// Server workers that succeeded (idle ones among them, as the assignment counts) and that failed.
+    pub server_workers: Option<Counts>,
+}
+
+/// How many succeeded, and how many failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that succeeded.
+    pub ok: u32,
+    /// Those that failed.
+    pub failed: u32,
+}
+
+impl Counts {
+    /// In words: a bare `5/1` would become the fifth of January in a spreadsheet.
+    #[must_use]
+    pub fn in_words(self, lang: Lang) -> String {
+        let Self { ok, failed } = self;
+        match lang {
+            Lang::En => format!("Succeeded: {ok}, failed: {failed}"),
+            Lang::Id => format!("Sukses: {ok}, gagal: {failed}"),
+        }
+    }
+}
+
+impl Nine {
+    /// What the assignment's table says of `row`.
+    #[must_use]
+    pub fn new(row: &Row) -> Self {
+        Self {
+            number: row.cell.number,
+            operation: operation(row.cell.operation),
+            volume: size::format(row.cell.volume),
+            clients: row.cell.clients,
+            servers: row.cell.servers,
+            time: row.time_ns.map(|time| Duration::from_nanos(time.median)),
+            throughput: row.throughput_bytes_per_s,
+            client_workers: row.clients.map(|counts| Counts {
+                ok: counts.ok,
+                failed: counts.failed,
+            }),
+            server_workers: row.server_workers.map(|counts| Counts {
+                ok: counts.ok + counts.idle,
+                failed: counts.failed,
+            }),
+        }
+    }
+}
+
+/// The operation's name; the same in both languages.
+#[must_use]
+pub const fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Download => "Download",
+        Operation::Upload => "Upload",
+        Operation::List => "List",
+    }
+}
+
+/// Writes the table for a spreadsheet of the language: with commas and points in English, with semicolons and
+/// decimal commas, and a byte order mark that says UTF-8, in Indonesian.
+///
+/// # Errors
+/// What writing said.
+pub fn write_csv(rows: &[Row], lang: Lang, mut out: impl Write) -> Result<()> {
+    if lang == Lang::Id {
+        out.write_all("\u{feff}".as_bytes())?;
+    }
+    let mut writer = csv::WriterBuilder::new()
+        .delimiter(match lang {
+            Lang::En => b',',
+            Lang::Id => b';',
+        })
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(out);
+    writer.write_record(headings(lang))?;
+    for nine in rows.iter().map(Nine::new) {
+        let counts = |counts: Option<Counts>| counts.map(|counts| counts.in_words(lang));
+        // No groups of digits: a spreadsheet makes them.
+        let seconds = |time| format_seconds(time, 6).replace('.', lang.of(".", ","));
+        writer.write_record([
+            nine.number.to_string(),
+            nine.operation.into(),
+            nine.volume,
+            nine.clients.to_string(),
+            nine.servers.to_string(),
+            nine.time.map(seconds).unwrap_or_default(),
+            nine.throughput
+                .map(|rate| rate.to_string())
+                .unwrap_or_default(),
+            counts(nine.client_workers).unwrap_or_default(),
+            counts(nine.server_workers).unwrap_or_default(),
+        ])?;
+    }
+    Ok(writer.flush()?)
+}
+
+/// The table as a workbook: a sheet for each variant. Numbers are numbers, shown as the reader's own settings
+/// write them.
+///
+/// # Errors
+/// What the writer of workbooks said.
+pub(crate) fn workbook(variants: &[Variant<'_>], lang: Lang) -> Result<Vec<u8>> {
+    let mut workbook = Workbook::new();
+    let created = variants
+        .first()
+        .map(|variant| variant.run.contents.header.created_utc.as_str());
+    // The time of the run rather than of the writing: the same run gives the same file.
+    let created = created.and_then(|utc| ExcelDateTime::parse_from_str(utc).ok());
+    if let Some(created) = created {
+        workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
+    }
+    let mut names = Vec::new();
+    for variant in variants {
+        let name = match variants {
+            [_] => lang.of("Table", "Tabel").to_owned(),
+            _ => sheet_name(&variant.label, &names),
+        };
+        let sheet = workbook.add_worksheet();
+        sheet.set_name(&name)?;
+        fill_sheet(sheet, variant, lang).with_context(|| format!("sheet {name}"))?;
+        names.push(name);
+    }
+    Ok(workbook.save_to_buffer()?)
+}
+
+/// Excel takes 31 characters, none of `[]:*?/\`, no apostrophe at the ends, and no name twice in any case.
+fn sheet_name(label: &str, taken: &[String]) -> String {
+    let allowed = label
+        .chars()
+        .map(|c| if "[]:*?/\\'".contains(c) { '-' } else { c });
+    let allowed: Vec<char> = allowed.collect();
+    let name = |attempt: u32| {
+        let ending = match attempt {
+            1 => String::new(),
+            _ => format!(" ({attempt})"),
+        };
+        let room = 31 - ending.chars().count();
+        let start: String = allowed.iter().take(room).collect();
+        format!("{}{ending}", start.trim())
+    };
+    let is_free = |name: &String| {
+        let mut taken = taken.iter();
+        !name.is_empty() && !taken.any(|taken| taken.to_lowercase() == name.to_lowercase())
+    };
+    (1..).map(name).find(is_free).unwrap_or_default()
+}
+
+fn fill_sheet(sheet: &mut Worksheet, variant: &Variant<'_>, lang: Lang) -> Result<()> {
+    let head = Format::new()
+        .set_bold()
+        .set_text_wrap()
+        .set_align(FormatAlign::Center)
+        .set_align(FormatAlign::VerticalCenter)
+        .set_border(FormatBorder::Thin)
+        .set_background_color(0x00E8_EDF3);
+    let cell = Format::new().set_border(FormatBorder::Thin);
+    let words = cell.clone().set_indent(1);
+    let whole = cell.clone().set_num_format("0");
+    let seconds = cell.clone().set_num_format("0.000000");
+    let rate = cell.clone().set_num_format("#,##0");
+
+    let widths = [7, 11, 9, 13, 13, 15, 18, 26, 26];
+    for (column, (heading, width)) in (0..).zip(headings(lang).iter().zip(widths)) {
+        sheet.write_with_format(0, column, *heading, &head)?;
+        sheet.set_column_width(column, width)?;
+    }
+    sheet.set_row_height(0, 48)?;
+    for (line, row) in (1..).zip(&variant.rows) {
+        let nine = Nine::new(row);
+        sheet.write_with_format(line, 0, nine.number, &whole)?;
+        sheet.write_with_format(line, 1, nine.operation, &words)?;
+        sheet.write_with_format(line, 2, nine.volume, &words)?;
+        sheet.write_with_format(line, 3, nine.clients, &whole)?;
+        sheet.write_with_format(line, 4, nine.servers, &whole)?;
+        // An empty cell for a value that nobody measured, never a zero.
+        sheet.write_with_format(line, 5, nine.time.map(to_seconds), &seconds)?;
+        // Excel's numbers are exact up to 2^53, nine petabytes a second.
+        sheet.write_with_format(line, 6, nine.throughput.map(|rate| rate as f64), &rate)?;
+        let told = |counts: Option<Counts>| counts.map(|counts| counts.in_words(lang));
+        sheet.write_with_format(line, 7, told(nine.client_workers), &words)?;
+        sheet.write_with_format(line, 8, told(nine.server_workers), &words)?;
+    }
+    sheet.set_freeze_panes(1, 0)?;
+    sheet.set_repeat_rows(0, 0)?;
+    sheet.set_landscape();
+    sheet.set_paper_size(9);
+    sheet.set_print_fit_to_pages(1, 0);
+    let last = u32::try_from(variant.rows.len()).unwrap_or(u32::MAX);
+    sheet.autofilter(0, 0, last, 8)?;
+    Ok(())
+}
+
+/// To the microsecond, as in every other table.
+fn to_seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sheet_can_have_its_name() {
+        let check = |label: &str, taken: &[&str], want: &str| {
+            let taken: Vec<String> = taken.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(sheet_name(label, &taken), want);
+        };
+        check("process server", &[], "process server");
+        check("a/b: 'c'", &[], "a-b- -c-");
+        check("X", &["x"], "X (2)");
+        check(
+            "process server, thread clients, client buffer",
+            &[],
+            "process server, thread clients,",
+        );
+        check(
+            "process server, thread clients, server buffer",
+            &["process server, thread clients,"],
+            "process server, thread clie (2)",
+        );
+        check("", &[], " (2)");
+    }
+}

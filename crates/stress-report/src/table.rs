@@ -1,0 +1,163 @@
+//! The table on the terminal at the end of a run: rows grouped by what was moved, failures in plain sight.
+
+mod foot;
+
+use std::time::Duration;
+
+use screen::{Column, Screen, Table, counted};
+use stress_data::journal::Contents;
+use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
+use stress_data::measurement::Status;
+use stress_data::size::{self, rate_text};
+use stress_data::summary::Row;
+use stress_data::summary::csv::format_seconds;
+
+/// The table with what belongs under it.
+#[must_use]
+pub fn render(contents: &Contents, rows: &[Row], screen: Screen) -> String {
+    let has_spread = contents.header.fingerprint.repeats > 1;
+    let mut table = Table::new(columns(has_spread));
+    let mut group = None;
+    for row in rows {
+        let heading = heading(row);
+        if group.as_ref() != Some(&heading) {
+            table.heading(&heading);
+            group = Some(heading);
+        }
+        match row.status {
+            Status::Ok => table.row(cells(row, has_spread)),
+            _ => table.bad_row(cells(row, has_spread)),
+        }
+    }
+    let mut out = table.render(screen);
+    // Writing to a string cannot fail.
+    let _ = foot::write(&mut out, contents, rows, screen);
+    out
+}
+
+/// The assignment's columns stay; the others go in the order of what they add.
+fn columns(has_spread: bool) -> Vec<Column> {
+    let number = Column::number;
+    let mut columns = vec![
+        number("no"),
+        number("workers").under("client"),
+        number("workers").under("server"),
+        number("client, s")
+            .under("time per")
+            .short("s per", "client"),
+        number("client").under("MB/s per").short("MB/s", "each"),
+        number("together")
+            .under("MB/s")
+            .short("MB/s", "all")
+            .spare(1),
+        number("ok").under("clients"),
+        number("failed").under("clients"),
+        number("ok").under("server workers").short("servers", "ok"),
+        number("failed")
+            .under("server workers")
+            .short("servers", "failed"),
+        number("idle")
+            .under("server workers")
+            .short("servers", "idle")
+            .spare(3),
+        Column::text("status"),
+    ];
+    if has_spread {
+        columns.insert(SPREAD, number("spread").spare(2));
+    }
+    columns
+}
+
+/// Where the spread stands: behind the time that it is of.
+const SPREAD: usize = 4;
+
+/// What the rows of a group share.
+#[must_use]
+pub fn heading(row: &Row) -> String {
+    let Cell {
+        operation,
+        volume,
+        client_pool,
+        ..
+    } = row.cell;
+    let volume_text = size::format(volume);
+    let bytes = counted(volume, "byte");
+    let moved = match operation {
+        Operation::Download | Operation::Upload => {
+            format!("{} {volume_text} ({bytes})", operation.as_str())
+        }
+        Operation::List => {
+            let files = counted(volume.div_ceil(LIST_FILE_BYTES), "file");
+            format!("list {volume_text} ({files}, {bytes})")
+        }
+    };
+    let server = if row.is_own_server {
+        row.cell.server_pool.as_str()
+    } else {
+        "foreign"
+    };
+    let pool = client_pool.as_str();
+    let conditions = conditions(&row.cell);
+    format!("{moved}, {pool} clients, {server} server{conditions}")
+}
+
+/// What is different from the usual in a cell, from a comma on: buffers that were set, and a fault.
+#[must_use]
+pub fn conditions(cell: &Cell) -> String {
+    let mut conditions = String::new();
+    for (whose, buffer) in [
+        ("client", cell.client_buffer),
+        ("server", cell.server_buffer),
+    ] {
+        if let Some(bytes) = buffer {
+            conditions += &format!(", {whose} buffer {}", size::format(bytes));
+        }
+    }
+    if !cell.fault.is_none() {
+        conditions += &format!(", fault {}", cell.fault);
+    }
+    conditions
+}
+
+fn cells(row: &Row, has_spread: bool) -> Vec<String> {
+    let time = row
+        .time_ns
+        .map(|time| format_seconds(Duration::from_nanos(time.median), 4));
+    let rate = |rate: Option<u64>| or_dash(rate.map(rate_text));
+    let workers = |pick: fn(&stress_data::summary::ServerWorkers) -> u32| {
+        or_dash(row.server_workers.as_ref().map(pick))
+    };
+    let mut cells = vec![
+        row.cell.number.to_string(),
+        row.cell.clients.to_string(),
+        row.cell.servers.to_string(),
+        or_dash(time),
+        rate(row.throughput_bytes_per_s),
+        rate(row.aggregate_bytes_per_s),
+        or_dash(row.clients.map(|clients| clients.ok)),
+        or_dash(row.clients.map(|clients| clients.failed)),
+        workers(|workers| workers.ok),
+        workers(|workers| workers.failed),
+        workers(|workers| workers.idle),
+        row.status.as_str().to_owned(),
+    ];
+    if has_spread {
+        cells.insert(SPREAD, or_dash(spread_text(row)));
+    }
+    cells
+}
+
+/// The median absolute deviation as a share of the median.
+fn spread_text(row: &Row) -> Option<String> {
+    let time = row.time_ns?;
+    let permille = (u128::from(time.mad?) * 1_000 + u128::from(time.median / 2))
+        .checked_div(time.median.into())?;
+    Some(format!("±{}.{} %", permille / 10, permille % 10))
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".into(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests;
