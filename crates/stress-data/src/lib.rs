@@ -4,6 +4,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod compare;
 pub mod derived;
 pub mod fail_on;
 pub mod fault;
@@ -16,6 +17,7 @@ pub mod models;
 pub mod paths;
 pub mod reconcile;
 pub mod record;
+pub mod run;
 pub mod schedule;
 pub mod shell;
 pub mod size;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use stress_data::derived::Totals;
 use stress_data::measurement::Status;
+use stress_data::run::Run;
 
 use super::chart;
 use super::definitions::{self, Definition};
@@ -19,7 +20,7 @@ use super::findings::{Findings, OPERATIONS};
 use super::lang::Lang;
 use super::nine;
 use super::submission::Submission;
-use super::variants::{self, Run, Variant};
+use super::variants::{self, Variant};
 
 /// The report on `runs`.
 #[must_use]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use stress_data::derived::Totals;
 use stress_data::matrix::Operation;
 use stress_data::measurement::Status;
+use stress_data::run::Run;
 use stress_data::size;
 use stress_data::summary::Row;
 
@@ -17,7 +18,7 @@ use super::document::{Text, Topic};
 use super::lang::Lang;
 use super::nine;
 use super::parts::Parts;
-use super::variants::{Place, Run, Variant};
+use super::variants::{Place, Variant};
 
 /// All operations, in the order of the table.
 pub(super) const OPERATIONS: [Operation; 3] =

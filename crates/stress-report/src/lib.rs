@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod chart;
+pub mod compare;
 mod content;
 pub mod definitions;
 mod diagram;
@@ -22,14 +23,15 @@ pub mod table;
 mod variants;
 
 use std::path::Path;
+use std::slice;
 
 use anyhow::Result;
 use stress_data::derived;
+use stress_data::run::Run;
 
 pub use content::document;
 use document::Document;
 use submission::Submission;
-pub use variants::Run;
 
 /// What a person opens.
 pub const PAGE: &str = "report.html";
@@ -38,11 +40,11 @@ pub const PAGE: &str = "report.html";
 ///
 /// # Errors
 /// [`stress_data::Unusable`] says what is wrong with what the folder remembers; else a file cannot be written.
-pub fn write_beside(folder: &Path, run: Run) -> Result<()> {
+pub fn write_beside(folder: &Path, run: &Run) -> Result<()> {
     let submission = Submission::remembered(folder)?.unwrap_or_default();
-    let runs = [run];
-    let document = content::document(&runs, &submission, submission.lang());
-    write(&runs, &document, &html::render(&document), folder)
+    let runs = slice::from_ref(run);
+    let document = content::document(runs, &submission, submission.lang());
+    write(runs, &document, &html::render(&document), folder)
 }
 
 /// Writes all files of a report on `runs` into the folder `target`, each whole or not at all.

@@ -193,7 +193,7 @@ fn the_same_journal_gives_the_same_bytes() {
         let out = tempfile::tempdir().unwrap();
         let folder = out.path().join("20261124T040000Z-run");
         fs::create_dir(&folder).unwrap();
-        write_beside(&folder, run_of(made_up::troubled())).unwrap();
+        write_beside(&folder, &run_of(made_up::troubled())).unwrap();
         let names = ["report.html", "report.md", "table.csv", "table.xlsx"];
         names.map(|name| fs::read(folder.join(name)).unwrap())
     };

@@ -1,37 +1,13 @@
 //! The runs of a report, and the variants in them: the same combinations measured with other pools, buffers or
 //! faults, or in another run. Charts and comparisons set variants side by side.
 
-use stress_data::journal::Contents;
 use stress_data::matrix::{ClientPool, Operation};
 use stress_data::measurement::ServerChoice;
+use stress_data::run::Run;
+use stress_data::summary::Row;
 use stress_data::summary::csv::value;
-use stress_data::summary::{self, Row};
 
 use super::lang::Lang;
-
-/// A run and its rows.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// The name of its folder.
-    pub name: String,
-    /// All that its journal says.
-    pub contents: Contents,
-    /// Its rows, by number.
-    pub rows: Vec<Row>,
-}
-
-impl Run {
-    /// The run that `contents` are of.
-    #[must_use]
-    pub fn new(name: String, contents: Contents) -> Self {
-        let rows = summary::rows(&contents);
-        Self {
-            name,
-            contents,
-            rows,
-        }
-    }
-}
 
 /// Rows that differ in nothing but the assignment's four axes.
 #[derive(Debug, Clone)]

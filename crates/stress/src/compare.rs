@@ -1,26 +1,17 @@
-//! `stress compare`: what changed between two runs, combination by combination, and whether it means anything.
-
-mod matching;
-pub mod shift;
-mod text;
-mod verdict;
+//! `stress compare`: which two runs, and what is said of them.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use screen::Screen;
-use stress_data::fingerprint::Fingerprint;
-use stress_data::journal::Contents;
-use stress_data::size;
+use stress_data::compare::Comparison;
+use stress_data::run::Run;
 use stress_data::summary::metric::Metric;
-use stress_data::summary::{self, Row};
+use stress_report::compare::{json, table};
 
 use crate::console::print;
-use crate::exit::{Exit, Unusable};
+use crate::exit::Exit;
 use crate::{runs, words};
-
-use matching::Matching;
-use verdict::Change;
 
 const NOTES: &str = "\
 How it is judged:
@@ -80,104 +71,18 @@ pub struct CompareArgs {
 /// # Errors
 /// A run is not there or cannot be read, or the two have nothing in common.
 pub fn run(args: &CompareArgs) -> Result<Exit> {
-    let read = |named: &PathBuf| -> Result<(PathBuf, Contents)> {
-        let run = runs::locate(Some(named), &args.out)?;
-        let contents = Contents::read(&run)?;
-        Ok((run, contents))
-    };
-    let ((old_run, old), (new_run, new)) = (read(&args.old)?, read(&args.new)?);
-    let (old_rows, new_rows) = (summary::rows(&old), summary::rows(&new));
-    let comparison = Comparison::new(
-        (&old_run, &old, &old_rows),
-        (&new_run, &new, &new_rows),
-        args.metric,
-        args.noise,
-    )?;
+    let read =
+        |named: &PathBuf| -> Result<Run> { Ok(Run::read(&runs::locate(Some(named), &args.out)?)?) };
+    let (old, new) = (read(&args.old)?, read(&args.new)?);
+    let comparison = Comparison::new(&old, &new, args.metric, args.noise)?;
     print(&match args.json {
-        true => format!("{}\n", text::json(&comparison)),
-        false => text::table(&comparison, Screen::stdout()),
+        true => format!("{}\n", json(&comparison)),
+        false => table(&comparison, Screen::stdout()),
     })?;
     Ok(match comparison.regressions() {
         0 => Exit::Verified,
         _ => Exit::Threshold,
     })
-}
-
-/// A run: its folder, what it says, its rows.
-type Run<'a> = (&'a PathBuf, &'a Contents, &'a [Row]);
-
-/// Two runs beside each other.
-#[derive(Debug)]
-struct Comparison<'a> {
-    /// What the runs are called.
-    names: (String, String),
-    metric: Metric,
-    /// As a share: 0.2 is 20 %.
-    noise: f64,
-    /// What differs in how and on what the runs were made: name, old, new.
-    conditions: Vec<(String, String, String)>,
-    matching: Matching<'a>,
-    changes: Vec<Change<'a>>,
-}
-
-impl<'a> Comparison<'a> {
-    fn new(old: Run<'a>, new: Run<'a>, metric: Metric, noise: f64) -> Result<Self> {
-        let matching = Matching::new(old.2, new.2);
-        if matching.pairs.is_empty() {
-            let message = format!(
-                "{} and {} have no combination of operation, volume and workers in common",
-                runs::name(old.0),
-                runs::name(new.0)
-            );
-            return Err(Unusable(message).into());
-        }
-        let pairs = matching.pairs.iter();
-        let changes = pairs
-            .map(|(old_row, new_row)| {
-                Change::new((old_row, old.1), (new_row, new.1), metric, noise)
-            })
-            .collect();
-        Ok(Self {
-            names: (runs::name(old.0), runs::name(new.0)),
-            metric,
-            noise,
-            conditions: conditions(&old.1.header.fingerprint, &new.1.header.fingerprint),
-            matching,
-            changes,
-        })
-    }
-
-    fn regressions(&self) -> usize {
-        let verdicts = self.changes.iter().map(|change| change.verdict);
-        verdicts.filter(|verdict| verdict.is_regression()).count()
-    }
-
-    /// The geometric mean of all changes, and of how many.
-    fn mean_ratio(&self) -> Option<(f64, usize)> {
-        let ratios = self.changes.iter().filter_map(|change| change.shift);
-        let logs: Vec<f64> = ratios.map(|shift| shift.ratio.ln()).collect();
-        let len = logs.len();
-        (len > 0).then(|| ((logs.iter().sum::<f64>() / len as f64).exp(), len))
-    }
-}
-
-/// What besides the cells and their number is not the same.
-fn conditions(old: &Fingerprint, new: &Fingerprint) -> Vec<(String, String, String)> {
-    let mut found = old.conditions(new);
-    let bytes = |text: &mut String| {
-        if let Ok(bytes) = text.parse() {
-            *text = size::approximate(bytes);
-        }
-    };
-    for (name, old, new) in &mut found {
-        if name == "memory_bytes" {
-            bytes(old);
-            bytes(new);
-        }
-    }
-    // A few pages that another kernel keeps for itself are no difference to a reader.
-    found.retain(|(_, old, new)| old != new);
-    found
 }
 
 /// `20` or `20%`, as a share.
@@ -190,4 +95,15 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_a_percentage() {
+        assert_eq!(percent("20"), Ok(0.2));
+        assert_eq!(percent("7.5%"), Ok(0.075));
+        for text in ["", "-1", "x", "1001", "NaN"] {
+            assert!(percent(text).unwrap_err().contains("such as 20"), "{text}");
+        }
+    }
+}

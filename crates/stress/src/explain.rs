@@ -11,6 +11,7 @@ use screen::{Column, Screen, Table};
 use serde_json::json;
 use stress_data::journal::{Contents, Sample};
 use stress_data::record::{Outcome, Record};
+use stress_data::run::Run;
 use stress_data::summary::csv::{format_seconds, outcome_word, to_json};
 use stress_data::summary::{self, Brief, Row};
 
@@ -69,7 +70,7 @@ pub fn run(args: &ExplainArgs) -> Result<Exit> {
     };
     print(&match args.json {
         true => format!("{}\n", explanation.json()),
-        false => explanation.text(&runs::name(&run), args.all, Screen::stdout()),
+        false => explanation.text(&Run::name_of(&run), args.all, Screen::stdout()),
     })?;
     Ok(Exit::Verified)
 }

@@ -20,6 +20,7 @@ use stress_data::journal::Contents;
 use stress_data::matrix::{Cell, Plan, PlanName};
 use stress_data::measurement::{ServerChoice, Settings};
 use stress_data::paths::{ELSEWHERE, without_paths};
+use stress_data::run::Run;
 use stress_data::schedule::Order;
 use stress_data::size;
 use stress_data::summary::csv::format_seconds;
@@ -121,11 +122,11 @@ pub fn run(args: &RecheckArgs) -> Result<Exit> {
         console::say("interrupted: nothing can be said about the ratios");
         return Ok(Exit::Interrupted);
     }
-    let pairs = pairs(&request.plan.cells, &contents, &measured.contents);
+    let pairs = pairs(&request.plan.cells, &contents, &measured.run.contents);
     let ratios = Ratios::of(pairs, args.within);
     let is_same_machine = contents.header.fingerprint.machine == environment::machine();
     let recheck = Recheck {
-        run: runs::name(&folder),
+        run: Run::name_of(&folder),
         path: &measured.path,
         ratios,
         within: args.within,
@@ -269,7 +270,7 @@ impl Recheck<'_> {
             size::counted(self.ratios.rows.len() as u64, "row"),
             self.run,
             self.seed,
-            runs::name(self.path)
+            Run::name_of(self.path)
         ));
         out += &format!("\n\n{}\n", self.table().render(screen));
         if let Some(common) = self.ratios.common {
@@ -353,7 +354,7 @@ impl Recheck<'_> {
         let (holding, all) = self.ratios.pair_counts();
         json!({
             "run": self.run,
-            "measured": runs::name(self.path),
+            "measured": Run::name_of(self.path),
             "seed": self.seed,
             "within": self.within,
             "is_same_machine": self.is_same_machine,

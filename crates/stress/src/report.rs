@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use stress_data::derived;
-use stress_data::journal::Contents;
+use stress_data::run::Run;
 use stress_report::lang::Lang;
 use stress_report::submission::{self, Given, Item, Submission, word};
-use stress_report::{PAGE, Run, html};
+use stress_report::{PAGE, html};
 
 use crate::console::{print, say};
 use crate::exit::{Exit, Unusable};
@@ -140,7 +140,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit> {
     let recalled = Recalled::new(&args.submission, &folders, &target)?;
     let runs: Vec<Run> = folders
         .iter()
-        .map(|folder| Ok(Run::new(runs::name(folder), Contents::read(folder)?)))
+        .map(|folder| Ok(Run::read(folder)?))
         .collect::<Result<_>>()?;
     if args.out.is_none() {
         for run in &runs {
@@ -250,8 +250,8 @@ fn print_pdf(page: &str, target: &Path, browser: Option<&Path>) -> Result<Exit> 
 ///
 /// # Errors
 /// [`Unusable`] says what is wrong with what the folder remembers; else a file cannot be written.
-pub fn write_beside(folder: &Path, contents: &Contents) -> Result<()> {
-    stress_report::write_beside(folder, Run::new(runs::name(folder), contents.clone()))?;
+pub fn write_beside(folder: &Path, run: &Run) -> Result<()> {
+    stress_report::write_beside(folder, run)?;
     say_stale(folder);
     Ok(())
 }

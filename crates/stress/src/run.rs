@@ -14,9 +14,10 @@ use stress_data::derived::write_all;
 use stress_data::fail_on::{self, Condition, Hit};
 use stress_data::journal::{Contents, End, Line, Session};
 use stress_data::measurement::ServerChoice;
+use stress_data::run::Run;
 use stress_data::schedule::{self, Turn};
 use stress_data::size;
-use stress_data::summary::{self, Row};
+use stress_data::summary::Row;
 
 use crate::console::{print, say};
 use crate::environment::{self, COMMIT, cpu_ticks};
@@ -51,7 +52,7 @@ pub fn run(request: &Request) -> Result<Exit> {
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) path: PathBuf,
-    pub(crate) contents: Contents,
+    pub(crate) run: Run,
     ended: Ended,
 }
 
@@ -98,12 +99,9 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
     // Without its last line a journal is as good as before: the tables are written all the same.
     let ended = end.map_or_else(Ended::Broken, |()| ended);
     let Folder { path, contents, .. } = folder;
-    write_all(&path, &contents, &summary::rows(&contents))?;
-    Ok(Measured {
-        path,
-        contents,
-        ended,
-    })
+    let run = Run::new(Run::name_of(&path), contents);
+    write_all(&path, &run.contents, &run.rows)?;
+    Ok(Measured { path, run, ended })
 }
 
 /// The request with what the trial of a foreign server showed. One that fails it is an error, unless the user wants to
@@ -189,16 +187,11 @@ fn agenda<'a>(request: &'a Request, contents: &Contents, turns: &[Turn]) -> Agen
 /// Writes the report, shows the table, verifies the run, and says how it went. What cannot be shown is said once
 /// every file of the run is there.
 fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
-    let Measured {
-        path,
-        contents,
-        ended,
-    } = measured;
-    let rows = summary::rows(&contents);
-    let written = report::write_beside(&path, &contents);
-    let shown = print(&show::text(&contents, &rows, request.json));
+    let Measured { path, run, ended } = measured;
+    let written = report::write_beside(&path, &run);
+    let shown = print(&show::text(&run, request.json));
     if !matches!(ended, Ended::Complete) {
-        let taken = turns_taken(&contents);
+        let taken = turns_taken(&run.contents);
         let planned = request.plan.cells.len() * request.repeats as usize;
         say(format_args!(
             "stopped with {taken} of {} taken, which are kept. To go on:",
@@ -216,7 +209,7 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
     written?;
     shown?;
     let is_interrupted = matches!(ended, Ended::Interrupted);
-    let is_passed = is_interrupted || is_passed(&request.fail_on, &rows);
+    let is_passed = is_interrupted || is_passed(&request.fail_on, &run.rows);
     if !request.json {
         print(&show::last_line(&path))?;
     }
@@ -224,7 +217,7 @@ fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
         () if is_interrupted => Exit::Interrupted,
         () if !is_verified => Exit::CellFailed,
         () if !is_passed => Exit::Threshold,
-        () if !rows.iter().all(Row::is_as_expected) => Exit::CellFailed,
+        () if !run.rows.iter().all(Row::is_as_expected) => Exit::CellFailed,
         () => Exit::Verified,
     })
 }

@@ -68,13 +68,6 @@ fn last_by_name(out: &Path) -> Option<PathBuf> {
     runs.filter(has_begun).max()
 }
 
-/// What a run is called: the last name of its folder.
-#[must_use]
-pub fn name(run: &Path) -> String {
-    let last = run.file_name().unwrap_or(run.as_os_str());
-    last.to_string_lossy().into_owned()
-}
-
 fn has_journal(run: &Path) -> bool {
     [FILE_NAME, PACKED_NAME]
         .iter()
@@ -105,7 +98,6 @@ mod tests {
         let short = Path::new("20260101T000000Z-run");
         assert_eq!(locate(Some(short), out.path()).unwrap(), run);
         assert_eq!(locate(None, out.path()).unwrap(), run);
-        assert_eq!(name(&run), "20260101T000000Z-run");
     }
 
     #[test]

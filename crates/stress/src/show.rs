@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use screen::Screen;
-use stress_data::journal::Contents;
 use stress_data::matrix::PlanName;
 use stress_data::models;
+use stress_data::run::Run;
 use stress_data::summary;
-use stress_data::summary::Row;
 use stress_report::{PAGE, table};
 
 use crate::console::print;
@@ -37,9 +36,7 @@ pub struct ShowArgs {
 /// The run is not there or cannot be read.
 pub fn run(args: &ShowArgs) -> Result<Exit> {
     let run = runs::locate(args.run.as_deref(), &args.out)?;
-    let contents = Contents::read(&run)?;
-    let rows = summary::rows(&contents);
-    print(&text(&contents, &rows, args.json))?;
+    print(&text(&Run::read(&run)?, args.json))?;
     if !args.json {
         print(&last_line(&run))?;
     }
@@ -47,7 +44,8 @@ pub fn run(args: &ShowArgs) -> Result<Exit> {
 }
 
 /// What is shown of a run, at its end and later: the table for whoever reads standard output, or the rows as JSON.
-pub(crate) fn text(contents: &Contents, rows: &[Row], is_json: bool) -> String {
+pub(crate) fn text(run: &Run, is_json: bool) -> String {
+    let Run { contents, rows, .. } = run;
     if is_json {
         return summary::csv::to_json_lines(rows);
     }

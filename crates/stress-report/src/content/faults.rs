@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use stress_data::fault::Fault;
 use stress_data::matrix::{ClientPool, Operation};
+use stress_data::run::Run;
 use stress_data::size;
 use stress_data::summary::Row;
 
@@ -11,7 +12,6 @@ use super::View;
 use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow, Text};
 use crate::lang::Lang;
 use crate::nine;
-use crate::variants::Run;
 
 /// So many times the latency without a fault is said in words.
 const NOTABLE_FACTOR: f64 = 3.0;

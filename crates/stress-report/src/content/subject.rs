@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 use stress_data::journal::{Contents, Session};
 use stress_data::measurement::Settings;
+use stress_data::run::Run;
 use stress_data::shell::quoted;
 
 use super::{View, fact};
 use crate::document::{Block, Fact, Section, Text};
 use crate::lang::Lang;
-use crate::variants::{Foreign, Run, foreign_server};
+use crate::variants::{Foreign, foreign_server};
 
 impl View<'_> {
     pub(super) fn subject(&self) -> Section {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use stress_data::matrix::{LIST_FILE_BYTES, Operation};
 use stress_data::measurement::Status;
+use stress_data::run::Run;
 use stress_data::size;
 use stress_data::summary::Row;
 use stress_data::summary::csv::outcome_word;
@@ -13,7 +14,7 @@ use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow};
 use crate::findings::OPERATIONS;
 use crate::lang::Lang;
 use crate::nine::{self, Counts, Nine};
-use crate::variants::{Place, Run, Variant, foreign_server};
+use crate::variants::{Place, Variant, foreign_server};
 
 /// What went wrong is told in one line or two.
 const TROUBLE_LEN_MAX: usize = 200;

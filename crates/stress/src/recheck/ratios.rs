@@ -1,9 +1,8 @@
 //! Whether the ratios between some cells are those of another run. Pure.
 
+use stress_data::compare::shift::Shift;
 use stress_data::matrix::Cell;
 use stress_data::summary::statistics::median;
-
-use crate::compare::shift::Shift;
 
 /// One cell, measured then and now: times per client of the samples that are ok.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use clap::Parser;
 use stress_data::journal::Sample;
 use stress_data::matrix::Cell;
 use stress_data::measurement::{Measurement, Status};
+use stress_data::summary;
 
 use super::samples::Bench;
 use super::*;

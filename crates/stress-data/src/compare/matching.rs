@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stress_data::summary::{Row, csv};
+use crate::summary::{Row, csv};
 
 /// The columns that say which combination a row is.
 const AXES: [&str; 9] = [
@@ -26,30 +26,32 @@ const FIXED_LEN: usize = 4;
 
 /// An axis in which the two runs differ as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Difference {
+pub struct Difference {
     /// The column.
-    pub(super) axis: &'static str,
+    pub axis: &'static str,
     /// Its values in the old run, joined by commas; empty for none.
-    pub(super) old: String,
+    pub old: String,
     /// Its values in the new one.
-    pub(super) new: String,
+    pub new: String,
 }
 
 /// Which rows belong together.
 #[derive(Debug)]
-pub(super) struct Matching<'a> {
+pub struct Matching<'a> {
     /// What is compared.
-    pub(super) differences: Vec<Difference>,
+    pub differences: Vec<Difference>,
     /// Old and new row of one combination, in the order of the new run.
-    pub(super) pairs: Vec<(&'a Row, &'a Row)>,
+    pub pairs: Vec<(&'a Row, &'a Row)>,
     /// Rows of the old run that the new one has nothing beside.
-    pub(super) only_old: Vec<&'a Row>,
+    pub only_old: Vec<&'a Row>,
     /// Rows of the new run that the old one has nothing beside.
-    pub(super) only_new: Vec<&'a Row>,
+    pub only_new: Vec<&'a Row>,
 }
 
 impl<'a> Matching<'a> {
-    pub(super) fn new(old: &'a [Row], new: &'a [Row]) -> Self {
+    /// Of the rows of two runs.
+    #[must_use]
+    pub fn new(old: &'a [Row], new: &'a [Row]) -> Self {
         let mut differences = Vec::new();
         let mut shared = Vec::from(&AXES[..FIXED_LEN]);
         for axis in &AXES[FIXED_LEN..] {
@@ -116,8 +118,8 @@ fn join(values: &BTreeSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use stress_data::matrix::{Operation, Selection, ServerPool};
-    use stress_data::summary;
+    use crate::matrix::{Operation, Selection, ServerPool};
+    use crate::summary;
 
     use super::*;
     use crate::testing;

@@ -1,13 +1,13 @@
 //! Two made-up runs with known times beside each other.
 
-use screen::Screen;
-use stress_data::journal::{Line, Sample};
+use stress_data::journal::{Contents, Line, Sample};
 use stress_data::matrix::{Operation, Selection};
 use stress_data::measurement::Status;
 use stress_data::record::{Outcome, Record};
+use stress_data::run::Run;
+use stress_data::testing;
 
 use super::*;
-use crate::testing;
 
 /// A run of two cells whose samples took these milliseconds; a 0 is a sample that failed.
 fn contents(times_ms: [&[u64]; 2]) -> Contents {
@@ -49,19 +49,13 @@ fn contents(times_ms: [&[u64]; 2]) -> Contents {
 
 /// What the two come to: the table, the JSON, and how many regressions.
 fn compared(old: &Contents, new: &Contents, metric: Metric) -> (String, serde_json::Value, usize) {
-    let (old_run, new_run) = (PathBuf::from("results/a"), PathBuf::from("results/b"));
-    let (old_rows, new_rows) = (summary::rows(old), summary::rows(new));
-    let comparison = Comparison::new(
-        (&old_run, old, &old_rows),
-        (&new_run, new, &new_rows),
-        metric,
-        0.2,
-    )
-    .unwrap();
-    testing::check_fits(|screen| text::table(&comparison, screen));
+    let run = |name: &str, contents: &Contents| Run::new(name.into(), contents.clone());
+    let (old, new) = (run("a", old), run("b", new));
+    let comparison = Comparison::new(&old, &new, metric, 0.2).unwrap();
+    testing::check_fits(|screen| table(&comparison, screen));
     (
-        text::table(&comparison, Screen::FILE),
-        text::json(&comparison),
+        table(&comparison, Screen::FILE),
+        json(&comparison),
         comparison.regressions(),
     )
 }
@@ -145,13 +139,4 @@ fn no_line_is_wider_than_the_terminal() {
         cells.header.fingerprint.machine.cpu_model = format!("A CPU — {most} ").repeat(40);
     }
     compared(&old, &new, Metric::TimePerClientS);
-}
-
-#[test]
-fn noise_is_a_percentage() {
-    assert_eq!(percent("20"), Ok(0.2));
-    assert_eq!(percent("7.5%"), Ok(0.075));
-    for text in ["", "-1", "x", "1001", "NaN"] {
-        assert!(percent(text).unwrap_err().contains("such as 20"), "{text}");
-    }
 }

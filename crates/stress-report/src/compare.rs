@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
+use stress_data::compare::Comparison;
+use stress_data::compare::shift::CONFIDENCE;
+use stress_data::compare::verdict::{Change, Verdict};
 use stress_data::size::{self, rate_text};
 use stress_data::summary::Row;
 use stress_data::summary::csv::{self, format_seconds};
 use stress_data::summary::metric::Metric;
-use stress_report::table::heading;
 
-use super::Comparison;
-use super::shift::CONFIDENCE;
-use super::verdict::{Change, Verdict};
+use crate::table::heading;
 
 /// For a person.
-pub(super) fn table(comparison: &Comparison<'_>, screen: Screen) -> String {
+#[must_use]
+pub fn table(comparison: &Comparison<'_>, screen: Screen) -> String {
     let number = Column::number;
     let mut table = Table::new([
         number("no"),
@@ -208,7 +209,8 @@ fn numbers(rows: &[&Row]) -> String {
 }
 
 /// For a program.
-pub(super) fn json(comparison: &Comparison<'_>) -> Value {
+#[must_use]
+pub fn json(comparison: &Comparison<'_>) -> Value {
     let (old, new) = &comparison.names;
     let pair = |name: &str, old: &str, new: &str| json!({"name": name, "old": old, "new": new});
     let compared = comparison.matching.differences.iter();
@@ -260,3 +262,6 @@ fn row(change: &Change<'_>, metric: Metric) -> Value {
         "verdict": change.verdict.as_str(),
     })
 }
+
+#[cfg(test)]
+mod tests;

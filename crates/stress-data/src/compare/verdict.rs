@@ -1,30 +1,33 @@
 //! What a pair of rows comes to: a change with its uncertainty, and whether it means anything. Pure.
 
-use stress_data::journal::Contents;
-use stress_data::measurement::Status;
-use stress_data::summary::Row;
-use stress_data::summary::metric::Metric;
-use stress_data::summary::statistics::median;
+use crate::journal::Contents;
+use crate::measurement::Status;
+use crate::summary::Row;
+use crate::summary::metric::Metric;
+use crate::summary::statistics::median;
 
 use super::shift::Shift;
 
 /// One combination in both runs.
 #[derive(Debug)]
-pub(super) struct Change<'a> {
-    pub(super) old: &'a Row,
-    pub(super) new: &'a Row,
+pub struct Change<'a> {
+    /// Its row in the old run.
+    pub old: &'a Row,
+    /// Its row in the new one.
+    pub new: &'a Row,
     /// Medians of the samples that are ok.
-    pub(super) medians: (Option<u64>, Option<u64>),
+    pub medians: (Option<u64>, Option<u64>),
     /// How many samples those are.
-    pub(super) lens: (usize, usize),
+    pub lens: (usize, usize),
     /// None if one of the runs has no sample that is ok.
-    pub(super) shift: Option<Shift>,
-    pub(super) verdict: Verdict,
+    pub shift: Option<Shift>,
+    /// What is to be made of it.
+    pub verdict: Verdict,
 }
 
 /// What is to be made of a change; a closed set of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// The interval holds "no change", or the change is within the noise.
     NoDifference,
     /// Beyond the noise, to the good.
@@ -40,7 +43,9 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    pub(super) const fn as_str(self) -> &'static str {
+    /// The word in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoDifference => "no difference seen",
             Self::Better => "better",
@@ -52,14 +57,16 @@ impl Verdict {
     }
 
     /// Whether a program that watches over regressions should stop here.
-    pub(super) const fn is_regression(self) -> bool {
+    #[must_use]
+    pub const fn is_regression(self) -> bool {
         matches!(self, Self::Worse | Self::Broken)
     }
 }
 
 impl<'a> Change<'a> {
     /// How `metric` of the row `old` changed in `new`; differences up to `noise` (0.2 is 20 %) mean nothing.
-    pub(super) fn new(
+    #[must_use]
+    pub fn new(
         (old, old_contents): (&'a Row, &Contents),
         (new, new_contents): (&'a Row, &Contents),
         metric: Metric,

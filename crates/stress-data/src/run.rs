@@ -1,0 +1,45 @@
+//! A run as all that shows or judges it takes it: what its journal says, and its rows, computed once.
+
+use std::path::Path;
+
+use crate::journal::{self, Contents};
+use crate::summary::{self, Row};
+
+/// A run and its rows.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The name of its folder.
+    pub name: String,
+    /// All that its journal says.
+    pub contents: Contents,
+    /// Its rows, by number.
+    pub rows: Vec<Row>,
+}
+
+impl Run {
+    /// The run that `contents` are of.
+    #[must_use]
+    pub fn new(name: String, contents: Contents) -> Self {
+        let rows = summary::rows(&contents);
+        Self {
+            name,
+            contents,
+            rows,
+        }
+    }
+
+    /// The run in `folder`.
+    ///
+    /// # Errors
+    /// Its journal cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, journal::Error> {
+        Ok(Self::new(Self::name_of(folder), Contents::read(folder)?))
+    }
+
+    /// What the run in `folder` is called: the last name of its folder.
+    #[must_use]
+    pub fn name_of(folder: &Path) -> String {
+        let last = folder.file_name().unwrap_or(folder.as_os_str());
+        last.to_string_lossy().into_owned()
+    }
+}
