@@ -1,5 +1,7 @@
 //! What one operation of one client did: the facts every number is computed from.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How an operation ended. Every operation ends in exactly one of these.
@@ -91,5 +93,63 @@ impl Record {
             outcome: Outcome::NotSent,
             detail: None,
         }
+    }
+}
+
+/// What each verified operation of a sample consists of, nanoseconds: to the connection, from there to the first byte of the
+/// reply, from there to the last. An operation of a client starts where the one before it ended, the first at the release.
+#[must_use]
+pub fn parts(records: &[Record]) -> Vec<[u64; 3]> {
+    let mut by_client: BTreeMap<u32, Vec<&Record>> = BTreeMap::new();
+    for record in records {
+        by_client.entry(record.client).or_default().push(record);
+    }
+    let mut found = Vec::new();
+    for mut records in by_client.into_values() {
+        records.sort_by_key(|record| record.request);
+        let mut start = records.first().map(|record| record.released_ns);
+        for record in records {
+            found.extend(start.and_then(|start| parts_of(record, start)));
+            start = record.ended_ns;
+        }
+    }
+    found
+}
+
+fn parts_of(record: &Record, start: u64) -> Option<[u64; 3]> {
+    if record.outcome != Outcome::Ok {
+        return None;
+    }
+    let (connected, first_byte) = (record.connected_ns?, record.first_byte_ns?);
+    Some([
+        connected.checked_sub(start)?,
+        first_byte.checked_sub(connected)?,
+        record.ended_ns?.checked_sub(first_byte)?,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(request: u32, times: [u64; 3], outcome: Outcome) -> Record {
+        Record {
+            released_ns: 100,
+            connected_ns: Some(times[0]),
+            first_byte_ns: Some(times[1]),
+            ended_ns: Some(times[2]),
+            outcome,
+            ..Record::not_sent(0, request)
+        }
+    }
+
+    #[test]
+    fn each_operation_of_a_client_starts_where_the_one_before_it_ended() {
+        let records = [
+            record(1, [210, 230, 260], Outcome::Ok),
+            record(0, [110, 140, 200], Outcome::Ok),
+            record(2, [270, 280, 300], Outcome::Reset),
+        ];
+        assert_eq!(parts(&records), [[10, 30, 60], [10, 20, 30]]);
     }
 }

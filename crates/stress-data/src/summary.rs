@@ -113,6 +113,12 @@ impl Row {
         (reached + ceiling / 2).checked_div(ceiling)
     }
 
+    /// The same as a share: 1 is the ceiling.
+    #[must_use]
+    pub fn ceiling_share(&self) -> Option<f64> {
+        Some(self.ceiling_permille()? as f64 / 1_000.0)
+    }
+
     /// Connections that the server can have at once, those included that its workers set aside: what a crash may cost.
     #[must_use]
     pub fn held_at_once(&self) -> u32 {

@@ -20,9 +20,6 @@ use super::variants::{Place, Variant};
 use bars::{Bar, Bars};
 use lines::{Figure, Lines};
 
-/// The column of the share of the ceiling in rows that have one.
-pub(super) const CEILING: &str = "ceiling_fraction";
-
 /// The charts of one operation; nothing that there is no data for.
 pub(super) fn plates(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Vec<Plate> {
     let lines = Figure::ALL.map(|figure| {

@@ -6,13 +6,12 @@ use stress_data::matrix::Operation;
 use stress_data::measurement::Status;
 use stress_data::size;
 use stress_data::summary::Row;
-use stress_data::summary::csv::value;
 use stress_data::summary::metric::Metric;
 use stress_data::summary::statistics::Spread;
 
 use super::axis::{Scale, Unit};
 use super::panel::{Line, Look, Panel, Point};
-use super::{Axes, CEILING, client_workers, server_workers};
+use super::{Axes, client_workers, server_workers};
 use crate::document::{Key, Plate, Text};
 use crate::lang::Lang;
 use crate::nine;
@@ -242,7 +241,7 @@ impl Lines<'_> {
             Figure::Time => row.time_ns?,
             Figure::Throughput => throughput(variant, row)?,
             Figure::Ceiling => {
-                let share: f64 = value(row, CEILING)?.parse().ok()?;
+                let share = row.ceiling_share()?;
                 Spread::of([(share * 1e6) as u64])?
             }
         };

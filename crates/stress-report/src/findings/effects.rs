@@ -4,10 +4,8 @@ use stress_data::matrix::Operation;
 use stress_data::measurement::Status;
 use stress_data::size;
 use stress_data::summary::Row;
-use stress_data::summary::csv::value;
 
 use super::{Findings, OPERATIONS, VARIANTS_MAX, plural};
-use crate::chart::CEILING;
 use crate::lang::Lang;
 use crate::nine;
 use crate::variants::{Place, Variant};
@@ -367,7 +365,7 @@ impl<'a> Findings<'a> {
     pub(super) fn ceiling(&self, operation: Operation) -> Option<String> {
         let lang = self.lang;
         let rows = self.ok_rows(operation).filter_map(|(variant, row)| {
-            let share: f64 = value(row, CEILING)?.parse().ok()?;
+            let share = row.ceiling_share()?;
             Some((share, variant, row))
         });
         let mut rows: Vec<_> = rows.collect();

@@ -1,9 +1,8 @@
 //! The parts of the verified operations of a sample: connecting, waiting, transferring. Pure.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stress_data::record::{Outcome, Record};
+use stress_data::record::{Record, parts};
 use stress_data::summary::statistics::median;
 
 /// How long one part took: over all verified operations.
@@ -32,18 +31,7 @@ pub(super) struct Parts {
 impl Parts {
     /// None if no operation was verified.
     pub(super) fn of(records: &[Record]) -> Option<Self> {
-        let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
-        let mut steps = Vec::new();
-        for record in records {
-            let begun = ends
-                .get(&record.client)
-                .copied()
-                .unwrap_or(record.released_ns);
-            if let Some(ended) = record.ended_ns {
-                ends.insert(record.client, ended);
-            }
-            steps.extend(step(record, begun));
-        }
+        let steps = parts(records);
         let part = |index: usize| Part::of(steps.iter().map(|step| step[index]));
         Some(Self {
             connect: part(0)?,
@@ -61,18 +49,6 @@ impl Parts {
             false => part.sum.as_secs_f64() / whole.as_secs_f64() * 100.0,
         }
     }
-}
-
-fn step(record: &Record, begun_ns: u64) -> Option<[u64; 3]> {
-    if record.outcome != Outcome::Ok {
-        return None;
-    }
-    let (connected, first_byte) = (record.connected_ns?, record.first_byte_ns?);
-    Some([
-        connected.checked_sub(begun_ns)?,
-        first_byte.checked_sub(connected)?,
-        record.ended_ns?.checked_sub(first_byte)?,
-    ])
 }
 
 impl Part {
