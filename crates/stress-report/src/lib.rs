@@ -9,6 +9,7 @@ mod content;
 pub mod definitions;
 mod diagram;
 pub mod document;
+pub mod explain;
 mod findings;
 pub mod html;
 pub mod lang;

@@ -3,11 +3,9 @@
 use proto::announce::{Counts, Done, WorkerLedger};
 use stress_data::journal::Line;
 use stress_data::matrix::{Operation, Selection};
-use stress_data::measurement::Status;
-use stress_data::record::Outcome;
+use stress_data::{summary, testing};
 
 use super::*;
-use crate::testing;
 
 const MS: u64 = 1_000_000;
 

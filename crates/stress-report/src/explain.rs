@@ -1,0 +1,201 @@
+//! Where the time of a row went, in sentences, with the records they come from.
+
+mod parts;
+mod sentences;
+
+use std::time::Duration;
+
+use screen::{Column, Screen, Table};
+use serde_json::json;
+use stress_data::Unusable;
+use stress_data::journal::{Contents, Sample};
+use stress_data::measurement::Status;
+use stress_data::record::{Outcome, Record};
+use stress_data::run::Run;
+use stress_data::summary::csv::{format_seconds, outcome_word, to_json};
+use stress_data::summary::{Brief, Row};
+
+/// Of a sample's records no more than this are shown, unless all are asked for.
+const RECORDS_SHOWN_MAX: usize = 20;
+
+/// What is said about a row.
+pub struct Explanation<'a> {
+    row: &'a Row,
+    sample: Option<&'a Sample>,
+    sentences: Vec<String>,
+}
+
+impl<'a> Explanation<'a> {
+    /// Of the row `number` of `run`, with the sample `repeat` or else a typical one, or the worst of a row that is not ok.
+    ///
+    /// # Errors
+    /// There is no such row, or no such sample.
+    pub fn new(run: &'a Run, number: u32, repeat: Option<u32>) -> Result<Self, Unusable> {
+        let Run { contents, rows, .. } = run;
+        let row = rows.iter().find(|row| row.cell.number == number);
+        let row = row.ok_or_else(|| no_row(rows, number))?;
+        let sample = sample(contents, row, repeat)?;
+        Ok(Self {
+            sentences: sentences::of(contents, row, sample),
+            row,
+            sample,
+        })
+    }
+
+    /// For a person; `run` is the name of the run.
+    #[must_use]
+    pub fn text(&self, run: &str, is_all: bool, screen: Screen) -> String {
+        let row = format!("Row {} of {run}", self.row.cell.number);
+        let mut out = format!("{}\n\n", screen.prose(&row));
+        for sentence in &self.sentences {
+            out += &screen.prose(sentence);
+            out.push('\n');
+        }
+        if let Some(sample) = self.sample {
+            out.push('\n');
+            out += &records_text(sample, is_all, screen);
+        }
+        out
+    }
+
+    /// For a program.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let row: serde_json::Value = serde_json::from_str(&to_json(self.row)).unwrap_or_default();
+        let measurement = self.sample.map(|sample| &sample.measurement);
+        json!({
+            "row": row,
+            "repeat": measurement.map(|measurement| measurement.repeat),
+            "sentences": self.sentences,
+            "records": measurement.map(|measurement| &measurement.records),
+        })
+    }
+}
+
+fn no_row(rows: &[Row], number: u32) -> Unusable {
+    const SHOWN_MAX: usize = 30;
+    let numbers = rows.iter().map(|row| row.cell.number);
+    let (first, last) = (numbers.clone().min(), numbers.clone().max());
+    let which = match rows.len() {
+        ..=SHOWN_MAX => numbers
+            .map(|number| number.to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
+        _ => format!(
+            "{} of {} to {}",
+            rows.len(),
+            first.unwrap_or(0),
+            last.unwrap_or(0)
+        ),
+    };
+    Unusable(format!(
+        "there is no row {number} in the run; its rows are {which}"
+    ))
+}
+
+/// The sample to look into; none of a row that was not run.
+fn sample<'a>(
+    contents: &'a Contents,
+    row: &Row,
+    repeat: Option<u32>,
+) -> Result<Option<&'a Sample>, Unusable> {
+    let number = row.cell.number;
+    let all = contents.samples.range((number, 0)..=(number, u32::MAX));
+    let all: Vec<&Sample> = all.map(|(_, sample)| sample).collect();
+    if let Some(repeat) = repeat {
+        let mut found = all.into_iter();
+        let found = found.find(|sample| sample.measurement.repeat == repeat);
+        return found.map(Some).ok_or_else(|| {
+            Unusable(format!(
+                "--repeat: row {number} has no sample {repeat}; they count from 0, and {} planned",
+                match row.repeats {
+                    1 => "1 is".into(),
+                    repeats => format!("{repeats} are"),
+                }
+            ))
+        });
+    }
+    let settings = &contents.header.fingerprint.settings;
+    let taken = || all.iter().copied().filter(|sample| sample.is_taken());
+    let trouble = taken().find(|sample| sample.measurement.status == row.status);
+    let middle = row.time_ns.map(|time| Duration::from_nanos(time.median));
+    let distance = |sample: &&Sample| {
+        let time = Brief::new(sample, settings).time;
+        time.zip(middle)
+            .map_or(Duration::MAX, |(time, middle)| time.abs_diff(middle))
+    };
+    Ok(match row.status {
+        Status::Ok | Status::Cut => taken().min_by_key(distance),
+        _ => trouble.or_else(|| taken().next()),
+    })
+}
+
+/// The records of a sample; of many the first and the slowest.
+fn records_text(sample: &Sample, is_all: bool, screen: Screen) -> String {
+    let records = &sample.measurement.records;
+    let mut shown: Vec<&Record> = records.iter().collect();
+    let mut out = String::new();
+    if !is_all && records.len() > RECORDS_SHOWN_MAX {
+        // What did not succeed first, then the slowest.
+        shown.sort_by_key(|record| {
+            let is_ok = record.outcome == Outcome::Ok;
+            (is_ok, std::cmp::Reverse(record.ended_ns))
+        });
+        shown.truncate(RECORDS_SHOWN_MAX);
+        out = screen.wrapped(&format!(
+            "{} of {} records: those that did not succeed, then the last to end (--all shows all):",
+            shown.len(),
+            records.len()
+        ));
+        out.push('\n');
+    }
+    let number = Column::number;
+    let mut table = Table::new([
+        number("client"),
+        number("request"),
+        number("connected, s"),
+        number("first byte, s"),
+        number("ended, s"),
+        number("bytes"),
+        Column::text("outcome"),
+    ]);
+    let mut said = &None;
+    for record in shown {
+        let cells = cells(record);
+        match record.outcome {
+            Outcome::Ok => table.row(cells),
+            _ => table.bad_row(cells),
+        }
+        // Once for all that follow with the same.
+        if let Some(detail) = &record.detail
+            && record.detail != *said
+        {
+            table.note(detail);
+        }
+        said = &record.detail;
+    }
+    out + &table.render(screen)
+}
+
+/// Times count from the release of the clients.
+fn cells(record: &Record) -> [String; 7] {
+    let at = |time: Option<u64>| {
+        let since = time.and_then(|time| time.checked_sub(record.released_ns));
+        since.map_or_else(
+            || "-".into(),
+            |ns| format_seconds(Duration::from_nanos(ns), 6),
+        )
+    };
+    [
+        record.client.to_string(),
+        record.request.to_string(),
+        at(record.connected_ns),
+        at(record.first_byte_ns),
+        at(record.ended_ns),
+        record.bytes.to_string(),
+        outcome_word(record.outcome).to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
