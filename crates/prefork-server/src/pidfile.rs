@@ -79,29 +79,33 @@ impl Pidfile {
         Self::write(&self.path, None).map(drop)
     }
 
+    /// Whether it is this server's: what somebody else has put there may well name this process.
     fn is_own(&self) -> bool {
-        self.is_it(&look(&self.path))
-    }
-
-    /// Whether what was found is this server's: what somebody else has put there may well name this process.
-    fn is_it(&self, found: &io::Result<Found>) -> bool {
-        matches!(found, Ok(Found::Process(pid)) if *pid == Pid::this())
+        let found = look(&self.path);
+        matches!(found, Ok(Found::Process(pid)) if pid == Pid::this())
             && footing::may_replace(&self.path).is_ok()
     }
 
     /// Removes the file if it still names this process.
+    pub fn remove(self) {
+        if let Err(error) = self.try_to_remove() {
+            tracing::warn!(error, path = %self.path.display(), "cannot remove the pidfile");
+        }
+    }
+
+    /// As [`Self::remove`]. A file that names this process stays with a reason only: it is not certain whose it is.
     #[expect(
         clippy::disallowed_methods,
         reason = "the operator's file, not one in the root that the store guards"
     )]
-    pub fn remove(self) {
-        let removed = match look(&self.path) {
-            found if self.is_it(&found) => std::fs::remove_file(&self.path),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = removed {
-            tracing::warn!(error = words::plain(&error), path = %self.path.display(), "cannot remove the pidfile");
+    fn try_to_remove(&self) -> Result<(), String> {
+        let in_words = |error| words::plain(&error);
+        match look(&self.path).map_err(in_words)? {
+            Found::Process(pid) if pid == Pid::this() => {
+                footing::may_replace(&self.path)?;
+                std::fs::remove_file(&self.path).map_err(in_words)
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -173,6 +177,23 @@ mod tests {
         fs::write(&path, "1\n").unwrap();
         pidfile.remove();
         assert!(path.exists());
+    }
+
+    #[test]
+    fn one_that_names_this_process_and_stays_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let pidfile = Pidfile::write(&path, None).unwrap();
+        fs::hard_link(&path, folder.path().join("again")).unwrap();
+        let for_everybody = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+        fs::set_permissions(folder.path(), for_everybody).unwrap();
+        let why = pidfile.try_to_remove().unwrap_err();
+        assert!(why.contains("has another name too"), "{why}");
+        assert!(path.exists());
+        fs::remove_file(folder.path().join("again")).unwrap();
+        assert_eq!(pidfile.try_to_remove(), Ok(()));
+        assert!(!path.exists());
+        assert_eq!(pidfile.try_to_remove(), Ok(()), "gone already");
     }
 
     #[test]
