@@ -1,4 +1,4 @@
-//! The command line: what can be typed. What it means is in [`request`].
+//! The command line: what can be typed. What it means is a [`crate::request::Request`].
 
 mod args;
 mod commands;
