@@ -15,6 +15,7 @@ pub mod matrix;
 pub mod measurement;
 pub mod models;
 pub mod paths;
+pub mod recheck;
 pub mod reconcile;
 pub mod record;
 pub mod run;

@@ -1,14 +1,5 @@
 //! `stress recheck`: measures some cells of a run again, with the run's own settings, and says whether the ratios
 //! between them hold on this machine.
-//!
-//! A run made elsewhere cannot be repeated to the second: machines differ. But what a machine is faster in, it is
-//! faster in for all cells, more or less: ten times the bytes take about ten times as long, wherever. So every
-//! cell gets the factor by which it took longer here, the common factor is the median of those, and a cell whose
-//! factor is far from the common one was not measured as the run says, or depends on something that the machines
-//! do not have in common.
-
-mod choice;
-mod ratios;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,6 +11,8 @@ use stress_data::journal::Contents;
 use stress_data::matrix::{Cell, Plan, PlanName};
 use stress_data::measurement::{ServerChoice, Settings};
 use stress_data::paths::{ELSEWHERE, without_paths};
+use stress_data::recheck::choice::choose;
+use stress_data::recheck::ratios::{self, Pair, Ratios};
 use stress_data::run::Run;
 use stress_data::schedule::Order;
 use stress_data::size;
@@ -33,8 +26,6 @@ use crate::progress::Shown;
 use crate::request::{Request, Start};
 use crate::run;
 use crate::{runs, words};
-
-use ratios::{Pair, Ratios};
 
 /// The most cells that can be asked for: more is a run of its own.
 const SAMPLE_MAX: u32 = 1_000;
@@ -152,7 +143,7 @@ fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
             .is_empty()
     };
     let candidates: Vec<&Cell> = candidates.filter(has_time).collect();
-    let cells = choice::choose(&candidates, args.sample as usize, args.seed);
+    let cells = choose(&candidates, args.sample as usize, args.seed);
     if cells.len() < 2 {
         let message = "a ratio needs two rows of the run with a sample that is ok".to_owned();
         return Err(Unusable(message).into());

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use stress_data::matrix::Cell;
-use stress_data::schedule::shuffle;
+use crate::matrix::Cell;
+use crate::schedule::shuffle;
 
 /// Up to `len` of `cells`, in the order of their numbers.
-pub(super) fn choose(cells: &[&Cell], len: usize, seed: u64) -> Vec<Cell> {
+#[must_use]
+pub fn choose(cells: &[&Cell], len: usize, seed: u64) -> Vec<Cell> {
     let mut order: Vec<usize> = (0..cells.len()).collect();
     shuffle(&mut order, seed);
     let mut by_operation: BTreeMap<_, Vec<&Cell>> = BTreeMap::new();

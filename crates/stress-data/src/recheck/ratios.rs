@@ -1,28 +1,35 @@
 //! Whether the ratios between some cells are those of another run. Pure.
 
-use stress_data::compare::shift::Shift;
-use stress_data::matrix::Cell;
-use stress_data::summary::statistics::median;
+use crate::compare::shift::Shift;
+use crate::matrix::Cell;
+use crate::summary::statistics::median;
 
 /// One cell, measured then and now: times per client of the samples that are ok.
 #[derive(Debug, Clone)]
-pub(super) struct Pair {
-    pub(super) cell: Cell,
-    pub(super) then_ns: Vec<u64>,
-    pub(super) now_ns: Vec<u64>,
+pub struct Pair {
+    /// The cell.
+    pub cell: Cell,
+    /// In the run.
+    pub then_ns: Vec<u64>,
+    /// Here.
+    pub now_ns: Vec<u64>,
 }
 
 /// What a cell comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
+    /// Its factor is near the common one.
     Holds,
+    /// It is not.
     DoesNotHold,
     /// No sample of it is ok now.
     Failed,
 }
 
 impl Verdict {
-    pub(super) const fn as_str(self) -> &'static str {
+    /// The word in tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
             Self::DoesNotHold => "does not hold",
@@ -33,30 +40,35 @@ impl Verdict {
 
 /// One cell, judged.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) pair: Pair,
-    /// Medians.
-    pub(super) then_ns: Option<u64>,
-    pub(super) now_ns: Option<u64>,
+pub struct Row {
+    /// What was measured.
+    pub pair: Pair,
+    /// The median in the run.
+    pub then_ns: Option<u64>,
+    /// The median here.
+    pub now_ns: Option<u64>,
     /// Now over then; none if it failed.
-    pub(super) factor: Option<f64>,
+    pub factor: Option<f64>,
     /// That over the common factor.
-    pub(super) relative: Option<f64>,
-    pub(super) verdict: Verdict,
+    pub relative: Option<f64>,
+    /// What that comes to.
+    pub verdict: Verdict,
 }
 
 /// All cells, judged.
 #[derive(Debug)]
-pub(super) struct Ratios {
-    pub(super) rows: Vec<Row>,
+pub struct Ratios {
+    /// The cells.
+    pub rows: Vec<Row>,
     /// The median of all factors; none if all failed.
-    pub(super) common: Option<f64>,
+    pub common: Option<f64>,
     within: f64,
 }
 
 impl Ratios {
     /// Judges `pairs`: a factor may be off the common one by a factor of `within`.
-    pub(super) fn of(pairs: Vec<Pair>, within: f64) -> Self {
+    #[must_use]
+    pub fn of(pairs: Vec<Pair>, within: f64) -> Self {
         let shifts: Vec<Option<Shift>> = pairs
             .iter()
             .map(|pair| Shift::of(&pair.then_ns, &pair.now_ns))
@@ -88,18 +100,21 @@ impl Ratios {
     }
 
     /// Whether every cell holds.
-    pub(super) fn holds(&self) -> bool {
+    #[must_use]
+    pub fn holds(&self) -> bool {
         self.rows.iter().all(|row| row.verdict == Verdict::Holds)
     }
 
     /// How many cells are not ok now.
-    pub(super) fn failed_len(&self) -> usize {
+    #[must_use]
+    pub fn failed_len(&self) -> usize {
         let failed = self.rows.iter();
         failed.filter(|row| row.verdict == Verdict::Failed).count()
     }
 
     /// How many of the ratios between two cells are what they were, by their medians, and how many there are.
-    pub(super) fn pair_counts(&self) -> (usize, usize) {
+    #[must_use]
+    pub fn pair_counts(&self) -> (usize, usize) {
         let factors: Vec<f64> = self.rows.iter().filter_map(|row| row.factor).collect();
         let (mut holding, mut all) = (0, 0);
         for (index, first) in factors.iter().enumerate() {
