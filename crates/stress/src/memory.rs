@@ -34,11 +34,15 @@ pub(crate) fn watch<T>(parent: Option<u32>, work: impl FnOnce() -> T) -> (T, Opt
     thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             let mut peak_bytes = idle_bytes;
-            while !is_over.load(Ordering::Relaxed) {
+            loop {
+                // The last look comes after the end, however short the work was.
+                let is_last = is_over.load(Ordering::Relaxed);
                 peak_bytes = peak_bytes.max(server_bytes(parent).unwrap_or(0));
+                if is_last {
+                    return peak_bytes;
+                }
                 thread::park_timeout(PAUSE);
             }
-            peak_bytes
         });
         let done = work();
         is_over.store(true, Ordering::Relaxed);
@@ -154,6 +158,9 @@ fn parse_pss(rollup: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -166,18 +173,27 @@ mod tests {
 
     #[test]
     fn memory_that_is_used_while_one_watches_shows() {
-        let used_len = 96 << 20;
-        let (_, memory) = watch(Some(std::process::id()), || {
-            let used = vec![1_u8; used_len];
-            // Until somebody has looked, this side may not leave: the watcher looks after its pause at the latest.
-            let started = Instant::now();
-            while started.elapsed() < PAUSE * 3 {
-                std::hint::black_box(&used);
-            }
+        // Its own process: in this one other tests use memory too.
+        let mut shell = Command::new("sh")
+            .args([
+                "-c",
+                "read go; used=$(head -c 20000000 /dev/zero | tr '\\0' a); echo; read go",
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = shell.stdin.take().unwrap();
+        let mut output = BufReader::new(shell.stdout.take().unwrap());
+        let (_, memory) = watch(Some(shell.id()), || {
+            writeln!(input).unwrap();
+            output.read_line(&mut String::new()).unwrap();
         });
+        drop(input);
+        shell.wait().unwrap();
         let memory = memory.unwrap();
         assert!(
-            memory.peak_bytes >= memory.idle_bytes + used_len as u64 / 2,
+            memory.peak_bytes >= memory.idle_bytes + 20_000_000,
             "{memory:?}"
         );
         assert_eq!(watch(None, || 7), (7, None));

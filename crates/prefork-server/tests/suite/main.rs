@@ -50,6 +50,6 @@ mod waits;
 
 /// Here a race is short; `--test campaigns` runs the same one at length.
 const RACE: races::Length = races::Length {
-    flips: 5_000,
+    flips: 2_000,
     requests: 500,
 };

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
@@ -15,6 +16,9 @@ use tempfile::TempDir;
 use crate::support::{self, Peer, children_of, each_pool, noise, upload, wait_until, workers_of};
 
 const CLIENTS: usize = 6;
+
+/// For so long a new server waits for room for its READY.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 each_pool! {
     fn an_old_server_that_stops_while_the_new_one_starts_cuts_nobody(pool) {
@@ -48,6 +52,17 @@ struct Upgrading {
 
 impl Upgrading {
     fn start(pool: &str) -> Self {
+        // On a machine that stood still meanwhile the new server has taken over, though its READY is not out.
+        loop {
+            let since = Instant::now();
+            let it = Self::try_to_start(pool);
+            if since.elapsed() < PATIENCE {
+                return it;
+            }
+        }
+    }
+
+    fn try_to_start(pool: &str) -> Self {
         let root = TempDir::new().unwrap();
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
         let mut command = support::command(root.path(), pool, &["--workers", "1"]);
@@ -72,9 +87,12 @@ impl Upgrading {
         wait_until("the new server has a worker", || it.successor().is_some());
         it.new = it.successor().unwrap();
         wait_until("that worker waits", || {
-            workers_of(it.new).iter().all(|worker| sleeps(*worker))
+            workers_of(it.new)
+                .iter()
+                .all(|worker| is_all_in(*worker, 'S'))
         });
         it.signal(it.new, Signal::SIGSTOP);
+        wait_until("the new server stands still", || is_all_in(it.new, 'T'));
         for worker in &it.old_workers {
             it.signal(*worker, Signal::SIGSTOP);
         }
@@ -104,7 +122,7 @@ impl Upgrading {
             .collect();
         let workers = workers_of(self.new);
         wait_until("the new workers have done what they could", || {
-            workers.iter().all(|worker| sleeps(*worker))
+            workers.iter().all(|worker| is_all_in(*worker, 'S'))
         });
         what(&self);
         let output = std::mem::replace(&mut self.output, BufReader::new(null()));
@@ -142,6 +160,9 @@ impl Upgrading {
 
 impl Drop for Upgrading {
     fn drop(&mut self) {
+        if children_of(self.old.id()).contains(&self.new) {
+            self.signal(self.new, Signal::SIGKILL);
+        }
         let _ = self.old.kill();
         let _ = self.old.wait();
     }
@@ -151,8 +172,8 @@ fn null() -> fs::File {
     fs::File::open("/dev/null").unwrap()
 }
 
-/// Whether each thread of a process waits for something.
-fn sleeps(pid: u32) -> bool {
+/// Whether each thread of a process is in this state: S waits for something, T was stopped.
+fn is_all_in(pid: u32, state: char) -> bool {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return false;
     };
@@ -160,6 +181,6 @@ fn sleeps(pid: u32) -> bool {
         let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
         stat.rsplit(") ")
             .next()
-            .is_some_and(|rest| rest.starts_with('S'))
+            .is_some_and(|rest| rest.starts_with(state))
     })
 }

@@ -98,7 +98,7 @@ fn what_a_submission_must_contain_is_in_every_format() {
     fs::write(&notes, "## Langkah\n\nSatu *dua* <b>tiga</b>.\n").unwrap();
     let capture = out.path().join("Layar.png");
     // The smallest PNG: one pixel.
-    fs::write(&capture, include_bytes!("pixel.png")).unwrap();
+    fs::write(&capture, include_bytes!("../pixel.png")).unwrap();
     let target = out.path().join("laporan");
     let mut args = vec![
         "report",
@@ -142,7 +142,7 @@ fn what_a_submission_must_contain_is_in_every_format() {
     }
     assert_eq!(
         fs::read(target.join("captures/01-layar.png")).unwrap(),
-        include_bytes!("pixel.png")
+        include_bytes!("../pixel.png")
     );
     assert!(read("table.csv").contains("1;Download;10K;2;1;0,"));
 }
@@ -153,7 +153,7 @@ fn handed_in(out: &Path, label: &str) -> PathBuf {
     let notes = out.join("catatan.md");
     fs::write(&notes, "## Langkah\n\nSatu *dua*.\n").unwrap();
     let capture = out.join("Layar.png");
-    fs::write(&capture, include_bytes!("pixel.png")).unwrap();
+    fs::write(&capture, include_bytes!("../pixel.png")).unwrap();
     report(&[
         path(&run),
         "--lang",

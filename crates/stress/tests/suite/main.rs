@@ -1,0 +1,20 @@
+//! The real program: cells measured, single operations against servers that misbehave by script, runs and what is made
+//! of them, soaks.
+
+mod baseline;
+mod cells;
+mod commands;
+mod dialects;
+mod disturbance;
+mod elsewhere;
+mod faults;
+mod foreign;
+mod report;
+mod resume;
+mod run;
+mod script;
+mod soak;
+mod streams;
+mod support;
+mod trial;
+mod violence;
