@@ -125,6 +125,12 @@ impl Upgrading {
             workers.iter().all(|worker| is_all_in(*worker, 'S'))
         });
         what(&self);
+        if goes_on {
+            // With room for its READY before it has seen the signal it would take over after all.
+            wait_until("the new server lets its workers go", || {
+                workers_of(self.new).is_empty()
+            });
+        }
         let output = std::mem::replace(&mut self.output, BufReader::new(null()));
         let output = std::thread::spawn(move || output.lines().map_while(Result::ok).last());
         if goes_on {
