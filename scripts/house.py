@@ -32,7 +32,6 @@ LONGER = {
     "prefork-server/src/supervisor.rs": "one loop, with all that could make it wait beside it",
     "prefork-server/tests/suite/support.rs": "what all tests of real servers share",
     "proto/src/announce.rs": "the words of READY and DONE, and their tests",
-    "stress/tests/commands.rs": "one binary of tests: each more costs a link",
     "stress-data/src/verify/tests.rs": "one made-up run, and everything that can be wrong with it",
     "stress-report/src/definitions.rs": "a table: every column in two languages",
 }

@@ -1,5 +1,4 @@
-//! The real program on runs that it has made itself: show, verify, compare, explain, recheck; and the conditions and
-//! the budget of a run.
+//! The real program on runs that it has made itself: show, verify, compare, explain, recheck.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ const SMALL: [&str; 8] = [
     "none",
 ];
 
-fn stress(out: &Path, args: &[&str]) -> Output {
+pub(crate) fn stress(out: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stress"))
         .args(args)
         .arg("--out")
@@ -29,7 +28,7 @@ fn stress(out: &Path, args: &[&str]) -> Output {
 }
 
 /// Measures in `out`, which may be in memory.
-fn measure(out: &Path, args: &[&str]) -> Output {
+pub(crate) fn measure(out: &Path, args: &[&str]) -> Output {
     let work = out.to_str().unwrap();
     stress(out, &[&SMALL[..], &["--work-dir", work], args].concat())
 }
@@ -42,7 +41,7 @@ fn measured(args: &[&str]) -> TempDir {
     out
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
@@ -52,7 +51,7 @@ fn unwrapped(output: &Output) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
@@ -428,81 +427,4 @@ fn a_recheck_confirms_ratios_and_finds_one_that_was_made_up() {
         .lines()
         .find(|line| line.trim_start().starts_with("1  download"));
     assert!(line.unwrap().ends_with("does not hold"), "{text}");
-}
-
-#[test]
-fn conditions_decide_the_exit_code() {
-    let out = TempDir::new().unwrap();
-    let check = |conditions: &[&str], code: i32, words: &str| {
-        let output = measure(out.path(), &[&["--op", "list"], conditions].concat());
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{conditions:?}: {}",
-            stderr(&output)
-        );
-        assert!(
-            stderr(&output).contains(words),
-            "{conditions:?}: {}",
-            stderr(&output)
-        );
-    };
-    check(&["--fail-on", "clients_failed>0,status!=ok"], 0, "");
-    check(
-        &["--fail-on", "clients_failed>0", "--fail-on", "clients_ok<3"],
-        4,
-        "--fail-on clients_ok<3: no 3 has 2",
-    );
-    // Without --baseline no row has a ceiling; and no row will ever have this status.
-    check(
-        &["--fail-on", "ceiling_fraction<0.5"],
-        4,
-        "--fail-on ceiling_fraction<0.5: no row has a value of ceiling_fraction",
-    );
-    check(&["--fail-on", "status=fialed"], 2, "no word of status");
-    check(
-        &["--fail-on", "speed>1"],
-        2,
-        "'speed' is no column of summary.csv",
-    );
-}
-
-#[test]
-fn a_budget_ends_a_run_of_a_server_that_does_not_answer() {
-    let out = TempDir::new().unwrap();
-    // Without the budget each of the three cells would wait for its server for ten seconds.
-    let args = [
-        "--budget",
-        "5s",
-        "--keep-going",
-        "--server-cmd",
-        "sh -c 'exec sleep 1000' {port} {root}",
-    ];
-    let output = measure(out.path(), &args);
-    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    let text = stdout(&output);
-    assert_eq!(text.matches("not_run").count(), 3, "{text}");
-    assert!(
-        text.contains("3 rows are not complete for want of time (--budget)"),
-        "{text}"
-    );
-    let verified = stress(out.path(), &["verify"]);
-    assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
-
-    // A resumption has a budget of its own, or none.
-    let goes_on = [
-        "--resume",
-        "--keep-going",
-        "--server-cmd",
-        "sh -c 'exec sleep 1000' {port} {root}",
-        "--budget",
-        "5s",
-    ];
-    let output = measure(out.path(), &goes_on);
-    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert_eq!(
-        fs::read_dir(out.path()).unwrap().count(),
-        1,
-        "one run, and no latest: nothing was measured"
-    );
 }

@@ -2,6 +2,7 @@
 //! of them, soaks.
 
 mod baseline;
+mod bounds;
 mod cells;
 mod commands;
 mod dialects;
