@@ -4,7 +4,7 @@
 //! bytes come out ([`request::encode_head`], [`reply`]'s `encode_*`, [`base64::Encoder`]). Nothing here
 //! holds a body: file contents stream through buffers the caller owns.
 //!
-//! The format itself is written down in the repository's `ARCHITECTURE.md`.
+//! The format itself is written down in the repository's `docs/PROTOCOL.md`.
 
 #![forbid(unsafe_code)]
 
