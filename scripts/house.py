@@ -17,7 +17,7 @@ CRATES = pathlib.Path(__file__).resolve().parent.parent / "crates"
 # Crates in which no modules import each other in a cycle. The list grows until it has all of them.
 WITHOUT_CYCLES = ["client", "manual", "proof", "proto", "screen", "stress", "stress-data", "stress-report"]
 # A crate and a module of it that nothing imports but lib.rs, main.rs and what lies in the module itself.
-FOR_THE_ROOT = [("stress", "cli")]
+FOR_THE_ROOT = [("stress", "commands")]
 # A crate and what its code names nowhere.
 NOT_NAMED = [
     ("stress-data", ["std::process", "std::net", "nix::", "clap::"]),

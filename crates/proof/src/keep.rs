@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use stress::environment::{COMMIT, machine};
+use stress::host::environment::{COMMIT, machine};
 use stress_data::machine::Machine;
 
 /// The first line of a campaign's file.

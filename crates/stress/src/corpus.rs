@@ -1,6 +1,8 @@
 //! What is transferred: contents that come from a seed, are streamed and never held, and the names they go by.
 
-pub mod files;
+pub(crate) mod files;
+pub(crate) mod served;
+pub(crate) mod workdir;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

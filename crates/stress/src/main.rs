@@ -3,5 +3,5 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 fn main() -> std::process::ExitCode {
-    stress::cli::main()
+    stress::main()
 }

@@ -1,10 +1,10 @@
 //! Rigs: what starts the server of a cell, says when it is ready, and stops it again.
 
-pub mod foreign;
-pub mod own;
+pub(crate) mod foreign;
+pub(crate) mod own;
 pub(crate) mod probe;
 mod processes;
-pub mod target;
+pub(crate) mod target;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,13 +15,13 @@ use proto::announce::{Done, Ready};
 use stress_data::matrix::Cell;
 use stress_data::measurement::{ServerChoice, Settings};
 
-use crate::clock::Exhausted;
+use crate::host::clock::Exhausted;
 
 /// How long a server may take until it serves.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 
 /// A server that is running. Dropping it ends the server at once.
-pub trait Rig {
+pub(crate) trait Rig {
     /// Where it serves.
     fn address(&self) -> SocketAddr;
     /// What it said it was; none for a foreign server.
@@ -36,7 +36,7 @@ pub trait Rig {
 
 /// A moment of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub(crate) enum Moment {
     /// Before the first client comes.
     Before,
     /// After the last client has gone.
@@ -45,16 +45,16 @@ pub enum Moment {
 
 /// How a server ended.
 #[derive(Debug, Default)]
-pub struct Ending {
+pub(crate) struct Ending {
     /// Its ledger; none for a foreign server, or one that was lost.
-    pub done: Option<Done>,
+    pub(crate) done: Option<Done>,
     /// Why it counts as lost, if it does: it was gone before it was stopped, or left no ledger.
-    pub lost: Option<String>,
+    pub(crate) lost: Option<String>,
 }
 
 /// Why there is no server, or none that can be measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Error {
+pub(crate) enum Error {
     /// The user asked to stop.
     Interrupted,
     /// It did not become ready, and why.
@@ -65,7 +65,7 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn start(
+pub(crate) fn start(
     cell: &Cell,
     settings: &Settings,
     root: &Path,

@@ -1,59 +1,52 @@
 //! A run: every sample of the plan in turn, each in the journal before the next begins.
 
 mod agenda;
-mod dry_run;
+mod budget;
 mod folder;
+pub(crate) mod measure;
+pub(crate) mod output;
+pub(crate) mod preflight;
+pub(crate) mod progress;
+pub(crate) mod request;
 mod samples;
+mod trial;
+pub(crate) mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use screen::Screen;
+use stress_data::Unusable;
 use stress_data::derived::write_all;
-use stress_data::fail_on::{self, Condition, Hit};
 use stress_data::journal::{Contents, End, Line, Session};
 use stress_data::measurement::ServerChoice;
 use stress_data::run::Run;
 use stress_data::schedule::{self, Turn};
 use stress_data::size;
-use stress_data::summary::Row;
 
-use crate::console::{print, say};
-use crate::environment::{self, COMMIT, cpu_ticks};
-use crate::exit::{Exit, Unusable};
-use crate::measure::{self, WorkDir};
-use crate::preflight::{self, content_bytes, work_units};
-use crate::progress::{Progress, Shown, whole_seconds};
-use crate::request::Request;
+use crate::console::say;
+use crate::corpus::served::Served;
+use crate::corpus::workdir::{self, WorkDir};
+use crate::host::ceilings;
+use crate::host::environment::{self, COMMIT, cpu_ticks};
+use crate::host::stops::Stops;
 use crate::rig::probe;
-use crate::served::Served;
-use crate::stops::Stops;
-use crate::{baseline, report, show, trial, verify, workdir};
 
 use agenda::{Agenda, sampling_end};
 use folder::Folder;
-use samples::{Ended, RealBench, Taker};
-
-/// Does what `request` asks for. Must be called on the main thread.
-///
-/// # Errors
-/// [`Unusable`] if the user has to ask for something else; anything else that kept the harness from its work.
-pub fn run(request: &Request) -> Result<Exit> {
-    if request.dry_run {
-        dry_run::print(request)?;
-        return Ok(Exit::Verified);
-    }
-    let measured = measure(request)?;
-    conclude(request, measured)
-}
+use progress::{Progress, Shown, whole_seconds};
+use request::Request;
+pub(crate) use samples::Ended;
+use samples::{RealBench, Taker};
+use work::{content_bytes, work_units};
 
 /// A run that has come to its end, with its tables written.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) path: PathBuf,
     pub(crate) run: Run,
-    ended: Ended,
+    pub(crate) ended: Ended,
 }
 
 impl Measured {
@@ -184,72 +177,6 @@ fn agenda<'a>(request: &'a Request, contents: &Contents, turns: &[Turn]) -> Agen
     }
 }
 
-/// Writes the report, shows the table, verifies the run, and says how it went. What cannot be shown is said once
-/// every file of the run is there.
-fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
-    let Measured { path, run, ended } = measured;
-    let written = report::write_beside(&path, &run);
-    let shown = print(&show::text(&run, request.json));
-    if !matches!(ended, Ended::Complete) {
-        let taken = turns_taken(&run.contents);
-        let planned = request.plan.cells.len() * request.repeats as usize;
-        say(format_args!(
-            "stopped with {taken} of {} taken, which are kept. To go on:",
-            size::counted(planned as u64, "sample")
-        ));
-        say(format_args!(
-            "  {}",
-            request.resume_command(&path.display().to_string())
-        ));
-    }
-    let is_verified = is_verified(&path);
-    if let Ended::Broken(error) = ended {
-        return Err(error);
-    }
-    written?;
-    shown?;
-    let is_interrupted = matches!(ended, Ended::Interrupted);
-    let is_passed = is_interrupted || is_passed(&request.fail_on, &run.rows);
-    if !request.json {
-        print(&show::last_line(&path))?;
-    }
-    Ok(match () {
-        () if is_interrupted => Exit::Interrupted,
-        () if !is_verified => Exit::CellFailed,
-        () if !is_passed => Exit::Threshold,
-        () if !run.rows.iter().all(Row::is_as_expected) => Exit::CellFailed,
-        () => Exit::Verified,
-    })
-}
-
-/// Reads the run back and computes all of it again, as `stress verify` does; what does not fit is said.
-fn is_verified(run: &Path) -> bool {
-    let checked = verify::check(run);
-    if !checked.findings.is_empty() {
-        say(stress_data::verify::text(&checked).trim_end());
-    }
-    checked.findings.is_empty()
-}
-
-/// Whether no row is like any of `conditions`, and each of them was asked of something; else says why not.
-fn is_passed(conditions: &[Condition], rows: &[Row]) -> bool {
-    let hits = fail_on::hits(conditions, rows);
-    say_hits(&hits);
-    let unjudged = fail_on::unjudged(conditions, rows);
-    unjudged.iter().for_each(say);
-    hits.is_empty() && unjudged.is_empty()
-}
-
-fn say_hits(hits: &[Hit]) {
-    const SHOWN_MAX: usize = 10;
-    for hit in hits.iter().take(SHOWN_MAX) {
-        say(hit);
-    }
-    if let Some(more @ 1..) = hits.len().checked_sub(SHOWN_MAX) {
-        say(format_args!("… and {more} more"));
-    }
-}
-
 fn session(request: &Request, contents: &Contents) -> Result<Session> {
     let work = request.work_parent();
     let served = request.settings.server.root().unwrap_or(work);
@@ -265,7 +192,7 @@ fn session(request: &Request, contents: &Contents) -> Result<Session> {
         busy_before_permille: environment::watch_busy_permille(),
         congestion_default: environment::congestion_default(),
         ceilings: match request.baseline {
-            true => Some(baseline::measure(work)?),
+            true => Some(ceilings::measure(work)?),
             false => None,
         },
     })
@@ -277,14 +204,6 @@ fn turns_left(request: &Request, contents: &Contents) -> Vec<Turn> {
     let mut turns = schedule::turns(cells, request.repeats, request.order, request.settings.seed);
     turns.retain(|turn| request.is_wanted(contents, cells[turn.index].number, turn.repeat));
     schedule::with_warmup(turns, request.settings.warmup, request.order)
-}
-
-fn turns_taken(contents: &Contents) -> usize {
-    contents
-        .samples
-        .keys()
-        .filter(|(number, repeat)| contents.is_taken(*number, *repeat))
-        .count()
 }
 
 fn progress(request: &Request, turns: &[Turn]) -> Progress {

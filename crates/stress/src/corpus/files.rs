@@ -154,7 +154,7 @@ mod tests {
     use stress_data::matrix::{ClientPool, ServerPool};
 
     use super::*;
-    use crate::workdir::WorkDir;
+    use crate::corpus::workdir::WorkDir;
 
     fn cell(operation: Operation, volume: u64, clients: u32) -> Cell {
         Cell {

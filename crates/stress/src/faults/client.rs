@@ -9,9 +9,9 @@ use client::{Connection, Options};
 use stress_data::fault::{FaultyClient, FaultyEnd};
 use stress_data::matrix::Operation;
 
-use crate::clock::SLICE;
+use crate::clients::operation::{Job, check_download, options, shortened};
 use crate::corpus::{Corpus, Salt, download_name, slow_name, stalled_name};
-use crate::operation::{Job, check_download, options, shortened};
+use crate::host::clock::SLICE;
 
 /// How long a connection may take to stand.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);

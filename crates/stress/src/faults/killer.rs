@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stress_data::fault::Killed;
 
-use crate::clock::{Patience, now_ns};
+use crate::host::clock::{Patience, now_ns};
 
 /// Between two looks at the workers.
 const PAUSE: Duration = Duration::from_micros(500);

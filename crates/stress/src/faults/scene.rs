@@ -8,7 +8,7 @@ use stress_data::fault::{Fault, FaultReport};
 
 use super::client::Faulty;
 use super::killer;
-use crate::operation::Job;
+use crate::clients::operation::Job;
 
 /// What a fault is carried out on.
 #[derive(Debug, Clone, Copy)]

@@ -13,9 +13,9 @@ use proto::Terminator;
 use proto::announce::Ready;
 
 use super::{Ending, Error, READY_LIMIT, Rig, probe, processes};
-use crate::child::NoLine;
-use crate::clock::{Exhausted, Patience};
-use crate::guard::{Guarded, Report};
+use crate::host::child::NoLine;
+use crate::host::clock::{Exhausted, Patience};
+use crate::host::guard::{Guarded, Report};
 
 pub(crate) use trouble::Trouble;
 
@@ -35,24 +35,24 @@ const QUIET_LIMIT: Duration = Duration::from_secs(5);
 
 /// What to start.
 #[derive(Debug, Clone, Copy)]
-pub struct Orders<'a> {
+pub(crate) struct Orders<'a> {
     /// The command line, with `{port}`, `{workers}` and `{root}` where it wants them.
-    pub command: &'a str,
+    pub(crate) command: &'a str,
     /// For so many workers.
-    pub workers: u32,
+    pub(crate) workers: u32,
     /// The folder to serve.
-    pub root: &'a Path,
+    pub(crate) root: &'a Path,
     /// The folder to start it in, if not ours.
-    pub cwd: Option<&'a Path>,
+    pub(crate) cwd: Option<&'a Path>,
     /// The address or name that it listens on, if not 127.0.0.1.
-    pub host: Option<&'a str>,
+    pub(crate) host: Option<&'a str>,
     /// The port that it always listens on.
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 /// A foreign server, running.
 #[derive(Debug)]
-pub struct Foreign {
+pub(crate) struct Foreign {
     guarded: Guarded,
     address: SocketAddr,
 }

@@ -14,8 +14,8 @@ use stress_data::matrix::Cell;
 use stress_data::measurement::Settings;
 
 use super::{Ending, Error, READY_LIMIT, Rig};
-use crate::child::{self, Lines, NoLine};
-use crate::clock::{Exhausted, Patience};
+use crate::host::child::{self, Lines, NoLine};
+use crate::host::clock::{Exhausted, Patience};
 
 /// How much longer than its own deadline for draining a stop may take.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const UPLOAD_MAX_DEFAULT: u64 = 4 << 30;
 
 /// Our server, running.
 #[derive(Debug)]
-pub struct Own {
+pub(crate) struct Own {
     child: Child,
     /// Its end tells the server that the harness is gone, or wants it to be.
     stdin: Option<ChildStdin>,
@@ -41,7 +41,7 @@ impl Own {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn start(
+    pub(crate) fn start(
         cell: &Cell,
         settings: &Settings,
         root: &Path,

@@ -12,7 +12,7 @@ use proto::Terminator;
 use proto::reply::{Reply, ReplyDecoder};
 
 use super::Error;
-use crate::clock::{Exhausted, Patience};
+use crate::host::clock::{Exhausted, Patience};
 
 /// The ends of a request, in the order in which they are tried: the one that most servers take comes first.
 pub(crate) const ORDER: [Terminator; 4] = [

@@ -14,7 +14,7 @@ use proto::status::Status;
 use serde_json::Value;
 
 use super::{Ending, Error, Moment, READY_LIMIT, Rig, probe};
-use crate::clock::{Exhausted, Patience};
+use crate::host::clock::{Exhausted, Patience};
 
 /// How long the server may take to notice that the last client has gone.
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// A running server.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     address: SocketAddr,
     admin: Option<PathBuf>,
     before: Option<Status>,
@@ -38,7 +38,7 @@ impl Target {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn find(address: &str, admin: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn find(address: &str, admin: Option<&Path>) -> Result<Self, Error> {
         let not_ready = |why: String| Error::NotReady(format!("--target {address}: {why}"));
         if let Some(admin) = admin {
             status::fetch(admin)

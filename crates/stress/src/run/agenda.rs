@@ -8,8 +8,8 @@ use stress_data::matrix::Cell;
 use stress_data::measurement::{BUDGET_NOTE, Settings};
 use stress_data::schedule::Turn;
 
-use crate::budget::{self, Candidate, Cost, Costs, Kind};
-use crate::progress::whole_seconds;
+use super::budget::{self, Candidate, Cost, Costs, Kind};
+use super::progress::whole_seconds;
 
 /// What ending takes (stopping a sample, the tables, their verification) out of a budget: a second, and a fiftieth
 /// of it, as a budget of hours has large tables.
@@ -24,7 +24,7 @@ pub(super) enum Agenda<'a> {
     Budgeted(Budgeted<'a>),
 }
 
-/// See [`crate::budget`].
+/// See [`crate::run::budget`].
 pub(super) struct Budgeted<'a> {
     /// When the last sample has to be over, from the start of the session.
     end: Duration,

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use stress_data::Unusable;
 use stress_data::fingerprint::Fingerprint;
 use stress_data::journal::{self, Contents, Header, Journal, Line, SCHEMA};
 use stress_data::measurement::ServerChoice;
 use stress_data::paths::without_paths;
 
+use super::output;
+use super::request::{Request, Start};
 use crate::console;
-use crate::environment;
-use crate::exit::Unusable;
-use crate::output;
-use crate::request::{Request, Start};
-use crate::workdir::Made;
+use crate::corpus::workdir::Made;
+use crate::host::environment;
 
 /// A run's folder with its journal open, and all that is in it.
 #[derive(Debug)]

@@ -10,13 +10,15 @@ use stress_data::schedule::Turn;
 use stress_data::summary::Brief;
 
 use super::agenda::{Agenda, Unaffordable};
+use super::budget::Cost;
 use super::folder::Folder;
-use crate::budget::Cost;
-use crate::environment::cpu_ticks;
-use crate::measure::{self, WorkDir};
-use crate::preflight::{self, Places};
-use crate::progress::Progress;
-use crate::stops::Stops;
+use super::measure;
+use super::preflight::{self, Places};
+use super::progress::Progress;
+use super::work::work_units;
+use crate::corpus::workdir::WorkDir;
+use crate::host::environment::cpu_ticks;
+use crate::host::stops::Stops;
 
 /// What takes samples; in tests, something without servers.
 pub(super) trait Bench {
@@ -58,7 +60,7 @@ impl Bench for RealBench<'_> {
 
 /// How the loop ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// Every sample was taken, or is a row that says why not.
     Complete,
     /// The user stopped it; the sample in hand is discarded.
@@ -164,7 +166,7 @@ impl Taker<'_> {
             .append(Line::Sample(Box::new(sample)))
             .map_err(Ended::Broken)?;
         self.progress
-            .finish(cell, &brief, preflight::work_units(cell, self.settings));
+            .finish(cell, &brief, work_units(cell, self.settings));
         Ok(())
     }
 }

@@ -1,26 +1,23 @@
 //! The loop and the folder, with a bench that makes its measurements up.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::Parser;
 use stress_data::journal::Sample;
 use stress_data::matrix::Cell;
 use stress_data::measurement::{Measurement, Status};
 use stress_data::summary;
 
+use super::measure;
 use super::samples::Bench;
 use super::*;
-use crate::cli::Args;
-use crate::measure;
+use crate::commands;
 use crate::testing;
 
 /// A request whose results and work lie in `out`: `--work-dir` says that memory will do.
 fn request(out: &Path, words: &[&str]) -> Request {
     let out = out.to_str().unwrap();
     let fixed = [
-        "stress",
         "--op",
         "upload",
         "--size",
@@ -32,8 +29,7 @@ fn request(out: &Path, words: &[&str]) -> Request {
         "--work-dir",
         out,
     ];
-    let argv: Vec<OsString> = fixed.iter().chain(words).map(Into::into).collect();
-    crate::cli::request::of(Args::try_parse_from(&argv).unwrap(), &argv).unwrap()
+    commands::tests::parse(&[&fixed[..], words].concat()).unwrap()
 }
 
 /// What the bench does with the cell of a number.
@@ -147,7 +143,7 @@ fn a_stop_discards_the_sample_in_hand_and_resuming_takes_the_rest() {
     drop(folder);
 
     let again = Request {
-        start: crate::request::Start::ResumeNewest,
+        start: crate::run::request::Start::ResumeNewest,
         ..request
     };
     let mut folder = Folder::open(&again).unwrap();
@@ -234,7 +230,7 @@ fn a_budget_takes_the_cheap_cells_and_books_the_others_with_the_reason() {
 
     // With more time the rest is taken, and what the earlier samples took is not forgotten.
     let again = Request {
-        start: crate::request::Start::ResumeNewest,
+        start: crate::run::request::Start::ResumeNewest,
         budget: Some(Duration::from_secs(600)),
         ..request
     };
@@ -398,7 +394,7 @@ fn a_run_started_otherwise_is_not_resumed_and_the_difference_is_named() {
     );
     assert!(error.contains("the flags of its start"), "{error}");
     assert!(Folder::open(&request(out.path(), &["--resume", run])).is_ok());
-    crate::output::point_latest(Path::new(run)).unwrap();
+    crate::run::output::point_latest(Path::new(run)).unwrap();
     let latest = out.path().join("latest");
     let resumed = Folder::open(&request(
         out.path(),

@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::sys::socket::{Backlog, listen};
+use stress::clients::operation::Attempt;
 use stress::corpus::{Corpus, Salt};
-use stress::operation::Attempt;
 use stress_data::matrix::Operation;
 use stress_data::record::Outcome;
 

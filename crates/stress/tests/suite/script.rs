@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
+use stress::clients::operation::{Attempt, Job, Worker};
 use stress::corpus::{Corpus, Salt};
-use stress::operation::{Attempt, Job, Worker};
 use stress_data::matrix::Operation;
 use stress_data::measurement::Verify;
 

@@ -1,0 +1,187 @@
+//! Clients as processes: our own executable again, which forks them; their orders in an argument, their records
+//! out through one pipe.
+
+pub(crate) mod crew;
+mod report;
+
+use std::fs::File;
+use std::io;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use super::{ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, limit, missing};
+use crate::clients::operation::{Attempt, Job};
+use crate::host::child::{self, Lines, NoLine};
+use crate::host::clock::{Exhausted, Patience};
+use report::{Orders, Report};
+
+/// How long the process that has seen all clients end may take to end itself.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Reports, Error> {
+    let barrier = Barrier::new().map_err(cannot_start)?;
+    let mut crew = Crew::start(job, clients, &barrier, scene)?;
+    crew.assemble(scene)?;
+    let released_ns = barrier.release(clients).map_err(cannot_start)?;
+    crew.listen(job, scene)?;
+    Ok(crew.reports(job, released_ns))
+}
+
+/// The client processes and their parent; killed if dropped before they have ended.
+struct Crew {
+    /// Their parent. They are in its process group.
+    child: Child,
+    lines: Lines,
+    /// By the client's number.
+    members: Vec<Member>,
+    /// Killed because it took longer than its operations can.
+    is_overdue: bool,
+}
+
+/// What is known of one client process.
+#[derive(Default)]
+struct Member {
+    attempts: Vec<Attempt>,
+    cpu_us: Option<u64>,
+    peak_rss_bytes: Option<u64>,
+    /// How it ended, if it has.
+    end: Option<String>,
+}
+
+impl Crew {
+    fn start(job: &Job, clients: u32, barrier: &Barrier, scene: &Scene<'_>) -> Result<Self, Error> {
+        let log = File::create(scene.log).map_err(cannot_start)?;
+        let orders = Orders {
+            clients,
+            parent: std::process::id().cast_signed(),
+            job: job.clone(),
+        };
+        let orders = serde_json::to_string(&orders).map_err(io::Error::from);
+        let mut child = child::ourselves(child::CLIENTS)
+            .arg(orders.map_err(cannot_start)?)
+            .stdin(barrier.reader.try_clone().map_err(cannot_start)?)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(cannot_start)?;
+        let lines = Lines::new(child.stdout.take().expect("it was asked for"));
+        Ok(Self {
+            child,
+            lines,
+            members: (0..clients).map(|_| Member::default()).collect(),
+            is_overdue: false,
+        })
+    }
+
+    /// Waits until all stand at the barrier.
+    fn assemble(&mut self, scene: &Scene<'_>) -> Result<(), Error> {
+        let patience = Patience::of(ASSEMBLE_LIMIT).or_until(scene.interrupt);
+        let mut ready_len = 0;
+        while ready_len < self.members.len() {
+            let why = match self.lines.next(&patience) {
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(Report::Ready { .. }) => {
+                        ready_len += 1;
+                        continue;
+                    }
+                    Ok(Report::Gone { client, how }) => {
+                        format!("number {client} ended ({how}): {}", child::tail(scene.log))
+                    }
+                    _ => format!("one said '{line}'"),
+                },
+                Err(NoLine::Exhausted(Exhausted::Interrupted)) => return Err(Error::Interrupted),
+                Err(NoLine::Exhausted(Exhausted::Late)) => "they do not come up".into(),
+                Err(NoLine::Ended) => format!("they ended: {}", child::tail(scene.log)),
+            };
+            return Err(Error::CannotStart(format!("client processes: {why}")));
+        }
+        Ok(())
+    }
+
+    /// Takes in what all say until the last has ended. If that takes too long, they are killed.
+    fn listen(&mut self, job: &Job, scene: &Scene<'_>) -> Result<(), Error> {
+        let patience = Patience::of(limit(job)).or_until(scene.interrupt);
+        loop {
+            match self.lines.next(&patience) {
+                Ok(line) => self.hear(&line),
+                Err(NoLine::Ended) => return Ok(()),
+                // Dropping the crew kills it.
+                Err(NoLine::Exhausted(Exhausted::Interrupted)) => return Err(Error::Interrupted),
+                Err(NoLine::Exhausted(Exhausted::Late)) => {
+                    self.is_overdue = true;
+                    let _ = child::end(&mut self.child);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Takes down what one line says. A line that is none of ours reports nothing; what is missing then shows
+    /// as such.
+    fn hear(&mut self, line: &str) {
+        let Ok(report) = serde_json::from_str(line) else {
+            return;
+        };
+        let client = match &report {
+            Report::Attempt(attempt) => attempt.record.client,
+            Report::Ready { client } | Report::End { client, .. } | Report::Gone { client, .. } => {
+                *client
+            }
+        };
+        let Some(member) = self.members.get_mut(client as usize) else {
+            return;
+        };
+        match report {
+            Report::Ready { .. } => {}
+            Report::Attempt(attempt) => member.attempts.push(attempt),
+            Report::End {
+                cpu_us,
+                peak_rss_bytes,
+                ..
+            } => (member.cpu_us, member.peak_rss_bytes) = (cpu_us, peak_rss_bytes),
+            Report::Gone { how, .. } => member.end = Some(how),
+        }
+    }
+
+    fn reports(mut self, job: &Job, released_ns: u64) -> Reports {
+        let parent_end = match child::reap(&mut self.child, LEAVE_LIMIT) {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let mut attempts = Vec::new();
+        let mut cpu_us = Some(0);
+        let mut peak_rss_bytes = None;
+        for (client, member) in (0..).zip(&mut self.members) {
+            cpu_us = cpu_us.zip(member.cpu_us).map(|(sum, cpu)| sum + cpu);
+            peak_rss_bytes = peak_rss_bytes.max(member.peak_rss_bytes);
+            let detail = match (&member.end, self.is_overdue) {
+                (Some(how), _) => format!("the client process ended without a report ({how})"),
+                (None, true) => {
+                    format!("the client process was killed: it took too long ({parent_end})")
+                }
+                (None, false) => format!("the client process went with its parent ({parent_end})"),
+            };
+            let missing = missing(client, &member.attempts, job, &detail);
+            attempts.append(&mut member.attempts);
+            attempts.extend(missing);
+        }
+        for attempt in &mut attempts {
+            attempt.record.released_ns = released_ns;
+        }
+        Reports {
+            attempts,
+            cpu_us,
+            peak_rss_bytes,
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        let _ = child::end(&mut self.child);
+    }
+}
+
+fn cannot_start(error: io::Error) -> Error {
+    Error::CannotStart(format!("client processes: {error}"))
+}

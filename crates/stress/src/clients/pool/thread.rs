@@ -1,0 +1,137 @@
+//! Clients as threads of the harness.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+
+use prefork_server::memory;
+
+use super::{
+    ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, cpu_us, forget_peak_rss, is_released, limit,
+    missing,
+};
+use crate::clients::operation::{Attempt, Job, Worker};
+use crate::corpus::Corpus;
+use crate::host::clock::{Exhausted, Patience};
+
+/// A client's buffers are on the heap; this is several times what it needs in a debug build.
+const STACK_LEN: usize = 512 << 10;
+
+/// What a thread says: that it stands at the barrier, then what it did.
+enum Message {
+    Ready,
+    Done(u32, Vec<Attempt>),
+}
+
+pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Reports, Error> {
+    let cannot_start =
+        |error: std::io::Error| Error::CannotStart(format!("client threads: {error}"));
+    let barrier = Barrier::new().map_err(cannot_start)?;
+    let is_peak_ours = forget_peak_rss();
+    let corpus = Corpus::new(job.seed);
+    let workers: Vec<Worker<'_>> = (0..clients)
+        .map(|client| Worker::new(job, corpus.clone(), client))
+        .collect::<Result<_, _>>()
+        .map_err(Error::CannotStart)?;
+    let (sender, messages) = mpsc::channel();
+    thread::scope(|scope| {
+        for (client, worker) in (0..).zip(&workers) {
+            let mut gate = barrier.reader.try_clone().map_err(cannot_start)?;
+            let sender = sender.clone();
+            // On an error the barrier is dropped, and those that wait at it leave.
+            thread::Builder::new()
+                .stack_size(STACK_LEN)
+                .spawn_scoped(scope, move || {
+                    // Only a lost receiver can fail: then nobody wants to know.
+                    let _ = sender.send(Message::Ready);
+                    if is_released(&mut gate) {
+                        work(worker, client, &sender);
+                    }
+                })
+                .map_err(cannot_start)?;
+        }
+        drop(sender);
+        assemble(&messages, clients, scene)?;
+        let cpu_before = cpu_us();
+        let released_ns = barrier.release(clients).map_err(cannot_start)?;
+        let by_client = collect(&messages, job, clients, scene);
+        let cpu_us = cpu_us()
+            .zip(cpu_before)
+            .map(|(after, before)| after - before);
+        let by_client = by_client?;
+        Ok(Reports {
+            attempts: attempts(by_client, job, released_ns),
+            cpu_us,
+            peak_rss_bytes: is_peak_ours
+                .then(|| memory::peak_rss_bytes(std::process::id()))
+                .flatten(),
+        })
+    })
+}
+
+/// A panic is one client's failure, not the harness's.
+fn work(worker: &Worker<'_>, client: u32, sender: &Sender<Message>) {
+    let attempts = catch_unwind(AssertUnwindSafe(|| worker.run())).unwrap_or_default();
+    let _ = sender.send(Message::Done(client, attempts));
+}
+
+fn assemble(messages: &Receiver<Message>, clients: u32, scene: &Scene<'_>) -> Result<(), Error> {
+    let patience = Patience::of(ASSEMBLE_LIMIT).or_until(scene.interrupt);
+    let mut ready_len = 0;
+    while ready_len < clients {
+        match messages.recv_timeout(patience.slice()) {
+            Ok(_) => ready_len += 1,
+            Err(_) => patience.check().map_err(|exhausted| match exhausted {
+                Exhausted::Interrupted => Error::Interrupted,
+                Exhausted::Late => Error::CannotStart("client threads do not come up".into()),
+            })?,
+        }
+    }
+    Ok(())
+}
+
+/// Waits for every client. None of them can be killed, but each has its deadlines; and a server that is gone
+/// ends them all.
+fn collect(
+    messages: &Receiver<Message>,
+    job: &Job,
+    clients: u32,
+    scene: &mut Scene<'_>,
+) -> Result<Vec<Vec<Attempt>>, Error> {
+    let mut by_client = vec![Vec::new(); clients as usize];
+    let mut patience = Patience::of(limit(job)).or_until(scene.interrupt);
+    let mut exhausted = None;
+    loop {
+        match messages.recv_timeout(patience.slice()) {
+            Ok(Message::Done(client, attempts)) => by_client[client as usize] = attempts,
+            Ok(Message::Ready) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => match patience.check() {
+                Err(reason) if exhausted.is_none() => {
+                    exhausted = Some(reason);
+                    scene.rig.cut();
+                    patience = Patience::of(limit(job));
+                }
+                _ => {}
+            },
+        }
+    }
+    match exhausted {
+        Some(Exhausted::Interrupted) => Err(Error::Interrupted),
+        _ => Ok(by_client),
+    }
+}
+
+/// What the clients reported, and what they did not.
+fn attempts(by_client: Vec<Vec<Attempt>>, job: &Job, released_ns: u64) -> Vec<Attempt> {
+    let mut attempts = Vec::new();
+    for (client, mut reported) in (0..).zip(by_client) {
+        let missing = missing(client, &reported, job, "the client thread panicked");
+        reported.extend(missing);
+        attempts.extend(reported);
+    }
+    for attempt in &mut attempts {
+        attempt.record.released_ns = released_ns;
+    }
+    attempts
+}

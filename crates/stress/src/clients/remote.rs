@@ -1,0 +1,203 @@
+//! The files of a cell in the folder of a running server, put there and taken away through the server itself,
+//! outside the measured window. What was in the folder before is neither replaced nor deleted.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use client::{Error as Failure, FileName};
+use stress_data::fault::Fault;
+use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
+use stress_data::size::{counted, counted_as, with_commas};
+
+use super::asking::{self, Asker, with_asker};
+use super::operation::Job;
+use crate::corpus::files::list_len;
+use crate::corpus::{
+    Corpus, Salt, download_name, list_names, slow_name, stalled_name, upload_name,
+};
+use crate::host::clock::Patience;
+
+/// How long one file may take to be deleted.
+const DELETE_LIMIT: Duration = Duration::from_secs(10);
+/// How long all of them may take together.
+const CLEAR_LIMIT: Duration = Duration::from_secs(60);
+/// The same for whoever has asked the run to stop.
+const CLEAR_LIMIT_STOPPED: Duration = Duration::from_secs(10);
+/// So many files that stay are named.
+const NAMED_MAX: usize = 10;
+
+/// What a cell has in the folder.
+pub(crate) struct Laid {
+    /// All files that the cell may leave there.
+    names: Vec<FileName>,
+    /// The CRC-32 of what its clients download.
+    pub(crate) crc32: Option<u32>,
+}
+
+/// Why the folder is not as the cell needs it.
+pub(crate) struct NotLaid {
+    pub(crate) why: String,
+    /// What was put there all the same.
+    pub(crate) laid: Option<Laid>,
+}
+
+/// Puts there what the cell needs; nothing if one of its names is taken.
+pub(crate) fn lay_out(job: &Job, cell: &Cell, interrupt: &AtomicBool) -> Result<Laid, NotLaid> {
+    with_asker(job, interrupt, |asker| {
+        let names = names(job, cell);
+        if let Err(why) = check_free(asker, &names) {
+            return Err(NotLaid { why, laid: None });
+        }
+        match put_all(asker, &names) {
+            Ok(crc32) => Ok(Laid { names, crc32 }),
+            Err(why) => {
+                let laid = Some(Laid { names, crc32: None });
+                Err(NotLaid { why, laid })
+            }
+        }
+    })
+}
+
+/// Every name that `cell` gives a file: its clients', and its faulty clients'.
+fn names(job: &Job, cell: &Cell) -> Vec<FileName> {
+    let name = |text: &String| text.parse().expect("letters, digits and a dot make a name");
+    let mut names: Vec<FileName> = match job.operation {
+        Operation::Download => vec![download_name(0)],
+        Operation::List => list_names(list_len(job.volume)).iter().map(name).collect(),
+        Operation::Upload => (0..cell.clients)
+            .flat_map(|client| (0..job.requests).map(move |request| upload_name(client, request)))
+            .collect(),
+    };
+    match (cell.fault, job.operation) {
+        (Fault::SlowClient { clients, .. }, Operation::Upload) => {
+            names.extend((0..clients).map(slow_name));
+        }
+        // Some servers store what came of an upload that was not finished.
+        (Fault::StallClient { .. }, _) => names.push(stalled_name()),
+        _ => {}
+    }
+    names
+}
+
+fn check_free(asker: &mut Asker<'_>, names: &[FileName]) -> Result<(), String> {
+    let limit = asker.job().timeout;
+    let listing = asker
+        .ask(limit, |connection| connection.list(&mut ()))
+        .map_err(|error| format!("what is in the target's folder cannot be asked: {error}"))?;
+    if asker.job().operation == Operation::List && !listing.names.is_empty() {
+        return Err(format!(
+            "the target's folder holds {} already: a list cell needs it empty, or leave list out with --op download,upload",
+            counted(listing.names.len() as u64, "file")
+        ));
+    }
+    let there: HashSet<&str> = listing.names.iter().map(String::as_str).collect();
+    let taken: Vec<&FileName> = names
+        .iter()
+        .filter(|name| there.contains(name.as_str()))
+        .collect();
+    if !taken.is_empty() {
+        return Err(format!(
+            "the target's folder holds {} already, which this cell would replace and delete: delete what a killed run left there, or give your own files other names",
+            listed(&taken)
+        ));
+    }
+    match listing.truncated {
+        true => Err(format!(
+            "the target lists only the first {} files of its folder: whether one of them would be replaced is not known; have it serve an emptier one",
+            with_commas(listing.names.len() as u64)
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Uploads what the clients of the cell find there.
+fn put_all(asker: &mut Asker<'_>, names: &[FileName]) -> Result<Option<u32>, String> {
+    let (operation, volume) = (asker.job().operation, asker.job().volume);
+    let (limit, corpus) = (asker.job().timeout, Corpus::new(asker.job().seed));
+    let mut put = |name: &FileName, len| {
+        let mut content = corpus.content(Salt::DOWNLOAD, len);
+        let sent = asker.ask(limit, |it| it.upload(name, &mut content, &mut ()));
+        sent.map_err(|error| format!("{name} cannot be put into the target's folder: {error}"))
+    };
+    match operation {
+        Operation::Upload => Ok(None),
+        Operation::Download => Ok(Some(put(&names[0], volume)?.crc32)),
+        Operation::List => {
+            let mut left = volume;
+            for name in &names[..list_len(volume) as usize] {
+                let len = left.min(LIST_FILE_BYTES);
+                put(name, len)?;
+                left -= len;
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// Takes away what the cell left there, each file whatever becomes of the others; says what stays.
+pub(crate) fn clear_away(job: &Job, laid: &Laid, interrupt: &AtomicBool) -> Option<String> {
+    let limit = match interrupt.load(Ordering::Relaxed) {
+        true => CLEAR_LIMIT_STOPPED,
+        false => CLEAR_LIMIT,
+    };
+    // Also for whoever has asked the run to stop: a second signal ends the harness at once.
+    with_asker(job, &AtomicBool::new(false), |asker| {
+        let patience = Patience::of(limit);
+        let (mut left, mut why) = (Vec::new(), None);
+        for name in &laid.names {
+            let deleted = match patience.check() {
+                Ok(()) => delete(asker, name),
+                Err(_) => Err(format!("not within {} s", limit.as_secs())),
+            };
+            if let Err(error) = deleted {
+                left.push(name);
+                why.get_or_insert(error);
+            }
+        }
+        retain_listed(asker, &mut left);
+        (!left.is_empty()).then(|| {
+            let why = why.unwrap_or_default();
+            let files = counted_as(left.len() as u64, "file stays", "files stay");
+            format!("{files} in the target's folder ({}): {why}", listed(&left))
+        })
+    })
+}
+
+fn delete(asker: &mut Asker<'_>, name: &FileName) -> Result<(), String> {
+    match asker.ask(DELETE_LIMIT, |connection| connection.delete(name)) {
+        // What is not there need not go.
+        Err(asking::Error::Failed(Failure::Refused { code, .. }))
+            if code.as_deref() == Some("not_found") =>
+        {
+            Ok(())
+        }
+        deleted => deleted.map(drop).map_err(|error| error.to_string()),
+    }
+}
+
+/// Without those that are not there: servers without codes refuse to delete them in the same words as others.
+fn retain_listed(asker: &mut Asker<'_>, left: &mut Vec<&FileName>) {
+    if left.is_empty() {
+        return;
+    }
+    if let Ok(listing) = asker.ask(DELETE_LIMIT, |connection| connection.list(&mut ()))
+        && !listing.truncated
+    {
+        let there: HashSet<&str> = listing.names.iter().map(String::as_str).collect();
+        left.retain(|name| there.contains(name.as_str()));
+    }
+}
+
+/// The first few of `names`.
+fn listed(names: &[&FileName]) -> String {
+    let named = names.iter().take(NAMED_MAX);
+    let named: Vec<&str> = named.map(|name| name.as_str()).collect();
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => named.join(", "),
+        more => format!("{} and {} more", named.join(", "), with_commas(more as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

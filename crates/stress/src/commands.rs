@@ -1,0 +1,144 @@
+//! The command line: what can be typed, one file a subcommand: its arguments, whose comments are its help, and what it
+//! does. What a run is asked for is a [`Request`](crate::run::request::Request), which knows no command line.
+
+mod baseline;
+mod compare;
+mod exit;
+mod explain;
+mod hostile;
+mod recheck;
+mod report;
+mod roles;
+mod run;
+mod runs;
+mod sections;
+mod show;
+mod soak;
+mod verify;
+mod words;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser, Subcommand};
+use manual::Handout;
+use stress_data::Unusable;
+
+use crate::console;
+use crate::run::measure;
+use exit::Exit;
+use sections::SECTIONS;
+
+/// Measures the file server in every combination of operation, volume, client pool and server pool: starts a
+/// server for each, verifies every byte, and writes a table.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stress",
+    version,
+    after_help = manual::help(&SECTIONS),
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the table of a run again: the newest, or the one named.
+    Show(show::ShowArgs),
+    /// Compute every number of runs again from their journals, check that both sides' accounts agree, and find
+    /// runs whose records are copies of one another.
+    Verify(verify::VerifyArgs),
+    /// Say what changed between two runs, row by row, with an interval; exit 4 on a regression.
+    Compare(compare::CompareArgs),
+    /// Measure some rows of a run again and say whether its ratios hold on this machine.
+    Recheck(recheck::RecheckArgs),
+    /// Say in sentences where the time of a row went.
+    Explain(explain::ExplainArgs),
+    /// Keep our server under mixed load while its workers are killed, its settings reloaded and its program
+    /// upgraded; then check that nothing acknowledged was lost and that both sides' accounts agree.
+    Soak(soak::SoakArgs),
+    /// Attack our server with hostile clients (silent, slow, greedy), and see what becomes of them and what a good
+    /// client meanwhile sees, under each pool.
+    Hostile(hostile::HostileArgs),
+    /// Measure this machine's ceilings: bytes through the loopback over 1, 5 and 50 connections, and through the
+    /// page cache. With --baseline a run does that first, and every cell shows its fraction.
+    Baseline(baseline::BaselineArgs),
+    /// Render the report of a run, or of several side by side, from the journal alone: a page, Markdown,
+    /// spreadsheets, and a PDF.
+    Report(Box<report::ReportArgs>),
+    /// A script for a shell, or the manual.
+    #[command(flatten)]
+    Handout(Handout),
+}
+
+/// Runs the program as this process's arguments say. Must be called before any thread starts, because one of
+/// the hidden subcommands is our server, and servers fork.
+#[must_use]
+pub fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = roles::run(&argv) {
+        return code;
+    }
+    let result = match Args::try_parse_from(&argv) {
+        Ok(args) => dispatch(args, &argv),
+        Err(error) => Err(error.into()),
+    };
+    let error = match result {
+        Ok(exit) => return exit.into(),
+        Err(error) => error,
+    };
+    if let Some(error) = error.downcast_ref::<clap::Error>() {
+        return say_usage(error);
+    }
+    console::say(format_args!("error: {error:#}"));
+    match error.downcast_ref::<measure::Error>() {
+        Some(measure::Error::Interrupted) => Exit::Interrupted.into(),
+        _ if error.is::<Unusable>() => Exit::Usage.into(),
+        _ => Exit::Harness.into(),
+    }
+}
+
+fn dispatch(args: Args, argv: &[OsString]) -> Result<Exit> {
+    match args.command {
+        None => run::run(args.run, argv),
+        Some(Command::Show(args)) => show::run(&args),
+        Some(Command::Verify(args)) => verify::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Recheck(args)) => recheck::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Soak(args)) => soak::run(&args),
+        Some(Command::Hostile(args)) => hostile::run(&args),
+        Some(Command::Baseline(args)) => baseline::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Handout(handout)) => {
+            handout
+                .print(Args::command(), &SECTIONS)
+                .context("cannot write to standard output")?;
+            Ok(Exit::Verified)
+        }
+    }
+}
+
+/// Says what is wrong with what was typed; or help and the version, which are results.
+fn say_usage(error: &clap::Error) -> ExitCode {
+    let printed = match error.use_stderr() {
+        true => error.print(),
+        false => manual::stdout::check().and_then(|()| error.print()),
+    };
+    match (error.use_stderr(), console::forgive_closed(printed)) {
+        (false, Err(error)) => {
+            console::say(format_args!("error: {error:#}"));
+            Exit::Harness.into()
+        }
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,109 @@
+//! `stress compare`: which two runs, and what is said of them.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use screen::Screen;
+use stress_data::compare::Comparison;
+use stress_data::run::Run;
+use stress_data::summary::metric::Metric;
+use stress_report::compare::{json, table};
+
+use super::exit::Exit;
+use super::{runs, words};
+use crate::console::print;
+
+const NOTES: &str = "\
+How it is judged:
+  Rows are matched by what was measured (operation, volume, workers, pools, buffers, fault), not by
+  number. An axis in which the runs differ as a whole, such as a foreign server against ours, is
+  what is compared.
+  The change is Hodges and Lehmann's: the median of the ratios of all new samples to all old ones
+  that are ok. Its interval comes from the exact distribution of Mann and Whitney's U, at 95 % or as
+  near as the samples allow: three and three give 90 %, one sample gives none.
+  'no difference seen': the interval holds no change, or the change is within --noise, which is the
+  same factor in both directions: 20 % more, or 17 % less. One in twenty intervals at 95 % misses by
+  chance.
+
+Exit codes:
+  0    no regression
+  1    a run cannot be read
+  2    usage, or the runs have no combination in common
+  4    a row is worse beyond --noise, or was ok and is not any more";
+
+/// Which runs to compare, and how.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = manual::fitted(NOTES))]
+pub(super) struct CompareArgs {
+    /// The run to compare with: its folder, or its name in --out.
+    #[arg(value_name = "OLD", value_hint = clap::ValueHint::DirPath)]
+    old: PathBuf,
+
+    /// The run to compare.
+    #[arg(value_name = "NEW", value_hint = clap::ValueHint::DirPath)]
+    new: PathBuf,
+
+    /// Changes up to this mean nothing, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "20", value_parser = percent)]
+    noise: f64,
+
+    /// The figure that is compared, a column of summary.csv.
+    #[arg(
+        long,
+        value_parser = words::metric(),
+        value_name = "COLUMN",
+        default_value = "time_per_client_s",
+        hide_possible_values = false
+    )]
+    metric: Metric,
+
+    /// Where runs are looked for by name.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = runs::OUT)]
+    out: PathBuf,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Compares, prints, and says whether something got worse.
+///
+/// # Errors
+/// A run is not there or cannot be read, or the two have nothing in common.
+pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
+    let read =
+        |named: &PathBuf| -> Result<Run> { Ok(Run::read(&runs::locate(Some(named), &args.out)?)?) };
+    let (old, new) = (read(&args.old)?, read(&args.new)?);
+    let comparison = Comparison::new(&old, &new, args.metric, args.noise)?;
+    print(&match args.json {
+        true => format!("{}\n", json(&comparison)),
+        false => table(&comparison, Screen::stdout()),
+    })?;
+    Ok(match comparison.regressions() {
+        0 => Exit::Verified,
+        _ => Exit::Threshold,
+    })
+}
+
+/// `20` or `20%`, as a share.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<f64>() {
+        Ok(percent) if (0.0..=1_000.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("write a percentage from 0 to 1000, such as 20 or 7.5%".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_a_percentage() {
+        assert_eq!(percent("20"), Ok(0.2));
+        assert_eq!(percent("7.5%"), Ok(0.075));
+        for text in ["", "-1", "x", "1001", "NaN"] {
+            assert!(percent(text).unwrap_err().contains("such as 20"), "{text}");
+        }
+    }
+}

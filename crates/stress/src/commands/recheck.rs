@@ -1,0 +1,370 @@
+//! `stress recheck`: measures some cells of a run again, with the run's own settings, and says whether the ratios
+//! between them hold on this machine.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use screen::{Column, Screen, Table};
+use serde_json::{Value, json};
+use stress_data::Unusable;
+use stress_data::journal::Contents;
+use stress_data::matrix::{Cell, Plan, PlanName};
+use stress_data::measurement::{ServerChoice, Settings};
+use stress_data::paths::{ELSEWHERE, without_paths};
+use stress_data::recheck::choice::choose;
+use stress_data::recheck::ratios::{self, Pair, Ratios};
+use stress_data::run::Run;
+use stress_data::schedule::Order;
+use stress_data::size;
+use stress_data::summary::csv::format_seconds;
+use stress_data::summary::metric::Metric;
+
+use super::exit::Exit;
+use super::{runs, words};
+use crate::console::{self, print};
+use crate::host::environment;
+use crate::run;
+use crate::run::progress::Shown;
+use crate::run::request::{Request, Start};
+
+/// The most cells that can be asked for: more is a run of its own.
+const SAMPLE_MAX: u32 = 1_000;
+
+const NOTES: &str = "\
+How it is judged:
+  Of the run's rows that are ok some are chosen by --seed, in turn from its operations, and measured
+  --repeat times. Each took some factor longer or shorter than in the run; the median of the factors
+  is what the machines differ by. A row holds if its factor is within --within of that, by the
+  median of all its samples or by any single one. The measurement is a run of its own in --out, with
+  label recheck; latest does not point at it.
+
+Exit codes:
+  0    all ratios hold
+  1    the harness could not go on
+  2    usage
+  3    a row that was ok in the run is not ok here
+  4    a ratio does not hold
+  130  interrupted";
+
+/// Which run to measure again, and how much of it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = manual::fitted(NOTES))]
+pub(super) struct RecheckArgs {
+    /// The run: its folder, or its name in --out.
+    #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
+    run: PathBuf,
+
+    /// How many rows are measured again; two or more make a ratio.
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = manual::whole(2..=SAMPLE_MAX))]
+    sample: u32,
+
+    /// Samples of each.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = manual::whole(1..=100_u32))]
+    repeat: u32,
+
+    /// How far a row's factor may be from the common one: 2 is from half to double.
+    #[arg(long, value_name = "FACTOR", default_value = "2", value_parser = factor)]
+    within: f64,
+
+    /// What the choice of rows comes from.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = manual::whole(0..=u64::MAX))]
+    seed: u64,
+
+    /// The command of the foreign server that was measured: a run keeps no paths, so one with paths in it has to be
+    /// given again.
+    #[arg(long, value_name = "CMD", value_hint = clap::ValueHint::CommandString)]
+    server_cmd: Option<String>,
+
+    /// Its --server-cwd again, if it had one.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    server_cwd: Option<PathBuf>,
+
+    /// Its --server-root again, if it had one.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    server_root: Option<PathBuf>,
+
+    /// Where the folder of the new run is made, and where runs are looked for by name.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = runs::OUT)]
+    out: PathBuf,
+
+    /// Where files are served from meanwhile [default: the --out folder].
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    work_dir: Option<PathBuf>,
+
+    /// What is shown on standard error meanwhile.
+    #[arg(long, value_parser = words::shown(), default_value = "auto", value_name = "HOW")]
+    progress: Shown,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures, compares, prints. Must be called on the main thread.
+///
+/// # Errors
+/// The run is not there, cannot be read, or has too little to measure again; or the harness cannot go on.
+pub(super) fn run(args: &RecheckArgs) -> Result<Exit> {
+    let folder = runs::locate(Some(&args.run), &args.out)?;
+    let contents = Contents::read(&folder)?;
+    let request = request(args, &contents)?;
+    let measured = run::measure(&request)?;
+    if !measured.is_complete() {
+        console::say("interrupted: nothing can be said about the ratios");
+        return Ok(Exit::Interrupted);
+    }
+    let pairs = pairs(&request.plan.cells, &contents, &measured.run.contents);
+    let ratios = Ratios::of(pairs, args.within);
+    let is_same_machine = contents.header.fingerprint.machine == environment::machine();
+    let recheck = Recheck {
+        run: Run::name_of(&folder),
+        path: &measured.path,
+        ratios,
+        within: args.within,
+        seed: args.seed,
+        is_same_machine,
+    };
+    print(&match args.json {
+        true => format!("{}\n", recheck.json()),
+        false => recheck.text(Screen::stdout()),
+    })?;
+    Ok(recheck.exit())
+}
+
+/// The run that measures the chosen cells again.
+fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
+    let fingerprint = &contents.header.fingerprint;
+    refuse_untold(&fingerprint.settings.server, &fingerprint.cells)?;
+    let candidates = fingerprint.cells.iter();
+    // What took no time at all has no ratio to anything.
+    let has_time = |cell: &&Cell| {
+        !Metric::TimePerClientS
+            .values(contents, cell.number)
+            .is_empty()
+    };
+    let candidates: Vec<&Cell> = candidates.filter(has_time).collect();
+    let cells = choose(&candidates, args.sample as usize, args.seed);
+    if cells.len() < 2 {
+        let message = "a ratio needs two rows of the run with a sample that is ok".to_owned();
+        return Err(Unusable(message).into());
+    }
+    Ok(Request {
+        plan: Plan {
+            cells,
+            full_len: fingerprint.full_len,
+        },
+        plan_name: PlanName::Standard,
+        repeats: args.repeat,
+        order: Order::Interleaved,
+        settings: settings(args, &fingerprint.settings)?,
+        is_probed: false,
+        keep_going: false,
+        baseline: false,
+        out: args.out.clone(),
+        work_dir: args.work_dir.clone(),
+        label: "recheck".into(),
+        dry_run: false,
+        start: Start::Fresh,
+        rerun_failed: false,
+        is_latest: false,
+        budget: None,
+        fail_on: Vec::new(),
+        progress: args.progress,
+        json: args.json,
+        command_line: std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+    })
+}
+
+/// Rows of several numbers of workers, of a server that always had the same, say nothing that could hold.
+fn refuse_untold(server: &ServerChoice, cells: &[Cell]) -> Result<(), Unusable> {
+    let numbers: BTreeSet<u32> = cells.iter().map(|cell| cell.servers).collect();
+    if server.is_told_workers() || numbers.len() < 2 {
+        return Ok(());
+    }
+    let message = "the run's rows say several numbers of server workers, but its --server-cmd has no {workers} and so its server always had one: measure it anew, with one --servers N";
+    Err(Unusable(message.into()))
+}
+
+/// The run's own settings; the paths of a foreign server have to come from the user.
+fn settings(args: &RecheckArgs, kept: &Settings) -> Result<Settings> {
+    let mut settings = kept.clone();
+    let given = &mut settings.server;
+    match given {
+        ServerChoice::Own | ServerChoice::Target { .. } => {
+            if args.server_cmd.is_some() || args.server_cwd.is_some() || args.server_root.is_some()
+            {
+                let message = "--server-cmd, --server-cwd, --server-root: the run did not start a foreign server; leave them out";
+                return Err(Unusable(message.into()).into());
+            }
+        }
+        ServerChoice::Command {
+            command, cwd, root, ..
+        } => {
+            replace(command, args.server_cmd.as_ref());
+            replace(cwd, args.server_cwd.clone().map(Some).as_ref());
+            replace(root, args.server_root.clone().map(Some).as_ref());
+        }
+    }
+    let is_whole = !serde_json::to_string(given)?.contains(&format!("{ELSEWHERE}/"));
+    if is_whole && without_paths(given)? == kept.server {
+        return Ok(settings);
+    }
+    Err(Unusable(format!(
+        "the run measured another server; start the same one with --server-cmd (and --server-cwd, --server-root), with its paths on this machine: {}",
+        serde_json::to_string(&kept.server)?
+    ))
+    .into())
+}
+
+fn replace<T: Clone>(kept: &mut T, given: Option<&T>) {
+    if let Some(given) = given {
+        kept.clone_from(given);
+    }
+}
+
+fn pairs(cells: &[Cell], then: &Contents, now: &Contents) -> Vec<Pair> {
+    let times = |contents, number| Metric::TimePerClientS.values(contents, number);
+    cells
+        .iter()
+        .map(|cell| Pair {
+            cell: cell.clone(),
+            then_ns: times(then, cell.number),
+            now_ns: times(now, cell.number),
+        })
+        .collect()
+}
+
+/// What came out.
+struct Recheck<'a> {
+    run: String,
+    path: &'a Path,
+    ratios: Ratios,
+    within: f64,
+    seed: u64,
+    is_same_machine: bool,
+}
+
+impl Recheck<'_> {
+    fn exit(&self) -> Exit {
+        match (self.ratios.failed_len(), self.ratios.holds()) {
+            (1.., _) => Exit::CellFailed,
+            (0, true) => Exit::Verified,
+            (0, false) => Exit::Threshold,
+        }
+    }
+
+    fn text(&self, screen: Screen) -> String {
+        let mut out = screen.wrapped(&format!(
+            "{} of {}, chosen with --seed {}; measured again as {}",
+            size::counted(self.ratios.rows.len() as u64, "row"),
+            self.run,
+            self.seed,
+            Run::name_of(self.path)
+        ));
+        out += &format!("\n\n{}\n", self.table().render(screen));
+        if let Some(common) = self.ratios.common {
+            let machine = match self.is_same_machine {
+                true => "By its description this is the machine of the run",
+                false => "This is another machine than the run's",
+            };
+            out += &screen.wrapped(&format!(
+                "Common factor {common:.2}: the rows took so many times as long here. {machine}."
+            ));
+            out.push('\n');
+        }
+        let (holding, all) = self.ratios.pair_counts();
+        let verdict = match self.exit() {
+            Exit::Verified => "The run's ratios hold.",
+            Exit::CellFailed => "A row that was ok in the run is not ok here.",
+            _ => "The run's ratios do NOT hold.",
+        };
+        out += &screen.wrapped(&format!(
+            "{holding} of {} within a factor of {}. {verdict}",
+            size::counted_as(
+                all as u64,
+                "ratio between the rows is",
+                "ratios between the rows are"
+            ),
+            self.within
+        ));
+        out + "\n"
+    }
+
+    fn table(&self) -> Table {
+        let time = |ns: Option<u64>| {
+            let time = ns.map(std::time::Duration::from_nanos);
+            time.map_or_else(|| "-".into(), |time| format_seconds(time, 4))
+        };
+        let factor =
+            |factor: Option<f64>| factor.map_or_else(|| "-".into(), |it| format!("{it:.2}"));
+        let number = Column::number;
+        let mut table = Table::new([
+            number("no"),
+            Column::text("operation"),
+            number("volume").spare(1),
+            number("clients"),
+            number("servers"),
+            number("then, s"),
+            number("now, s"),
+            number("factor"),
+            number("common").under("of the"),
+            Column::text("verdict"),
+        ]);
+        for row in &self.ratios.rows {
+            let cell = &row.pair.cell;
+            table.row([
+                cell.number.to_string(),
+                cell.operation.as_str().to_owned(),
+                size::format(cell.volume),
+                cell.clients.to_string(),
+                cell.servers.to_string(),
+                time(row.then_ns),
+                time(row.now_ns),
+                factor(row.factor),
+                factor(row.relative),
+                row.verdict.as_str().to_owned(),
+            ]);
+        }
+        table
+    }
+
+    fn json(&self) -> Value {
+        let row = |row: &ratios::Row| {
+            json!({
+                "no": row.pair.cell.number,
+                "operation": row.pair.cell.operation.as_str(),
+                "then_s": row.then_ns.map(|ns| ns as f64 / 1e9),
+                "now_s": row.now_ns.map(|ns| ns as f64 / 1e9),
+                "factor": row.factor,
+                "of_common": row.relative,
+                "verdict": row.verdict.as_str(),
+            })
+        };
+        let (holding, all) = self.ratios.pair_counts();
+        json!({
+            "run": self.run,
+            "measured": Run::name_of(self.path),
+            "seed": self.seed,
+            "within": self.within,
+            "is_same_machine": self.is_same_machine,
+            "common_factor": self.ratios.common,
+            "ratios": all,
+            "ratios_holding": holding,
+            "holds": self.ratios.holds(),
+            "rows": self.ratios.rows.iter().map(row).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (1.0..=10_000.0).contains(&factor) => Ok(factor),
+        _ => Err("write a factor from 1 to 10000, such as 2 or 1.3".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The trial of a foreign server, before the first row: whether it starts, how it wants requests to end, and whether
+//! it serves the folder that its rows' files are put into. What fails here would fail in every row, minutes each.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use client::{Connection, FileName, Options, Terminator};
+use stress_data::matrix::{Cell, Operation};
+use stress_data::measurement::{ServerChoice, Settings};
+
+use super::measure::Error;
+use crate::corpus::served::Served;
+use crate::corpus::workdir::WorkDir;
+use crate::corpus::{download_name, files};
+use crate::host::clock::Patience;
+use crate::rig::foreign::{Foreign, Orders};
+use crate::rig::probe::{self, Dialect};
+use crate::rig::target::Target;
+use crate::rig::{self, Rig};
+
+/// How long its answers may take in all: four LISTs of three seconds, and what follows them.
+const LIMIT: Duration = Duration::from_secs(20);
+/// How long it may take to send the file.
+const FILE_LIMIT: Duration = Duration::from_secs(5);
+/// The size of the file that it must serve.
+const FILE_LEN: u64 = 1_000;
+
+/// What a trial found: the dialect, or why the server cannot be measured.
+pub(crate) type Finding = Result<Terminator, String>;
+
+/// Tries the server that `settings` choose, as for `cell`. With `is_probed` it is asked how requests end; else they end
+/// as the settings say. None if the server is ours.
+///
+/// # Errors
+/// See [`Error`]: nothing that the server did.
+pub(crate) fn hold(
+    cell: &Cell,
+    settings: &Settings,
+    is_probed: bool,
+    work: &WorkDir,
+    interrupt: &AtomicBool,
+) -> Result<Option<Finding>, Error> {
+    let candidates = match is_probed {
+        true => probe::ORDER.to_vec(),
+        false => vec![settings.terminator.parse().map_err(Error::Harness)?],
+    };
+    let finding = match &settings.server {
+        ServerChoice::Own => return Ok(None),
+        ServerChoice::Target { address, admin } => {
+            of_target(address, admin.as_deref(), &candidates, interrupt)
+        }
+        ServerChoice::Command { .. } => of_command(cell, settings, &candidates, work, interrupt)?,
+    };
+    match finding {
+        Ok(terminator) => Ok(Some(Ok(terminator))),
+        Err(Some(why)) => Ok(Some(Err(why))),
+        Err(None) => Err(Error::Interrupted),
+    }
+}
+
+/// How a trial ends: with the dialect, with what is wrong, or with an interrupt.
+type Ended = Result<Terminator, Option<String>>;
+
+fn of_target(
+    address: &str,
+    admin: Option<&Path>,
+    candidates: &[Terminator],
+    interrupt: &AtomicBool,
+) -> Ended {
+    let patience = Patience::of(LIMIT).or_until(interrupt);
+    let found = Target::find(address, admin).and_then(|target| {
+        probe::dialect(target.address(), candidates, probe::ANSWER_LIMIT, &patience)
+    });
+    match found {
+        Ok(dialect) => Ok(dialect.terminator),
+        Err(rig::Error::Interrupted) => Err(None),
+        Err(rig::Error::NotReady(why)) if why.starts_with("--target") => Err(Some(why)),
+        Err(rig::Error::NotReady(why)) => Err(Some(format!("--target {address}: {why}"))),
+    }
+}
+
+fn of_command(
+    cell: &Cell,
+    settings: &Settings,
+    candidates: &[Terminator],
+    work: &WorkDir,
+    interrupt: &AtomicBool,
+) -> Result<Ended, Error> {
+    let ServerChoice::Command {
+        command,
+        cwd,
+        host,
+        port,
+        root: folder,
+    } = &settings.server
+    else {
+        return Ok(Err(None));
+    };
+    let harness = |error: std::io::Error| Error::Harness(error.to_string());
+    // Declared before the server: gone after it.
+    let directory = work.cell().map_err(harness)?;
+    let served = folder.as_deref().map(Served::take).transpose();
+    let served = served.map_err(harness)?;
+    let root = match &served {
+        Some(served) => served.path().to_owned(),
+        None => directory.root(),
+    };
+    let file = Cell {
+        operation: Operation::Download,
+        volume: FILE_LEN,
+        clients: 1,
+        ..cell.clone()
+    };
+    files::lay_out(&file, settings.seed, work.sources(), &root).map_err(harness)?;
+    let orders = Orders {
+        command,
+        workers: cell.servers,
+        root: &root,
+        cwd: cwd.as_deref(),
+        host: host.as_deref(),
+        port: *port,
+    };
+    let log = directory.server_log();
+    let mut foreign = match Foreign::start(&orders, &log, interrupt) {
+        Ok(foreign) => foreign,
+        Err(trouble) => {
+            return Ok(Err(trouble
+                .text()
+                .map(|text| format!("--server-cmd: {text}"))));
+        }
+    };
+    let patience = Patience::of(LIMIT).or_until(interrupt);
+    let result = probe::dialect(
+        foreign.address(),
+        candidates,
+        probe::ANSWER_LIMIT,
+        &patience,
+    );
+    let result = result.and_then(|dialect| {
+        let lacks = lacks_file(&foreign, &dialect, folder.as_deref());
+        lacks.map_or(Ok(dialect.terminator), |why| Err(rig::Error::NotReady(why)))
+    });
+    Ok(result.map_err(|error| {
+        let text = foreign.trouble(error).text();
+        text.map(|text| format!("--server-cmd: {text}"))
+    }))
+}
+
+/// Why the file that lies in the folder does not come from the server: it serves another one. One that is listed, but
+/// cannot be had, is for the rows to tell.
+fn lacks_file(foreign: &Foreign, dialect: &Dialect, folder: Option<&Path>) -> Option<String> {
+    let name = download_name(0);
+    let names = dialect.names.as_deref().unwrap_or_default();
+    if names.iter().any(|listed| listed == name.as_str()) {
+        return None;
+    }
+    let answer = fetch(foreign, dialect.terminator, &name).err()?;
+    let flag = folder.map_or_else(
+        || "{root}".to_owned(),
+        |folder| format!("--server-root {}", folder.display()),
+    );
+    const SHOWN_MAX: usize = 5;
+    let shown = match names {
+        [] => "it lists nothing".to_owned(),
+        names => {
+            let mut shown = names
+                .iter()
+                .take(SHOWN_MAX)
+                .map(|name| name.escape_debug().to_string());
+            let more = if names.len() > SHOWN_MAX { ", …" } else { "" };
+            format!(
+                "it lists {}{more}",
+                shown.by_ref().collect::<Vec<_>>().join(", ")
+            )
+        }
+    };
+    Some(format!(
+        "{flag}: the server serves another folder: {name} was put there, {shown}, and GET says: {answer}"
+    ))
+}
+
+fn fetch(foreign: &Foreign, terminator: Terminator, name: &FileName) -> Result<(), client::Error> {
+    let options = Options {
+        connect_timeout: FILE_LIMIT,
+        operation_timeout: Some(FILE_LIMIT),
+        idle_timeout: FILE_LIMIT,
+        terminator,
+        ..Options::default()
+    };
+    let mut connection = Connection::connect(foreign.address(), &options)?;
+    connection
+        .get(name, &mut std::io::sink(), &mut ())
+        .map(drop)
+}
