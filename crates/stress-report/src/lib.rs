@@ -17,6 +17,7 @@ pub mod markdown;
 pub mod nine;
 pub mod notes;
 mod parts;
+pub mod recheck;
 pub mod submission;
 pub mod submitted;
 pub mod svg;

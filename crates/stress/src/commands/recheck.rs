@@ -2,23 +2,21 @@
 //! between them hold on this machine.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
-use screen::{Column, Screen, Table};
-use serde_json::{Value, json};
+use screen::Screen;
 use stress_data::Unusable;
 use stress_data::journal::Contents;
 use stress_data::matrix::{Cell, Plan, PlanName};
 use stress_data::measurement::{ServerChoice, Settings};
 use stress_data::paths::{ELSEWHERE, without_paths};
 use stress_data::recheck::choice::choose;
-use stress_data::recheck::ratios::{self, Pair, Ratios};
+use stress_data::recheck::ratios::{Pair, Ratios};
 use stress_data::run::Run;
 use stress_data::schedule::Order;
-use stress_data::size;
-use stress_data::summary::csv::format_seconds;
 use stress_data::summary::metric::Metric;
+use stress_report::recheck::Recheck;
 
 use super::exit::Exit;
 use super::{runs, words};
@@ -119,7 +117,7 @@ pub(super) fn run(args: &RecheckArgs) -> Result<Exit> {
     let is_same_machine = contents.header.fingerprint.machine == environment::machine();
     let recheck = Recheck {
         run: Run::name_of(&folder),
-        path: &measured.path,
+        measured: measured.run.name,
         ratios,
         within: args.within,
         seed: args.seed,
@@ -129,7 +127,7 @@ pub(super) fn run(args: &RecheckArgs) -> Result<Exit> {
         true => format!("{}\n", recheck.json()),
         false => recheck.text(Screen::stdout()),
     })?;
-    Ok(recheck.exit())
+    Ok(exit(&recheck.ratios))
 }
 
 /// The run that measures the chosen cells again.
@@ -237,125 +235,11 @@ fn pairs(cells: &[Cell], then: &Contents, now: &Contents) -> Vec<Pair> {
         .collect()
 }
 
-/// What came out.
-struct Recheck<'a> {
-    run: String,
-    path: &'a Path,
-    ratios: Ratios,
-    within: f64,
-    seed: u64,
-    is_same_machine: bool,
-}
-
-impl Recheck<'_> {
-    fn exit(&self) -> Exit {
-        match (self.ratios.failed_len(), self.ratios.holds()) {
-            (1.., _) => Exit::CellFailed,
-            (0, true) => Exit::Verified,
-            (0, false) => Exit::Threshold,
-        }
-    }
-
-    fn text(&self, screen: Screen) -> String {
-        let mut out = screen.wrapped(&format!(
-            "{} of {}, chosen with --seed {}; measured again as {}",
-            size::counted(self.ratios.rows.len() as u64, "row"),
-            self.run,
-            self.seed,
-            Run::name_of(self.path)
-        ));
-        out += &format!("\n\n{}\n", self.table().render(screen));
-        if let Some(common) = self.ratios.common {
-            let machine = match self.is_same_machine {
-                true => "By its description this is the machine of the run",
-                false => "This is another machine than the run's",
-            };
-            out += &screen.wrapped(&format!(
-                "Common factor {common:.2}: the rows took so many times as long here. {machine}."
-            ));
-            out.push('\n');
-        }
-        let (holding, all) = self.ratios.pair_counts();
-        let verdict = match self.exit() {
-            Exit::Verified => "The run's ratios hold.",
-            Exit::CellFailed => "A row that was ok in the run is not ok here.",
-            _ => "The run's ratios do NOT hold.",
-        };
-        out += &screen.wrapped(&format!(
-            "{holding} of {} within a factor of {}. {verdict}",
-            size::counted_as(
-                all as u64,
-                "ratio between the rows is",
-                "ratios between the rows are"
-            ),
-            self.within
-        ));
-        out + "\n"
-    }
-
-    fn table(&self) -> Table {
-        let time = |ns: Option<u64>| {
-            let time = ns.map(std::time::Duration::from_nanos);
-            time.map_or_else(|| "-".into(), |time| format_seconds(time, 4))
-        };
-        let factor =
-            |factor: Option<f64>| factor.map_or_else(|| "-".into(), |it| format!("{it:.2}"));
-        let number = Column::number;
-        let mut table = Table::new([
-            number("no"),
-            Column::text("operation"),
-            number("volume").spare(1),
-            number("clients"),
-            number("servers"),
-            number("then, s"),
-            number("now, s"),
-            number("factor"),
-            number("common").under("of the"),
-            Column::text("verdict"),
-        ]);
-        for row in &self.ratios.rows {
-            let cell = &row.pair.cell;
-            table.row([
-                cell.number.to_string(),
-                cell.operation.as_str().to_owned(),
-                size::format(cell.volume),
-                cell.clients.to_string(),
-                cell.servers.to_string(),
-                time(row.then_ns),
-                time(row.now_ns),
-                factor(row.factor),
-                factor(row.relative),
-                row.verdict.as_str().to_owned(),
-            ]);
-        }
-        table
-    }
-
-    fn json(&self) -> Value {
-        let row = |row: &ratios::Row| {
-            json!({
-                "no": row.pair.cell.number,
-                "operation": row.pair.cell.operation.as_str(),
-                "then_s": row.then_ns.map(|ns| ns as f64 / 1e9),
-                "now_s": row.now_ns.map(|ns| ns as f64 / 1e9),
-                "factor": row.factor,
-                "of_common": row.relative,
-                "verdict": row.verdict.as_str(),
-            })
-        };
-        let (holding, all) = self.ratios.pair_counts();
-        json!({
-            "run": self.run,
-            "measured": Run::name_of(self.path),
-            "seed": self.seed,
-            "within": self.within,
-            "is_same_machine": self.is_same_machine,
-            "common_factor": self.ratios.common,
-            "ratios": all,
-            "ratios_holding": holding,
-            "holds": self.ratios.holds(),
-            "rows": self.ratios.rows.iter().map(row).collect::<Vec<_>>(),
-        })
+fn exit(ratios: &Ratios) -> Exit {
+    match (ratios.failed_len(), ratios.holds()) {
+        (1.., _) => Exit::CellFailed,
+        (0, true) => Exit::Verified,
+        (0, false) => Exit::Threshold,
     }
 }
 

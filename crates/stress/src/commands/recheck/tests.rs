@@ -1,4 +1,4 @@
-//! The words, with known times; and what has to be said again.
+//! What has to be said again.
 
 use stress_data::matrix::Selection;
 
@@ -7,64 +7,6 @@ use crate::testing;
 
 fn cells() -> Vec<Cell> {
     Plan::new(&Selection::default()).cells
-}
-
-/// Cells that took these milliseconds then and now.
-fn judged(times_ms: &[(&[u64], &[u64])], within: f64) -> Ratios {
-    let ns = |times: &[u64]| times.iter().map(|ms| ms * 1_000_000).collect();
-    let cells = cells().into_iter();
-    let pairs = cells.zip(times_ms).map(|(cell, (then, now))| Pair {
-        cell,
-        then_ns: ns(then),
-        now_ns: ns(now),
-    });
-    Ratios::of(pairs.collect(), within)
-}
-
-#[test]
-fn no_line_is_wider_than_the_terminal() {
-    let recheck = Recheck {
-        run: "a-run".repeat(50),
-        path: Path::new("results/another"),
-        ratios: judged(&[(&[1], &[18_446_744_073_709]), (&[1 << 40], &[1])], 1.2),
-        within: 1.2,
-        seed: u64::MAX,
-        is_same_machine: false,
-    };
-    testing::check_fits(|screen| recheck.text(screen));
-}
-
-#[test]
-fn the_words_say_what_the_exit_code_does() {
-    let check = |times: &[(&[u64], &[u64])], exit: Exit, words: &str| {
-        let recheck = Recheck {
-            run: "a".into(),
-            path: Path::new("results/b-recheck"),
-            ratios: judged(times, 2.0),
-            within: 2.0,
-            seed: 1,
-            is_same_machine: false,
-        };
-        assert_eq!(recheck.exit(), exit);
-        let text = recheck.text(Screen::FILE);
-        assert!(text.contains(words), "{text}");
-        assert_eq!(recheck.json()["holds"], exit == Exit::Verified);
-    };
-    check(
-        &[(&[10], &[20]), (&[20], &[40])],
-        Exit::Verified,
-        "1 of 1 ratio between the rows is within a factor of 2. The run's ratios hold.",
-    );
-    check(
-        &[(&[10], &[20]), (&[20], &[40]), (&[10], &[900])],
-        Exit::Threshold,
-        "do NOT hold",
-    );
-    check(
-        &[(&[10], &[]), (&[20], &[40])],
-        Exit::CellFailed,
-        "is not ok here",
-    );
 }
 
 #[test]
@@ -124,4 +66,22 @@ fn rows_of_workers_that_the_server_was_not_told_are_not_measured_again() {
     let told = testing::foreign("serve {workers} {port} {root}");
     assert!(refuse_untold(&told, &cells()).is_ok());
     assert!(refuse_untold(&ServerChoice::Own, &cells()).is_ok());
+}
+
+#[test]
+fn a_row_that_failed_goes_before_a_ratio_that_does_not_hold() {
+    let check = |times: &[(u64, &[u64])], want: Exit| {
+        let pairs = cells()
+            .into_iter()
+            .zip(times)
+            .map(|(cell, (then, now))| Pair {
+                cell,
+                then_ns: vec![*then],
+                now_ns: now.to_vec(),
+            });
+        assert_eq!(exit(&Ratios::of(pairs.collect(), 2.0)), want);
+    };
+    check(&[(10, &[20]), (20, &[40])], Exit::Verified);
+    check(&[(10, &[20]), (20, &[40]), (10, &[900])], Exit::Threshold);
+    check(&[(10, &[]), (20, &[40]), (10, &[900])], Exit::CellFailed);
 }
