@@ -24,10 +24,10 @@ absent "proto does not reach nix" \
 absent "client does not reach prefork-server" \
     sh -c "cargo tree -p client -e normal --prefix none --locked | grep -E '^prefork-server '"
 absent "who uses the client as a library gets no clap" \
-    sh -c "cargo tree -p client --no-default-features -e normal --prefix none --locked | grep -E '^(clap|manual) '"
+    sh -c "cargo tree -p client --no-default-features -e normal --prefix none --locked | grep -E '^(clap|cli-kit) '"
 for crate in stress-data stress-report; do
     absent "$crate starts no process, opens no socket and knows no command line" \
-        sh -c "cargo tree -p $crate -e normal --prefix none --locked | grep -E '^(nix|clap|manual|client|prefork-server|stress) '"
+        sh -c "cargo tree -p $crate -e normal --prefix none --locked | grep -E '^(nix|clap|cli-kit|client|prefork-server|stress) '"
 done
 absent "stress-data does not reach stress-report" \
     sh -c "cargo tree -p stress-data -e normal --prefix none --locked | grep -E '^stress-report '"
@@ -41,7 +41,7 @@ absent "tables are laid out in screen only" \
     grep -rnE '\{[a-z_]*:[<>][0-9]+\}.*\{[a-z_]*:[<>][0-9]+\}|comfy_table|console::(Term|measure|truncate)' \
     crates --include=*.rs --exclude-dir=screen
 absent "screen knows no other of our crates" \
-    sh -c "cargo tree -p screen -e normal --prefix none --locked | grep -E '^(proto|manual|client|prefork-server|stress) '"
+    sh -c "cargo tree -p screen -e normal --prefix none --locked | grep -E '^(proto|cli-kit|client|prefork-server|stress) '"
 absent "no test is ignored" \
     grep -rnE '#\[ignore' crates --include=*.rs
 

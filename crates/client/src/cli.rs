@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use cli_kit::Handout;
 use client::{Congestion, FileName, Options, Terminator};
-use manual::Handout;
 
 use crate::address::Address;
 
@@ -20,7 +20,7 @@ const REPORTING: &str = "Reporting";
 
 /// Lists, downloads, uploads and deletes files on a file server.
 #[derive(Debug, Parser)]
-#[command(name = "prefork-client", version, after_help = manual::help(&SECTIONS), max_term_width = 100)]
+#[command(name = "prefork-client", version, after_help = cli_kit::help(&SECTIONS), max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) common: Common,

@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use crate::outcome::{Failure, Kind, Outcome};
 
-/// How the program ends.
+/// How the program ends, besides clap's 2 for usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done = 0,
     /// Some file failed: refused, different from what was sent, or not readable or writable here.
     Failed = 1,
-    Usage = 2,
     /// No connection.
     Unreachable = 3,
     /// At least one upload or delete may or may not have been carried out.
@@ -37,7 +36,6 @@ impl Exit {
             Self::Unreachable => 2,
             Self::Unknown => 3,
             Self::Interrupted => 4,
-            Self::Usage => 5,
         };
         failures
             .into_iter()

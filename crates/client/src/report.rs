@@ -1,12 +1,13 @@
 //! What the user reads: a line for each file and a summary on standard error, or JSON on standard output.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
+use cli_kit::output::say;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::outcome::{Done, Failure, Fate, Kind, Operation, Outcome};
-use crate::text::{say, shown};
+use crate::text::shown;
 
 /// How much is said, and in which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,9 +276,4 @@ fn json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     line.push(b'\n');
     out.write_all(&line)?;
     out.flush()
-}
-
-/// Whether whoever read standard output has gone: nothing to complain about.
-pub(crate) fn is_closed(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::BrokenPipe
 }

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use cli_kit::output::{self, say};
 use client::FileName;
-use manual::stdout;
 
 use crate::cli::{Args, Command, SECTIONS};
 use crate::exit::Exit;
@@ -22,26 +22,18 @@ use crate::link::Link;
 use crate::outcome::{Done, Failure, Operation, Outcome};
 use crate::progress::Display;
 use crate::report::{self, Style};
-use crate::text::{plain, say};
+use crate::text::plain;
 
 /// Runs the program as its arguments say.
 pub(crate) fn main() -> ExitCode {
     let result = Args::read().map_err(End::Usage).and_then(|args| run(&args));
     match result {
         Ok(exit) => exit.into(),
-        Err(End::Usage(error)) => {
-            let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
-            // Help and version come this way too, with their own exit code.
-            match error.use_stderr() {
-                true => drop(error.print()),
-                false => {
-                    if let Err(error) = stdout::check().and_then(|()| error.print()) {
-                        return failed(unprinted(error));
-                    }
-                }
-            }
-            code
-        }
+        // Help and version come this way too, with their own exit code.
+        Err(End::Usage(said)) => match output::print_usage(&said) {
+            Ok(code) => code.into(),
+            Err(error) => failed(error.into()),
+        },
         Err(end) => failed(end),
     }
 }
@@ -49,7 +41,7 @@ pub(crate) fn main() -> ExitCode {
 fn failed(end: End) -> ExitCode {
     if let End::Error(error) = end
         // Whoever read standard output has seen enough: nothing to complain about.
-        && !error.downcast_ref().is_some_and(report::is_closed)
+        && !error.downcast_ref().is_some_and(output::is_closed)
     {
         say(format_args!("error: {error:#}"));
     }
@@ -97,7 +89,7 @@ fn run(args: &Args) -> Result<Exit, End> {
     let common = &args.common;
     if args.needs_stdout() {
         // Before anything is asked of the server: nobody would learn what became of it.
-        stdout::check().map_err(unprinted)?;
+        output::check().map_err(unprinted)?;
     }
     let signals = Signals::watch().context("cannot watch for signals")?;
     let mut run = Run {
@@ -112,15 +104,13 @@ fn run(args: &Args) -> Result<Exit, End> {
     };
     match &args.command {
         Command::Handout(handout) => {
-            handout
-                .print(Args::command(), &SECTIONS)
-                .map_err(unprinted)?;
+            handout.print(Args::command(), &SECTIONS)?;
             Ok(Exit::Done)
         }
         Command::List(_) => list::run(&mut run).map_err(unprinted),
         Command::Get(get) => {
-            let output = get::Output::choose(get, common.json).map_err(End::usage)?;
-            let one = |run: &mut Run<'_>, name: &FileName| get::one(run, name, &output, get);
+            let target = get::Output::choose(get, common.json).map_err(End::usage)?;
+            let one = |run: &mut Run<'_>, name: &FileName| get::one(run, name, &target, get);
             each(&mut run, Operation::Get, &get.names, one).map_err(unprinted)
         }
         Command::Upload(upload) => {
@@ -135,7 +125,7 @@ fn run(args: &Args) -> Result<Exit, End> {
 
 /// Standard output did not take what is there to be read.
 fn unprinted(error: io::Error) -> End {
-    match report::is_closed(&error) {
+    match output::is_closed(&error) {
         true => End::from(error),
         false => End::Error(anyhow!(
             "cannot write to standard output: {}",

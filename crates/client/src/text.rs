@@ -1,15 +1,10 @@
 //! Words for people: nothing from outside reaches a terminal unescaped.
 
-use std::fmt::{Display, Write as _};
-use std::io::{self, Write as _};
+use std::fmt::Write as _;
+use std::io;
 
+use cli_kit::output;
 use client::FileName;
-
-/// Says a line on standard error. Where nobody can read it there is nothing else to be done about it: what was
-/// asked for is done all the same, and ends with its exit code.
-pub(crate) fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
 
 /// `text` with every character escaped that a file name may not contain for being invisible: a server
 /// cannot move the cursor, colour the screen or turn the writing direction.
@@ -36,18 +31,14 @@ fn is_visible(character: char) -> bool {
 
 /// The error as part of a sentence: `connection refused` for `Connection refused (os error 111)`.
 pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = match text.split_once(" (os error") {
-        Some((text, _)) => text,
-        None => &text,
-    };
+    let text = output::plain(error);
     let mut characters = text.chars();
     match characters.next() {
         // Not where it is an abbreviation.
         Some(first) if !characters.clone().next().is_some_and(char::is_uppercase) => {
             first.to_lowercase().chain(characters).collect()
         }
-        _ => text.to_owned(),
+        _ => text,
     }
 }
 

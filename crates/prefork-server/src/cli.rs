@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, ValueHint};
-use manual::{Handout, stdout, whole};
+use cli_kit::Handout;
+use cli_kit::output;
+use cli_kit::value::whole;
 use screen::counted;
 
 use crate::config::{Config, PoolKind, ReadyFormat};
@@ -31,7 +33,7 @@ const SAY_PATIENCE: Duration = Duration::from_secs(1);
 #[command(
     name = "prefork-server",
     version,
-    after_help = manual::help(&SECTIONS),
+    after_help = cli_kit::help(&SECTIONS),
     max_term_width = 110,
     args_override_self = true,
     args_conflicts_with_subcommands = true,
@@ -251,7 +253,10 @@ impl Subcommand {
             Self::Status(args) => status::run(args),
             Self::Handout(handout) => match handout.print(Args::command(), &SECTIONS) {
                 Ok(()) => Exit::Done.into(),
-                Err(error) => cannot_write(&error),
+                Err(error) => {
+                    say(format_args!("error: {error}"));
+                    Exit::Error.into()
+                }
             },
         }
     }
@@ -298,7 +303,7 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         let (workers, pool) = (config.workers, config.pool.as_str());
         let workers = counted(workers.into(), &format!("{pool} worker"));
         let line = format!("the settings make sense: {workers}\n");
-        let written = stdout::check().and_then(|()| std::io::stdout().write_all(line.as_bytes()));
+        let written = output::check().and_then(|()| std::io::stdout().write_all(line.as_bytes()));
         return match written {
             Ok(()) => Exit::Done.into(),
             Err(error) => cannot_write(&error),
@@ -423,7 +428,7 @@ impl Wrong {
             Self::Typed(error) => {
                 // Help and version have their own exit code, and go to standard output.
                 if !error.use_stderr()
-                    && let Err(error) = stdout::check()
+                    && let Err(error) = output::check()
                 {
                     return cannot_write(&error);
                 }

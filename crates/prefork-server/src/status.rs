@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn show(args: &Args) -> Result<()> {
-    manual::stdout::check().context("cannot write to standard output")?;
+    cli_kit::output::check().context("cannot write to standard output")?;
     let order = match args.watch {
         None => Order::Slots,
         Some(_) => Order::BusyFirst,

@@ -20,12 +20,12 @@ mod words;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-use manual::Handout;
+use cli_kit::Handout;
+use cli_kit::output;
 use stress_data::Unusable;
 
-use crate::console;
 use crate::run::measure;
 use exit::Exit;
 use sections::SECTIONS;
@@ -36,7 +36,7 @@ use sections::SECTIONS;
 #[command(
     name = "stress",
     version,
-    after_help = manual::help(&SECTIONS),
+    after_help = cli_kit::help(&SECTIONS),
     max_term_width = 100,
     args_conflicts_with_subcommands = true
 )]
@@ -93,10 +93,15 @@ pub fn main() -> ExitCode {
         Ok(exit) => return exit.into(),
         Err(error) => error,
     };
-    if let Some(error) = error.downcast_ref::<clap::Error>() {
-        return say_usage(error);
-    }
-    console::say(format_args!("error: {error:#}"));
+    let error = match error
+        .downcast::<clap::Error>()
+        .map(|said| output::print_usage(&said))
+    {
+        Ok(Ok(code)) => return code.into(),
+        Ok(Err(error)) => error.into(),
+        Err(error) => error,
+    };
+    output::say(format_args!("error: {error:#}"));
     match error.downcast_ref::<measure::Error>() {
         Some(measure::Error::Interrupted) => Exit::Interrupted.into(),
         _ if error.is::<Unusable>() => Exit::Usage.into(),
@@ -117,26 +122,9 @@ fn dispatch(args: Args, argv: &[OsString]) -> Result<Exit> {
         Some(Command::Baseline(args)) => baseline::run(&args),
         Some(Command::Report(args)) => report::run(&args),
         Some(Command::Handout(handout)) => {
-            handout
-                .print(Args::command(), &SECTIONS)
-                .context("cannot write to standard output")?;
+            handout.print(Args::command(), &SECTIONS)?;
             Ok(Exit::Verified)
         }
-    }
-}
-
-/// Says what is wrong with what was typed; or help and the version, which are results.
-fn say_usage(error: &clap::Error) -> ExitCode {
-    let printed = match error.use_stderr() {
-        true => error.print(),
-        false => manual::stdout::check().and_then(|()| error.print()),
-    };
-    match (error.use_stderr(), console::forgive_closed(printed)) {
-        (false, Err(error)) => {
-            console::say(format_args!("error: {error:#}"));
-            Exit::Harness.into()
-        }
-        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
     }
 }
 

@@ -1,12 +1,11 @@
 //! The stress harness: plans cells, starts a server for each, drives a pool of clients, verifies every byte,
 //! reconciles both sides' ledgers, and writes a journal.
 
-// They panic when the stream is full or gone, and a run with them: see `console`.
+// They panic when the stream is full or gone, and a run with them.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod clients;
 mod commands;
-mod console;
 pub mod corpus;
 mod faults;
 pub mod host;

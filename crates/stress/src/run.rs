@@ -4,10 +4,10 @@ mod agenda;
 mod budget;
 mod folder;
 pub(crate) mod measure;
-pub(crate) mod output;
 pub(crate) mod preflight;
 pub(crate) mod progress;
 pub(crate) mod request;
+pub(crate) mod results;
 mod samples;
 mod trial;
 pub(crate) mod work;
@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use cli_kit::output::say;
 use screen::Screen;
 use stress_data::Unusable;
 use stress_data::derived::write_all;
@@ -25,7 +26,6 @@ use stress_data::run::Run;
 use stress_data::schedule::{self, Turn};
 use stress_data::size;
 
-use crate::console::say;
 use crate::corpus::served::Served;
 use crate::corpus::workdir::{self, WorkDir};
 use crate::host::ceilings;

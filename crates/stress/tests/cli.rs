@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-#[path = "../../manual/tests/support/handouts.rs"]
+#[path = "../../cli-kit/tests/support/handouts.rs"]
 mod handouts;
 
 const PROGRAM: handouts::Program = handouts::Program(env!("CARGO_BIN_EXE_stress"));

@@ -1,6 +1,6 @@
 //! What stands below the flags of the help, and in the manual.
 
-use manual::{Section, Topic};
+use cli_kit::{Section, Topic};
 
 pub(crate) const SECTIONS: [Section; 5] = [
     Section::new(Topic::Examples, "Examples", EXAMPLES),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use cli_kit::output;
 use client::FileName;
 
 use crate::exit::Exit;
@@ -29,7 +30,7 @@ pub(super) fn run(run: &mut Run<'_>) -> io::Result<Exit> {
             let failure = (!wrong.is_empty()).then(|| Failure::bad_reply(told(&wrong)));
             match report::listing(run.style, &names, listing.truncated, failure.as_ref()) {
                 // `list | head -1` has got what it wanted.
-                Err(error) if report::is_closed(&error) => {}
+                Err(error) if output::is_closed(&error) => {}
                 result => result?,
             }
             Ok(Exit::of_failures(&failure))

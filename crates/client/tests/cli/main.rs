@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use common::{Act, PATIENCE, Scripted, base64, content, get_reply, say, upload_reply};
 
-#[path = "../../../manual/tests/support/handouts.rs"]
+#[path = "../../../cli-kit/tests/support/handouts.rs"]
 mod handouts;
 
 const PROGRAM: handouts::Program = handouts::Program(env!("CARGO_BIN_EXE_prefork-client"));

@@ -1,6 +1,6 @@
 //! What stands below the flags of the help, and in the manual.
 
-use manual::{Section, Topic};
+use cli_kit::{Section, Topic};
 
 pub(super) const SECTIONS: [Section; 8] = [
     Section::new(Topic::Examples, "Examples", EXAMPLES),

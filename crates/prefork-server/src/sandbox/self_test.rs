@@ -84,7 +84,7 @@ enum Wanted {
 /// # Errors
 /// What would keep the server from starting, and what keeps the test from being made.
 pub fn run(config: &Config, json: bool) -> Result<Exit> {
-    manual::stdout::check().context("cannot write to standard output")?;
+    cli_kit::output::check().context("cannot write to standard output")?;
     super::harden_process();
     let folder = supervisor::open_folder(config)?;
     super::drop_root(&config.hardening, &folder, config.read_only)?;

@@ -1,6 +1,6 @@
 //! `prefork-server completions` and `prefork-server man`.
 
-#[path = "../../../manual/tests/support/handouts.rs"]
+#[path = "../../../cli-kit/tests/support/handouts.rs"]
 mod common;
 
 const PROGRAM: common::Program = common::Program(env!("CARGO_BIN_EXE_prefork-server"));

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cli_kit::output;
 use screen::{Column, Screen, Table, counted};
 use stress_data::machine::Ceilings;
 use stress_data::size::rate_text;
 
 use super::exit::Exit;
-use crate::console;
 use crate::corpus::workdir::Made;
 use crate::host::{ceilings, environment};
 
@@ -32,10 +32,10 @@ pub(super) fn run(args: &BaselineArgs) -> Result<Exit> {
     let _made = Made::folder(folder).map_err(|error| ceilings::unusable(folder, &error))?;
     let measured = ceilings::measure(folder)?;
     if args.json {
-        console::print(&format!("{}\n", serde_json::to_string(&measured)?))?;
+        output::print(&format!("{}\n", serde_json::to_string(&measured)?))?;
     } else {
         let table = table(&measured, &environment::file_system(folder)?);
-        console::print(&table.render(Screen::stdout()))?;
+        output::print(&table.render(Screen::stdout()))?;
     }
     Ok(Exit::Verified)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cli_kit::output::print;
 use screen::Screen;
 use stress_data::compare::Comparison;
 use stress_data::run::Run;
@@ -11,7 +12,6 @@ use stress_report::compare::{json, table};
 
 use super::exit::Exit;
 use super::{runs, words};
-use crate::console::print;
 
 const NOTES: &str = "\
 How it is judged:
@@ -33,7 +33,7 @@ Exit codes:
 
 /// Which runs to compare, and how.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = manual::fitted(NOTES))]
+#[command(after_help = cli_kit::fitted(NOTES))]
 pub(super) struct CompareArgs {
     /// The run to compare with: its folder, or its name in --out.
     #[arg(value_name = "OLD", value_hint = clap::ValueHint::DirPath)]

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cli_kit::output::print;
 use screen::Screen;
 use stress_data::run::Run;
 use stress_report::explain::Explanation;
 
 use super::exit::Exit;
 use super::runs;
-use crate::console::print;
 
 /// Which row to explain.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,11 +19,11 @@ pub(super) struct ExplainArgs {
     run: PathBuf,
 
     /// The row, by the number in the table's first column.
-    #[arg(value_name = "ROW", value_parser = manual::whole(1..=u32::MAX))]
+    #[arg(value_name = "ROW", value_parser = cli_kit::value::whole(1..=u32::MAX))]
     row: u32,
 
     /// The sample to look into, from 0 [default: the one in the middle, or the worst of a row that is not ok].
-    #[arg(long, value_name = "N", value_parser = manual::whole(0..=u32::MAX))]
+    #[arg(long, value_name = "N", value_parser = cli_kit::value::whole(0..=u32::MAX))]
     repeat: Option<u32>,
 
     /// Show all records, however many.

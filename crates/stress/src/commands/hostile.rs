@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
+use cli_kit::output::{print, say};
 use screen::Screen;
 use stress_data::matrix::ServerPool;
 
 use super::exit::Exit;
 use super::words;
-use crate::console::{print, say};
 use crate::corpus::workdir;
 use crate::host::stops::catch_interrupts;
 use crate::trials::hostile::{Setup, table, try_one, verdict, wanted};
@@ -23,7 +23,7 @@ pub(super) struct HostileArgs {
     server_pool: Vec<ServerPool>,
 
     /// Server workers; there are as many attackers.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = manual::whole(1..=50_u32))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = cli_kit::value::whole(1..=50_u32))]
     servers: u32,
 
     /// Only attacks with this word in their name.

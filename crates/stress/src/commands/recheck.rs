@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cli_kit::output::{self, print};
 use screen::Screen;
 use stress_data::Unusable;
 use stress_data::journal::Contents;
@@ -20,7 +21,6 @@ use stress_report::recheck::Recheck;
 
 use super::exit::Exit;
 use super::{runs, words};
-use crate::console::{self, print};
 use crate::host::environment;
 use crate::run;
 use crate::run::progress::Shown;
@@ -47,18 +47,18 @@ Exit codes:
 
 /// Which run to measure again, and how much of it.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = manual::fitted(NOTES))]
+#[command(after_help = cli_kit::fitted(NOTES))]
 pub(super) struct RecheckArgs {
     /// The run: its folder, or its name in --out.
     #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
     run: PathBuf,
 
     /// How many rows are measured again; two or more make a ratio.
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = manual::whole(2..=SAMPLE_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = cli_kit::value::whole(2..=SAMPLE_MAX))]
     sample: u32,
 
     /// Samples of each.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = manual::whole(1..=100_u32))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = cli_kit::value::whole(1..=100_u32))]
     repeat: u32,
 
     /// How far a row's factor may be from the common one: 2 is from half to double.
@@ -66,7 +66,7 @@ pub(super) struct RecheckArgs {
     within: f64,
 
     /// What the choice of rows comes from.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = manual::whole(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli_kit::value::whole(0..=u64::MAX))]
     seed: u64,
 
     /// The command of the foreign server that was measured: a run keeps no paths, so one with paths in it has to be
@@ -109,7 +109,7 @@ pub(super) fn run(args: &RecheckArgs) -> Result<Exit> {
     let request = request(args, &contents)?;
     let measured = run::measure(&request)?;
     if !measured.is_complete() {
-        console::say("interrupted: nothing can be said about the ratios");
+        output::say("interrupted: nothing can be said about the ratios");
         return Ok(Exit::Interrupted);
     }
     let pairs = pairs(&request.plan.cells, &contents, &measured.run.contents);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use cli_kit::output::{print, say};
 use stress_data::Unusable;
 use stress_data::derived;
 use stress_data::run::Run;
@@ -13,13 +14,12 @@ use stress_report::{PAGE, html};
 
 use super::exit::Exit;
 use super::{runs, words};
-use crate::console::{print, say};
 use crate::pdf::{self, Printed};
-use crate::run::output;
+use crate::run::results;
 
 /// What to report on, and how.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = manual::fitted(EXAMPLES))]
+#[command(after_help = cli_kit::fitted(EXAMPLES))]
 pub(super) struct ReportArgs {
     /// Folders of runs; several come side by side into one report [default: the newest in results].
     #[arg(value_name = "RUN", value_hint = clap::ValueHint::DirPath)]
@@ -145,7 +145,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
             derived::write_all(&target, &run.contents, &run.rows)?;
         }
     }
-    fs::create_dir_all(&target).map_err(|error| output::unusable(&target, &error))?;
+    fs::create_dir_all(&target).map_err(|error| results::unusable(&target, &error))?;
     say_which(args, &folders);
     recalled.remember(&target)?;
     let submission = &recalled.submission;

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Result;
+use cli_kit::output::{print, say};
 use stress_data::fail_on::{self, Condition, Hit};
 use stress_data::journal::Contents;
 use stress_data::size;
@@ -18,7 +19,6 @@ use stress_data::summary::Row;
 
 use super::exit::Exit;
 use super::{report, show, verify};
-use crate::console::{print, say};
 use crate::run::request::Request;
 use crate::run::{self, Ended, Measured};
 

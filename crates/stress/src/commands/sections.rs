@@ -1,6 +1,6 @@
 //! What stands below the flags of the help, and in the manual.
 
-use manual::{Section, Topic};
+use cli_kit::{Section, Topic};
 use stress_data::fail_on::{GRAMMAR, GRAMMAR_LEAD};
 
 pub(super) const SECTIONS: [Section; 7] = [

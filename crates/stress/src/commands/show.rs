@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use cli_kit::output::print;
 use screen::Screen;
 use stress_data::matrix::PlanName;
 use stress_data::models;
@@ -12,7 +13,6 @@ use stress_report::{PAGE, table};
 
 use super::exit::Exit;
 use super::runs;
-use crate::console::print;
 
 /// Which run to show.
 #[derive(Debug, Clone, clap::Args)]

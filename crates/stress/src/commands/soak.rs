@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
+use cli_kit::output::{print, say};
 use stress_data::matrix::{DURABILITIES, ServerPool};
 use stress_data::size;
 
 use super::exit::Exit;
 use super::words;
-use crate::console::{print, say};
 use crate::corpus::workdir;
 use crate::host::stops::catch_interrupts;
 use crate::trials::soak::{Soak, soak};
@@ -26,11 +26,11 @@ pub(super) struct SoakArgs {
     time: Duration,
 
     /// Clients at work at the same time.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = manual::whole(1..=1000_u32))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = cli_kit::value::whole(1..=1000_u32))]
     clients: u32,
 
     /// Server workers.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = manual::whole(1..=1000_u32))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = cli_kit::value::whole(1..=1000_u32))]
     servers: u32,
 
     /// What the workers are.
@@ -46,11 +46,11 @@ pub(super) struct SoakArgs {
     kill_every: Duration,
 
     /// How often the settings are reloaded (HUP).
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = manual::whole(0..=CHANGES_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = cli_kit::value::whole(0..=CHANGES_MAX))]
     reloads: u32,
 
     /// How often the program is upgraded (USR2).
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = manual::whole(0..=CHANGES_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli_kit::value::whole(0..=CHANGES_MAX))]
     upgrades: u32,
 
     /// What our server promises about uploads.
@@ -58,7 +58,7 @@ pub(super) struct SoakArgs {
     durability: String,
 
     /// What contents, sizes and victims come from.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = manual::whole(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli_kit::value::whole(0..=u64::MAX))]
     seed: u64,
 
     /// Where files are stored meanwhile; all of it is removed [default: results].

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use cli_kit::output::{print, say};
 use stress_data::Unusable;
 use stress_data::verify::{self, Checked};
 use stress_report::submitted;
 
 use super::exit::Exit;
 use super::runs;
-use crate::console::{print, say};
 
 const NOTES: &str = "\
 What is verified:
@@ -33,7 +33,7 @@ Exit codes:
 
 /// Which runs to verify.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = manual::fitted(NOTES))]
+#[command(after_help = cli_kit::fitted(NOTES))]
 pub(super) struct VerifyArgs {
     /// The runs: their folders, or their names in --out [default: the newest].
     #[arg(value_name = "RUN")]

@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
+use cli_kit::output;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
@@ -21,7 +22,6 @@ use serde::{Deserialize, Serialize};
 
 use super::child;
 use super::clock::Patience;
-use crate::console;
 
 pub(crate) use guarded::Guarded;
 
@@ -64,7 +64,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match guard(&command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console::say(format_args!("error: {error}"));
+            output::say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use cli_kit::output::say;
 use stress_data::Unusable;
 use stress_data::fingerprint::Fingerprint;
 use stress_data::journal::{self, Contents, Header, Journal, Line, SCHEMA};
 use stress_data::measurement::ServerChoice;
 use stress_data::paths::without_paths;
 
-use super::output;
 use super::request::{Request, Start};
-use crate::console;
+use super::results;
 use crate::corpus::workdir::Made;
 use crate::host::environment;
 
@@ -35,7 +35,7 @@ impl Folder {
             Start::Resume(run) => Self::resume(run, &fingerprint),
             Start::ResumeNewest => {
                 let is_wanted = |contents: &Contents| request.has_work_in(contents);
-                match output::newest_unfinished(&request.out, is_wanted)? {
+                match results::newest_unfinished(&request.out, is_wanted)? {
                     Some(run) => Self::resume(&run, &fingerprint),
                     None => Err(nothing_to_resume(request).into()),
                 }
@@ -59,8 +59,8 @@ impl Folder {
 
     /// The link is a convenience: a file system without links does not stop a run.
     fn point_latest(&self) {
-        if let Err(error) = output::point_latest(&self.path) {
-            console::say(format_args!(
+        if let Err(error) = results::point_latest(&self.path) {
+            say(format_args!(
                 "warning: cannot point 'latest' at {}: {error}",
                 self.path.display()
             ));
@@ -68,7 +68,7 @@ impl Folder {
     }
 
     fn create(request: &Request, fingerprint: Fingerprint) -> Result<Self> {
-        let path = output::create_folder(&request.out, &request.label, SystemTime::now())?;
+        let path = results::create_folder(&request.out, &request.label, SystemTime::now())?;
         let header = Header {
             schema: SCHEMA,
             created_utc: super::now(),
@@ -100,7 +100,7 @@ impl Folder {
         if differences.is_empty() {
             return Ok(Self {
                 // One that was stopped before it had measured anything may be the newest by now.
-                is_to_point: output::is_newest(&path),
+                is_to_point: results::is_newest(&path),
                 path,
                 contents,
                 journal,
@@ -118,7 +118,7 @@ impl Folder {
 /// Makes the folder that runs are made in; if it was missing it is gone again when dropped, unless something is in it.
 pub(super) fn make_parent(request: &Request) -> Result<Made> {
     let made =
-        Made::folder(&request.out).map_err(|error| output::unusable(&request.out, &error))?;
+        Made::folder(&request.out).map_err(|error| results::unusable(&request.out, &error))?;
     refuse_memory(request)?;
     Ok(made)
 }

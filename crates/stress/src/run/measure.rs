@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use cli_kit::output;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use stress_data::matrix::Cell;
 use stress_data::measurement::{Measurement, ServerChoice, Settings, Status};
@@ -18,10 +19,10 @@ use crate::clients::readback::{self, ReadBack};
 use crate::clients::remote::{self, NotLaid};
 use crate::corpus::files;
 use crate::corpus::served::Served;
+use crate::faults;
 use crate::host::environment;
 use crate::host::memory::{self, Ballast};
 use crate::rig::{self, Moment, Rig};
-use crate::{console, faults};
 
 use crate::corpus::workdir::WorkDir;
 
@@ -131,7 +132,7 @@ fn measure_target(
     let left = laid.and_then(|laid| remote::clear_away(job, &laid, interrupt));
     match (&result, left) {
         // Of a sample that is thrown away nobody reads the notes.
-        (Err(_), Some(left)) => console::say(format_args!("warning: {left}")),
+        (Err(_), Some(left)) => output::say(format_args!("warning: {left}")),
         (_, left) => measurement.notes.extend(left),
     }
     result

@@ -6,6 +6,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use cli_kit::output::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use screen::Screen;
 use stress_data::matrix::Cell;
@@ -13,8 +14,6 @@ use stress_data::measurement::Status;
 use stress_data::size::{counted, format, rate_text};
 use stress_data::summary::Brief;
 use stress_report::table::conditions;
-
-use crate::console::say;
 
 /// What is shown while measuring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -394,7 +394,7 @@ fn a_run_started_otherwise_is_not_resumed_and_the_difference_is_named() {
     );
     assert!(error.contains("the flags of its start"), "{error}");
     assert!(Folder::open(&request(out.path(), &["--resume", run])).is_ok());
-    crate::run::output::point_latest(Path::new(run)).unwrap();
+    crate::run::results::point_latest(Path::new(run)).unwrap();
     let latest = out.path().join("latest");
     let resumed = Folder::open(&request(
         out.path(),

@@ -82,7 +82,7 @@ fn a_table_that_cannot_be_printed_is_an_error_after_every_file_is_written() {
     let out = TempDir::new().unwrap();
     let (code, said) = errors(&mut two_rows(out.path()), full());
     assert_eq!(code, Some(1), "{said}");
-    let words = "error: standard output: No space left on device";
+    let words = "error: cannot write to standard output: No space left on device";
     assert!(said.contains(words), "{said}");
     assert_whole(out.path());
     let out = TempDir::new().unwrap();
@@ -112,7 +112,7 @@ fn results_that_do_not_arrive_are_an_error_and_a_reader_that_has_seen_enough_is_
         let (code, said) = errors(&mut stress(args), full());
         assert_eq!(code, Some(1), "{args:?}: {said}");
         assert!(
-            said.contains("standard output: No space"),
+            said.contains("cannot write to standard output: No space"),
             "{args:?}: {said}"
         );
         let (code, said) = errors(&mut stress(args), gone());
@@ -120,7 +120,7 @@ fn results_that_do_not_arrive_are_an_error_and_a_reader_that_has_seen_enough_is_
         assert!(!said.contains("error"), "{args:?}: {said}");
         let (code, said) = errors(&mut closed(&stress(args)), Stdio::null());
         assert_eq!(code, Some(1), "{args:?}: {said}");
-        let words = "standard output: it is closed, or open for reading only";
+        let words = "cannot write to standard output: it is closed, or open for reading only";
         assert!(said.contains(words), "{args:?}: {said}");
         let status = end(&mut stress(args), Stdio::null(), full());
         assert_eq!(status.code(), Some(0), "{args:?}");

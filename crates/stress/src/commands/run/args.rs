@@ -94,7 +94,7 @@ pub(super) struct MeasuringArgs {
     pub(super) repeat: u32,
 
     /// Rounds of samples that are taken before, and not counted; the journal keeps them, marked.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = manual::whole(0..=100_u32))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = cli_kit::value::whole(0..=100_u32))]
     pub(super) warmup: u32,
 
     /// Operations of each client, one after the other [default: 1, and 20 for list].
@@ -119,7 +119,7 @@ pub(super) struct MeasuringArgs {
     pub(super) order: Order,
 
     /// What the files' contents and the samples' order come from.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = manual::whole(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli_kit::value::whole(0..=u64::MAX))]
     pub(super) seed: u64,
 
     /// Measure the machine's ceilings first (three seconds), and show every cell's fraction of its ceiling.
@@ -171,7 +171,7 @@ pub(super) struct ServerArgs {
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname, requires = "server_cmd")]
     pub(super) server_host: Option<String>,
     /// The port that --server-cmd always listens on; then {port} need not stand in it.
-    #[arg(long, value_name = "PORT", requires = "server_cmd", value_parser = manual::whole(1..=u16::MAX))]
+    #[arg(long, value_name = "PORT", requires = "server_cmd", value_parser = cli_kit::value::whole(1..=u16::MAX))]
     pub(super) server_port: Option<u16>,
 
     /// The folder that --server-cmd always serves; then {root} need not stand in it. It must be empty, and is empty

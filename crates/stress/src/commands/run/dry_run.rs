@@ -3,24 +3,24 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use cli_kit::output;
 use screen::{Column, Screen, Table};
 use stress_data::matrix::Cell;
 use stress_data::measurement::ServerChoice;
 use stress_data::size;
 
-use crate::console;
 use crate::run::request::Request;
 use crate::run::work::content_bytes;
 
 /// The cells on standard output, what they come to on standard error.
 pub(super) fn print(request: &Request) -> Result<()> {
-    console::print(&listing(request, Screen::stdout())?)?;
+    output::print(&listing(request, Screen::stdout())?)?;
     let cells = &request.plan.cells;
     let bytes: u64 = cells
         .iter()
         .map(|cell| content_bytes(cell, &request.settings))
         .sum();
-    console::say(format_args!(
+    output::say(format_args!(
         "{} of {}, {} each, about {} of content to move",
         size::counted(cells.len() as u64, "cell"),
         request.plan.full_len,

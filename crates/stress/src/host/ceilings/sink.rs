@@ -6,12 +6,12 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
 
+use cli_kit::output;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::{LIMIT, READ_LEN};
-use crate::console;
 
 /// Runs a sink. `args` are the role's name, the number of connections, and the process that starts it.
 #[must_use]
@@ -27,7 +27,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console::say(format_args!("error: {error}"));
+            output::say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

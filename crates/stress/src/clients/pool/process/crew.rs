@@ -16,6 +16,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{ExitCode, ExitStatus};
 
+use cli_kit::output;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -26,7 +27,6 @@ use prefork_server::{memory, sys};
 use super::super::{cpu_us, is_released};
 use super::report::{Orders, Report, say};
 use crate::clients::operation::{Job, Worker};
-use crate::console;
 use crate::corpus::Corpus;
 
 /// A client process that could not do its work.
@@ -41,7 +41,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match lead(args.into_iter().nth(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console::say(format_args!("error: {error}"));
+            output::say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -95,7 +95,7 @@ fn spawn(job: &Job, corpus: &Corpus, client: u32) -> nix::Result<Pid> {
             let code = match catch_unwind(work) {
                 Ok(Ok(())) => 0,
                 Ok(Err(error)) => {
-                    console::say(format_args!("error: client {client}: {error}"));
+                    output::say(format_args!("error: client {client}: {error}"));
                     FAILED
                 }
                 Err(_) => PANICKED,

@@ -1,6 +1,6 @@
 //! What a help says below the flags, and a manual in sections of its own.
 
-use crate::fitted::fitted;
+use super::fitted::fitted;
 
 /// The sections of a manual that clap knows nothing of, in the order that man-pages(7) gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

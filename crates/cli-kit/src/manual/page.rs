@@ -5,16 +5,15 @@ use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use crate::PROGRAM;
-use crate::section::{Lead, Section, Topic};
-use crate::text;
+use super::PROGRAM;
+use super::section::{Lead, Section, Topic};
+use super::text;
 
 /// What every page that the roff library writes starts with: the apostrophe that is no quotation mark.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 /// The page of the whole program, in roff; it needs nothing but the man macros, and is ASCII.
-#[must_use]
-pub fn page(command: Command, sections: &[Section]) -> String {
+pub(super) fn page(command: Command, sections: &[Section]) -> String {
     let mut command = command
         .disable_help_subcommand(true)
         .mut_subcommands(|subcommand| subcommand.disable_help_flag(true));

@@ -1,23 +1,21 @@
 //! What a program hands out about itself: completions for shells, and its manual page. Both are made from its clap
-//! command; what stands below the flags of its help is written once, as [`Section`]s, for the help and the page. And
-//! whether standard output takes it.
+//! command; what stands below the flags of its help is written once, as [`Section`]s, for the help and the page.
 
 mod bash;
 mod fitted;
-mod number;
 mod page;
 mod section;
-pub mod stdout;
 mod text;
 
-use std::io::{self, ErrorKind, Write};
+use std::io;
 
 use clap::{Command, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+use crate::output;
+
 pub use fitted::fitted;
-pub use number::whole;
-pub use page::page;
+use page::page;
 pub use section::{Section, Topic, help};
 
 /// Stands for the name of the program in the texts that all of them have.
@@ -57,29 +55,21 @@ impl Handout {
     /// # Errors
     /// What keeps standard output from being written.
     pub fn print(&self, command: Command, sections: &[Section]) -> io::Result<()> {
-        stdout::check()?;
-        let text = match self {
+        output::print(&match self {
             Self::Completions { shell } => completions(*shell, command),
-            Self::Man => page(command, sections).into_bytes(),
-        };
-        let mut out = io::stdout().lock();
-        match out.write_all(&text).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        }
+            Self::Man => page(command, sections),
+        })
     }
 }
 
-fn completions(shell: Shell, command: Command) -> Vec<u8> {
+fn completions(shell: Shell, command: Command) -> String {
     let mut command = without_guesses(command);
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, &name, &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
-        Shell::Bash => {
-            let script = String::from_utf8_lossy(&script);
-            bash::mended(&script, &command, &name).into_bytes()
-        }
+        Shell::Bash => bash::mended(&script, &command, &name),
         _ => script,
     }
 }

@@ -1,0 +1,8 @@
+//! What the three command lines share: their manual and their completions, the values of flags, standard output, and
+//! Ctrl-C.
+
+mod manual;
+pub mod output;
+pub mod value;
+
+pub use manual::{Handout, Section, Topic, fitted, help};
