@@ -1,7 +1,6 @@
 //! The command line: what can be typed.
 
 mod sections;
-mod size;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli_kit::Handout;
+use cli_kit::value::{self, LONGEST, SHORTEST};
 use client::{Congestion, FileName, Options, Terminator};
 
 use crate::address::Address;
@@ -81,15 +81,15 @@ pub(crate) struct Common {
     pub(crate) terminator: Terminator,
 
     /// Give up when no byte has moved for so long, such as 500ms, 30s or 5m. (Not a limit on a whole transfer.)
-    #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "60s", value_parser = value::duration(SHORTEST..=LONGEST))]
     pub(crate) timeout: Duration,
 
     /// Give up when there is no connection after so long. All addresses of a name share it.
-    #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "10s", value_parser = value::duration(SHORTEST..=LONGEST))]
     pub(crate) connect_timeout: Duration,
 
     /// Congestion control for uploads: auto (reno to this machine, else the system's choice), system, or a name.
-    #[arg(long, global = true, help_heading = CONNECTION, value_name = "auto|system|NAME", default_value = "auto", value_parser = congestion)]
+    #[arg(long, global = true, help_heading = CONNECTION, value_name = "auto|system|NAME", default_value = "auto")]
     pub(crate) congestion: Congestion,
 
     /// Report on standard output, one JSON object for each file.
@@ -120,7 +120,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
     /// Give up when the listing is longer, such as 500K, 64M or 1G.
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = value::size_above_zero)]
     pub(crate) listing_max: u64,
 }
 
@@ -143,7 +143,7 @@ pub(crate) struct Get {
     pub(crate) fsync: bool,
 
     /// Give up when a file is longer, such as 500K, 64M or 1T: a server may send without end.
-    #[arg(long, value_name = "SIZE", default_value = "64G", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", default_value = "64G", value_parser = value::size_above_zero)]
     pub(crate) download_max: u64,
 }
 
@@ -178,23 +178,6 @@ fn terminator() -> impl TypedValueParser<Value = Terminator> {
         PossibleValue::new("none"),
     ];
     PossibleValuesParser::new(values).try_map(|text| text.parse::<Terminator>())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        Ok(_) => Err("it must be more than zero".to_owned()),
-        Err(_) => Err(format!("'{text}' is no time: write 500ms, 30s or 5m")),
-    }
-}
-
-fn congestion(text: &str) -> Result<Congestion, String> {
-    match text {
-        "auto" => Ok(Congestion::Auto),
-        "system" => Ok(Congestion::System),
-        "" => Err("use auto, system or a name".to_owned()),
-        name => Ok(Congestion::Named(name.to_owned())),
-    }
 }
 
 #[cfg(test)]
@@ -233,8 +216,8 @@ mod tests {
     #[test]
     fn times_that_are_none_are_refused_with_what_to_write() {
         for (text, part) in [
-            ("5", "'5' is no time: write 500ms"),
-            ("soon", "write 500ms, 30s or 5m"),
+            ("5", "invalid duration '5': write 500ms"),
+            ("soon", "write 500ms, 30s, 5m or 2h"),
             ("0s", "more than zero"),
         ] {
             let line = ["prefork-client", "--timeout", text, "list"];

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
 use std::time::Duration;
 
 use proto::reply::{Code, Reply};
@@ -24,6 +25,24 @@ pub enum Congestion {
     System,
     /// A name the kernel knows.
     Named(String),
+}
+
+impl FromStr for Congestion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // TCP_CA_NAME_MAX of the kernel is 16, with the final zero.
+        let is_name = (1..=15).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        match text {
+            "auto" => Ok(Self::Auto),
+            "system" => Ok(Self::System),
+            name if is_name => Ok(Self::Named(name.to_owned())),
+            _ => Err("write auto, system, or a name from /proc/sys/net/ipv4/tcp_available_congestion_control".into()),
+        }
+    }
 }
 
 /// How to connect and how long to wait.

@@ -1,14 +1,14 @@
 //! Sizes as people type them, read as the GNU tools read them: `50M` and `50MiB` are powers of 1,024, `50MB` is a
 //! power of 1,000.
 
-/// Why a text is no size.
+/// Why a text cannot be read as a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It is not written like one.
     #[error(
-        "'{0}' is no size: write bytes (52428800), or 50K, 50M, 50G (powers of 1,024, also as 50MiB) or 50KB, 50MB, 50GB (powers of 1,000)"
+        "invalid size '{0}': write bytes (52428800), or 50K, 50M, 50G (powers of 1,024, also as 50MiB) or 50KB, 50MB, 50GB (powers of 1,000)"
     )]
-    NoSize(String),
+    Invalid(String),
     /// It does not fit 64 bits.
     #[error("'{0}' is too large: the most is 18446744073709551615 bytes")]
     TooLarge(String),
@@ -19,12 +19,12 @@ pub enum Error {
 /// # Errors
 /// See [`Error`].
 pub fn parse(text: &str) -> Result<u64, Error> {
-    let no_size = || Error::NoSize(text.to_owned());
+    let invalid = || Error::Invalid(text.to_owned());
     let digits_len = text.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, unit) = text.split_at(digits_len);
-    let factor = factor(unit).ok_or_else(no_size)?;
+    let factor = factor(unit).ok_or_else(invalid)?;
     if digits.is_empty() {
-        return Err(no_size());
+        return Err(invalid());
     }
     // Digits that do not fit 64 bits are a size, only far too large a one.
     let number = digits.parse::<u64>().ok();
@@ -82,7 +82,7 @@ mod tests {
             "", "M", "-5M", "+5M", "1.5M", "5 M", "5X", "5MBit", "five", "5MIB", "5b",
         ] {
             let error = parse(text).expect_err(text);
-            assert_eq!(error, Error::NoSize(text.into()));
+            assert_eq!(error, Error::Invalid(text.into()));
             let error = error.to_string();
             assert!(
                 error.contains("50MiB") && error.contains("50MB"),

@@ -64,20 +64,22 @@ pub struct Hit {
     pub number: u32,
     /// The condition, as it is understood.
     pub condition: String,
-    /// What stands in its column.
+    /// Its column.
+    pub column: &'static str,
+    /// What stands there.
     pub value: String,
 }
 
 impl fmt::Display for Hit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = match self.value.as_str() {
-            "" => "nothing",
+            "" => "empty",
             value => value,
         };
         write!(
             f,
-            "--fail-on {}: no {} has {value}",
-            self.condition, self.number
+            "--fail-on {}: row {}: {} is {value}",
+            self.condition, self.number, self.column
         )
     }
 }
@@ -94,6 +96,7 @@ pub fn hits(conditions: &[Condition], rows: &[Row]) -> Vec<Hit> {
             condition.holds(&value).then(|| Hit {
                 number: row.cell.number,
                 condition: condition.to_string(),
+                column: condition.column,
                 value,
             })
         })
@@ -165,7 +168,7 @@ impl FromStr for Condition {
         let Some(column) = column else {
             let columns: Vec<&str> = csv::columns().collect();
             return Err(format!(
-                "'{name}' is no column of summary.csv; these are: {}",
+                "unknown column '{name}'; the columns of summary.csv are: {}",
                 columns.join(", ")
             ));
         };
@@ -212,7 +215,7 @@ fn value(column: &str, comparison: Comparison, text: &str) -> Result<Value, Stri
             column if column.ends_with("_s") => "2 or 0.5, in seconds",
             _ => "0 or 5",
         };
-        format!("'{text}' is no number to compare {column} with: write {example}")
+        format!("invalid number '{text}' for {column}: write {example}")
     })
 }
 
@@ -233,7 +236,7 @@ fn word(column: &str, text: &str) -> Result<String, String> {
     match words.contains(&text) {
         true => Ok(text.to_owned()),
         false => Err(format!(
-            "'{text}' is no word of {column}; these are: {}",
+            "unknown {column} '{text}': write one of {}",
             words.join(", ")
         )),
     }
@@ -348,9 +351,9 @@ mod tests {
         };
         check(
             "speed>1",
-            "'speed' is no column of summary.csv; these are: no, operation, ",
+            "unknown column 'speed'; the columns of summary.csv are: no, operation, ",
         );
-        check("", "'' is no column");
+        check("", "unknown column ''");
         check(
             "makespan_s",
             "a comparison must follow makespan_s: = != < <= > or >=",
@@ -365,19 +368,19 @@ mod tests {
         // Words that no row can have.
         check(
             "status=fialed",
-            "'fialed' is no word of status; these are: ok, failed, timeout",
+            "unknown status 'fialed': write one of ok, failed, timeout",
         );
         check("flags=busy", "these are: busy_machine, steal");
         check(
             "top_outcome!=okay",
-            "'okay' is no word of top_outcome; these are: ok, server_error",
+            "unknown top_outcome 'okay': write one of ok, server_error",
         );
         check("operation=get", "these are: download, upload, list");
         check("server_pool=prefork", "these are: process, thread, event");
         check("client_pool=event", "these are: thread, process");
         check("durability=some", "none, data, full");
-        check("volume=big", "'big' is no size");
-        check("fault=explode", "'explode' is no fault");
+        check("volume=big", "invalid size 'big'");
+        check("fault=explode", "unknown fault 'explode'");
     }
 
     #[test]
@@ -395,8 +398,12 @@ mod tests {
         let hit = Hit {
             number: 7,
             condition: "status!=ok".into(),
+            column: "status",
             value: "failed".into(),
         };
-        assert_eq!(hit.to_string(), "--fail-on status!=ok: no 7 has failed");
+        assert_eq!(
+            hit.to_string(),
+            "--fail-on status!=ok: row 7: status is failed"
+        );
     }
 }

@@ -106,11 +106,11 @@ impl FromStr for Fault {
                 bytes_per_s: rate(words.next())?,
                 clients: clients(words.next())?,
             },
-            _ => return Err(format!("'{text}' is no fault: {GRAMMAR}")),
+            _ => return Err(format!("unknown fault '{text}': {GRAMMAR}")),
         };
         match words.next() {
             None => Ok(fault),
-            Some(_) => Err(format!("'{text}' says too much: {GRAMMAR}")),
+            Some(_) => Err(format!("too many parts in '{text}': {GRAMMAR}")),
         }
     }
 }
@@ -188,14 +188,14 @@ mod tests {
                 "{error}"
             );
         };
-        check("", "'' is no fault");
-        check("explode", "'explode' is no fault");
+        check("", "unknown fault ''");
+        check("explode", "unknown fault 'explode'");
         check("slow-client", "the rate is missing");
         check("silent-client:0", "1 to 1,000");
         check("silent-client:1001", "1 to 1,000");
-        check("silent-client:5:5", "says too much");
-        check("kill-worker:2", "says too much");
+        check("silent-client:5:5", "too many parts");
+        check("kill-worker:2", "too many parts");
         let error = "slow-client:fast".parse::<Fault>().unwrap_err();
-        assert!(error.starts_with("rate: 'fast' is no size"), "{error}");
+        assert!(error.starts_with("rate: invalid size 'fast'"), "{error}");
     }
 }

@@ -35,7 +35,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
         Ok(_) | Err(size::Error::TooLarge(_)) => {
             Err(format!("'{text}' is too large: the most is 1T"))
         }
-        Err(error @ size::Error::NoSize(_)) => Err(error.to_string()),
+        Err(error @ size::Error::Invalid(_)) => Err(error.to_string()),
     }
 }
 

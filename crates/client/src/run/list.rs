@@ -55,8 +55,8 @@ fn told(wrong: &[String]) -> String {
         more => format!(" and {more} more"),
     };
     let what = match wrong.len() {
-        1 => "what is no file name",
-        _ => "what are no file names",
+        1 => "a name that is not a file name",
+        _ => "names that are not file names",
     };
     format!(
         "the server lists {what}, left out here: {}{more}",

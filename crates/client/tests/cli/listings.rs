@@ -40,7 +40,7 @@ fn names_that_are_no_file_names_are_not_listed_and_nothing_is_said_that_a_termin
         for args in [&["list"][..], &["list", "--quiet"]] {
             let ran = program.run(args, 1);
             assert_eq!(ran.out, "a.bin\nb.bin\n", "{wrong:?}");
-            let wanted = "error: the server lists what is no file name, left out here: '";
+            let wanted = "error: the server lists a name that is not a file name, left out here: '";
             assert!(ran.err.contains(wanted), "{wrong:?}: {}", ran.err);
             let is_visible = |line: &str| line.chars().all(|c| c == ' ' || c.is_ascii_graphic());
             assert!(ran.err.lines().count() == 2 && ran.err.lines().all(is_visible));
@@ -62,7 +62,7 @@ fn of_many_names_that_are_none_a_few_are_told() {
     let reply = json!({"status": "OK", "data": names}).to_string() + "\r\n\r\n";
     let server = Scripted::once(vec![EOL, say(&reply)]);
     let ran = Program::new(&server.name()).run(&["list"], 1);
-    let wanted = "error: the server lists what are no file names, left out here: \
+    let wanted = "error: the server lists names that are not file names, left out here: \
                   '../0', '../1', '../2', '../3', '../4' and 95 more\n";
     assert_eq!((&ran.out[..], &ran.err[..]), ("", wanted));
 }

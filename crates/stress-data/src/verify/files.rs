@@ -181,7 +181,7 @@ fn json_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding>
     let (written, expected) = match (parse(written), parse(expected)) {
         (Ok(written), Ok(expected)) => (written, expected),
         (Err(error), _) | (_, Err(error)) => {
-            return vec![Finding::new(name, "", format!("it is no JSON: {error}"))];
+            return vec![Finding::new(name, "", format!("not JSON: {error}"))];
         }
     };
     let mut found = Vec::new();

@@ -74,13 +74,13 @@ fn row_problems(row: &Fields) -> Vec<(&str, String)> {
     let mut problems = Vec::new();
     for (column, value) in row {
         if !is_text(column) && !value.is_empty() && !is_number(value) {
-            let what = format!("'{value}' is no number; a missing value is empty");
+            let what = format!("'{value}' is not a number; a missing value is empty");
             problems.push((column.as_str(), what));
         }
     }
     let status = field(row, "status");
     if !STATUSES.contains(&status) {
-        problems.push(("status", format!("'{status}' is none of the statuses")));
+        problems.push(("status", format!("unknown status '{status}'")));
     }
     let pool = |size: &'static str, parts: &[&'static str]| {
         let values: Vec<&str> = parts.iter().map(|part| field(row, part)).collect();
@@ -208,9 +208,9 @@ mod tests {
             "makespan_s",
             "killed",
             "makespan_s",
-            "'killed' is no number",
+            "'killed' is not a number",
         );
-        check("makespan_s", "1e3", "makespan_s", "is no number");
+        check("makespan_s", "1e3", "makespan_s", "is not a number");
         check("makespan_s", "0.05", "first_done_s", "more than makespan_s");
         check("makespan_s", "", "makespan_s", "is empty");
         check(

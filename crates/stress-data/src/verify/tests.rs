@@ -196,7 +196,7 @@ fn a_changed_value_of_a_table_is_named_by_file_row_and_column() {
         "summary.csv",
         ",ok,",
         ",fine,",
-        "summary.csv, no 13, status: 'fine' is none of the statuses",
+        "summary.csv, no 13, status: unknown status 'fine'",
     );
     check(
         "summary.csv",

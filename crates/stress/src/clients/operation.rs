@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{Congestion, Connection, Download, Listing, Observer, Options, Terminator};
+use client::{Connection, Download, Listing, Observer, Options, Terminator};
 use serde::{Deserialize, Serialize};
 use stress_data::matrix::Operation;
 use stress_data::measurement::Verify;
@@ -392,11 +392,7 @@ pub(crate) fn options(job: &Job) -> Result<Options, String> {
         // A client that waits for its turn hears nothing meanwhile: only the deadline of the whole counts.
         idle_timeout: job.timeout,
         terminator,
-        congestion: match job.congestion.as_str() {
-            "auto" => Congestion::Auto,
-            "system" => Congestion::System,
-            name => Congestion::Named(name.to_owned()),
-        },
+        congestion: job.congestion.parse()?,
         receive_buffer: receive_buffer.map_err(|error| format!("receive buffer: {error}"))?,
         // The deadline ends what has no end, and what is too long is a mismatch.
         download_len_max: u64::MAX,

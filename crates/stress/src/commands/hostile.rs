@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cli_kit::output::{print, say};
+use cli_kit::value::{any_duration, whole};
 use screen::Screen;
 use stress_data::matrix::ServerPool;
 
@@ -23,7 +24,7 @@ pub(super) struct HostileArgs {
     server_pool: Vec<ServerPool>,
 
     /// Server workers; there are as many attackers.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = cli_kit::value::whole(1..=50_u32))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(1..=50_u32))]
     servers: u32,
 
     /// Only attacks with this word in their name.
@@ -31,7 +32,7 @@ pub(super) struct HostileArgs {
     only: Option<String>,
 
     /// The server's time for a request's head, and the window of its least rate.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = prefork_server::duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = any_duration)]
     limit: Duration,
 
     /// Where files are served from meanwhile; all of it is removed.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cli_kit::output::{print, say};
+use cli_kit::value::{any_duration, whole};
 use stress_data::matrix::{DURABILITIES, ServerPool};
 use stress_data::size;
 
@@ -22,15 +23,15 @@ const CHANGES_MAX: u32 = 1_000_000;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SoakArgs {
     /// How long the load lasts.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = prefork_server::duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = any_duration)]
     time: Duration,
 
     /// Clients at work at the same time.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = cli_kit::value::whole(1..=1000_u32))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = whole(1..=1000_u32))]
     clients: u32,
 
     /// Server workers.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = cli_kit::value::whole(1..=1000_u32))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(1..=1000_u32))]
     servers: u32,
 
     /// What the workers are.
@@ -42,15 +43,15 @@ pub(super) struct SoakArgs {
     size: u64,
 
     /// The pause between two kills of a worker; 0s for none.
-    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = prefork_server::duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = any_duration)]
     kill_every: Duration,
 
     /// How often the settings are reloaded (HUP).
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = cli_kit::value::whole(0..=CHANGES_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = whole(0..=CHANGES_MAX))]
     reloads: u32,
 
     /// How often the program is upgraded (USR2).
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli_kit::value::whole(0..=CHANGES_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=CHANGES_MAX))]
     upgrades: u32,
 
     /// What our server promises about uploads.
@@ -58,7 +59,7 @@ pub(super) struct SoakArgs {
     durability: String,
 
     /// What contents, sizes and victims come from.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli_kit::value::whole(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     seed: u64,
 
     /// Where files are stored meanwhile; all of it is removed [default: results].

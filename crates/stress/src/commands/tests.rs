@@ -263,21 +263,21 @@ fn what_our_server_would_refuse_or_the_harness_says_itself_is_refused_before_any
         check_error(&words, &["--server-args: ", part]);
     };
     check("--root /tmp", &[], "--root: each combination has a folder");
-    check("--bind 127.0.0.1:80", &[], "--bind: the harness takes");
+    check("--bind 127.0.0.1:80", &[], "--bind: stress takes");
     check("--workers=3", &[], "--workers: write stress --servers N");
     check("--pool thread", &[], "--pool: write stress --server-pool");
     check("--durability full", &[], "--durability: write stress");
     check("--congestion reno", &[], "--congestion: write stress");
     check("--receive-buffer 1M", &[], "write stress --server-buffer");
-    check("--exit-with-stdin", &[], "--exit-with-stdin: the harness");
-    check("--ready text", &[], "--ready: the harness reads JSON");
+    check("--exit-with-stdin", &[], "--exit-with-stdin: stress");
+    check("--ready text", &[], "--ready: stress reads JSON");
     check("--nonsense", &[], "unexpected argument '--nonsense'");
     check("--head-timeout soon", &[], "invalid value 'soon'");
     check("--worker-timeout 1s", &[], "--worker-timeout 1s: workers");
     check("--config /nonexistent", &[], "--config /nonexistent: ");
     check("--check-config", &[], "it starts no server");
     check("--self-test --json", &[], "it starts no server");
-    check("--help", &[], "no settings");
+    check("--help", &[], "are not settings");
     check("status /run/x", &[], "it starts no server");
     let events = "--event-connections 8";
     check(
@@ -297,7 +297,7 @@ fn what_our_server_would_refuse_or_the_harness_says_itself_is_refused_before_any
 #[test]
 fn errors_name_the_flag_and_what_to_write_instead() {
     let check = check_error;
-    check(&["--size", "5X"], &["--size", "'5X' is no size", "50MiB"]);
+    check(&["--size", "5X"], &["--size", "invalid size '5X'", "50MiB"]);
     check(&["--op", "fetch"], &["--op", "download", "upload", "list"]);
     check(&["--clients", "0"], &["--clients", "from 1 to 1,000"]);
     check(&["--servers", "1,x"], &["--servers", "'x'", "whole number"]);

@@ -64,7 +64,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
         args.runs.iter().partition(|run| run.is_file());
     for file in &files {
         say(format_args!(
-            "{} is no folder, and left out",
+            "{} is not a folder, and is left out",
             file.display()
         ));
     }

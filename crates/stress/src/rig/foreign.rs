@@ -74,7 +74,7 @@ impl Foreign {
         };
         let address = resolve(orders.host, port)?;
         if probe::connect(address, READY_LIMIT).is_ok() {
-            let why = format!("--server-port {port}: somebody else is listening there");
+            let why = format!("--server-port {port}: another program is listening there");
             return Err(Trouble::of(why));
         }
         let patience = Patience::of(PORT_LIMIT).or_until(interrupt);
@@ -124,7 +124,7 @@ impl Foreign {
         loop {
             let is_late = patience.check() == Err(Exhausted::Late);
             if is_late || looks == LOOKS_MAX {
-                let why = "nobody accepts connections where it should";
+                let why = "it accepts no connections where it should";
                 return Err(Error::NotReady(why.into()));
             }
             if probe::connect(self.address, READY_LIMIT).is_ok() {

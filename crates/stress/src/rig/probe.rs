@@ -185,7 +185,7 @@ pub(super) fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream,
     let stream = TcpStream::connect_timeout(&address, limit)
         .map_err(|error| format!("cannot connect: {error}"))?;
     match stream.local_addr() {
-        Ok(own) if own == address => Err("nobody listens there".into()),
+        Ok(own) if own == address => Err("nothing listens there".into()),
         _ => Ok(stream),
     }
 }

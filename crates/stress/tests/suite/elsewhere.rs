@@ -108,13 +108,13 @@ fn somebody_elses_server_on_the_port_is_not_measured_instead() {
     let axes = ["--op", "upload", "--size", "1K", "--clients", "1"];
     let args = [&axes[..], &["--servers", "1"], &server].concat();
     let said = refused(&args);
-    assert!(said.contains("somebody else is listening"), "{said}");
+    assert!(said.contains("another program is listening"), "{said}");
     let ended = run(&[&args[..], &["--keep-going"]].concat());
     assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
     let measurement = ended.measurement();
     assert_eq!(measurement.status, Status::ServerLost);
     let notes = measurement.notes.join(" ");
-    assert!(notes.contains("somebody else is listening"), "{notes}");
+    assert!(notes.contains("another program is listening"), "{notes}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The flags, by what they are about.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueHint;
+use cli_kit::value::{buffer, duration, whole};
 use stress_data::fail_on::Condition;
 use stress_data::fault::Fault;
 use stress_data::matrix::{ClientPool, DURABILITIES, Operation, PlanName, ServerPool};
@@ -22,17 +24,11 @@ const REPEATS_MAX: u32 = 1_000;
 /// Operations of one client.
 const REQUESTS_MAX: u32 = 100_000;
 
-fn workers(text: &str) -> Result<u32, String> {
-    parse::count(text, WORKERS_MAX)
-}
-
-fn repeats(text: &str) -> Result<u32, String> {
-    parse::count(text, REPEATS_MAX)
-}
-
-fn requests(text: &str) -> Result<u32, String> {
-    parse::count(text, REQUESTS_MAX)
-}
+/// Below a millisecond it could not be told from none.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+/// Below the least there would be no time to measure anything beside what starting and ending take.
+const BUDGETS: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_hours(24 * 365);
+const SETTLES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
 
 /// Which combinations.
 #[derive(Debug, clap::Args)]
@@ -55,11 +51,11 @@ pub(super) struct AxisArgs {
     pub(super) size: Vec<u64>,
 
     /// Client workers [default: 1,5,50].
-    #[arg(long, visible_alias = "client-workers", value_delimiter = ',', value_name = "N", value_parser = workers)]
+    #[arg(long, visible_alias = "client-workers", value_delimiter = ',', value_name = "N", value_parser = whole(1..=WORKERS_MAX))]
     pub(super) clients: Vec<u32>,
 
     /// Server workers [default: 1,5,50].
-    #[arg(long, visible_alias = "server-workers", value_delimiter = ',', value_name = "N", value_parser = workers)]
+    #[arg(long, visible_alias = "server-workers", value_delimiter = ',', value_name = "N", value_parser = whole(1..=WORKERS_MAX))]
     pub(super) servers: Vec<u32>,
 
     /// What the clients are [default: thread].
@@ -71,11 +67,11 @@ pub(super) struct AxisArgs {
     pub(super) server_pool: Vec<ServerPool>,
 
     /// Receive buffer of the clients' sockets, such as 512K [default: as the kernel tunes it].
-    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = prefork_server::size::parse_buffer)]
+    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = buffer)]
     pub(super) client_buffer: Vec<u64>,
 
     /// Receive buffer of the server's sockets [default: as the kernel tunes it].
-    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = prefork_server::size::parse_buffer, conflicts_with = "server_cmd")]
+    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = buffer, conflicts_with = "server_cmd")]
     pub(super) server_buffer: Vec<u64>,
 
     /// What is done to the server meanwhile: none, kill-worker, `silent-client[:N]`, `stall-client[:N]` or
@@ -90,24 +86,24 @@ pub(super) struct AxisArgs {
 #[command(next_help_heading = "Measuring")]
 pub(super) struct MeasuringArgs {
     /// Samples of each combination; five or more show the spread.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = repeats)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=REPEATS_MAX))]
     pub(super) repeat: u32,
 
     /// Rounds of samples that are taken before, and not counted; the journal keeps them, marked.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = cli_kit::value::whole(0..=100_u32))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0..=100_u32))]
     pub(super) warmup: u32,
 
     /// Operations of each client, one after the other [default: 1, and 20 for list].
-    #[arg(long, value_name = "N", value_parser = requests)]
+    #[arg(long, value_name = "N", value_parser = whole(1..=REQUESTS_MAX))]
     pub(super) requests: Option<u32>,
 
     /// The longest one operation may take, connecting included.
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse::timeout)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration(TIMEOUTS))]
     pub(super) timeout: Duration,
 
     /// How long all of it may take, tables included: cheap combinations come first, what the others will take is
     /// predicted from them, and what does not fit is a row with status not_run. Each --resume has it anew.
-    #[arg(long, value_name = "TIME", value_parser = parse::budget)]
+    #[arg(long, value_name = "TIME", value_parser = duration(BUDGETS))]
     pub(super) budget: Option<Duration>,
 
     /// How contents are verified.
@@ -119,7 +115,7 @@ pub(super) struct MeasuringArgs {
     pub(super) order: Order,
 
     /// What the files' contents and the samples' order come from.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli_kit::value::whole(0..=u64::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     pub(super) seed: u64,
 
     /// Measure the machine's ceilings first (three seconds), and show every cell's fraction of its ceiling.
@@ -171,7 +167,7 @@ pub(super) struct ServerArgs {
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname, requires = "server_cmd")]
     pub(super) server_host: Option<String>,
     /// The port that --server-cmd always listens on; then {port} need not stand in it.
-    #[arg(long, value_name = "PORT", requires = "server_cmd", value_parser = cli_kit::value::whole(1..=u16::MAX))]
+    #[arg(long, value_name = "PORT", requires = "server_cmd", value_parser = whole(1..=u16::MAX))]
     pub(super) server_port: Option<u16>,
 
     /// The folder that --server-cmd always serves; then {root} need not stand in it. It must be empty, and is empty
@@ -190,7 +186,7 @@ pub(super) struct ServerArgs {
     pub(super) target_admin: Option<PathBuf>,
     /// How long --server-cmd has to have rested before a window, or --target to be left alone, once as many LISTs as it
     /// has workers were answered at once [default: 100ms].
-    #[arg(long, value_name = "TIME", requires = "foreign", value_parser = parse::settle)]
+    #[arg(long, value_name = "TIME", requires = "foreign", value_parser = duration(SETTLES))]
     pub(super) server_settle: Option<Duration>,
     /// Measure --server-cmd or --target although its trial before the first row failed: each row then says what is
     /// wrong.

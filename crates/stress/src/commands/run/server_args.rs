@@ -12,7 +12,7 @@ use crate::rig::own;
 const HARNESS_SAYS: [(&str, &str); 10] = [
     (
         "bind",
-        "the harness takes a free port of the loopback: leave it out",
+        "stress takes a free port of the loopback: leave it out",
     ),
     (
         "root",
@@ -23,12 +23,9 @@ const HARNESS_SAYS: [(&str, &str); 10] = [
     ("durability", "write stress --durability WHAT"),
     ("congestion", "write stress --congestion NAME"),
     ("receive_buffer", "write stress --server-buffer SIZE"),
-    (
-        "exit_with_stdin",
-        "the harness says so itself: leave it out",
-    ),
-    ("allow_root", "the harness says so itself: leave it out"),
-    ("ready", "the harness reads JSON: leave it out"),
+    ("exit_with_stdin", "stress sets it itself: leave it out"),
+    ("allow_root", "stress sets it itself: leave it out"),
+    ("ready", "stress reads JSON: leave it out"),
 ];
 /// Flags with which no server starts.
 const NO_SERVER: [&str; 2] = ["check_config", "self_test"];
@@ -69,7 +66,7 @@ fn check_words(words: &[String]) -> Result<(), String> {
         .try_get_matches_from(argv)
         .map_err(|error| match error.use_stderr() {
             true => first_line(&error.render().to_string()),
-            false => "help and version are no settings: prefork-server --help".into(),
+            false => "--help and --version are not settings: run prefork-server --help".into(),
         })?;
     let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let flag = |id: &str| format!("--{}", id.replace('_', "-"));
