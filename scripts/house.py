@@ -14,10 +14,15 @@ import re
 import sys
 
 CRATES = pathlib.Path(__file__).resolve().parent.parent / "crates"
-# Crates in which no modules import each other in a cycle. The list grows until it has all of them.
-WITHOUT_CYCLES = ["cli-kit", "client", "proof", "proto", "screen", "stress", "stress-data", "stress-report"]
+# Crates in which no modules import each other in a cycle: all.
+WITHOUT_CYCLES = ["cli-kit", "client", "prefork-server", "proof", "proto", "screen", "stress", "stress-data", "stress-report"]
 # A crate and a module of it that nothing imports but lib.rs, main.rs and what lies in the module itself.
-FOR_THE_ROOT = [("stress", "commands")]
+FOR_THE_ROOT = [("prefork-server", "cli"), ("stress", "commands")]
+# A crate and its folders, each of which imports only those that stand before it.
+LAYERS = [
+    ("prefork-server", ["sys", "words", "exit", "rights", "shared", "store", "sandbox", "config", "operator", "connection", "pool",
+                        "supervisor", "selftest", "cli"]),
+]
 # A crate and what its code names nowhere.
 NOT_NAMED = [
     ("stress-data", ["std::process", "std::net", "nix::", "clap::"]),
@@ -28,7 +33,7 @@ NOT_NAMED = [
 LINES_MAX = 500
 LONGER = {
     "client/tests/cli/main.rs": "one binary of tests: each more costs a link",
-    "prefork-server/src/session.rs": "one state machine",
+    "prefork-server/src/connection/session.rs": "one state machine",
     "prefork-server/src/supervisor.rs": "one loop, with all that could make it wait beside it",
     "prefork-server/tests/suite/support.rs": "what all tests of real servers share",
     "proto/src/announce.rs": "the words of READY and DONE, and their tests",
@@ -38,7 +43,7 @@ LONGER = {
 
 TEST_FILE = re.compile(r"(^|/)(tests?|snapshots)(/|\.rs$)")
 NOT_IMPORTING = re.compile(r"(^|/)(tests?|testing|.*_tests?)(\.rs|/)")
-INLINE_TESTS = re.compile(r"#\[cfg\(test\)\]\s*(pub(\([^)]*\))? )?mod \w+ \{.*\Z", re.S)
+INLINE_TESTS = re.compile(r"#\[cfg\(test\)\]\s*(#\[[^\]]*\]\s*)*(pub(\([^)]*\))? )?mod \w+ \{.*\Z", re.S)
 
 
 def without_tests(text):
@@ -161,6 +166,13 @@ def broken(crate, modules):
         for of, private in FOR_THE_ROOT:
             if of == crate and module and module[0] != private and any(it[:1] == (private,) for it in imported):
                 found.append(f"{crate}: {name_of(module)} must not import {private}")
+    for of, layers in LAYERS:
+        for module, imported in imports(modules).items() if of == crate else ():
+            if module and module[0] not in layers:
+                found.append(f"{crate}: {name_of(module)} has no place in LAYERS")
+            elif module:
+                upper = layers[layers.index(module[0]) + 1:]
+                found += [f"{crate}: {name_of(module)} must not import {name_of(it)}" for it in imported if it and it[0] in upper]
     for of, words in NOT_NAMED:
         for module, text in modules.items() if of == crate else ():
             found += [f"{crate}: {name_of(module)} must not name {word}" for word in words if re.search(rf"\b{word}", spelled_out(text))]
@@ -193,6 +205,13 @@ def prove():
         modules[other] += f"\nuse crate::{{{private}, {private}::something}};"
         assert any("must not" in it for it in broken(crate, modules)), f"{name_of(other)} may import {private} in {crate}"
         rules += 1
+    for crate, layers in LAYERS:
+        for lower, upper in zip(layers, layers[1:]):
+            modules = modules_of(CRATES / crate)
+            modules[(lower,)] += f"\nuse crate::{upper};"
+            assert any("must not" in it for it in broken(crate, modules)), f"{lower} may import {upper} in {crate}"
+            rules += 1
+        assert broken(crate, modules_of(CRATES / crate) | {("new",): ""}), f"a folder of {crate} needs no place in LAYERS"
     for crate, words in NOT_NAMED:
         for word in words:
             modules = modules_of(CRATES / crate)

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nix::unistd::Pid;
-use prefork_server::address_cap::{AddressCap, Admission};
-use prefork_server::holdings::{Holdings, Keeper};
-use prefork_server::logs::{Logs, Wanted};
-use prefork_server::scoreboard::Scoreboard;
-use prefork_server::session::{Service, Session, Shelf, Want};
+use prefork_server::connection::access_log::AccessLogger;
+use prefork_server::connection::session::{Service, Session, Shelf, Want};
+use prefork_server::operator::logs::{Logs, Wanted};
+use prefork_server::shared::address_cap::{AddressCap, Admission};
+use prefork_server::shared::holdings::{Holdings, Keeper};
+use prefork_server::shared::scoreboard::Scoreboard;
 use prefork_server::store::{Durability, Folder, Quota, Store, StoreOptions};
 use proto::Limits;
 
@@ -141,8 +142,8 @@ fn access_log(criterion: &mut Criterion) {
         let mut shelf = Shelf::default();
         let peer = "192.0.2.1:1".parse().ok();
         let log = logs.access.as_ref().filter(|_| kind == "with");
-        let mut scribe = log.map(|log| log.scribe(slot, 0, peer));
-        if scribe.is_some() {
+        let mut logger = log.map(|log| AccessLogger::new(log, slot, 0, peer));
+        if logger.is_some() {
             session.remember_finished();
         }
         let request = b"GET missing\r\n";
@@ -151,13 +152,13 @@ fn access_log(criterion: &mut Criterion) {
                 session.take_buffers(&mut shelf);
                 session.space()[..request.len()].copy_from_slice(request);
                 session.arrived(request.len());
-                if let Some(scribe) = &mut scribe {
-                    scribe.look(&mut session);
+                if let Some(logger) = &mut logger {
+                    logger.look(&mut session);
                 }
                 assert_eq!(session.want(), Want::Write);
                 session.sent(session.output().len());
-                if let Some(scribe) = &mut scribe {
-                    scribe.look(&mut session);
+                if let Some(logger) = &mut logger {
+                    logger.look(&mut session);
                 }
                 session.put_buffers(&mut shelf);
             });

@@ -14,8 +14,8 @@ use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use prefork_server::scoreboard::Scoreboard;
-use prefork_server::session::{Service, Session, Shelf, Want};
+use prefork_server::connection::session::{Service, Session, Shelf, Want};
+use prefork_server::shared::scoreboard::Scoreboard;
 use prefork_server::store::{Durability, Folder, Store, StoreOptions};
 use proto::{Limits, base64};
 

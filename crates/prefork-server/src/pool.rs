@@ -3,10 +3,8 @@
 pub mod descriptors;
 pub mod event;
 pub mod process;
-pub mod report;
-pub mod roster;
 pub mod thread;
-pub mod watchdog;
+pub mod worker;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,25 +13,25 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid};
 
-use crate::address_cap::AddressCap;
-use crate::admin::Admin;
-use crate::config::{Clocks, Congestion, PoolKind};
-use crate::exit::{WORKER_DONE, WORKER_FAILED};
-use crate::gate::Gate;
-use crate::holdings::Holdings;
-use crate::lifeline::{Hold, Watch};
-use crate::listener::Listener;
-use crate::logs::{Logs, Reopener};
-use crate::memory::OwnStatus;
+use crate::config::{Clocks, PoolKind};
+use crate::connection::session::Service;
+use crate::exit::{WORKER_DONE, WORKER_FAILED, of_shortage};
+use crate::operator::admin::Admin;
+use crate::operator::logs::{Logs, Reopener};
+use crate::pool::worker::{Left, Worker};
 use crate::sandbox::Confinement;
-use crate::scoreboard::{Assignment, Scoreboard, Slot};
-use crate::session::Service;
+use crate::shared::address_cap::AddressCap;
+use crate::shared::gate::Gate;
+use crate::shared::holdings::Holdings;
+use crate::shared::lifeline::{Hold, Watch};
+use crate::shared::listener::Congestion;
+use crate::shared::listener::Listener;
+use crate::shared::memory::OwnStatus;
+use crate::shared::report::{ProcessId, Reporter};
+use crate::shared::scoreboard::{Assignment, Scoreboard, Slot};
+use crate::shared::title;
 use crate::store::Store;
-use crate::worker::{Left, Worker};
-use crate::{scarcity, sys, title, words};
-
-use report::Reporter;
-use roster::ProcessId;
+use crate::{sys, words};
 
 /// Signals that the parent takes from its signalfd, and that a worker must not die of: a terminal's Ctrl-C and
 /// a service manager's signals go to the whole group.
@@ -244,7 +242,7 @@ fn child_main(
 
 /// The exit code of a worker that cannot start or go on: another one if that is for want of something.
 fn failure(error: Option<Errno>) -> i32 {
-    error.and_then(scarcity::exit_code).unwrap_or(WORKER_FAILED)
+    error.and_then(of_shortage).unwrap_or(WORKER_FAILED)
 }
 
 /// What every worker does before it may serve. Signal dispositions first, then unblock: what came in between

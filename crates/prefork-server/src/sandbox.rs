@@ -6,8 +6,6 @@
 //! a client. `docs/HARDENING.md` is the description for people.
 
 mod landlock;
-pub mod self_test;
-mod user;
 
 use std::io;
 
@@ -19,13 +17,13 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::ForkResult;
 
+use crate::rights::{User, current_user, is_root};
 use crate::store::{Folder, Store};
 use crate::{sys, words};
 
 use landlock::RootAccess;
 
 pub use landlock::{ABI_CONFINING_FILES, Level};
-pub use user::User;
 
 /// Whether workers are confined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -69,7 +67,7 @@ pub struct Hardening {
 pub struct Confinement {
     mode: SandboxMode,
     /// The Landlock version that a trial was confined with; none if it could not be, or was not to be.
-    abi: Option<u32>,
+    pub(crate) abi: Option<u32>,
 }
 
 /// Undoes what whoever started this process may have left it with, and gives up what it and all that come of it
@@ -129,7 +127,7 @@ pub fn prepare(hardening: &Hardening, store: &Store) -> Result<Confinement> {
             confinement.shortcoming()
         );
     }
-    if user::is_root() && !hardening.allow_root {
+    if is_root() && !hardening.allow_root {
         if !confinement.confines_files() {
             bail!(
                 "will not run as root: {}; run as another user with --user NAME, or as root all the same with --allow-root",
@@ -184,12 +182,6 @@ impl Confinement {
             (_, None) => "this kernel cannot confine the workers (no Landlock)".to_owned(),
         }
     }
-}
-
-/// The name of the user that this process runs as, and its number.
-#[must_use]
-pub fn current_user() -> (String, u32) {
-    user::current()
 }
 
 /// Confines a child that then leaves, to see whether the kernel does it and not only says so.

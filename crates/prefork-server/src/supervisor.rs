@@ -6,17 +6,20 @@
 mod announce;
 mod door;
 mod events;
+pub mod inherited;
+pub mod ledger;
 mod members;
-mod notice;
-mod output;
 mod program;
 mod reload;
+pub mod roster;
+pub mod scarcity;
 mod shortage;
 mod start;
 mod status;
 mod sweep;
 mod telling;
 mod upgrade;
+pub mod watchdog;
 
 use std::time::{Duration, Instant};
 
@@ -24,20 +27,20 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use crate::cli::Source;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::holdings::Keeper;
-use crate::inherited::Origin;
-use crate::ledger::{Departure, Ledger};
-use crate::pidfile::Pidfile;
-use crate::pool::report::{Kind, Report};
-use crate::pool::roster::{Action, End, Event, Policy, ProcessId, Roster};
-use crate::pool::watchdog::{Sign, Watchdog};
+use crate::operator::pidfile::Pidfile;
 use crate::pool::{self, Inheritance};
-use crate::scarcity::{Limit, Shortages};
-use crate::scoreboard::{Command, Field};
-use crate::{listener, memory, sys, title};
+use crate::shared::holdings::Keeper;
+use crate::shared::report::{Kind, ProcessId, Report};
+use crate::shared::scoreboard::{Command, Field};
+use crate::shared::{listener, memory, title};
+use crate::supervisor::inherited::Origin;
+use crate::supervisor::ledger::{Departure, Ledger};
+use crate::supervisor::roster::{Action, End, Event, Policy, Roster};
+use crate::supervisor::scarcity::{Limit, Shortages};
+use crate::supervisor::watchdog::{Sign, Watchdog};
+use crate::sys;
 
 pub(crate) use start::{open_folder, open_store};
 
@@ -57,17 +60,20 @@ const NUDGE_AGAIN: Duration = Duration::from_millis(50);
 /// For how long they are. After that a worker looks when it comes round its loop, once a second.
 const NUDGE_FOR: Duration = Duration::from_secs(5);
 
-/// Runs a server from its start to its end. `source` says where the settings can be read again.
+/// Reads the settings again.
+pub type Reread = Box<dyn Fn() -> Result<Config, String>>;
+
+/// Runs a server from its start to its end. `reread` is for HUP.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
-pub fn run(config: Config, source: Source) -> Result<Exit> {
-    Supervisor::start(config, source)?.supervise()
+pub fn run(config: Config, reread: Reread) -> Result<Exit> {
+    Supervisor::start(config, reread)?.supervise()
 }
 
 struct Supervisor {
     config: Config,
-    source: Source,
+    reread: Reread,
     /// What to start in an upgrade.
     program: std::io::Result<Program>,
     inheritance: Inheritance,
@@ -120,7 +126,7 @@ impl Supervisor {
     ///
     /// | call | bounded by |
     /// |---|---|
-    /// | standard output, error, `--log-file`: write | never waits ([`crate::stream`]); lines are lost and counted, DONE has 3 s |
+    /// | standard output, error, `--log-file`: write | never waits ([`crate::operator::stream`]); lines are lost and counted, DONE has 3 s |
     /// | standard input: read | a description of its own, or poll first; then 100 ms of rest |
     /// | admin and metrics sockets: accept, read, write | non-blocking; 16 newcomers a round, 2 s a client |
     /// | reports: recvmsg | `MSG_DONTWAIT`, 64 a round |

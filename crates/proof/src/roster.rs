@@ -1,7 +1,7 @@
 //! The supervisor's decisions in small worlds: whatever happens in whatever order, what must never be does not come of
 //! it. A state that several sequences lead to, with as many events to go, is gone on from once.
 
-#[path = "../../prefork-server/src/pool/roster/tests/world.rs"]
+#[path = "../../prefork-server/src/supervisor/roster/tests/world.rs"]
 mod world;
 
 use std::collections::HashMap;
@@ -9,7 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use anyhow::Result;
-use prefork_server::pool::roster::{Action, End, Event, Policy, ProcessId, Roster, processes_max};
+use prefork_server::shared::report::ProcessId;
+use prefork_server::supervisor::roster::{Action, End, Event, Policy, Roster, processes_max};
 
 use crate::keep::{Keeper, Tally};
 use world::World;

@@ -1,9 +1,9 @@
 //! The event pool: one worker, one process, many connections. A crash costs all that its worker had in hand.
 
 use super::Inheritance;
-use super::report::Reporter;
-use crate::scoreboard::Assignment;
-use crate::worker::{Left, event};
+use crate::pool::worker::{Left, event};
+use crate::shared::report::Reporter;
+use crate::shared::scoreboard::Assignment;
 
 /// Runs the worker of this process to its end.
 #[must_use]

@@ -2,9 +2,9 @@
 //! nothing else.
 
 use super::Inheritance;
-use super::report::Reporter;
-use crate::scoreboard::Assignment;
-use crate::worker::{Left, blocking};
+use crate::pool::worker::{Left, blocking};
+use crate::shared::report::Reporter;
+use crate::shared::scoreboard::Assignment;
 
 /// Runs the worker of this process to its end.
 #[must_use]

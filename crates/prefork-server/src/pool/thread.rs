@@ -9,12 +9,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 
-use super::report::Reporter;
 use super::{Inheritance, NUDGE};
 use crate::exit::WORKER_FAILED;
-use crate::scoreboard::{Assignment, Command, Slot};
-use crate::worker::{Left, Worker, blocking};
-use crate::{sys, title, words};
+use crate::pool::worker::{Left, Worker, blocking};
+use crate::shared::report::Reporter;
+use crate::shared::scoreboard::{Assignment, Command, Slot};
+use crate::shared::title;
+use crate::{sys, words};
 
 /// A worker thread needs little more than the decoder's and the store's frames; 50 of them must stay small.
 const STACK_LEN: usize = 256 << 10;

@@ -11,8 +11,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, faccessat, fchown, mkdir};
 
 use super::{OpenError, file_system};
-use crate::footing::{self, Footing};
-use crate::sandbox::User;
+use crate::rights::User;
+use crate::rights::footing::{self, Footing};
 
 /// What the umask leaves of it.
 const MODE: Mode = Mode::from_bits_truncate(0o777);

@@ -18,7 +18,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::stat::{FileStat, Mode, fstat};
 
 use super::{Quota, Root, StoreError};
-use crate::holdings::Row;
+use crate::shared::holdings::Row;
 
 /// Smaller files are freed at once: at the worst rate that was measured, 7 s for 4 GiB, this takes a turn's 2 ms.
 const AT_ONCE_BYTES_MAX: u64 = 1 << 20;

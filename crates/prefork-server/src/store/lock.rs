@@ -22,7 +22,7 @@ use nix::unistd::{Pid, Uid, UnlinkatFlags, unlinkat};
 use super::OpenError;
 use super::list::kind_of;
 use super::temporary::is_dead;
-use crate::title;
+use crate::shared::title;
 
 /// No [`proto::FileName`] starts with a dot.
 pub(super) const NAME: &str = ".prefork-lock";

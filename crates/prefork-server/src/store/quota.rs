@@ -26,7 +26,7 @@ use nix::time::ClockId;
 
 use super::list::kind_of;
 use super::{StoreError, temporary};
-use crate::holdings::{Holdings, Row};
+use crate::shared::holdings::{Holdings, Row};
 use crate::sys;
 
 /// How long a call waits for books that somebody else has open before it is left to whoever drives the connection to

@@ -12,10 +12,9 @@ use proto::announce::{Announcement, Done, Ready, Settings};
 use screen::{counted, counted_as};
 
 use crate::config::Config;
-use crate::ledger::{self, Ledger};
-use crate::listener::{self, BACKLOG};
 use crate::pool::Inheritance;
-use crate::sandbox;
+use crate::shared::listener::{self, BACKLOG};
+use crate::supervisor::ledger::{self, Ledger};
 use crate::sys;
 
 /// READY: what is in force, asked of the kernel where it has the last word.
@@ -56,7 +55,7 @@ impl Facts {
     pub(super) fn ask(config: &Config, inheritance: &Inheritance) -> Self {
         let (congestion_loopback, congestion_other) =
             listener::congestion_in_force(inheritance.listener.socket(), &config.congestion);
-        let (user, uid) = sandbox::current_user();
+        let (user, uid) = crate::rights::current_user();
         Self {
             root_file_system: inheritance.service.store.file_system(),
             congestion_loopback,

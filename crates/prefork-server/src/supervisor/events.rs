@@ -11,9 +11,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::sys::stat::Mode;
 use nix::unistd::getsid;
 
+use crate::operator::stream;
 use crate::pool::PARENT_SIGNALS;
-use crate::pool::report::{self, Report};
-use crate::{stream, sys};
+use crate::shared::report::{self, Report};
+use crate::sys;
 
 /// How long standard input is left alone after something has come: it may be /dev/zero, which always has more.
 const INPUT_PAUSE: Duration = Duration::from_millis(100);

@@ -4,8 +4,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::pool::NUDGE;
-use crate::pool::roster::ProcessId;
-use crate::scoreboard::{Assignment, Command, Scoreboard};
+use crate::shared::report::ProcessId;
+use crate::shared::scoreboard::{Assignment, Command, Scoreboard};
 
 /// A worker process.
 #[derive(Debug)]

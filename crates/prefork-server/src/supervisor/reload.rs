@@ -6,8 +6,9 @@ use screen::counted;
 use super::{Flow, Supervisor, policy};
 use crate::config::{Config, PoolKind, WORKERS_MAX};
 use crate::pool::descriptors;
-use crate::pool::roster::{Event, ProcessId};
-use crate::pool::watchdog::Watchdog;
+use crate::shared::report::ProcessId;
+use crate::supervisor::roster::Event;
+use crate::supervisor::watchdog::Watchdog;
 
 impl Supervisor {
     /// Reads the settings again, and replaces the workers one by one by such as have them. Settings that are
@@ -20,7 +21,7 @@ impl Supervisor {
             }
             return Ok(Flow::GoOn);
         }
-        let config = match self.source.config() {
+        let config = match (self.reread)() {
             Ok(config) => config,
             Err(error) => {
                 // A TOML error shows the file's line in lines of its own; a log has one for each event.

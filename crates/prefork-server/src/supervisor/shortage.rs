@@ -7,8 +7,8 @@ use nix::sys::wait::WaitStatus;
 
 use super::Supervisor;
 use super::members::Member;
-use crate::pool::roster::End;
-use crate::scarcity::{self, Limit};
+use crate::supervisor::roster::End;
+use crate::supervisor::scarcity::Limit;
 use crate::sys::Reaped;
 
 impl Supervisor {
@@ -23,7 +23,7 @@ impl Supervisor {
     pub(super) fn end_of(&mut self, dead: &Reaped, member: &Member) -> End {
         match WaitStatus::from_raw(dead.pid, dead.status) {
             Ok(WaitStatus::Exited(_, 0)) => End::Cleanly,
-            Ok(WaitStatus::Exited(_, code)) => match scarcity::shortage(code) {
+            Ok(WaitStatus::Exited(_, code)) => match crate::exit::shortage(code) {
                 Some(error) => {
                     self.ran_out("a worker cannot start", || Limit::behind(error));
                     End::Starved

@@ -17,29 +17,29 @@ use super::program::Program;
 use super::sweep::Sweeper;
 use super::telling::Telling;
 use super::upgrade::Predecessor;
-use super::{Supervisor, policy};
-use crate::admin::Admin;
-use crate::cli::Source;
-use crate::config::{
-    self, Config, EVENT_CONNECTIONS_DEFAULT, PoolKind, SET_ASIDE_DEFAULT, WORKERS_MAX,
-};
-use crate::gate::Gate;
-use crate::holdings::{Holdings, Keeper};
-use crate::inherited::{self, Inherited, Origin};
-use crate::ledger::Ledger;
-use crate::lifeline::{Hold, Watch, lifeline};
-use crate::listener::Listener;
-use crate::logs::{Logs, Reopener, Wanted};
-use crate::pidfile::Pidfile;
-use crate::pool::roster::{self, Roster};
-use crate::pool::watchdog::Watchdog;
-use crate::pool::{Inheritance, descriptors, report};
+use super::{Reread, Supervisor, policy};
+use crate::config::{Config, EVENT_CONNECTIONS_DEFAULT, PoolKind, SET_ASIDE_DEFAULT, WORKERS_MAX};
+use crate::connection::session::Service;
+use crate::operator::admin::Admin;
+use crate::operator::logs::{Logs, Reopener, Wanted};
+use crate::operator::pidfile::Pidfile;
+use crate::operator::{port, stream};
+use crate::pool::{Inheritance, descriptors};
 use crate::sandbox::Confinement;
-use crate::scarcity::Shortages;
-use crate::scoreboard::Scoreboard;
-use crate::session::Service;
+use crate::shared::gate::Gate;
+use crate::shared::holdings::{Holdings, Keeper};
+use crate::shared::lifeline::{Hold, Watch, lifeline};
+use crate::shared::listener;
+use crate::shared::listener::Listener;
+use crate::shared::report;
+use crate::shared::scoreboard::Scoreboard;
 use crate::store::{Folder, Quota, Store, StoreOptions, Swept};
-use crate::{listener, port, sandbox, stream, sys};
+use crate::supervisor::inherited::{self, Inherited, Origin};
+use crate::supervisor::ledger::Ledger;
+use crate::supervisor::roster::{self, Roster};
+use crate::supervisor::scarcity::Shortages;
+use crate::supervisor::watchdog::Watchdog;
+use crate::{sandbox, sys};
 
 /// What the server stands on.
 struct Foundation {
@@ -51,12 +51,12 @@ struct Foundation {
     inherited_root: Option<(OwnedFd, Option<OwnedFd>)>,
     /// Who is waiting for this server to be ready, and where to tell it.
     predecessor: Option<Predecessor>,
-    /// The socket that answered at `--metrics` before this server does.
-    metrics: Option<TcpListener>,
+    /// The socket that answered at `--metrics` before this server does, and whether it was asked for in the same words.
+    metrics: Option<(TcpListener, bool)>,
 }
 
 impl Supervisor {
-    pub(super) fn start(config: Config, source: Source) -> Result<Self> {
+    pub(super) fn start(config: Config, reread: Reread) -> Result<Self> {
         // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
         // this process and in every worker.
         stream::own_standard_streams();
@@ -96,12 +96,12 @@ impl Supervisor {
             sys::set_defer_accept(&foundation.listener, seconds)
                 .context("cannot set --defer-accept")?;
         }
-        Self::assemble(config, source, foundation, event_connections)
+        Self::assemble(config, reread, foundation, event_connections)
     }
 
     fn assemble(
         config: Config,
-        source: Source,
+        reread: Reread,
         foundation: Foundation,
         event_connections: Option<u32>,
     ) -> Result<Self> {
@@ -174,7 +174,7 @@ impl Supervisor {
             inheritance,
             started,
             config,
-            source,
+            reread,
         })
     }
 }
@@ -229,7 +229,7 @@ fn lines_to_workers() -> Result<((Hold, Watch), (OwnedFd, OwnedFd))> {
 }
 
 fn look_up(typed: &str) -> Result<(SocketAddr, Vec<SocketAddr>)> {
-    config::look_up("--bind", typed).map_err(anyhow::Error::msg)
+    listener::look_up("--bind", typed).map_err(anyhow::Error::msg)
 }
 
 fn bind(typed: &str) -> Result<TcpListener> {
@@ -361,6 +361,9 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
              and such as do not, for both would have the same socket; start the server anew"
         );
     }
+    let metrics = config.metrics.as_deref();
+    let is_as_typed =
+        metrics.is_some_and(|it| inherited::is_as_typed(inherited::METRICS_VARIABLE, it));
     Ok(Foundation {
         listener: upgrade.listener,
         origin: upgrade.origin,
@@ -370,7 +373,7 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
             pid: upgrade.predecessor,
             waits: Some((upgrade.report, upgrade.permit)),
         }),
-        metrics: upgrade.metrics,
+        metrics: upgrade.metrics.map(|it| (it, is_as_typed)),
     })
 }
 
@@ -389,7 +392,7 @@ mod tests {
             "--bind localhost:4000 listens on [::1]:4000 only, though it is 127.0.0.1:4000 too: clients of that address \
              find nobody; write --bind 127.0.0.1:4000 for it"
         );
-        let (found, others) = config::look_up("--bind", "127.0.0.1:4000").unwrap();
+        let (found, others) = listener::look_up("--bind", "127.0.0.1:4000").unwrap();
         assert_eq!((found, others), (four, Vec::new()));
     }
 }

@@ -10,12 +10,12 @@ use proto::status::{Process, ProcessState, Server, ServerState, Status, Sum, Wor
 
 use super::members::Member;
 use super::{Supervisor, announce, upgrade};
-use crate::backlog;
-use crate::ledger;
-use crate::logger;
-use crate::pool::roster::ProcessId;
-use crate::scoreboard::{Field, Slot};
-use crate::usage::{self, Usage};
+use crate::operator::backlog;
+use crate::operator::logger;
+use crate::operator::usage::{self, Usage};
+use crate::shared::report::ProcessId;
+use crate::shared::scoreboard::{Field, Slot};
+use crate::supervisor::ledger;
 
 impl Supervisor {
     /// Answers whoever asks, without waiting.

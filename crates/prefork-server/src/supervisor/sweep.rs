@@ -6,7 +6,8 @@ use nix::sys::signal::kill;
 use nix::unistd::{ForkResult, Pid};
 
 use crate::pool::{self, Inheritance};
-use crate::{sys, title};
+use crate::shared::title;
+use crate::sys;
 
 /// Dead workers whose files wait to be removed, at the most. What is left then is removed at the next start.
 const WAITING_MAX: usize = 8192;

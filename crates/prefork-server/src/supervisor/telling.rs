@@ -9,14 +9,14 @@ use proto::announce::Announcement;
 use screen::Screen;
 
 use super::events::News;
-use super::notice::Notices;
-use super::output::Output;
 use super::{Flow, Supervisor, announce};
 use crate::config::ReadyFormat;
 use crate::exit::Exit;
-use crate::logger;
-use crate::pidfile::Pidfile;
-use crate::pool::roster::{Event, Reason};
+use crate::operator::logger;
+use crate::operator::notice::Notices;
+use crate::operator::output::Output;
+use crate::operator::pidfile::Pidfile;
+use crate::supervisor::roster::{Event, Reason};
 
 /// How long whoever reads standard output may take none of it before DONE is given up, or a predecessor told to leave
 /// though READY is not out.
@@ -107,7 +107,7 @@ impl Supervisor {
         if let Err(error) = self.telling.output.print(&line) {
             tracing::debug!(error = error.desc(), "nobody reads standard output");
         }
-        if !self.linger(|it| it.telling.output.len() == 0)? {
+        if !self.linger(|it| it.telling.output.unsent_len() == 0)? {
             tracing::warn!("nobody reads standard output: DONE is lost");
         }
         // As late as can be: a predecessor that ends after this finds its successor dead, and removes the lock itself.
@@ -130,7 +130,7 @@ impl Supervisor {
             if is_over(self) || left.is_zero() {
                 return Ok(is_over(self));
             }
-            let waiting = self.telling.output.len();
+            let waiting = self.telling.output.unsent_len();
             let output = self.telling.output.poll_fd().into_iter();
             for news in self.events.wait(Some(left), None, output)? {
                 match news {
@@ -143,7 +143,7 @@ impl Supervisor {
                 }
             }
             let _ = self.telling.output.go_on();
-            if self.telling.output.len() < waiting {
+            if self.telling.output.unsent_len() < waiting {
                 until = Instant::now() + OUTPUT_PATIENCE;
             }
         }
@@ -161,7 +161,7 @@ impl Supervisor {
             }
         }
         let since = self.announced.map(|since| since.elapsed());
-        let is_said = |since| self.telling.output.len() == 0 || since >= OUTPUT_PATIENCE;
+        let is_said = |since| self.telling.output.unsent_len() == 0 || since >= OUTPUT_PATIENCE;
         if since.is_some_and(is_said) && !self.is_on_its_way_out() && !self.take_over() {
             return self.give_way("the server before this one stops, and takes this one with it");
         }

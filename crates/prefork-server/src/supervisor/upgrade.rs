@@ -12,12 +12,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Flow, Supervisor};
-use crate::inherited::{
+use crate::shared::title;
+use crate::supervisor::inherited::{
     self, BIND_VARIABLE, LOCK_VARIABLE, METRICS_VARIABLE, PERMIT_VARIABLE, Permit,
     UPGRADE_VARIABLE, Upgrade,
 };
-use crate::pool::roster::Event;
-use crate::{title, words};
+use crate::supervisor::roster::Event;
+use crate::words;
 
 /// How much longer than a worker a whole new server may take to become ready.
 const MARGIN: Duration = Duration::from_secs(10);

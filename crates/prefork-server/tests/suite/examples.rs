@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use clap::CommandFactory;
 use prefork_server::cli::Args;
-use prefork_server::config_file;
+use prefork_server::cli::config_file;
 use tempfile::TempDir;
 
 fn example(name: &str) -> PathBuf {

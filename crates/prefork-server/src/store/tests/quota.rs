@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::quota::Quota;
 use super::*;
-use crate::holdings::Holdings;
+use crate::shared::holdings::Holdings;
 
 const KIB: usize = 1 << 10;
 const MAX: usize = 1000 * KIB;

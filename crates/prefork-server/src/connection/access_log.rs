@@ -1,0 +1,97 @@
+//! What the access log says: one JSON line a request.
+//!
+//! An [`AccessLogger`] goes with each connection. It asks the session, which knows no socket and no clock, whether a
+//! request is over, and adds who the peer is and how long it took. A line costs 4.3 µs, beside 50 for the smallest
+//! request over a connection of its own (`cargo bench --bench limits`); without a log there is no logger.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+
+use super::session::{Finished, Session};
+use crate::operator::logs::AccessLog;
+use crate::shared::scoreboard::{Field, Slot};
+
+/// Writes down one connection's requests.
+#[derive(Debug)]
+pub struct AccessLogger<'a> {
+    log: &'a AccessLog,
+    slot: Slot,
+    worker: u32,
+    peer: Option<SocketAddr>,
+    /// Since when the next request has been waited for.
+    waiting_since: Instant,
+    /// When the open request's head was complete, if one is open.
+    head_at: Option<Instant>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    /// When the request was over: UTC, RFC 3339.
+    time: String,
+    peer: Option<SocketAddr>,
+    verb: Option<&'static str>,
+    name: Option<&'a str>,
+    /// Content bytes.
+    bytes: u64,
+    outcome: &'static str,
+    /// From accept, or from the end of the request before, to the complete head.
+    wait_ms: f64,
+    /// From there to the end.
+    transfer_ms: f64,
+    worker: u32,
+    pid: u32,
+}
+
+impl<'a> AccessLogger<'a> {
+    /// For a connection with `peer`, accepted just now by `worker`, which counts in `slot`.
+    #[must_use]
+    pub fn new(log: &'a AccessLog, slot: Slot, worker: u32, peer: Option<SocketAddr>) -> Self {
+        Self {
+            log,
+            slot,
+            worker,
+            peer,
+            waiting_since: Instant::now(),
+            head_at: None,
+        }
+    }
+
+    /// Looks whether a request is over, and whether one has begun. To be called whenever the session may have
+    /// come to either: of both there is at most one at a time.
+    pub fn look(&mut self, session: &mut Session<'_>) {
+        if let Some(finished) = session.take_finished() {
+            self.write_down(&finished);
+        }
+        if session.is_request_open() && self.head_at.is_none() {
+            self.head_at = Some(Instant::now());
+        }
+    }
+
+    fn write_down(&mut self, finished: &Finished) {
+        let now = Instant::now();
+        let head_at = self.head_at.take().unwrap_or(now);
+        let line = Line {
+            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            peer: self.peer,
+            verb: finished.verb.map(proto::Verb::as_str),
+            name: finished.name.as_ref().map(proto::FileName::as_str),
+            bytes: finished.bytes,
+            outcome: finished.outcome.as_str(),
+            wait_ms: millis(head_at.saturating_duration_since(self.waiting_since)),
+            transfer_ms: millis(now.saturating_duration_since(head_at)),
+            worker: self.worker,
+            pid: std::process::id(),
+        };
+        if !self.log.write(&line) {
+            self.slot.add(Field::Unlogged, 1);
+        }
+        self.waiting_since = now;
+    }
+}
+
+/// With three decimals: many a request takes less than a millisecond.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}

@@ -1,0 +1,313 @@
+//! The admin socket and the metrics address: questions about the running server, answered from the parent's own
+//! loop.
+//!
+//! It speaks as much HTTP/1.0 as `curl` and Prometheus need. Nothing here waits: every descriptor is non-blocking,
+//! the parent polls them beside its signals, and calls [`Admin::serve`] each time round. A client has two seconds
+//! and four KiB to ask in; there are 16 at a time on each of the two sockets, and one more takes the place of the
+//! longest silent.
+
+mod client;
+mod http;
+mod metrics;
+mod place;
+
+use std::cell::LazyCell;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::poll::{PollFd, PollFlags};
+use nix::unistd::Pid;
+use proto::status::Status;
+
+use crate::shared::listener;
+use crate::words;
+
+use client::Client;
+use http::{Answer, Question};
+use place::Place;
+
+/// Clients served at a time by each of the two sockets, and newcomers a round.
+const CLIENTS_MAX: usize = 16;
+
+/// From accept to the end of a connection.
+const TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long to leave a socket alone from which nothing can be accepted, as when the process is out of descriptors:
+/// polling it would return at once, again and again.
+const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
+
+/// The sockets and their clients. Empty, it does nothing.
+///
+/// Dropping it closes the parent's, or in a worker the worker's, descriptors and nothing else; the parent's end is
+/// [`Admin::finish`].
+#[derive(Debug, Default)]
+pub struct Admin {
+    socket: Option<Door>,
+    place: Option<Place>,
+    metrics: Option<Door>,
+}
+
+/// A listening socket with its clients.
+#[derive(Debug)]
+struct Door {
+    listener: Listener,
+    /// While a predecessor serves, its successor accepts nothing.
+    is_open: bool,
+    not_before: Option<Instant>,
+    clients: Vec<Client>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Admin {
+    /// Opens what the settings ask for. `inherited` is the metrics socket of a predecessor, and whether
+    /// that was told the same address: with one, or with a
+    /// predecessor that has the admin socket's path, the server is asked only from [`Admin::publish`] on.
+    ///
+    /// # Errors
+    /// In words for a person, with the flag.
+    pub fn open(
+        socket: Option<&Path>,
+        metrics: Option<&str>,
+        predecessor: Option<Pid>,
+        inherited: Option<(TcpListener, bool)>,
+    ) -> Result<Self> {
+        let mut admin = Self::default();
+        if let Some(typed) = metrics {
+            let listener = metrics_listener(typed, inherited)?;
+            admin.metrics = Some(Door::new(Listener::Tcp(listener)));
+        }
+        if let Some(path) = socket {
+            place::sweep(path);
+            let (listener, place) = Place::open(path, predecessor)
+                .with_context(|| format!("--admin {}", path.display()))?;
+            admin.socket = Some(Door::new(Listener::Unix(listener)));
+            admin.place = Some(place);
+        }
+        if predecessor.is_none() {
+            admin.publish()?;
+        }
+        Ok(admin)
+    }
+
+    /// From now on this server is asked, not its predecessor.
+    ///
+    /// # Errors
+    /// What keeps the admin socket from getting its name.
+    pub fn publish(&mut self) -> Result<()> {
+        if let Some(place) = &mut self.place {
+            place
+                .publish()
+                .with_context(|| format!("--admin {}", place.path().display()))?;
+        }
+        for door in self.doors_mut() {
+            door.is_open = true;
+        }
+        Ok(())
+    }
+
+    /// Removes what a successor that is dead had made, and had not put in the admin socket's place.
+    pub fn remove_hidden_of(&self, successor: Pid) {
+        if let Some(place) = &self.place {
+            place.remove_hidden_of(successor);
+        }
+    }
+
+    /// Takes the admin socket's path back from a successor that had it and is dead.
+    ///
+    /// # Errors
+    /// In words for a person, with the flag.
+    pub fn restore(&mut self) -> Result<()> {
+        let Some(place) = self.place.take_if(|place| !place.is_own()) else {
+            return Ok(());
+        };
+        let path = place.path();
+        let (listener, place) =
+            Place::open(path, None).with_context(|| format!("--admin {}", path.display()))?;
+        self.socket = Some(Door::new(Listener::Unix(listener)));
+        self.place = Some(place);
+        self.publish()
+    }
+
+    /// A successor answers at the metrics address from now on.
+    pub fn hand_over(&mut self) {
+        self.metrics = None;
+    }
+
+    /// Removes the admin socket's file, if it is still this server's.
+    pub fn finish(&mut self) {
+        self.place = None;
+    }
+
+    /// Where `/metrics` is answered, as bound.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        match &self.metrics.as_ref()?.listener {
+            Listener::Tcp(listener) => listener.local_addr().ok(),
+            Listener::Unix(_) => None,
+        }
+    }
+
+    /// The metrics socket, to hand over.
+    #[must_use]
+    pub fn metrics_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.metrics.as_ref().map(|door| door.listener.as_fd())
+    }
+
+    /// What to poll.
+    pub fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+        self.doors().flat_map(Door::poll_fds)
+    }
+
+    /// When [`Admin::serve`] is due though nothing is ready.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.doors().filter_map(Door::next_deadline).min()
+    }
+
+    /// Does what can be done without waiting. `make_status` is called once at the most, if somebody asks.
+    pub fn serve(&mut self, make_status: impl FnOnce() -> Status) {
+        let status = LazyCell::new(make_status);
+        let now = Instant::now();
+        if let Some(door) = &mut self.socket {
+            door.serve(now, |question| match question {
+                Question::Status => http::json(&*status),
+                Question::Metrics => metrics::answer(&status),
+                Question::Unknown => http::not_found("/status or /metrics"),
+            });
+        }
+        if let Some(door) = &mut self.metrics {
+            door.serve(now, |question| match question {
+                Question::Metrics => metrics::answer(&status),
+                Question::Status | Question::Unknown => http::not_found("/metrics"),
+            });
+        }
+    }
+
+    fn doors(&self) -> impl Iterator<Item = &Door> {
+        self.socket.iter().chain(&self.metrics)
+    }
+
+    fn doors_mut(&mut self) -> impl Iterator<Item = &mut Door> {
+        self.socket.iter_mut().chain(&mut self.metrics)
+    }
+}
+
+/// A predecessor's socket, if it is the one that is asked for; else a new one.
+fn metrics_listener(typed: &str, inherited: Option<(TcpListener, bool)>) -> Result<TcpListener> {
+    let look_up = || listener::look_up("--metrics", typed).map_err(anyhow::Error::msg);
+    let is_asked_for = |listener: &TcpListener| -> Result<bool> {
+        Ok(listener::is_at(listener.local_addr()?, look_up()?.0))
+    };
+    let listener = match inherited {
+        Some((listener, is_as_typed)) if is_as_typed || is_asked_for(&listener)? => listener,
+        _ => {
+            let (address, _) = look_up()?;
+            TcpListener::bind(address)
+                .map_err(|error| crate::operator::port::explain("--metrics", address, &error))?
+        }
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+impl Door {
+    const fn new(listener: Listener) -> Self {
+        Self {
+            listener,
+            is_open: false,
+            not_before: None,
+            clients: Vec::new(),
+        }
+    }
+
+    fn accepts(&self) -> bool {
+        self.is_open && self.not_before.is_none()
+    }
+
+    fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let listener = self
+            .accepts()
+            .then(|| PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
+        listener
+            .into_iter()
+            .chain(self.clients.iter().map(Client::poll_fd))
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let clients = self.clients.iter().map(Client::until);
+        clients.chain(self.not_before).min()
+    }
+
+    fn serve(&mut self, now: Instant, answer: impl Fn(Question) -> Answer) {
+        self.not_before = self.not_before.filter(|at| now < *at);
+        // First whoever has asked meanwhile, who is then not taken for silent.
+        self.clients.retain_mut(|client| client.go_on(now, &answer));
+        for _ in 0..CLIENTS_MAX {
+            if !self.accepts() {
+                break;
+            }
+            match self.listener.accept() {
+                Ok(socket) => {
+                    self.make_room();
+                    self.clients.push(Client::new(socket, now + TIME_MAX));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    tracing::warn!(
+                        error = words::plain(&error),
+                        "cannot accept on the admin or metrics socket; waiting"
+                    );
+                    self.not_before = Some(now + EXHAUSTED_PAUSE);
+                }
+            }
+        }
+        self.clients.retain_mut(|client| client.go_on(now, &answer));
+    }
+}
+
+impl Door {
+    /// A newcomer takes the place of whoever has been silent for longest, or if nobody is, of whoever came first: who
+    /// asks at once is answered at once, so neither is one that means to be served.
+    fn make_room(&mut self) {
+        if self.clients.len() >= CLIENTS_MAX {
+            let silent = self.clients.iter().position(Client::is_silent);
+            self.clients.remove(silent.unwrap_or(0)).end();
+        }
+    }
+}
+
+impl Listener {
+    /// Non-blocking, closed on exec.
+    fn accept(&self) -> std::io::Result<OwnedFd> {
+        match self {
+            Self::Unix(listener) => {
+                let (socket, _) = listener.accept()?;
+                socket.set_nonblocking(true)?;
+                Ok(socket.into())
+            }
+            Self::Tcp(listener) => {
+                let (socket, _) = listener.accept()?;
+                socket.set_nonblocking(true)?;
+                Ok(socket.into())
+            }
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(listener) => listener.as_fd(),
+            Self::Tcp(listener) => listener.as_fd(),
+        }
+    }
+}

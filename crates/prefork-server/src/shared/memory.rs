@@ -1,0 +1,92 @@
+//! Peak memory of a process: VmHWM from /proc.
+//!
+//! `ru_maxrss` will not do: a forked child's starts at its parent's size.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::shared::scoreboard::{Field, Slot};
+
+/// The largest resident size that process `pid` has had, in bytes; none if it cannot be read.
+#[must_use]
+pub fn peak_rss_bytes(pid: u32) -> Option<u64> {
+    parse_peak(&read_status(&format!("/proc/{pid}/status"))?)
+}
+
+/// What the kernel tells about this process. It is opened before the process is confined, for afterwards it
+/// cannot be.
+#[derive(Debug)]
+pub struct OwnStatus {
+    file: Option<File>,
+}
+
+impl OwnStatus {
+    /// Opens this process's status; without /proc there will be no peak to publish.
+    #[must_use]
+    pub fn open() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "/proc is the kernel, not the root that the store guards"
+        )]
+        let file = File::open("/proc/self/status").ok();
+        Self { file }
+    }
+
+    /// Writes this process's peak into its slots, as the last thing before it leaves.
+    pub fn publish_peak(&self, slots: impl Iterator<Item = Slot>) {
+        let peak = self.peak().unwrap_or(0);
+        for slot in slots {
+            slot.set(Field::PeakRss, peak);
+        }
+    }
+
+    fn peak(&self) -> Option<u64> {
+        let status = read_from_start(self.file.as_ref()?).ok()?;
+        parse_peak(&String::from_utf8_lossy(&status))
+    }
+}
+
+/// The peak is in the first two kilobytes, however long the file is.
+fn read_from_start(file: &File) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; 4096];
+    let len = file.read_at(&mut text, 0)?;
+    text.truncate(len);
+    Ok(text)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "/proc is the kernel, not the root that the store guards"
+)]
+fn read_status(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+fn parse_peak(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_read_in_bytes() {
+        assert_eq!(
+            parse_peak("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"),
+            Some(1234 * 1024)
+        );
+        assert_eq!(parse_peak("Name:\tx\n"), None);
+        assert!(peak_rss_bytes(std::process::id()).is_some_and(|bytes| bytes > 64 << 10));
+        assert!(
+            OwnStatus::open()
+                .peak()
+                .is_some_and(|bytes| bytes > 64 << 10)
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! What ran out: which limit kept a process from being made, or had one killed, by the name under which it can be
+//! raised. Found out after the fact and for people, so a best effort.
+
+mod cgroup;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::Uid;
+use proto::status::LimitHit;
+
+use cgroup::OomKills;
+
+/// How often a limit that goes on being hit is mentioned in the log.
+const MENTION: Duration = Duration::from_secs(10);
+
+/// A limit that was hit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Under which it is counted, and known to whoever can raise it.
+    pub name: &'static str,
+    /// What it is now, and how to raise it.
+    pub cure: String,
+}
+
+impl Limit {
+    /// The one behind an error of fork(2), or of whatever else makes a worker.
+    #[must_use]
+    pub fn behind(error: Errno) -> Self {
+        match error {
+            Errno::EAGAIN => processes(),
+            Errno::ENOMEM | Errno::ENOBUFS => memory(),
+            Errno::EMFILE => Self {
+                name: "RLIMIT_NOFILE",
+                cure: "raise ulimit -n (systemd: LimitNOFILE=)".to_owned(),
+            },
+            Errno::ENFILE => Self {
+                name: "fs.file-max",
+                cure: "raise it with sysctl".to_owned(),
+            },
+            Errno::ENOSPC => Self {
+                name: "fs.epoll.max_user_watches",
+                cure: "raise it with sysctl".to_owned(),
+            },
+            other => Self {
+                name: "unknown",
+                cure: other.desc().to_owned(),
+            },
+        }
+    }
+
+    /// The one for which the kernel killed a process.
+    #[must_use]
+    pub fn of_memory() -> Self {
+        memory()
+    }
+}
+
+/// Of the limits on processes the one that is reached; what cannot be told from others is named by elimination.
+fn processes() -> Limit {
+    if let Some((folder, max)) = cgroup::full_of_processes() {
+        return Limit {
+            name: "pids.max",
+            cure: format!(
+                "it is {max} in {}: raise it (systemd: TasksMax=, docker: --pids-limit)",
+                folder.display()
+            ),
+        };
+    }
+    let user_max = getrlimit(Resource::RLIMIT_NPROC).map_or(u64::MAX, |(soft, _)| soft);
+    // The kernel does not hold root to it.
+    if user_max < u64::MAX && !Uid::current().is_root() {
+        return Limit {
+            name: "ulimit -u",
+            cure: format!(
+                "user {} may have {user_max} processes and threads: raise it (systemd: LimitNPROC=)",
+                Uid::current()
+            ),
+        };
+    }
+    Limit {
+        name: "kernel.threads-max",
+        cure: "raise it, or kernel.pid_max, with sysctl".to_owned(),
+    }
+}
+
+fn memory() -> Limit {
+    match cgroup::memory_max() {
+        Some((folder, max)) => Limit {
+            name: "memory.max",
+            cure: format!(
+                "it is {max} bytes in {}: raise it (systemd: MemoryMax=, docker: --memory), or have fewer workers",
+                folder.display()
+            ),
+        },
+        None => Limit {
+            name: "memory",
+            cure: "the machine has no more: have fewer workers".to_owned(),
+        },
+    }
+}
+
+/// How often which limit was hit.
+#[derive(Debug, Default)]
+pub struct Shortages {
+    hits: BTreeMap<&'static str, u64>,
+    last: Option<(&'static str, Instant)>,
+    oom_kills: OomKills,
+}
+
+impl Shortages {
+    /// None so far.
+    #[must_use]
+    pub fn watch() -> Self {
+        Self {
+            oom_kills: OomKills::watch(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the kernel has killed a process for want of memory, of which nobody was told yet.
+    pub fn take_oom_kill(&mut self) -> bool {
+        self.oom_kills.take()
+    }
+
+    /// Counts a hit, and says which limit it was if that is to be mentioned: not again and again. `find_out` is not
+    /// asked for what is not mentioned.
+    pub fn book(&mut self, now: Instant, find_out: impl FnOnce() -> Limit) -> Option<Limit> {
+        let recent = self
+            .last
+            .filter(|(_, at)| now.saturating_duration_since(*at) < MENTION);
+        let (name, found) = match recent {
+            Some((name, _)) => (name, None),
+            None => {
+                let limit = find_out();
+                (limit.name, Some(limit))
+            }
+        };
+        if found.is_some() {
+            self.last = Some((name, now));
+        }
+        *self.hits.entry(name).or_default() += 1;
+        found
+    }
+
+    /// What was booked.
+    #[must_use]
+    pub fn hits(&self) -> Vec<LimitHit> {
+        let hit = |(name, hits): (&&'static str, &u64)| LimitHit {
+            limit: (*name).to_owned(),
+            hits: *hits,
+        };
+        self.hits.iter().map(hit).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_goes_on_being_hit_is_counted_each_time_and_mentioned_now_and_then() {
+        let mut shortages = Shortages::default();
+        let start = Instant::now();
+        let limit = || Limit::behind(Errno::EMFILE);
+        let mentioned = (0..25u32).filter(|second| {
+            let now = start + Duration::from_secs(1) * *second;
+            shortages.book(now, limit).is_some()
+        });
+        assert_eq!(mentioned.collect::<Vec<_>>(), [0, 10, 20]);
+        let hits = shortages.hits();
+        assert_eq!(hits.len(), 1);
+        assert_eq!(
+            (hits[0].limit.as_str(), hits[0].hits),
+            ("RLIMIT_NOFILE", 25)
+        );
+    }
+
+    #[test]
+    fn every_shortage_has_a_name() {
+        for error in crate::exit::SHORTAGES {
+            assert_ne!(Limit::behind(error).name, "unknown", "{error}");
+        }
+    }
+}
