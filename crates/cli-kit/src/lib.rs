@@ -1,6 +1,7 @@
 //! What the three command lines share: their manual and their completions, the values of flags, standard output, and
 //! Ctrl-C.
 
+pub mod interrupt;
 mod manual;
 pub mod output;
 pub mod value;

@@ -5,19 +5,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cli_kit::interrupt::{SIGINT, SIGTERM, catch, wake};
 use client::Interrupt;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::{flag, low_level};
-
-use crate::exit::Exit;
 
 /// How often a named pipe is tried that nobody reads yet: its reader cannot be waited for otherwise.
 const READER_INTERVAL_MS: u16 = 20;
@@ -32,18 +28,9 @@ pub(crate) struct Signals {
 impl Signals {
     /// From now on they are noticed here.
     pub(crate) fn watch() -> io::Result<Self> {
-        let came = Arc::new(AtomicBool::new(false));
-        let (writer, reader) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag unset.
-            flag::register_conditional_shutdown(
-                signal,
-                Exit::Interrupted as i32,
-                Arc::clone(&came),
-            )?;
-            flag::register(signal, Arc::clone(&came))?;
-            low_level::pipe::register(signal, writer.try_clone()?)?;
-        }
+        let signals = [SIGINT, SIGTERM];
+        let came = catch(&signals)?;
+        let reader = wake(&signals)?;
         Ok(Self {
             came,
             interrupt: Interrupt::from(OwnedFd::from(reader)),

@@ -27,8 +27,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::CellFailed => 3,
             Exit::Threshold => 4,
-            // As a shell reports a process that SIGINT ended.
-            Exit::Interrupted => 130,
+            Exit::Interrupted => cli_kit::interrupt::EXIT_CODE,
         })
     }
 }

@@ -5,11 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::Signal;
+use cli_kit::interrupt::{self, SIGALRM, SIGHUP, SIGINT, SIGTERM};
 use nix::unistd::alarm;
-
-/// The signals by which a user stops a run.
-const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 /// What has asked the run to end.
 #[derive(Debug, Default)]
@@ -25,10 +22,8 @@ impl Stops {
         let user = catch_interrupts()?;
         let any = Arc::new(AtomicBool::new(false));
         // Behind the user's flag, so that whoever sees this one set by a user sees the other set too.
-        for signal in heeded().chain([Signal::SIGALRM]) {
-            signal_hook::flag::register(signal as i32, Arc::clone(&any))
-                .context("cannot catch signals")?;
-        }
+        set_by_interrupts(&any)?;
+        interrupt::set(&any, &[SIGALRM]).context(CANNOT)?;
         Ok(Self { user, any })
     }
 
@@ -56,45 +51,32 @@ impl Stops {
     }
 }
 
-/// All of them, but for a HUP that whoever started us has had ignored: nohup(1) means that a run outlives its terminal.
-fn heeded() -> impl Iterator<Item = Signal> {
+const CANNOT: &str = "cannot catch signals";
+
+/// The signals by which a user stops a run. Not a HUP that the program's starter has had ignored: nohup(1) means that a
+/// run outlives its terminal.
+fn heeded() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let is_hup_ignored = ignores(&status, Signal::SIGHUP);
-    SIGNALS
-        .into_iter()
-        .filter(move |signal| *signal != Signal::SIGHUP || !is_hup_ignored)
+    let mut signals = vec![SIGINT, SIGTERM, SIGHUP];
+    signals.retain(|signal| *signal != SIGHUP || !ignores(&status, SIGHUP));
+    signals
 }
 
 /// Whether the process with this status (proc_pid_status(5)) ignores `signal`.
-fn ignores(status: &str, signal: Signal) -> bool {
+fn ignores(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal as i32 - 1)) != 0)
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
 /// A flag that the first INT, TERM or HUP sets; the second one ends the process at once.
 pub(crate) fn catch_interrupts() -> Result<Arc<AtomicBool>> {
-    let interrupt = Arc::new(AtomicBool::new(false));
-    for signal in heeded() {
-        // Before the flag is set by the same signal: it is to see what the signal before it left.
-        signal_hook::flag::register_conditional_shutdown(
-            signal as i32,
-            130,
-            Arc::clone(&interrupt),
-        )
-        .context("cannot catch signals")?;
-    }
-    set_by_interrupts(&interrupt)?;
-    Ok(interrupt)
+    interrupt::catch(&heeded()).context(CANNOT)
 }
 
 /// Lets INT, TERM and HUP do no more than set `flag`.
 pub(crate) fn set_by_interrupts(flag: &Arc<AtomicBool>) -> Result<()> {
-    for signal in heeded() {
-        signal_hook::flag::register(signal as i32, Arc::clone(flag))
-            .context("cannot catch signals")?;
-    }
-    Ok(())
+    interrupt::set(flag, &heeded()).context(CANNOT)
 }
 
 #[cfg(test)]
@@ -113,9 +95,9 @@ mod tests {
     #[test]
     fn what_is_ignored_is_read_from_the_mask() {
         let of_nohup = "Name:\tstress\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000001\n";
-        assert!(ignores(of_nohup, Signal::SIGHUP));
-        assert!(!ignores(of_nohup, Signal::SIGINT));
-        assert!(!ignores("SigIgn:\t0000000000001006\n", Signal::SIGHUP));
-        assert!(!ignores("", Signal::SIGHUP));
+        assert!(ignores(of_nohup, SIGHUP));
+        assert!(!ignores(of_nohup, SIGINT));
+        assert!(!ignores("SigIgn:\t0000000000001006\n", SIGHUP));
+        assert!(!ignores("", SIGHUP));
     }
 }
