@@ -22,6 +22,7 @@ FOR_THE_ROOT = [("prefork-server", "cli"), ("stress", "commands")]
 LAYERS = [
     ("prefork-server", ["sys", "words", "exit", "rights", "shared", "store", "sandbox", "config", "operator", "connection", "pool",
                         "supervisor", "selftest", "cli"]),
+    ("stress", ["host", "corpus", "rig", "clients", "faults", "pdf", "run", "trials", "commands"]),
 ]
 # A crate and what its code names nowhere.
 NOT_NAMED = [

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 /// Whether standard output takes nothing. The standard library cannot say: before `main` it opens /dev/null in place of
@@ -56,9 +57,12 @@ fn cannot_write(error: &io::Error) -> io::Error {
 #[must_use]
 pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();
-    // A library may have wrapped it, and put its own part behind.
-    let words = text.split_once(" (os error").map(|(words, _)| words);
-    words.unwrap_or(&text).to_owned()
+    match (error.raw_os_error(), text.split_once(" (os error")) {
+        (Some(errno), _) => Errno::from_raw(errno).desc().to_owned(),
+        // A library has wrapped it, and put its own part behind.
+        (None, Some((words, _))) => words.to_owned(),
+        (None, None) => text,
+    }
 }
 
 /// Whether the reader of standard output has gone: nothing to complain about.

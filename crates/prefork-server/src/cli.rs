@@ -2,11 +2,9 @@
 
 pub mod args;
 pub mod config_file;
-pub mod duration;
 mod outside;
 mod sections;
 mod settings;
-pub mod size;
 mod source;
 mod status;
 

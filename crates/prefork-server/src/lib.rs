@@ -22,6 +22,6 @@ pub mod sys;
 pub mod words;
 
 // What other crates use.
-pub use cli::{duration, main_with_args, size};
+pub use cli::main_with_args;
 pub use operator::{backlog, status};
 pub use shared::{listener, memory};

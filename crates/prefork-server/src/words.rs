@@ -6,17 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-/// `Permission denied` for `Permission denied (os error 13)`.
-#[must_use]
-pub fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match (error.raw_os_error(), text.split_once(" (os error")) {
-        (Some(errno), _) => Errno::from_raw(errno).desc().to_owned(),
-        // A library has wrapped it, and put its own part behind.
-        (None, Some((words, _))) => words.to_owned(),
-        (None, None) => text,
-    }
-}
+pub use cli_kit::output::plain;
 
 /// An error with its reasons, outermost first. A reason that the one before has told already is left out.
 #[must_use]

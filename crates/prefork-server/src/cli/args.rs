@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueHint};
 use cli_kit::Handout;
-use cli_kit::value::whole;
+use cli_kit::value::{any_duration, buffer, whole};
+use screen::size::parse as parse_size;
 
 use super::sections::SECTIONS;
-use super::{duration, size, status};
+use super::status;
 use crate::config::{LogFormat, PoolKind, ReadyFormat};
 use crate::sandbox::SandboxMode;
 use crate::store::Durability;
@@ -75,7 +76,7 @@ pub struct Args {
     pub congestion: String,
 
     /// Receive buffer of every connection, 1K to 1G, instead of the kernel's own tuning.
-    #[arg(long, value_name = "SIZE", value_parser = size::parse_buffer, help_heading = "Network")]
+    #[arg(long, value_name = "SIZE", value_parser = buffer, help_heading = "Network")]
     pub receive_buffer: Option<u64>,
 
     /// Leave a connection with the kernel until it has sent something, for about so long at most; a silent client
@@ -85,7 +86,7 @@ pub struct Args {
 
     /// Treat a request without a body and without an end of line as ended after so much silence; for clients
     /// that send no terminator [default: off].
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, help_heading = "Network")]
+    #[arg(long, value_name = "TIME", value_parser = any_duration, help_heading = "Network")]
     pub accept_unterminated: Option<Duration>,
 
     /// With --pool event: how many connections a worker holds at once [default: 1024]. At the limit it accepts
@@ -100,19 +101,19 @@ pub struct Args {
     pub set_aside: Option<u32>,
 
     /// From accept to a complete request head, or to the content that follows it on the next line.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = any_duration, help_heading = "Limits")]
     pub head_timeout: Duration,
 
     /// Between two requests of one connection.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = any_duration, help_heading = "Limits")]
     pub idle_timeout: Duration,
 
     /// Least rate, per second, while a body or reply moves, taken over --rate-window of waiting; 0 for none.
-    #[arg(long, value_name = "SIZE", default_value = "4K", value_parser = size::parse, help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", default_value = "4K", value_parser = parse_size, help_heading = "Limits")]
     pub min_rate: u64,
 
     /// How much waiting for the peer makes up one measurement of --min-rate.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse, help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = any_duration, help_heading = "Limits")]
     pub rate_window: Duration,
 
     /// Connections that one address may have open at once, over all workers; for IPv6, one /64 [default: off].
@@ -120,32 +121,32 @@ pub struct Args {
     pub max_connections_per_address: Option<u32>,
 
     /// Largest upload, decoded.
-    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = size::parse, help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size, help_heading = "Limits")]
     pub upload_max: u64,
 
     /// Free space that uploads leave on the file system.
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size::parse, help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size, help_heading = "Limits")]
     pub min_free: u64,
 
     /// What all files under the root may hold together [default: off].
-    #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
     pub root_max_bytes: Option<u64>,
 
     /// How long a graceful stop may take before what is left is cut.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse, help_heading = "Life cycle")]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = any_duration, help_heading = "Life cycle")]
     pub drain_timeout: Duration,
 
     /// How long a worker that was replaced may take to finish what it has in hand before that is cut.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse, help_heading = "Life cycle")]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = any_duration, help_heading = "Life cycle")]
     pub retire_timeout: Duration,
 
     /// How long a worker may take to become ready before it is killed and started again.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse, help_heading = "Life cycle")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = any_duration, help_heading = "Life cycle")]
     pub boot_timeout: Duration,
 
     /// A worker that gives no sign of life for so long is aborted and replaced; 0s for never. Waiting for a slow
     /// client is no reason; waiting for a slow disk is one after ten times as long.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::parse, help_heading = "Life cycle")]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = any_duration, help_heading = "Life cycle")]
     pub worker_timeout: Duration,
 
     /// Replace a worker after about so many requests (up to a fifth less, so that not all are replaced at once);

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use cli_kit::value::any_duration;
 use proto::status::Status;
 use screen::Screen;
 
-use super::duration;
 use crate::exit::Exit;
 use crate::operator::status::{self, Order, Page};
 use crate::operator::stream::say;
@@ -39,7 +39,7 @@ pub struct Args {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = INTERVAL,
-        value_parser = duration::parse
+        value_parser = any_duration
     )]
     pub watch: Option<Duration>,
 }

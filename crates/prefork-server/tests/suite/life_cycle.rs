@@ -225,7 +225,7 @@ fn wrong_flags_are_usage_errors() {
     check(&["--head-timeout", "0s"], "--head-timeout 0s");
     check(&["--idle-timeout", "0s"], "--idle-timeout 0s");
     check(&["--upload-max", "0"], "--read-only");
-    check(&["--upload-max", "4X"], "'4X' is no size");
+    check(&["--upload-max", "4X"], "invalid size '4X'");
     check(&["--event-connections", "10"], "add --pool event");
     check(
         &["--pool", "event", "--set-aside", "3"],

@@ -256,7 +256,7 @@ fn a_value_that_makes_no_sense_is_answered_with_those_that_do() {
         "--worker-timeout",
     ] {
         for value in ["18446744073709551615s", "99999999999999999999s", "1000y"] {
-            run(&format!("{flag} {value}"), &[flag, "the longest is 1y"]);
+            run(&format!("{flag} {value}"), &[flag, "the most is 1year"]);
         }
     }
 }
