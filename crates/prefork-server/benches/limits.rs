@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nix::unistd::Pid;
-use prefork_server::connection::access_log::AccessLogger;
-use prefork_server::connection::session::{Service, Session, Shelf, Want};
-use prefork_server::operator::logs::{Logs, Wanted};
-use prefork_server::shared::address_cap::{AddressCap, Admission};
-use prefork_server::shared::holdings::{Holdings, Keeper};
-use prefork_server::shared::scoreboard::Scoreboard;
-use prefork_server::store::{Durability, Folder, Quota, Store, StoreOptions};
+use prefork_server::inside::AccessLogger;
+use prefork_server::inside::Scoreboard;
+use prefork_server::inside::{AddressCap, Admission};
+use prefork_server::inside::{Durability, Folder, Quota, Store, StoreOptions};
+use prefork_server::inside::{Holdings, Keeper};
+use prefork_server::inside::{Logs, Wanted};
+use prefork_server::inside::{Service, Session, Shelf, Want};
 use proto::Limits;
 
 const OPTIONS: StoreOptions = StoreOptions {

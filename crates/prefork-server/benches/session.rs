@@ -14,9 +14,9 @@ use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use prefork_server::connection::session::{Service, Session, Shelf, Want};
-use prefork_server::shared::scoreboard::Scoreboard;
-use prefork_server::store::{Durability, Folder, Store, StoreOptions};
+use prefork_server::inside::Scoreboard;
+use prefork_server::inside::{Durability, Folder, Store, StoreOptions};
+use prefork_server::inside::{Service, Session, Shelf, Want};
 use proto::{Limits, base64};
 
 const FILE_LEN: usize = 8 << 20;

@@ -1,6 +1,6 @@
 //! The command line: what can be typed, what it means, and the entry that runs it. Only the crate's root imports it.
 
-pub mod args;
+pub(crate) mod args;
 pub mod config_file;
 mod outside;
 mod sections;

@@ -11,13 +11,13 @@ use crate::shared::listener::Congestion;
 use crate::store::Durability;
 
 /// The most workers a pool may have: a guard against a typing mistake, not a promise.
-pub const WORKERS_MAX: u32 = 4096;
+pub(crate) const WORKERS_MAX: u32 = 4096;
 
 /// How many connections an event worker holds at once unless told otherwise.
-pub const EVENT_CONNECTIONS_DEFAULT: u32 = 1024;
+pub(crate) const EVENT_CONNECTIONS_DEFAULT: u32 = 1024;
 
 /// How many connections a blocking worker sets aside unless told otherwise.
-pub const SET_ASIDE_DEFAULT: u32 = 16;
+pub(crate) const SET_ASIDE_DEFAULT: u32 = 16;
 
 /// How READY and DONE look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -1,7 +1,7 @@
 //! One connection: what is said over it, what it waits for, and what is written down of it.
 
-pub mod access_log;
-pub mod clock;
-pub mod drive;
-pub mod failures;
-pub mod session;
+pub(crate) mod access_log;
+pub(crate) mod clock;
+pub(crate) mod drive;
+pub(crate) mod failures;
+pub(crate) mod session;

@@ -32,10 +32,10 @@ impl From<Exit> for ExitCode {
 }
 
 /// A worker left because it was asked to, or because its parent is gone.
-pub const WORKER_DONE: i32 = 0;
+pub(crate) const WORKER_DONE: i32 = 0;
 
 /// A worker could not start or could not go on.
-pub const WORKER_FAILED: i32 = 1;
+pub(crate) const WORKER_FAILED: i32 = 1;
 
 /// Errors that say that something is missing now and may be there later. A worker that cannot start for one of them
 /// leaves with an exit code that says so.
@@ -53,14 +53,14 @@ const WORKER_STARVED: i32 = 75;
 
 /// The exit code of a worker that cannot start for want of something.
 #[must_use]
-pub fn of_shortage(error: Errno) -> Option<i32> {
+pub(crate) fn of_shortage(error: Errno) -> Option<i32> {
     let index = SHORTAGES.iter().position(|it| *it == error)?;
     Some(WORKER_STARVED + i32::try_from(index).ok()?)
 }
 
 /// What such an exit code says.
 #[must_use]
-pub fn shortage(exit_code: i32) -> Option<Errno> {
+pub(crate) fn shortage(exit_code: i32) -> Option<Errno> {
     let index = usize::try_from(exit_code.checked_sub(WORKER_STARVED)?).ok()?;
     SHORTAGES.get(index).copied()
 }

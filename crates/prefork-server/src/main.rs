@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    prefork_server::cli::main()
+    prefork_server::main()
 }

@@ -1,13 +1,13 @@
 //! What the operator reads and asks: logs, status, metrics, the pidfile, standard output, the service manager.
 
-pub mod admin;
+pub(crate) mod admin;
 pub mod backlog;
-pub mod logger;
-pub mod logs;
-pub mod notice;
-pub mod output;
-pub mod pidfile;
-pub mod port;
+pub(crate) mod logger;
+pub(crate) mod logs;
+pub(crate) mod notice;
+pub(crate) mod output;
+pub(crate) mod pidfile;
+pub(crate) mod port;
 pub mod status;
-pub mod stream;
-pub mod usage;
+pub(crate) mod stream;
+pub(crate) mod usage;

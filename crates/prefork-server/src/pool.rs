@@ -1,10 +1,10 @@
 //! Pools: how workers come to be. What a worker does is the same under each.
 
-pub mod descriptors;
-pub mod event;
-pub mod process;
-pub mod thread;
-pub mod worker;
+pub(crate) mod descriptors;
+pub(crate) mod event;
+pub(crate) mod process;
+pub(crate) mod thread;
+pub(crate) mod worker;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,14 +16,13 @@ use nix::unistd::{ForkResult, Pid};
 use crate::config::{Clocks, PoolKind};
 use crate::connection::session::Service;
 use crate::exit::{WORKER_DONE, WORKER_FAILED, of_shortage};
-use crate::operator::admin::Admin;
-use crate::operator::logs::{Logs, Reopener};
+use crate::operator::logs::Logs;
 use crate::pool::worker::{Left, Worker};
 use crate::sandbox::Confinement;
 use crate::shared::address_cap::AddressCap;
 use crate::shared::gate::Gate;
 use crate::shared::holdings::Holdings;
-use crate::shared::lifeline::{Hold, Watch};
+use crate::shared::lifeline::Watch;
 use crate::shared::listener::Congestion;
 use crate::shared::listener::Listener;
 use crate::shared::memory::OwnStatus;
@@ -35,7 +34,7 @@ use crate::{sys, words};
 
 /// Signals that the parent takes from its signalfd, and that a worker must not die of: a terminal's Ctrl-C and
 /// a service manager's signals go to the whole group.
-pub const PARENT_SIGNALS: [Signal; 9] = [
+pub(crate) const PARENT_SIGNALS: [Signal; 9] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -48,21 +47,17 @@ pub const PARENT_SIGNALS: [Signal; 9] = [
 ];
 
 /// The signal that makes a worker look at the parent's word.
-pub const NUDGE: Signal = Signal::SIGTERM;
+pub(crate) const NUDGE: Signal = Signal::SIGTERM;
 
-/// What workers are made from. Of its descriptors a worker keeps those in [`Inheritance::descriptors`].
+/// What workers are made from, and all that one is given. Of its descriptors a worker keeps those in [`Inheritance::descriptors`].
 #[derive(Debug)]
-pub struct Inheritance {
+pub(crate) struct Inheritance {
     /// The shared listening socket.
     pub listener: Listener,
     /// The workers' end of the lifeline.
     pub watch: Watch,
-    /// The parent's end.
-    pub hold: Hold,
     /// Whether the workers may accept.
     pub gate: Gate,
-    /// The parent's too.
-    pub admin: Admin,
     /// Where workers report to the parent.
     pub reports: OwnedFd,
     /// The counters.
@@ -75,8 +70,6 @@ pub struct Inheritance {
     pub connections_per_address_max: Option<u32>,
     /// The files that lines are written to.
     pub logs: Logs,
-    /// The parent's means of opening them anew.
-    pub reopener: Reopener,
     /// The store and the limits.
     pub service: Service,
     /// How workers are confined.
@@ -100,13 +93,13 @@ pub struct Inheritance {
 impl Inheritance {
     /// How many processes the pool has.
     #[must_use]
-    pub const fn processes(&self) -> u32 {
+    pub(crate) const fn processes(&self) -> u32 {
         self.kind.processes(self.workers)
     }
 
     /// Which workers the process of a seat is, and where they count if it has row `row` of the holdings.
     #[must_use]
-    pub const fn assignment(&self, seat: u32, row: u32) -> Assignment {
+    pub(crate) const fn assignment(&self, seat: u32, row: u32) -> Assignment {
         Assignment {
             workers: if self.kind.is_a_process_each() {
                 seat..seat + 1
@@ -119,7 +112,12 @@ impl Inheritance {
 
     /// One worker of this process.
     #[must_use]
-    pub fn worker<'a>(&'a self, slot: Slot, index: u32, reporter: &'a Reporter<'a>) -> Worker<'a> {
+    pub(crate) fn worker<'a>(
+        &'a self,
+        slot: Slot,
+        index: u32,
+        reporter: &'a Reporter<'a>,
+    ) -> Worker<'a> {
         Worker {
             index,
             slot,
@@ -138,7 +136,7 @@ impl Inheritance {
     /// What a worker process keeps of its parent's descriptors, besides the standard streams: what is not named here is
     /// closed before it does anything else.
     #[must_use]
-    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let own = [
             self.listener.socket().as_fd(),
             self.watch.as_fd(),
@@ -151,14 +149,14 @@ impl Inheritance {
     }
 
     /// The next process to be forked writes what it holds into row `index`.
-    pub fn take_row(&mut self, index: u32) {
+    pub(crate) fn take_row(&mut self, index: u32) {
         self.row = index;
         self.service.store.hold_in(index);
     }
 
     /// How this process limits the connections of one address.
     #[must_use]
-    pub fn address_cap(&self) -> Option<AddressCap> {
+    pub(crate) fn address_cap(&self) -> Option<AddressCap> {
         let connections_max = self.connections_per_address_max?;
         Some(AddressCap {
             holdings: self.holdings,
@@ -172,7 +170,7 @@ impl Inheritance {
 ///
 /// # Errors
 /// What fork(2) says.
-pub fn spawn(
+pub(crate) fn spawn(
     inheritance: &Inheritance,
     id: ProcessId,
     assignment: &Assignment,
@@ -250,7 +248,7 @@ fn failure(error: Option<Errno>) -> i32 {
 ///
 /// # Errors
 /// What the kernel says; the worker must not serve then.
-pub fn settle_in(parent: Pid, confinement: Confinement, store: &Store) -> io::Result<()> {
+pub(crate) fn settle_in(parent: Pid, confinement: Confinement, store: &Store) -> io::Result<()> {
     sys::interrupt_on(NUDGE)?;
     for signal in PARENT_SIGNALS {
         if signal != NUDGE && signal != Signal::SIGCHLD {

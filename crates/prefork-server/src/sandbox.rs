@@ -23,7 +23,7 @@ use crate::{sys, words};
 
 use landlock::RootAccess;
 
-pub use landlock::{ABI_CONFINING_FILES, Level};
+pub(crate) use landlock::{ABI_CONFINING_FILES, Level};
 
 /// Whether workers are confined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -64,7 +64,7 @@ pub struct Hardening {
 
 /// How every worker of this server is confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Confinement {
+pub(crate) struct Confinement {
     mode: SandboxMode,
     /// The Landlock version that a trial was confined with; none if it could not be, or was not to be.
     pub(crate) abi: Option<u32>,
@@ -73,7 +73,7 @@ pub struct Confinement {
 /// Undoes what whoever started this process may have left it with, and gives up what it and all that come of it
 /// will never need. Not to be able to is no reason not to serve. To be called at the start, once what was
 /// handed over on purpose is in hand.
-pub fn harden_process() {
+pub(crate) fn harden_process() {
     // Deaf to it, a parent would never hear of a worker's death.
     if let Err(error) = sys::heed(Signal::SIGCHLD) {
         tracing::warn!(error = error.desc(), "cannot hear of workers' deaths");
@@ -102,7 +102,7 @@ pub fn harden_process() {
 ///
 /// # Errors
 /// With what to do about it.
-pub fn drop_root(hardening: &Hardening, folder: &Folder, is_read_only: bool) -> Result<()> {
+pub(crate) fn drop_root(hardening: &Hardening, folder: &Folder, is_read_only: bool) -> Result<()> {
     if let Some(user) = &hardening.user {
         user.become_for_good()?;
     }
@@ -113,7 +113,7 @@ pub fn drop_root(hardening: &Hardening, folder: &Folder, is_read_only: bool) -> 
 ///
 /// # Errors
 /// With what to do about it.
-pub fn prepare(hardening: &Hardening, store: &Store) -> Result<Confinement> {
+pub(crate) fn prepare(hardening: &Hardening, store: &Store) -> Result<Confinement> {
     let confinement = Confinement {
         mode: hardening.sandbox,
         abi: match hardening.sandbox {
@@ -146,7 +146,7 @@ impl Confinement {
     ///
     /// # Errors
     /// What the kernel says. A worker must not serve then: its server has announced that it is confined.
-    pub fn enter(self, store: &Store) -> io::Result<()> {
+    pub(crate) fn enter(self, store: &Store) -> io::Result<()> {
         if self.abi.is_some() {
             landlock::restrict(store).map_err(io::Error::other)?;
         }
@@ -155,13 +155,13 @@ impl Confinement {
 
     /// Whether no file outside the root can be opened, changed, made or removed.
     #[must_use]
-    pub fn confines_files(self) -> bool {
+    pub(crate) fn confines_files(self) -> bool {
         self.abi.is_some_and(|abi| abi >= ABI_CONFINING_FILES)
     }
 
     /// As READY tells it: how workers forked from now on are confined.
     #[must_use]
-    pub fn announce(self, store: &Store) -> proto::announce::Sandbox {
+    pub(crate) fn announce(self, store: &Store) -> proto::announce::Sandbox {
         let root_access = RootAccess::of(store).as_str().to_owned();
         proto::announce::Sandbox {
             mode: self.mode.as_str().to_owned(),

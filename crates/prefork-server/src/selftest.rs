@@ -84,7 +84,7 @@ enum Wanted {
 ///
 /// # Errors
 /// What would keep the server from starting, and what keeps the test from being made.
-pub fn run(config: &Config, json: bool) -> Result<Exit> {
+pub(crate) fn run(config: &Config, json: bool) -> Result<Exit> {
     cli_kit::output::check().context("cannot write to standard output")?;
     sandbox::harden_process();
     let folder = supervisor::open_folder(config)?;

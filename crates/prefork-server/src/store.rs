@@ -32,13 +32,13 @@ use lock::{Lock, Standing};
 use quota::Books;
 use temporary::{Mark, Owner};
 
-pub use error::{OpenError, StoreError};
+pub(crate) use error::{OpenError, StoreError};
 pub use folder::Folder;
-pub use list::Listing;
+pub(crate) use list::Listing;
 pub use quota::Quota;
-pub use read::Download;
-pub use temporary::{Swept, Temporaries};
-pub use upload::{PendingUpload, WRITEBACK_LEN};
+pub(crate) use read::Download;
+pub(crate) use temporary::{Swept, Temporaries};
+pub(crate) use upload::PendingUpload;
 
 /// What "uploaded" promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

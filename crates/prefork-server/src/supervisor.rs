@@ -6,20 +6,20 @@
 mod announce;
 mod door;
 mod events;
-pub mod inherited;
-pub mod ledger;
+pub(crate) mod inherited;
+pub(crate) mod ledger;
 mod members;
 mod program;
 mod reload;
 pub mod roster;
-pub mod scarcity;
+pub(crate) mod scarcity;
 mod shortage;
 mod start;
 mod status;
 mod sweep;
 mod telling;
 mod upgrade;
-pub mod watchdog;
+pub(crate) mod watchdog;
 
 use std::time::{Duration, Instant};
 
@@ -29,9 +29,12 @@ use nix::sys::signal::Signal;
 
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::operator::admin::Admin;
+use crate::operator::logs::Reopener;
 use crate::operator::pidfile::Pidfile;
 use crate::pool::{self, Inheritance};
 use crate::shared::holdings::Keeper;
+use crate::shared::lifeline::Hold;
 use crate::shared::report::{Kind, ProcessId, Report};
 use crate::shared::scoreboard::{Command, Field};
 use crate::shared::{listener, memory, title};
@@ -61,13 +64,13 @@ const NUDGE_AGAIN: Duration = Duration::from_millis(50);
 const NUDGE_FOR: Duration = Duration::from_secs(5);
 
 /// Reads the settings again.
-pub type Reread = Box<dyn Fn() -> Result<Config, String>>;
+pub(crate) type Reread = Box<dyn Fn() -> Result<Config, String>>;
 
 /// Runs a server from its start to its end. `reread` is for HUP.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do about it.
-pub fn run(config: Config, reread: Reread) -> Result<Exit> {
+pub(crate) fn run(config: Config, reread: Reread) -> Result<Exit> {
     Supervisor::start(config, reread)?.supervise()
 }
 
@@ -77,6 +80,10 @@ struct Supervisor {
     /// What to start in an upgrade.
     program: std::io::Result<Program>,
     inheritance: Inheritance,
+    /// While it is open the workers know that this process lives.
+    _hold: Hold,
+    admin: Admin,
+    reopener: Reopener,
     origin: Origin,
     events: Events,
     telling: Telling,
@@ -113,7 +120,7 @@ impl Supervisor {
     fn supervise(mut self) -> Result<Exit> {
         title::parent();
         let result = self.go_round();
-        self.inheritance.admin.finish();
+        self.admin.finish();
         // Here after an error only: it must not name a server that is none.
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
@@ -156,7 +163,7 @@ impl Supervisor {
             }
             let timeout = self.timeout();
             let watched = self.successor.as_ref().and_then(Successor::watched);
-            let others = self.inheritance.admin.poll_fds();
+            let others = self.admin.poll_fds();
             let others = others.chain(self.telling.output.poll_fd());
             news = self
                 .events
@@ -237,7 +244,7 @@ impl Supervisor {
 
     /// Whoever rotates the logs has moved them away.
     fn reopen_logs(&mut self) {
-        self.inheritance.reopener.reopen();
+        self.reopener.reopen();
     }
 
     /// Whether nobody has asked for a stop yet. A hand-over is none: it may take an hour, and whoever asks then
@@ -525,7 +532,6 @@ impl Supervisor {
             .and_then(Successor::deadline)
             .map(|at| at.saturating_duration_since(now));
         let admin = self
-            .inheritance
             .admin
             .next_deadline()
             .map(|at| at.saturating_duration_since(now));

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-pub use cli_kit::output::plain;
+pub(crate) use cli_kit::output::plain;
 
 /// An error with its reasons, outermost first. A reason that the one before has told already is left out.
 #[must_use]
-pub fn chain(error: &anyhow::Error) -> String {
+pub(crate) fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
         let words = match (
@@ -32,7 +32,7 @@ pub fn chain(error: &anyhow::Error) -> String {
 
 /// Why the file that `flag` names cannot be opened for writing, or made, and what to do about it.
 #[must_use]
-pub fn cannot_write(flag: &str, path: &Path, error: &io::Error) -> String {
+pub(crate) fn cannot_write(flag: &str, path: &Path, error: &io::Error) -> String {
     let remedy = match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             "; its folder must be there: make it with mkdir -p"
@@ -62,7 +62,7 @@ pub fn cannot_write(flag: &str, path: &Path, error: &io::Error) -> String {
 
 /// Why a process or a thread cannot be started, with the limit that was met.
 #[must_use]
-pub fn cannot_start(what: impl Display, errno: Errno) -> String {
+pub(crate) fn cannot_start(what: impl Display, errno: Errno) -> String {
     let limit = match errno {
         Errno::EAGAIN => {
             "; too many processes and threads: RLIMIT_NPROC (ulimit -u), pids.max of the cgroup, or kernel.threads-max"

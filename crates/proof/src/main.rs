@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os();
     if args.nth(1).is_some_and(|role| role == failures::SERVER) {
         let program = std::env::args_os().take(1);
-        return prefork_server::cli::main_with_args(program.chain(args));
+        return prefork_server::main_with_args(program.chain(args));
     }
     match run(&Cli::parse()) {
         Ok(0) => ExitCode::SUCCESS,

@@ -9,8 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use anyhow::Result;
-use prefork_server::shared::report::ProcessId;
-use prefork_server::supervisor::roster::{Action, End, Event, Policy, Roster, processes_max};
+use prefork_server::ProcessId;
+use prefork_server::roster::{Action, End, Event, Policy, Roster, processes_max};
 
 use crate::keep::{Keeper, Tally};
 use world::World;

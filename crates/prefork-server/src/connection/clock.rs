@@ -37,7 +37,7 @@ const FIRST_BYTE_WHILE_DRAINING: Duration = Duration::from_secs(1);
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waiting {
+pub(crate) enum Waiting {
     /// Something to read.
     For(Reading),
     /// Room to write.
@@ -48,7 +48,7 @@ pub enum Waiting {
 
 /// What a wait comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Wait, but not beyond this.
     Until(Instant),
     /// The peer has been silent for `--accept-unterminated`, or for long enough after a body that could go on.
@@ -59,7 +59,7 @@ pub enum Verdict {
 
 /// One connection's clock. The time is always an argument.
 #[derive(Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     clocks: Clocks,
     accepted: Instant,
     waiting: Option<(Waiting, Instant)>,
@@ -77,7 +77,7 @@ pub struct Clock {
 impl Clock {
     /// A clock for a connection accepted at `now`.
     #[must_use]
-    pub const fn new(clocks: Clocks, now: Instant) -> Self {
+    pub(crate) const fn new(clocks: Clocks, now: Instant) -> Self {
         Self {
             clocks,
             accepted: now,
@@ -92,7 +92,7 @@ impl Clock {
     }
 
     /// Bytes moved: whatever was waited for has come. `now` is asked for only after a wait.
-    pub fn moved(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
+    pub(crate) fn moved(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         self.moved_bytes += bytes as u64;
         self.store_since = None;
         self.silence_told = false;
@@ -102,7 +102,7 @@ impl Clock {
     }
 
     /// The connection has to wait for the store: until when, before it tries again.
-    pub fn wait_for_store(&mut self, now: Instant) -> Verdict {
+    pub(crate) fn wait_for_store(&mut self, now: Instant) -> Verdict {
         let since = *self.store_since.get_or_insert(now);
         let waited = now.saturating_duration_since(since);
         let pause = waited.clamp(STORE_PAUSE_MIN, STORE_PAUSE_MAX);
@@ -113,7 +113,7 @@ impl Clock {
     }
 
     /// A part of a reply is out: what is waited for from here on in the way of heads is another request's.
-    pub fn replied(&mut self) {
+    pub(crate) fn replied(&mut self) {
         self.in_first_head = false;
         let is_of_a_head =
             |reading| matches!(reading, Reading::First | Reading::Idle | Reading::Head);
@@ -123,7 +123,7 @@ impl Clock {
     }
 
     /// The connection has to wait. Called again for the same wait, it says whether that may go on.
-    pub fn wait(&mut self, waiting: Waiting, now: Instant) -> Verdict {
+    pub(crate) fn wait(&mut self, waiting: Waiting, now: Instant) -> Verdict {
         let since = match self.waiting {
             Some((same, since)) if same == waiting => since,
             _ => now,
@@ -165,14 +165,14 @@ impl Clock {
 
     /// How long a connection without a first byte may be kept while the server drains.
     #[must_use]
-    pub fn wait_while_draining(&self, now: Instant) -> Verdict {
+    pub(crate) fn wait_while_draining(&self, now: Instant) -> Verdict {
         verdict(self.accepted + FIRST_BYTE_WHILE_DRAINING, now)
     }
 
     /// A lingering connection has been silent: whether it may go on until its own reply has arrived, which the
     /// caller has found it has not.
     #[must_use]
-    pub fn linger_on(&mut self, now: Instant) -> Verdict {
+    pub(crate) fn linger_on(&mut self, now: Instant) -> Verdict {
         let deadline = self.phase.map_or(now, |(_, since)| since + LINGER_TIMEOUT);
         match verdict(deadline, now) {
             Verdict::Until(deadline) => Verdict::Until(deadline.min(now + LINGER_SILENCE_IDLE)),

@@ -48,7 +48,7 @@ const RESET: linger = linger {
 
 /// Why [`Connection::drive`] came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
+pub(crate) enum Pause {
     /// The socket is not ready. Drive again when it is, or at `until`, or when told to stop.
     NotNow {
         /// What the socket is to be ready for.
@@ -64,7 +64,7 @@ pub enum Pause {
 
 /// What a connection is in the middle of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Nothing but a head, of which there may be nothing yet.
     Head,
     /// Between two requests.
@@ -77,7 +77,7 @@ pub enum Stage {
 
 /// What a socket is to be ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
+pub(crate) enum Interest {
     /// Bytes to read, or the end.
     Readable,
     /// Room for bytes to write.
@@ -88,7 +88,7 @@ pub enum Interest {
 
 /// A connection: its socket, its session and its clock.
 #[derive(Debug)]
-pub struct Connection<'s> {
+pub(crate) struct Connection<'s> {
     socket: TcpStream,
     session: Session<'s>,
     clock: Clock,
@@ -105,7 +105,7 @@ pub struct Connection<'s> {
 impl<'s> Connection<'s> {
     /// Joins `session` to `socket`, which must be non-blocking.
     #[must_use]
-    pub fn new(socket: TcpStream, session: Session<'s>, clocks: Clocks) -> Self {
+    pub(crate) fn new(socket: TcpStream, session: Session<'s>, clocks: Clocks) -> Self {
         Self {
             socket,
             session,
@@ -121,7 +121,7 @@ impl<'s> Connection<'s> {
 
     /// Has its requests written down.
     #[must_use]
-    pub fn written_down_by(mut self, access_logger: Option<AccessLogger<'s>>) -> Self {
+    pub(crate) fn written_down_by(mut self, access_logger: Option<AccessLogger<'s>>) -> Self {
         if access_logger.is_some() {
             self.session.remember_finished();
         }
@@ -131,7 +131,7 @@ impl<'s> Connection<'s> {
 
     /// Has it told that it is one too many: one error, then the end.
     #[must_use]
-    pub fn turned_away(mut self, code: Code, message: &str) -> Self {
+    pub(crate) fn turned_away(mut self, code: Code, message: &str) -> Self {
         self.session.turn_away(code, message);
         self.is_turned_away = true;
         self
@@ -139,13 +139,13 @@ impl<'s> Connection<'s> {
 
     /// Whether it was.
     #[must_use]
-    pub const fn is_turned_away(&self) -> bool {
+    pub(crate) const fn is_turned_away(&self) -> bool {
         self.is_turned_away
     }
 
     /// Keeps `place` for as long as the connection lives.
     #[must_use]
-    pub fn holding(self, place: Option<Place>) -> Self {
+    pub(crate) fn holding(self, place: Option<Place>) -> Self {
         Self {
             _place: place,
             ..self
@@ -154,7 +154,7 @@ impl<'s> Connection<'s> {
 
     /// What it is in the middle of.
     #[must_use]
-    pub fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         match self.session.want() {
             Want::Read(Reading::First | Reading::Head) => Stage::Head,
             Want::Read(Reading::Idle) | Want::Next => Stage::Idle,
@@ -168,7 +168,7 @@ impl<'s> Connection<'s> {
 
     /// Serves until there is a reason to pause. Buffers are taken from `shelf`, and those that the connection
     /// can wait without are put back there.
-    pub fn drive(&mut self, shelf: &mut Shelf) -> Pause {
+    pub(crate) fn drive(&mut self, shelf: &mut Shelf) -> Pause {
         self.session.take_buffers(shelf);
         let pause = self.move_bytes();
         self.session.put_buffers(shelf);
@@ -176,7 +176,7 @@ impl<'s> Connection<'s> {
     }
 
     /// Finish what is in hand, then close.
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         self.session.drain();
         self.draining.get_or_insert_with(|| Draining {
             since: Instant::now(),
@@ -185,25 +185,25 @@ impl<'s> Connection<'s> {
     }
 
     /// Cut it.
-    pub fn abort(&mut self) {
+    pub(crate) fn abort(&mut self) {
         self.session.end(End::Stopped);
         self.write_down();
     }
 
     /// A panic has come out of [`Connection::drive`]: this connection is lost.
-    pub fn crashed(&mut self) {
+    pub(crate) fn crashed(&mut self) {
         self.session.end(End::Crashed);
         self.write_down();
     }
 
     /// Who is at the other end, as far as that is still known.
     #[must_use]
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         self.socket.peer_addr().ok()
     }
 
     /// Books its end and closes the socket.
-    pub fn close(mut self) {
+    pub(crate) fn close(mut self) {
         self.session.give_up();
         self.write_down();
         self.session.close();

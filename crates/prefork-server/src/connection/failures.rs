@@ -25,7 +25,7 @@ static FAILURES: Mutex<Repeats> = Mutex::new(Repeats {
 static IS_OWING: AtomicBool = AtomicBool::new(false);
 
 /// Says that a request failed, or counts it for the next line about its reason.
-pub fn tell(failure: &Failure, peer: Option<SocketAddr>) {
+pub(crate) fn tell(failure: &Failure, peer: Option<SocketAddr>) {
     let reason = Reason::of(failure);
     let now = Instant::now();
     let Some(unmentioned) = with_failures(|failures| failures.happened(reason, now)) else {
@@ -60,7 +60,7 @@ pub fn tell(failure: &Failure, peer: Option<SocketAddr>) {
 }
 
 /// Says how many failures were not mentioned, once it has been quiet for long enough. A worker calls this in each round.
-pub fn tell_of_unmentioned() {
+pub(crate) fn tell_of_unmentioned() {
     if !IS_OWING.load(Relaxed) {
         return;
     }

@@ -13,8 +13,8 @@ use std::ops::Range;
 use proto::request::{Event, Phase, Refusal, Request, RequestDecoder, Step};
 use proto::{Code, FileName, Limits, Verb, base64, reply};
 
-pub use failure::Failure;
-pub use finished::{Finished, Outcome};
+pub(crate) use failure::Failure;
+pub(crate) use finished::{Finished, Outcome};
 
 use crate::shared::scoreboard::{ConnectionEnd, Field, RequestEnd, Slot};
 use crate::store::{Download, PendingUpload, Store, StoreError};

@@ -45,7 +45,7 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
 /// Dropping it closes the parent's, or in a worker the worker's, descriptors and nothing else; the parent's end is
 /// [`Admin::finish`].
 #[derive(Debug, Default)]
-pub struct Admin {
+pub(crate) struct Admin {
     socket: Option<Door>,
     place: Option<Place>,
     metrics: Option<Door>,
@@ -74,7 +74,7 @@ impl Admin {
     ///
     /// # Errors
     /// In words for a person, with the flag.
-    pub fn open(
+    pub(crate) fn open(
         socket: Option<&Path>,
         metrics: Option<&str>,
         predecessor: Option<Pid>,
@@ -102,7 +102,7 @@ impl Admin {
     ///
     /// # Errors
     /// What keeps the admin socket from getting its name.
-    pub fn publish(&mut self) -> Result<()> {
+    pub(crate) fn publish(&mut self) -> Result<()> {
         if let Some(place) = &mut self.place {
             place
                 .publish()
@@ -115,7 +115,7 @@ impl Admin {
     }
 
     /// Removes what a successor that is dead had made, and had not put in the admin socket's place.
-    pub fn remove_hidden_of(&self, successor: Pid) {
+    pub(crate) fn remove_hidden_of(&self, successor: Pid) {
         if let Some(place) = &self.place {
             place.remove_hidden_of(successor);
         }
@@ -125,7 +125,7 @@ impl Admin {
     ///
     /// # Errors
     /// In words for a person, with the flag.
-    pub fn restore(&mut self) -> Result<()> {
+    pub(crate) fn restore(&mut self) -> Result<()> {
         let Some(place) = self.place.take_if(|place| !place.is_own()) else {
             return Ok(());
         };
@@ -138,18 +138,18 @@ impl Admin {
     }
 
     /// A successor answers at the metrics address from now on.
-    pub fn hand_over(&mut self) {
+    pub(crate) fn hand_over(&mut self) {
         self.metrics = None;
     }
 
     /// Removes the admin socket's file, if it is still this server's.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.place = None;
     }
 
     /// Where `/metrics` is answered, as bound.
     #[must_use]
-    pub fn metrics_address(&self) -> Option<SocketAddr> {
+    pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
         match &self.metrics.as_ref()?.listener {
             Listener::Tcp(listener) => listener.local_addr().ok(),
             Listener::Unix(_) => None,
@@ -158,23 +158,23 @@ impl Admin {
 
     /// The metrics socket, to hand over.
     #[must_use]
-    pub fn metrics_fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn metrics_fd(&self) -> Option<BorrowedFd<'_>> {
         self.metrics.as_ref().map(|door| door.listener.as_fd())
     }
 
     /// What to poll.
-    pub fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+    pub(crate) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         self.doors().flat_map(Door::poll_fds)
     }
 
     /// When [`Admin::serve`] is due though nothing is ready.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.doors().filter_map(Door::next_deadline).min()
     }
 
     /// Does what can be done without waiting. `make_status` is called once at the most, if somebody asks.
-    pub fn serve(&mut self, make_status: impl FnOnce() -> Status) {
+    pub(crate) fn serve(&mut self, make_status: impl FnOnce() -> Status) {
         let status = LazyCell::new(make_status);
         let now = Instant::now();
         if let Some(door) = &mut self.socket {

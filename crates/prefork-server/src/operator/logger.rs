@@ -18,7 +18,7 @@ use crate::sys;
 
 /// Sends this process's log lines, and those of every process it forks, to standard error; a panic's words too, which
 /// std would wait with.
-pub fn start(level: Level, format: LogFormat) {
+pub(crate) fn start(level: Level, format: LogFormat) {
     if let Ok(words) = sys::shared_words(1) {
         let _ = LOST.set(&words[0]);
     }
@@ -42,7 +42,7 @@ static LOG: OnceLock<Arc<SharedFile>> = OnceLock::new();
 
 /// From here on, before each line it is looked whether `log`, which standard error has become, was opened anew.
 /// Once set it stays: like the logger itself there is one for the whole process.
-pub fn follow(log: &Arc<SharedFile>) {
+pub(crate) fn follow(log: &Arc<SharedFile>) {
     let _ = LOG.set(Arc::clone(log));
 }
 
@@ -54,12 +54,12 @@ static IS_TORN: AtomicBool = AtomicBool::new(false);
 
 /// How many lines were lost because there was no room for them, by this server's processes together.
 #[must_use]
-pub fn lost_lines() -> u64 {
+pub(crate) fn lost_lines() -> u64 {
     LOST.get().map_or(0, |lost| lost.load(Relaxed))
 }
 
 /// Says how many lines have been lost if it is not `mentioned`, once there is room to. For the parent only.
-pub fn mention_lost_lines(mentioned: &mut u64) {
+pub(crate) fn mention_lost_lines(mentioned: &mut u64) {
     let lines = lost_lines();
     if lines != *mentioned && stream::has_room(sys::standard_error()) {
         tracing::warn!(

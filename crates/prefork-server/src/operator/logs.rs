@@ -17,7 +17,7 @@ use nix::unistd::dup2_stderr;
 
 use crate::operator::logger;
 
-pub use access::AccessLog;
+pub(crate) use access::AccessLog;
 
 use shared_file::{Opener, SharedFile, Target};
 

@@ -16,7 +16,7 @@ use sd_notify::NotifyState;
 use crate::words;
 
 /// How long to leave a manager alone that has no room.
-pub const PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const PAUSE: Duration = Duration::from_millis(250);
 
 /// The manager's socket holds hundreds of messages; whoever has left more than this unread for the server alone reads
 /// none any more.
@@ -24,18 +24,18 @@ const WAITING_MAX: usize = 64;
 
 /// What the manager has not been told yet.
 #[derive(Debug, Default)]
-pub struct Notices {
+pub(crate) struct Notices {
     waiting: VecDeque<String>,
 }
 
 impl Notices {
     /// This process serves now: after an upgrade it is another than the one that the manager started.
-    pub fn ready(&mut self) {
+    pub(crate) fn ready(&mut self) {
         self.tell(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
     }
 
     /// The settings are being read again; [`Notices::ready`] follows.
-    pub fn reloading(&mut self) {
+    pub(crate) fn reloading(&mut self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.tell(&[NotifyState::Reloading, now]),
             Err(error) => tracing::warn!(%error, "there is no monotonic clock"),
@@ -43,17 +43,17 @@ impl Notices {
     }
 
     /// The server is on its way out.
-    pub fn stopping(&mut self) {
+    pub(crate) fn stopping(&mut self) {
         self.tell(&[NotifyState::Stopping]);
     }
 
     /// When to [`Notices::go_on`], if there is something left to tell.
-    pub fn next_try(&self) -> Option<Duration> {
+    pub(crate) fn next_try(&self) -> Option<Duration> {
         (!self.waiting.is_empty()).then_some(PAUSE)
     }
 
     /// Tells what there is room for. A manager that cannot be told is no reason not to serve.
-    pub fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         while let Some(message) = self.waiting.front() {
             match send(message) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,

@@ -10,7 +10,7 @@ use crate::sys;
 
 /// What is still to be written: two lines at the most.
 #[derive(Debug, Default)]
-pub struct Output {
+pub(crate) struct Output {
     pending: Vec<u8>,
 }
 
@@ -19,7 +19,7 @@ impl Output {
     ///
     /// # Errors
     /// What write(2) says, if nobody will ever read it.
-    pub fn print(&mut self, line: &str) -> nix::Result<()> {
+    pub(crate) fn print(&mut self, line: &str) -> nix::Result<()> {
         self.pending.extend_from_slice(line.as_bytes());
         self.pending.push(b'\n');
         self.go_on()
@@ -29,7 +29,7 @@ impl Output {
     ///
     /// # Errors
     /// What write(2) says, once: what is pending is given up.
-    pub fn go_on(&mut self) -> nix::Result<()> {
+    pub(crate) fn go_on(&mut self) -> nix::Result<()> {
         let (written, result) = stream::write_all(sys::standard_output(), &self.pending);
         self.pending.drain(..written);
         match result {
@@ -42,12 +42,12 @@ impl Output {
     }
 
     /// How many bytes wait.
-    pub fn unsent_len(&self) -> usize {
+    pub(crate) fn unsent_len(&self) -> usize {
         self.pending.len()
     }
 
     /// What to poll while something waits.
-    pub fn poll_fd(&self) -> Option<PollFd<'static>> {
+    pub(crate) fn poll_fd(&self) -> Option<PollFd<'static>> {
         (!self.pending.is_empty()).then(|| PollFd::new(sys::standard_output(), PollFlags::POLLOUT))
     }
 }

@@ -19,7 +19,7 @@ const LEN_MAX: u64 = 64;
 
 /// A process id on disk. It is always there whole, and removed only by whom it names.
 #[derive(Debug)]
-pub struct Pidfile {
+pub(crate) struct Pidfile {
     path: PathBuf,
 }
 
@@ -37,7 +37,7 @@ impl Pidfile {
     ///
     /// # Errors
     /// In words for a person, with the flag.
-    pub fn check(path: &Path, predecessor: Option<Pid>) -> Result<()> {
+    pub(crate) fn check(path: &Path, predecessor: Option<Pid>) -> Result<()> {
         let flag = format!("--pidfile {}", path.display());
         footing::of_file(path)
             .and_then(|_| footing::may_replace(path))
@@ -62,7 +62,7 @@ impl Pidfile {
     ///
     /// # Errors
     /// In words for a person, with the flag.
-    pub fn write(path: &Path, predecessor: Option<Pid>) -> Result<Self> {
+    pub(crate) fn write(path: &Path, predecessor: Option<Pid>) -> Result<Self> {
         Self::check(path, predecessor)?;
         replace(path).map_err(|error| anyhow!(words::cannot_write("--pidfile", path, &error)))?;
         Ok(Self {
@@ -74,7 +74,7 @@ impl Pidfile {
     ///
     /// # Errors
     /// In words for a person, with the flag.
-    pub fn restore(&self) -> Result<()> {
+    pub(crate) fn restore(&self) -> Result<()> {
         if self.is_own() {
             return Ok(());
         }
@@ -89,7 +89,7 @@ impl Pidfile {
     }
 
     /// Removes the file if it still names this process.
-    pub fn remove(self) {
+    pub(crate) fn remove(self) {
         if let Err(error) = self.try_to_remove() {
             tracing::warn!(error, path = %self.path.display(), "cannot remove the pidfile");
         }

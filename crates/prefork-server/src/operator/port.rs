@@ -10,7 +10,7 @@ use procfs::process::{FDTarget, Process};
 use crate::words;
 
 /// What to say when listening on `flag`'s address ended with `error`.
-pub fn explain(flag: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
+pub(crate) fn explain(flag: &str, address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let port = address.port();
     let why = match (error.kind(), holder(address)) {
         (ErrorKind::AddrInUse, Some(holder)) => format!(

@@ -25,7 +25,7 @@ const SAY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Says a line on standard error, for which a reader gets a second to make room. Where nobody can read it there
 /// is nothing else to be done about it.
-pub fn say(line: impl Display) {
+pub(crate) fn say(line: impl Display) {
     write_within(
         sys::standard_error(),
         format!("{line}\n").as_bytes(),
@@ -35,7 +35,7 @@ pub fn say(line: impl Display) {
 
 /// Puts descriptions of this process's own in the place of standard output and error, where these are pipes or
 /// terminals. To be called before the user is changed: another user's cannot be opened.
-pub fn own_standard_streams() {
+pub(crate) fn own_standard_streams() {
     if let Some(own) = own(sys::standard_output(), OFlag::O_WRONLY) {
         let _ = dup2_stdout(own);
     }
@@ -46,7 +46,7 @@ pub fn own_standard_streams() {
 
 /// A description of this process's own, which never waits, of the pipe or terminal that `fd` refers to. None for
 /// anything else, without /proc, and where it is another user's.
-pub fn own(fd: BorrowedFd<'_>, access: OFlag) -> Option<OwnedFd> {
+pub(crate) fn own(fd: BorrowedFd<'_>, access: OFlag) -> Option<OwnedFd> {
     if kind(fd) != SFlag::S_IFIFO && !fd.is_terminal() {
         return None;
     }
@@ -59,7 +59,7 @@ pub fn own(fd: BorrowedFd<'_>, access: OFlag) -> Option<OwnedFd> {
 ///
 /// # Errors
 /// `EAGAIN` where there is none; else what write(2) says.
-pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
+pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     match kind(fd) {
         SFlag::S_IFSOCK => {
@@ -76,7 +76,7 @@ pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
 }
 
 /// Writes all of `bytes` for which there is room now; says how much that was, and why it was not all.
-pub fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> (usize, nix::Result<()>) {
+pub(crate) fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> (usize, nix::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {
         match write(fd, &bytes[written..]) {
@@ -89,7 +89,7 @@ pub fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> (usize, nix::Result<()>) {
 }
 
 /// The same, with so long for a reader to make room.
-pub fn write_within(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) {
+pub(crate) fn write_within(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) {
     let until = Instant::now() + patience;
     let mut rest = bytes;
     loop {
@@ -108,7 +108,7 @@ pub fn write_within(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration) {
 }
 
 /// Whether something can be written now, and somebody may read it.
-pub fn has_room(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn has_room(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
     poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents() == Some(PollFlags::POLLOUT)
 }
@@ -117,7 +117,7 @@ pub fn has_room(fd: BorrowedFd<'_>) -> bool {
 ///
 /// # Errors
 /// `EAGAIN` where there is nothing; else what read(2) says.
-pub fn read(fd: BorrowedFd<'_>, into: &mut [u8]) -> nix::Result<usize> {
+pub(crate) fn read(fd: BorrowedFd<'_>, into: &mut [u8]) -> nix::Result<usize> {
     if kind(fd) == SFlag::S_IFSOCK {
         return recv(fd.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT);
     }

@@ -9,7 +9,7 @@ use crate::shared::memory;
 
 /// What a process has used up to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// User CPU time, to a clock tick.
     pub cpu_user: Duration,
     /// System CPU time, to a clock tick.
@@ -22,7 +22,7 @@ pub struct Usage {
 
 /// What process `pid` has used; none if there is no such process.
 #[must_use]
-pub fn of(pid: u32) -> Option<Usage> {
+pub(crate) fn of(pid: u32) -> Option<Usage> {
     let stat = Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
     Some(Usage {
         cpu_user: ticks(stat.utime),

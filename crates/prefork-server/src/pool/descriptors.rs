@@ -20,7 +20,7 @@ const DESCRIPTORS_OF_A_WORKER: u64 = 3;
 ///
 /// # Errors
 /// None would be left to serve even one client with.
-pub fn make_room(config: &Config) -> Result<Option<u32>> {
+pub(crate) fn make_room(config: &Config) -> Result<Option<u32>> {
     let Config {
         pool,
         workers,

@@ -7,7 +7,11 @@ use crate::shared::scoreboard::Assignment;
 
 /// Runs the worker of this process to its end.
 #[must_use]
-pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Reporter<'_>) -> Left {
+pub(crate) fn run(
+    inheritance: &Inheritance,
+    assignment: &Assignment,
+    reporter: &Reporter<'_>,
+) -> Left {
     let index = assignment.workers.start;
     let slot = assignment.slot(&inheritance.scoreboard);
     let connections_max = inheritance.event_connections.unwrap_or(1);

@@ -8,7 +8,11 @@ use crate::shared::scoreboard::Assignment;
 
 /// Runs the worker of this process to its end.
 #[must_use]
-pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Reporter<'_>) -> Left {
+pub(crate) fn run(
+    inheritance: &Inheritance,
+    assignment: &Assignment,
+    reporter: &Reporter<'_>,
+) -> Left {
     let index = assignment.workers.start;
     let slot = assignment.slot(&inheritance.scoreboard);
     let worker = inheritance.worker(slot, index, reporter);

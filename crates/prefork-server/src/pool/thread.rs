@@ -35,7 +35,11 @@ struct Thread<'scope> {
 
 /// Starts the threads and waits until all have left.
 #[must_use]
-pub fn run(inheritance: &Inheritance, assignment: &Assignment, reporter: &Reporter<'_>) -> Left {
+pub(crate) fn run(
+    inheritance: &Inheritance,
+    assignment: &Assignment,
+    reporter: &Reporter<'_>,
+) -> Left {
     thread::scope(|scope| {
         let threads: Vec<Thread<'_>> = assignment
             .slots(&inheritance.scoreboard)

@@ -3,8 +3,8 @@
 //! They differ in how they wait. A [`blocking`] worker serves one transfer to its end before the next; an [`event`]
 //! worker serves many at once.
 
-pub mod blocking;
-pub mod event;
+pub(crate) mod blocking;
+pub(crate) mod event;
 
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -48,7 +48,7 @@ const GATE_LOOK: Duration = Duration::from_millis(20);
 
 /// Everything a worker works with.
 #[derive(Debug, Clone, Copy)]
-pub struct Worker<'a> {
+pub(crate) struct Worker<'a> {
     /// Which worker, from 0.
     pub index: u32,
     /// Its counters and the parent's word to it.
@@ -75,7 +75,7 @@ pub struct Worker<'a> {
 
 /// Why a worker left its accept loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub(crate) enum Left {
     /// The parent asked, or is gone.
     Asked,
     /// The listener failed.

@@ -26,7 +26,7 @@ const STICKY: u32 = 0o1000;
 
 /// What others can do with the names in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Footing {
+pub(crate) enum Footing {
     /// Nothing.
     Own,
     /// They can take a name that is free, but not exchange one of root's: `/tmp` is such a folder.
@@ -38,7 +38,7 @@ pub enum Footing {
 ///
 /// # Errors
 /// In words for a person: somebody else can exchange what `path` leads to.
-pub fn of_file(path: &Path) -> Result<Footing, String> {
+pub(crate) fn of_file(path: &Path) -> Result<Footing, String> {
     if !Uid::effective().is_root() {
         return Ok(Footing::Own);
     }
@@ -50,7 +50,7 @@ pub fn of_file(path: &Path) -> Result<Footing, String> {
 ///
 /// # Errors
 /// In words for a person, without the path.
-pub fn may_replace(path: &Path) -> Result<(), String> {
+pub(crate) fn may_replace(path: &Path) -> Result<(), String> {
     let Ok(metadata) = path.symlink_metadata() else {
         return Ok(());
     };
@@ -69,7 +69,7 @@ pub fn may_replace(path: &Path) -> Result<(), String> {
 }
 
 /// Gives what is at `made` the name `path`, in place of what [may be replaced](may_replace) and of nothing else.
-pub fn put_in_place(made: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn put_in_place(made: &Path, path: &Path) -> io::Result<()> {
     let is_taken = path
         .symlink_metadata()
         .is_ok_and(|metadata| is_own(&metadata));
@@ -82,7 +82,7 @@ pub fn put_in_place(made: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// Whether nobody but this process's user can have put it there, and it is nothing else by another name.
-pub fn is_own(metadata: &Metadata) -> bool {
+pub(crate) fn is_own(metadata: &Metadata) -> bool {
     metadata.uid() == Uid::effective().as_raw() && metadata.nlink() == 1
 }
 

@@ -127,7 +127,7 @@ impl fmt::Display for User {
 }
 
 /// Whether this process is root's, or could be again.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     getresuid().map_or(true, |uid| {
         [uid.real, uid.effective, uid.saved]
             .iter()
@@ -136,7 +136,7 @@ pub fn is_root() -> bool {
 }
 
 /// Name and number of the user that this process acts as.
-pub fn current_user() -> (String, u32) {
+pub(crate) fn current_user() -> (String, u32) {
     let uid = Uid::effective();
     let name = nix::unistd::User::from_uid(uid).ok().flatten();
     (

@@ -15,7 +15,7 @@ const ABI_WANTED: ABI = ABI::V10;
 
 /// From this version on no file outside the root can be opened, changed, made or removed. Before it,
 /// truncate(2) still empties one by its path.
-pub const ABI_CONFINING_FILES: u32 = 3;
+pub(crate) const ABI_CONFINING_FILES: u32 = 3;
 
 /// What is denied, from which version on. The words are those of READY.
 const DENIALS: [(u32, &str); 8] = [
@@ -76,7 +76,7 @@ fn rights_to_change() -> BitFlags<AccessFs> {
 
 /// How much is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// Nothing.
     None,
     /// What this kernel can.
@@ -88,7 +88,7 @@ pub enum Level {
 impl Level {
     /// What Landlock of a version comes to.
     #[must_use]
-    pub fn of(abi: Option<u32>) -> Self {
+    pub(crate) fn of(abi: Option<u32>) -> Self {
         match (abi, not_denied(abi).next()) {
             (None, _) => Self::None,
             (Some(_), Some(_)) => Self::Partial,
@@ -98,7 +98,7 @@ impl Level {
 
     /// The word in READY.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Partial => "partial",

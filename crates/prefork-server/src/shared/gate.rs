@@ -9,7 +9,7 @@ use crate::sys;
 
 /// One word for all workers.
 #[derive(Debug, Clone, Copy)]
-pub struct Gate {
+pub(crate) struct Gate {
     word: &'static AtomicU64,
 }
 
@@ -18,20 +18,20 @@ impl Gate {
     ///
     /// # Errors
     /// What mmap(2) says.
-    pub fn new(is_open: bool) -> nix::Result<Self> {
+    pub(crate) fn new(is_open: bool) -> nix::Result<Self> {
         let word = &sys::shared_words(1)?[0];
         word.store(u64::from(is_open), Ordering::Release);
         Ok(Self { word })
     }
 
     /// For good.
-    pub fn open(self) {
+    pub(crate) fn open(self) {
         self.word.store(1, Ordering::Release);
     }
 
     /// Whether a worker may accept.
     #[must_use]
-    pub fn is_open(self) -> bool {
+    pub(crate) fn is_open(self) -> bool {
         self.word.load(Ordering::Acquire) != 0
     }
 }

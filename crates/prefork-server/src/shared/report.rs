@@ -21,7 +21,7 @@ const READ_MAX: usize = 64;
 
 /// The longest that a worker may wait without coming round its loop, which is its sign of life; and the longest time
 /// between two looks at these.
-pub const LOOK_MAX: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// One process of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +34,7 @@ pub struct ProcessId {
 
 /// A report, as the parent reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Who reports, by the kernel's word.
     pub pid: Pid,
     /// What, by the worker's own.
@@ -43,7 +43,7 @@ pub struct Report {
 
 /// What is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// It serves from now on.
     Ready,
     /// It has served as many requests as it should: it wants a successor.
@@ -54,7 +54,7 @@ pub enum Kind {
 ///
 /// # Errors
 /// What socketpair(2) and setsockopt(2) say.
-pub fn channel() -> nix::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn channel() -> nix::Result<(OwnedFd, OwnedFd)> {
     let (parents, workers) = socketpair(
         AddressFamily::Unix,
         SockType::Datagram,
@@ -67,7 +67,7 @@ pub fn channel() -> nix::Result<(OwnedFd, OwnedFd)> {
 
 /// A worker process's end of the socket.
 #[derive(Debug)]
-pub struct Reporter<'a> {
+pub(crate) struct Reporter<'a> {
     socket: &'a OwnedFd,
     worn_out_after: Option<u64>,
     has_reported: AtomicBool,
@@ -77,7 +77,7 @@ impl<'a> Reporter<'a> {
     /// For one process. `max_requests` is taken less up to a fifth, differently for each process, so that a
     /// pool started at once is not worn out at once.
     #[must_use]
-    pub fn new(socket: &'a OwnedFd, process: ProcessId, max_requests: Option<u64>) -> Self {
+    pub(crate) fn new(socket: &'a OwnedFd, process: ProcessId, max_requests: Option<u64>) -> Self {
         let mixed = (u64::from(process.seat) << 32 | u64::from(process.generation))
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             >> 32;
@@ -93,7 +93,7 @@ impl<'a> Reporter<'a> {
     ///
     /// # Errors
     /// What sendmsg(2) says.
-    pub fn ready(&self) -> nix::Result<()> {
+    pub(crate) fn ready(&self) -> nix::Result<()> {
         loop {
             match self.send(Kind::Ready, MsgFlags::MSG_NOSIGNAL) {
                 Err(Errno::EINTR) => {}
@@ -104,7 +104,7 @@ impl<'a> Reporter<'a> {
 
     /// Counts one round of a worker's loop, and asks for a successor once the worker has served for long
     /// enough. It goes on serving until the parent tells it to leave.
-    pub fn count_round(&self, slot: Slot) {
+    pub(crate) fn count_round(&self, slot: Slot) {
         slot.add(Field::SignsOfLife, 1);
         if self
             .worn_out_after
@@ -149,7 +149,7 @@ impl Kind {
 }
 
 /// Takes the reports that there are from the parent's end, and not too many at once. What is no report is passed over.
-pub fn read(socket: &OwnedFd) -> Vec<Report> {
+pub(crate) fn read(socket: &OwnedFd) -> Vec<Report> {
     let messages = std::iter::repeat_with(|| receive(socket)).map_while(Result::ok);
     messages.take(READ_MAX).flatten().collect()
 }

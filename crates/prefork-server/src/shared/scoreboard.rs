@@ -189,7 +189,7 @@ impl Scoreboard {
 
 /// Which workers a process is, and where they count.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
+pub(crate) struct Assignment {
     /// One, or for the thread pool all.
     pub workers: std::ops::Range<u32>,
     /// The slot of the first of them; the others' follow.
@@ -198,7 +198,7 @@ pub struct Assignment {
 
 impl Assignment {
     /// The workers with their slots.
-    pub fn slots(&self, scoreboard: &Scoreboard) -> impl Iterator<Item = (u32, Slot)> {
+    pub(crate) fn slots(&self, scoreboard: &Scoreboard) -> impl Iterator<Item = (u32, Slot)> {
         self.workers
             .clone()
             .zip(self.first_slot..)
@@ -207,7 +207,7 @@ impl Assignment {
 
     /// The first worker's slot: the parent tells all workers of a process the same.
     #[must_use]
-    pub fn slot(&self, scoreboard: &Scoreboard) -> Slot {
+    pub(crate) fn slot(&self, scoreboard: &Scoreboard) -> Slot {
         scoreboard.slot(self.first_slot)
     }
 }

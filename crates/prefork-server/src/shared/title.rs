@@ -11,18 +11,18 @@ const PARENT: &str = "prefork-server";
 const FORMER_PARENT: &str = "prefork:old";
 
 /// The parent.
-pub fn parent() {
+pub(crate) fn parent() {
     set(PARENT);
 }
 
 /// A parent that another server has taken over from.
-pub fn former_parent() {
+pub(crate) fn former_parent() {
     set(FORMER_PARENT);
 }
 
 /// Whether a process lives and has a parent's name. Without /proc a living process may be one.
 #[must_use]
-pub fn is_server(pid: Pid) -> bool {
+pub(crate) fn is_server(pid: Pid) -> bool {
     #[expect(
         clippy::disallowed_methods,
         reason = "/proc is the kernel, not the root that the store guards"
@@ -36,27 +36,27 @@ pub fn is_server(pid: Pid) -> bool {
 }
 
 /// Worker `index`, a process or a thread.
-pub fn worker(index: u32) {
+pub(crate) fn worker(index: u32) {
     set(&format!("prefork:w{index}"));
 }
 
 /// Worker `index`, which accepts nothing more.
-pub fn retiring_worker(index: u32) {
+pub(crate) fn retiring_worker(index: u32) {
     set(&format!("prefork:old{index}"));
 }
 
 /// The process that all worker threads are in.
-pub fn threads() {
+pub(crate) fn threads() {
     set("prefork:threads");
 }
 
 /// That process once it is leaving.
-pub fn retiring_threads() {
+pub(crate) fn retiring_threads() {
     set("prefork:oldthr");
 }
 
 /// The process that removes what dead workers left.
-pub fn sweeper() {
+pub(crate) fn sweeper() {
     set("prefork:sweep");
 }
 

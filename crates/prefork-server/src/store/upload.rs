@@ -31,7 +31,7 @@ const RESERVE_FROM_LEN: u64 = 128 << 10;
 
 /// A durable upload begins to write what it has got to the disk in steps of this size, and waits for the step before. So
 /// no more than two steps are left for the fsync at its end, however large it is and however slow the disk.
-pub const WRITEBACK_LEN: u64 = 16 << 20;
+pub(crate) const WRITEBACK_LEN: u64 = 16 << 20;
 
 /// An upload that nobody sees until [`PendingUpload::commit`], and that leaves nothing when dropped.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ pub(super) fn ready(
     config: &Config,
     inheritance: &Inheritance,
     facts: &Facts,
+    metrics: Option<SocketAddr>,
     worker_pids: Vec<u32>,
 ) -> Result<Ready> {
     let address = inheritance
@@ -36,7 +37,7 @@ pub(super) fn ready(
         pool: config.pool.as_str().to_owned(),
         workers: config.workers,
         worker_pids,
-        settings: settings(config, inheritance, facts),
+        settings: settings(config, inheritance, facts, metrics),
     })
 }
 
@@ -66,7 +67,13 @@ impl Facts {
     }
 }
 
-pub(super) fn settings(config: &Config, inheritance: &Inheritance, facts: &Facts) -> Settings {
+/// `metrics` is where `/metrics` is answered.
+pub(super) fn settings(
+    config: &Config,
+    inheritance: &Inheritance,
+    facts: &Facts,
+    metrics: Option<SocketAddr>,
+) -> Settings {
     let store = &inheritance.service.store;
     Settings {
         root: store.root().display().to_string(),
@@ -107,10 +114,7 @@ pub(super) fn settings(config: &Config, inheritance: &Inheritance, facts: &Facts
         uid: facts.uid,
         sandbox: inheritance.confinement.announce(store),
         admin: config.admin.as_ref().map(|path| path.display().to_string()),
-        metrics: inheritance
-            .admin
-            .metrics_address()
-            .map(|address| address.to_string()),
+        metrics: metrics.map(|address| address.to_string()),
     }
 }
 

@@ -11,28 +11,28 @@ use nix::unistd::Pid;
 use crate::sys;
 
 /// The variable in which a predecessor says which descriptors are what. Nobody else is meant to set it.
-pub const UPGRADE_VARIABLE: &str = "PREFORK_SERVER_UPGRADE";
+pub(crate) const UPGRADE_VARIABLE: &str = "PREFORK_SERVER_UPGRADE";
 
 /// The variable that names the descriptor of the root's lock. One of its own, which servers of older releases do not look
 /// at: they and newer ones can be upgraded to each other.
-pub const LOCK_VARIABLE: &str = "PREFORK_SERVER_LOCK";
+pub(crate) const LOCK_VARIABLE: &str = "PREFORK_SERVER_LOCK";
 
 /// The variable that names the descriptor of the permit to take over: servers of older releases know of none.
-pub const PERMIT_VARIABLE: &str = "PREFORK_SERVER_PERMIT";
+pub(crate) const PERMIT_VARIABLE: &str = "PREFORK_SERVER_PERMIT";
 
 /// What the predecessor was told by `--bind` and `--metrics`: who is told the same wants the sockets that are handed over,
 /// whatever a name in it leads to by now.
-pub const BIND_VARIABLE: &str = "PREFORK_SERVER_UPGRADE_BIND";
+pub(crate) const BIND_VARIABLE: &str = "PREFORK_SERVER_UPGRADE_BIND";
 
 /// See [`BIND_VARIABLE`].
-pub const METRICS_VARIABLE: &str = "PREFORK_SERVER_UPGRADE_METRICS";
+pub(crate) const METRICS_VARIABLE: &str = "PREFORK_SERVER_UPGRADE_METRICS";
 
 /// The first descriptor that is no standard stream.
 const FIRST_PASSED: RawFd = 3;
 
 /// Who made the listening socket, and so may say that nobody shall connect to it any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// This server, or a predecessor of it.
     Bound,
     /// A service manager, which may go on with it when this server has stopped.
@@ -41,7 +41,7 @@ pub enum Origin {
 
 /// What is handed over, if anything.
 #[derive(Debug)]
-pub enum Inherited {
+pub(crate) enum Inherited {
     /// Nothing.
     Nothing,
     /// A service manager's socket.
@@ -52,7 +52,7 @@ pub enum Inherited {
 
 /// What a predecessor hands over.
 #[derive(Debug)]
-pub struct Upgrade {
+pub(crate) struct Upgrade {
     /// The listening socket.
     pub listener: TcpListener,
     /// Who made it.
@@ -74,14 +74,14 @@ pub struct Upgrade {
 /// What one of two servers can take, and only one: the new one does before it takes over, the old one before it ends
 /// the new one. A pipe with one byte in it, whose reading end both have.
 #[derive(Debug)]
-pub struct Permit(OwnedFd);
+pub(crate) struct Permit(OwnedFd);
 
 impl Permit {
     /// One that nobody has taken.
     ///
     /// # Errors
     /// What pipe2(2) and write(2) say.
-    pub fn new() -> nix::Result<Self> {
+    pub(crate) fn new() -> nix::Result<Self> {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         nix::unistd::write(&writer, &[1])?;
         Ok(Self(reader))
@@ -89,7 +89,7 @@ impl Permit {
 
     /// Whether it is this server's from now on.
     #[must_use]
-    pub fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         nix::unistd::read(&self.0, &mut [0]) == Ok(1)
     }
 }
@@ -104,7 +104,7 @@ impl AsFd for Permit {
 ///
 /// # Errors
 /// When what is handed over is not what it should be.
-pub fn take() -> Result<Inherited> {
+pub(crate) fn take() -> Result<Inherited> {
     if let Ok(text) = std::env::var(UPGRADE_VARIABLE) {
         let [lock, permit] =
             [LOCK_VARIABLE, PERMIT_VARIABLE].map(|name| std::env::var(name).unwrap_or_default());
@@ -130,14 +130,14 @@ pub fn take() -> Result<Inherited> {
 
 /// Whether the predecessor was told the same.
 #[must_use]
-pub fn is_as_typed(variable: &str, typed: &str) -> bool {
+pub(crate) fn is_as_typed(variable: &str, typed: &str) -> bool {
     std::env::var_os(variable).is_some_and(|before| before == typed)
 }
 
 impl Upgrade {
     /// What [`take`] reads on the other side.
     #[must_use]
-    pub fn describe(
+    pub(crate) fn describe(
         listener: &impl AsRawFd,
         origin: Origin,
         root: &impl AsRawFd,
@@ -159,7 +159,7 @@ impl Upgrade {
 
 /// What [`LOCK_VARIABLE`] and [`PERMIT_VARIABLE`] are set to.
 #[must_use]
-pub fn describe(descriptor: Option<&impl AsRawFd>) -> String {
+pub(crate) fn describe(descriptor: Option<&impl AsRawFd>) -> String {
     descriptor.map_or_else(String::new, |fd| fd.as_raw_fd().to_string())
 }
 

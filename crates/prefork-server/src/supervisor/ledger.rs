@@ -11,7 +11,7 @@ use crate::shared::scoreboard::{Assignment, Field, Scoreboard, Slot};
 
 /// Why a worker is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
+pub(crate) enum Departure {
     /// It left because it had been asked to.
     Asked,
     /// The parent killed it because it did not leave in time.
@@ -22,7 +22,7 @@ pub enum Departure {
 
 /// The accounts of all workers.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     scoreboard: Scoreboard,
     accounts: Vec<Account>,
     /// A thread's CPU time and memory are its process's: known in sum only.
@@ -49,7 +49,7 @@ struct Account {
 impl Ledger {
     /// A ledger without accounts. `per_worker_usage` is false when the workers share one process.
     #[must_use]
-    pub const fn new(scoreboard: Scoreboard, per_worker_usage: bool) -> Self {
+    pub(crate) const fn new(scoreboard: Scoreboard, per_worker_usage: bool) -> Self {
         Self {
             scoreboard,
             accounts: Vec::new(),
@@ -63,7 +63,7 @@ impl Ledger {
     }
 
     /// A process is about to take over: clears its slots, and opens accounts for workers that are new.
-    pub fn open(&mut self, assignment: &Assignment) {
+    pub(crate) fn open(&mut self, assignment: &Assignment) {
         let accounts = self.accounts.len().max(assignment.workers.end as usize);
         self.accounts.resize_with(accounts, Account::default);
         for (_, slot) in assignment.slots(&self.scoreboard) {
@@ -72,7 +72,7 @@ impl Ledger {
     }
 
     /// A new process has taken over.
-    pub fn spawned(&mut self, assignment: &Assignment, pid: u32) {
+    pub(crate) fn spawned(&mut self, assignment: &Assignment, pid: u32) {
         let mut is_restart = false;
         for account in self.accounts_of(assignment) {
             is_restart |= account.generations > 0;
@@ -83,7 +83,7 @@ impl Ledger {
     }
 
     /// A process is dead: books what it did, and as cut what it had in hand.
-    pub fn reaped(
+    pub(crate) fn reaped(
         &mut self,
         assignment: &Assignment,
         departure: Departure,
@@ -108,7 +108,7 @@ impl Ledger {
     }
 
     /// A process was seen with this VmHWM.
-    pub fn observe_peak(&mut self, assignment: &Assignment, peak_rss_bytes: Option<u64>) {
+    pub(crate) fn observe_peak(&mut self, assignment: &Assignment, peak_rss_bytes: Option<u64>) {
         self.peak_rss_bytes = self.peak_rss_bytes.max(peak_rss_bytes);
         for account in self.accounts_of(assignment) {
             account.peak_rss_bytes = account.peak_rss_bytes.max(peak_rss_bytes);
@@ -117,7 +117,7 @@ impl Ledger {
 
     /// How many requests a process has answered: one that has answered any was of use.
     #[must_use]
-    pub fn answered(&self, assignment: &Assignment) -> u64 {
+    pub(crate) fn answered(&self, assignment: &Assignment) -> u64 {
         assignment
             .slots(&self.scoreboard)
             .map(|(_, slot)| slot.counts().requests)
@@ -127,7 +127,7 @@ impl Ledger {
 
     /// One entry per worker: what its dead processes did, and what those in `living` have done so far.
     #[must_use]
-    pub fn workers<'a>(
+    pub(crate) fn workers<'a>(
         &self,
         living: impl IntoIterator<Item = &'a Assignment>,
     ) -> Vec<WorkerLedger> {
@@ -156,25 +156,25 @@ impl Ledger {
 
     /// CPU time of every worker process that has been reaped, microseconds: user and system.
     #[must_use]
-    pub fn cpu_us(&self) -> (u64, u64) {
+    pub(crate) fn cpu_us(&self) -> (u64, u64) {
         (micros(self.cpu_user), micros(self.cpu_system))
     }
 
     /// The largest VmHWM of any worker process.
     #[must_use]
-    pub const fn peak_rss_bytes(&self) -> Option<u64> {
+    pub(crate) const fn peak_rss_bytes(&self) -> Option<u64> {
         self.peak_rss_bytes
     }
 
     /// How many worker processes ended without being asked to.
     #[must_use]
-    pub const fn crashes(&self) -> u32 {
+    pub(crate) const fn crashes(&self) -> u32 {
         self.crashes
     }
 
     /// How many worker processes were started in the place of an earlier one.
     #[must_use]
-    pub const fn restarts(&self) -> u32 {
+    pub(crate) const fn restarts(&self) -> u32 {
         self.restarts
     }
 
@@ -198,7 +198,7 @@ fn settled(mut counts: Counts, departure: Departure) -> Counts {
 
 /// The sum over all slots.
 #[must_use]
-pub fn sum(workers: &[WorkerLedger]) -> Counts {
+pub(crate) fn sum(workers: &[WorkerLedger]) -> Counts {
     let mut sum = Counts::default();
     for worker in workers {
         add(&mut sum, &worker.counts);

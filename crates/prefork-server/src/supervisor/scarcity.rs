@@ -18,7 +18,7 @@ const MENTION: Duration = Duration::from_secs(10);
 
 /// A limit that was hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Under which it is counted, and known to whoever can raise it.
     pub name: &'static str,
     /// What it is now, and how to raise it.
@@ -28,7 +28,7 @@ pub struct Limit {
 impl Limit {
     /// The one behind an error of fork(2), or of whatever else makes a worker.
     #[must_use]
-    pub fn behind(error: Errno) -> Self {
+    pub(crate) fn behind(error: Errno) -> Self {
         match error {
             Errno::EAGAIN => processes(),
             Errno::ENOMEM | Errno::ENOBUFS => memory(),
@@ -53,7 +53,7 @@ impl Limit {
 
     /// The one for which the kernel killed a process.
     #[must_use]
-    pub fn of_memory() -> Self {
+    pub(crate) fn of_memory() -> Self {
         memory()
     }
 }
@@ -104,7 +104,7 @@ fn memory() -> Limit {
 
 /// How often which limit was hit.
 #[derive(Debug, Default)]
-pub struct Shortages {
+pub(crate) struct Shortages {
     hits: BTreeMap<&'static str, u64>,
     last: Option<(&'static str, Instant)>,
     oom_kills: OomKills,
@@ -113,7 +113,7 @@ pub struct Shortages {
 impl Shortages {
     /// None so far.
     #[must_use]
-    pub fn watch() -> Self {
+    pub(crate) fn watch() -> Self {
         Self {
             oom_kills: OomKills::watch(),
             ..Self::default()
@@ -121,13 +121,13 @@ impl Shortages {
     }
 
     /// Whether the kernel has killed a process for want of memory, of which nobody was told yet.
-    pub fn take_oom_kill(&mut self) -> bool {
+    pub(crate) fn take_oom_kill(&mut self) -> bool {
         self.oom_kills.take()
     }
 
     /// Counts a hit, and says which limit it was if that is to be mentioned: not again and again. `find_out` is not
     /// asked for what is not mentioned.
-    pub fn book(&mut self, now: Instant, find_out: impl FnOnce() -> Limit) -> Option<Limit> {
+    pub(crate) fn book(&mut self, now: Instant, find_out: impl FnOnce() -> Limit) -> Option<Limit> {
         let recent = self
             .last
             .filter(|(_, at)| now.saturating_duration_since(*at) < MENTION);
@@ -147,7 +147,7 @@ impl Shortages {
 
     /// What was booked.
     #[must_use]
-    pub fn hits(&self) -> Vec<LimitHit> {
+    pub(crate) fn hits(&self) -> Vec<LimitHit> {
         let hit = |(name, hits): (&&'static str, &u64)| LimitHit {
             limit: (*name).to_owned(),
             hits: *hits,

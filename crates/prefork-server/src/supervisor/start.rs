@@ -123,10 +123,8 @@ impl Supervisor {
         // Until here, whoever starts the server is told on standard error why it does not start.
         ground.logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
-            admin,
             listener: Listener::new(foundation.listener),
             watch,
-            hold,
             gate: Gate::new(predecessor.is_none()).context("cannot map the gate")?,
             reports,
             scoreboard,
@@ -134,7 +132,6 @@ impl Supervisor {
             row: 0,
             connections_per_address_max: config.connections_per_address_max,
             logs: ground.logs,
-            reopener: ground.reopener,
             service: Service {
                 store: ground.store,
                 limits: config.limits,
@@ -172,6 +169,9 @@ impl Supervisor {
             nudge_until: started,
             program: Program::of_this_process(),
             inheritance,
+            _hold: hold,
+            admin,
+            reopener: ground.reopener,
             started,
             config,
             reread,

@@ -2,6 +2,7 @@
 //! roster for what the parent knows, the scoreboard for what workers count, /proc for what they use.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -20,12 +21,13 @@ use crate::supervisor::ledger;
 impl Supervisor {
     /// Answers whoever asks, without waiting.
     pub(super) fn serve_admin(&mut self) {
-        let mut admin = std::mem::take(&mut self.inheritance.admin);
-        admin.serve(|| self.status());
-        self.inheritance.admin = admin;
+        let mut admin = std::mem::take(&mut self.admin);
+        let metrics = admin.metrics_address();
+        admin.serve(|| self.status(metrics));
+        self.admin = admin;
     }
 
-    fn status(&self) -> Status {
+    fn status(&self, metrics: Option<SocketAddr>) -> Status {
         let states: HashMap<ProcessId, ProcessState> = self
             .roster
             .processes()
@@ -48,7 +50,7 @@ impl Supervisor {
             sum: self.sum(&workers, &processes),
             workers,
             processes,
-            settings: announce::settings(&self.config, &self.inheritance, &self.facts),
+            settings: announce::settings(&self.config, &self.inheritance, &self.facts, metrics),
         }
     }
 

@@ -40,11 +40,12 @@ impl Supervisor {
             let predecessor = self.predecessor.as_ref().map(|it| it.pid);
             self.pidfile = Some(Pidfile::write(path, predecessor)?);
         }
-        self.inheritance.admin.publish()?;
+        self.admin.publish()?;
         let ready = announce::ready(
             &self.config,
             &self.inheritance,
             &self.facts,
+            self.admin.metrics_address(),
             self.members.pids(),
         )?;
         // The last step that may fail, now or while it waits for room: a predecessor goes on then, and takes back what

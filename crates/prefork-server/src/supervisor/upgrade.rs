@@ -131,7 +131,7 @@ impl Supervisor {
         }
         self.stop = Some((Instant::now(), HANDED_OVER));
         self.pidfile = None;
-        self.inheritance.admin.hand_over();
+        self.admin.hand_over();
         self.inheritance.service.store.remove_lock_at_the_end(false);
         self.let_go_of_listener();
         title::former_parent();
@@ -156,7 +156,7 @@ impl Supervisor {
                 tracing::error!(%pid, "the upgrade failed: it ended before it was ready; this server goes on");
             }
         }
-        self.inheritance.admin.remove_hidden_of(pid);
+        self.admin.remove_hidden_of(pid);
         self.take_names_back();
         Ok(flow)
     }
@@ -177,7 +177,7 @@ impl Supervisor {
         {
             tracing::error!("cannot take the pidfile back: {}", words::chain(&error));
         }
-        if let Err(error) = self.inheritance.admin.restore() {
+        if let Err(error) = self.admin.restore() {
             tracing::error!(
                 "cannot take the admin socket back: {}",
                 words::chain(&error)
@@ -299,7 +299,7 @@ impl Supervisor {
         let listener = self.inheritance.listener.socket();
         let root = self.inheritance.service.store.directory();
         let lock = self.inheritance.service.store.lock();
-        let metrics = self.inheritance.admin.metrics_fd();
+        let metrics = self.admin.metrics_fd();
         let mut passed = vec![listener.as_fd(), root.as_fd(), told.as_fd(), permit.as_fd()];
         passed.extend(metrics);
         passed.extend(lock);

@@ -16,7 +16,7 @@ const STORE_PATIENCE: u32 = 10;
 
 /// What is known of the workers' signs of life.
 #[derive(Debug)]
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     timeout: Duration,
     looked: Duration,
     /// By process and worker: the last sign, and when it was new.
@@ -25,7 +25,7 @@ pub struct Watchdog {
 
 /// What a worker shows of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sign {
+pub(crate) struct Sign {
     /// How often it has come round its loop.
     pub rounds: u64,
     /// It is in a call of the store that may wait for the disk.
@@ -35,7 +35,7 @@ pub struct Sign {
 impl Watchdog {
     /// A watchdog that bites after `timeout` without a sign of life; zero turns it off.
     #[must_use]
-    pub fn new(timeout: Duration, now: Duration) -> Self {
+    pub(crate) fn new(timeout: Duration, now: Duration) -> Self {
         Self {
             timeout,
             looked: now,
@@ -45,12 +45,12 @@ impl Watchdog {
 
     /// When to look next; none when it is off.
     #[must_use]
-    pub fn next_look(&self) -> Option<Duration> {
+    pub(crate) fn next_look(&self) -> Option<Duration> {
         (!self.timeout.is_zero()).then(|| self.looked + self.interval())
     }
 
     /// Looks at every worker's count, if it is time to; says which processes hang.
-    pub fn look(
+    pub(crate) fn look(
         &mut self,
         now: Duration,
         signs: impl Iterator<Item = (ProcessId, u32, Sign)>,

@@ -233,6 +233,7 @@ each_pool! {
         assert_eq!(before.sum("prefork_server_state"), 1.0);
         assert_eq!(before.value("prefork_workers_wanted", &[]), 2.0);
         assert_eq!(before.value("prefork_workers", &[("state", "idle")]), 2.0);
+        assert_eq!(admin.status().settings.metrics, Some(address.clone()));
 
         server.connect().ask(upload("f", &noise(1, 5000)));
         let mut peer = server.connect();

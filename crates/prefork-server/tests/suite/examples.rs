@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use clap::CommandFactory;
-use prefork_server::cli::Args;
-use prefork_server::cli::config_file;
+use prefork_server::Args;
+use prefork_server::inside::config_file;
 use tempfile::TempDir;
 
 fn example(name: &str) -> PathBuf {

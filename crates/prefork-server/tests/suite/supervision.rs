@@ -185,7 +185,7 @@ fn a_fork_that_fails_is_waited_for_by_the_name_of_the_limit() {
     server.wait_for_children(<[u32]>::is_empty);
     let mut waiting = server.connect();
     waiting.send("LIST\r\n");
-    let status = prefork_server::operator::status::fetch(&admin).unwrap();
+    let status = prefork_server::status::fetch(&admin).unwrap();
     let hits = &status.sum.limits_hit;
     assert_eq!(hits.len(), 1, "{hits:?}");
     assert_eq!(hits[0].limit, "ulimit -u");

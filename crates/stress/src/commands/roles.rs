@@ -15,7 +15,7 @@ use crate::host::{child, guard};
 pub(super) fn run(argv: &[OsString]) -> Option<ExitCode> {
     let args = || argv[1..].iter().cloned();
     match argv.get(1)?.to_str()? {
-        child::SERVER => Some(prefork_server::cli::main_with_args(args())),
+        child::SERVER => Some(prefork_server::main_with_args(args())),
         child::CLIENTS => Some(crew::main(args())),
         child::SINK => Some(sink::main(args())),
         child::GUARD => Some(guard::main(args())),

@@ -20,7 +20,11 @@ use crate::shared::title;
 /// Calls `ready` once it has all that it needs; then accepts and serves until told to leave, with up to `set_aside`
 /// connections beside the one that it serves.
 #[must_use]
-pub fn run(worker: &Worker<'_>, set_aside: u32, ready: impl FnOnce() -> nix::Result<()>) -> Left {
+pub(crate) fn run(
+    worker: &Worker<'_>,
+    set_aside: u32,
+    ready: impl FnOnce() -> nix::Result<()>,
+) -> Left {
     let left = match set_aside {
         0 => ready().map(|()| accept_and_serve(worker)),
         some => Loop::new(worker, some as usize + 1, Manner::OneAtATime).and_then(|rounds| {

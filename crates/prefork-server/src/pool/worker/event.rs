@@ -59,7 +59,7 @@ pub(super) enum Manner {
 /// Reports that it is ready, once it has all that it needs for that; then accepts and serves, up to
 /// `connections_max` connections at once, until told to leave.
 #[must_use]
-pub fn run(worker: &Worker<'_>, connections_max: usize) -> Left {
+pub(crate) fn run(worker: &Worker<'_>, connections_max: usize) -> Left {
     Loop::new(worker, connections_max, Manner::Interleaved)
         .and_then(|ready| {
             worker.reporter.ready()?;

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use prefork_server::shared::lifeline::lifeline;
-use prefork_server::shared::listener;
-use prefork_server::store::{Durability, Folder, Store, StoreOptions};
+use prefork_server::inside::lifeline;
+use prefork_server::inside::{Durability, Folder, Store, StoreOptions};
+use prefork_server::listener;
 use prefork_server::sys;
 use tempfile::TempDir;
 

@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 use clap::parser::ValueSource;
-use prefork_server::cli::{Args, Source};
+use prefork_server::{Args, Source};
 use stress_data::matrix::{Plan, ServerPool};
 use stress_data::measurement::Settings;
 
