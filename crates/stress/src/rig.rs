@@ -53,11 +53,13 @@ pub(crate) struct Ending {
 }
 
 /// Why there is no server, or none that can be measured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     /// The user asked to stop.
+    #[error("interrupted")]
     Interrupted,
     /// It did not become ready, and why.
+    #[error("{0}")]
     NotReady(String),
 }
 
@@ -75,7 +77,12 @@ pub(crate) fn start(
     let terminator = || settings.terminator.parse().map_err(Error::NotReady);
     let settle = settings.server_settle;
     Ok(match &settings.server {
-        ServerChoice::Own => Box::new(own::Own::start(cell, settings, root, log, interrupt)?),
+        ServerChoice::Own => Box::new(own::Own::launch(
+            &own::arguments(cell, settings),
+            root,
+            log,
+            interrupt,
+        )?),
         ServerChoice::Command {
             command,
             cwd,

@@ -1,10 +1,11 @@
 //! Our own server: our executable again, with its READY and DONE lines.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -27,43 +28,31 @@ const UPLOAD_MAX_DEFAULT: u64 = 4 << 30;
 /// Our server, running.
 #[derive(Debug)]
 pub(crate) struct Own {
-    child: Child,
+    pub(crate) child: Child,
     /// Its end tells the server that the harness is gone, or wants it to be.
     stdin: Option<ChildStdin>,
-    lines: Lines,
-    log: PathBuf,
-    ready: Ready,
+    pub(crate) lines: Lines,
+    pub(crate) log: PathBuf,
+    pub(crate) ready: Ready,
     address: SocketAddr,
 }
 
 impl Own {
-    /// Starts our server for `cell` on `root` and waits until it is ready.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub(crate) fn start(
-        cell: &Cell,
-        settings: &Settings,
-        root: &Path,
-        log: &Path,
-        interrupt: &AtomicBool,
-    ) -> Result<Self, Error> {
-        Self::launch(&arguments(cell, settings), root, log, interrupt)
-    }
-
-    /// Starts our server with these arguments on `root`. They must make it take port 0 and end with its standard
-    /// input.
+    /// Starts our server with these arguments on `root`, to end with its standard input, and waits until it is ready. It
+    /// must be told to take port 0. Root may run the harness, also where nothing confines the server: it serves this
+    /// machine's own clients, from a folder made for them.
     ///
     /// # Errors
     /// See [`Error`].
     pub(crate) fn launch(
-        arguments: &[String],
+        arguments: &[impl AsRef<OsStr>],
         root: &Path,
         log: &Path,
         interrupt: &AtomicBool,
     ) -> Result<Self, Error> {
         let not_ready = |error: io::Error| Error::NotReady(format!("cannot start: {error}"));
-        let mut child = command()
+        let mut child = child::ourselves(child::SERVER)
+            .args(["--allow-root", "--exit-with-stdin"])
             .args(arguments)
             .arg("--root")
             .arg(root)
@@ -180,14 +169,6 @@ fn ready(lines: &mut Lines, patience: &Patience<'_>) -> Result<(Ready, SocketAdd
     }
 }
 
-/// Our server, to be told the rest. Root may run the harness, also where nothing confines the server: it serves this
-/// machine's own clients, from a folder made for them.
-pub(crate) fn command() -> Command {
-    let mut command = child::ourselves(child::SERVER);
-    command.arg("--allow-root");
-    command
-}
-
 /// What our server is started with for `cell`, but its folder.
 pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
     let workers = cell.servers.to_string();
@@ -205,7 +186,6 @@ pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
     let mut arguments: Vec<String> = pairs.collect();
-    arguments.push("--exit-with-stdin".into());
     if let Some(bytes) = cell.server_buffer {
         arguments.extend(["--receive-buffer".into(), bytes.to_string()]);
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use stress_data::Unusable;
 use stress_data::matrix::ServerPool;
@@ -129,7 +129,7 @@ pub(crate) fn try_one(
     }
     let arguments = arguments(attack, pool, setup);
     let mut server = Own::launch(&arguments, &cell.root(), &cell.server_log(), interrupt)
-        .map_err(|error| anyhow::anyhow!("our server cannot be started: {error:?}"))?;
+        .context("our server cannot be started")?;
     let address = server.address();
     let attackers = attack.crowd.unwrap_or(1) * setup.servers;
     let patience = attack.patience(setup.limit);
@@ -184,7 +184,6 @@ fn arguments(attack: &Attack, pool: ServerPool, setup: &Setup) -> Vec<String> {
     let fixed = fixed.into_iter().flat_map(|(flag, value)| [flag, value]);
     fixed
         .chain(attack.server_flags.iter().copied())
-        .chain(["--exit-with-stdin"])
         .map(str::to_owned)
         .collect()
 }

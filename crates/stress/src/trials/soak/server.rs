@@ -1,23 +1,23 @@
 //! Our server under a soak: it outlives its own parent process, so its lines come from several.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use proto::announce::{Announcement, Done, Ready};
+use proto::announce::{Announcement, Done};
 
 use super::Soak;
 use super::log::Log;
 use crate::corpus::workdir::CellDir;
-use crate::host::child::{self, Lines, NoLine};
+use crate::host::child::{self, NoLine};
 use crate::host::clock::Patience;
-use crate::rig::own;
+use crate::rig::Rig;
+use crate::rig::own::Own;
 
 /// How long any change of the server may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,14 +25,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A server that may be upgraded.
 #[derive(Debug)]
 pub(super) struct Server {
-    child: Child,
-    /// Its end tells every generation of the server to leave.
-    stdin: Option<ChildStdin>,
-    lines: Lines,
+    /// The first of them, whose pipes all that come after it have too; what it was is what the newest is.
+    own: Own,
     config: PathBuf,
-    log_path: PathBuf,
     log: Log,
-    ready: Ready,
     ledgers: Vec<Done>,
     reloads: u32,
     is_gone: bool,
@@ -53,42 +49,25 @@ impl Server {
     pub(super) fn start(plan: &Soak, cell: &CellDir, interrupt: &AtomicBool) -> Result<Self> {
         let (config, log_path) = (cell.config(), cell.server_log());
         write_config(&config, 0)?;
-        let mut child = own::command()
-            .args(["--bind", "127.0.0.1:0", "--exit-with-stdin"])
-            .args(["--log-level", "info", "--min-free", "0"])
-            .args(["--workers", &plan.servers.to_string()])
-            .args(["--pool", plan.server_pool.as_str()])
-            .args(["--durability", &plan.durability])
-            .arg("--root")
-            .arg(cell.root())
-            .arg("--config")
-            .arg(&config)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log_path)?)
-            .spawn()
-            .context("cannot start our server")?;
-        let stdin = child.stdin.take();
-        let mut lines = Lines::new(child.stdout.take().expect("it was asked for"));
-        let patience = Patience::of(LIMIT).or_until(interrupt);
-        let first = lines.next(&patience).ok();
-        let Some(Announcement::Ready(ready)) =
-            first.and_then(|line| Announcement::from_line(&line).ok())
-        else {
-            let _ = child::end(&mut child);
-            bail!(
-                "our server did not become ready: {}",
-                child::tail(&log_path)
-            );
-        };
+        let workers = plan.servers.to_string();
+        let arguments = [
+            ["--bind", "127.0.0.1:0"],
+            ["--log-level", "info"],
+            ["--min-free", "0"],
+            ["--workers", &workers],
+            ["--pool", plan.server_pool.as_str()],
+            ["--durability", &plan.durability],
+            [
+                "--config",
+                config.to_str().context("the path is not UTF-8")?,
+            ],
+        ];
+        let own = Own::launch(arguments.as_flattened(), &cell.root(), &log_path, interrupt)
+            .context("our server cannot be started")?;
         Ok(Self {
-            child,
-            stdin,
-            lines,
+            own,
             config,
             log: Log::open(&log_path)?,
-            log_path,
-            ready,
             ledgers: Vec::new(),
             reloads: 0,
             is_gone: false,
@@ -96,16 +75,13 @@ impl Server {
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.ready
-            .address
-            .parse()
-            .expect("our server says an address")
+        self.own.address()
     }
 
     /// The worker processes that there are now. A server that is taking over is a child of the parent too, told
     /// apart by the environment it was started with, and so is what removes a dead worker's files, by its name.
     pub(super) fn workers(&self) -> Vec<i32> {
-        let parent = self.ready.pid;
+        let parent = self.own.ready.pid;
         let environment = |pid: &str| fs::read(format!("/proc/{pid}/environ")).ok();
         let ours = environment(&parent.to_string());
         let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -144,7 +120,7 @@ impl Server {
         let mut news = News::Nothing;
         let patience = Patience::of(pause);
         loop {
-            let line = match self.lines.next(&patience) {
+            let line = match self.own.lines.next(&patience) {
                 Ok(line) => line,
                 Err(NoLine::Exhausted(_)) => return news,
                 Err(NoLine::Ended) => {
@@ -155,7 +131,7 @@ impl Server {
             match Announcement::from_line(&line) {
                 Ok(Announcement::Ready(ready)) => {
                     news = News::Successor;
-                    self.ready = ready;
+                    self.own.ready = ready;
                 }
                 Ok(Announcement::Done(done)) => self.ledgers.push(done),
                 Err(_) => {}
@@ -165,13 +141,13 @@ impl Server {
 
     /// How a server ended that nobody told to, and the last that its log says.
     pub(super) fn obituary(&mut self) -> String {
-        let how = match self.ready.pid == self.child.id() {
-            true => child::reap(&mut self.child, LIMIT)
+        let how = match self.own.ready.pid == self.own.child.id() {
+            true => child::reap(&mut self.own.child, LIMIT)
                 .map_or_else(|error| error.to_string(), |status| status.to_string()),
             // The successor of the one that we have started is nobody's child by now.
             false => "after an upgrade".into(),
         };
-        let log = child::tail(&self.log_path);
+        let log = child::tail(&self.own.log);
         let last = log.lines().last().unwrap_or("nothing");
         format!("it ended by itself ({how}); the last in its log: {last}")
     }
@@ -183,7 +159,7 @@ impl Server {
         // Whoever has stopped the soak wants to know what came of it all the same; a second signal ends us anyway.
         let patience = Patience::of(LIMIT);
         // Until every generation has closed its end.
-        while let Ok(line) = self.lines.next(&patience) {
+        while let Ok(line) = self.own.lines.next(&patience) {
             if let Ok(Announcement::Done(done)) = Announcement::from_line(&line) {
                 self.ledgers.push(done);
             }
@@ -196,14 +172,7 @@ impl Server {
         if self.is_gone {
             return;
         }
-        let _ = kill(Pid::from_raw(self.ready.pid.cast_signed()), signal);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stdin = None;
-        let _ = child::end(&mut self.child);
+        let _ = kill(Pid::from_raw(self.own.ready.pid.cast_signed()), signal);
     }
 }
 
