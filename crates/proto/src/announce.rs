@@ -2,13 +2,13 @@
 //!
 //! READY says what is in force; DONE is the ledger. A reader must ignore keys it does not know.
 
+mod counts;
 mod limit;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Verb};
-
-pub use limit::{ByLimit, Limit};
+pub use counts::{AddUp, ByCode, ByLimit, ByVerb, Connections, Counts, Requests};
+pub use limit::Limit;
 
 /// One line of a server's standard output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -219,214 +219,10 @@ pub struct WorkerLedger {
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// Connections and requests, apart.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Counts {
-    /// Connections.
-    pub connections: Connections,
-    /// Requests.
-    pub requests: Requests,
-}
-
-/// `accepted = closed + client_gone + timed_out + refused + aborted_by_stop + aborted_by_crash + in_flight`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Connections {
-    /// Taken from the listener.
-    pub accepted: u64,
-    /// Ended in good order, by either side.
-    pub closed: u64,
-    /// The peer vanished in the middle of a request or reply.
-    pub client_gone: u64,
-    /// Ended by one of the deadlines or the least rate.
-    pub timed_out: u64,
-    /// Ended after broken framing or over a limit.
-    pub refused: u64,
-    /// Those of `refused` whose address had as many connections as it may have.
-    #[serde(default)]
-    pub refused_over_address_cap: u64,
-    /// Cut by a stop.
-    pub aborted_by_stop: u64,
-    /// Cut by the death of the worker; booked by the parent.
-    pub aborted_by_crash: u64,
-    /// Still open.
-    pub in_flight: u64,
-    /// Accepts that failed for something that is short for a while; nobody was lost for it.
-    #[serde(default)]
-    pub accept_errors: u64,
-    /// The same by what was short.
-    #[serde(default)]
-    pub accept_errors_by_limit: ByLimit,
-}
-
-/// `started = Σ ok + Σ errors + client_gone + timed_out + aborted_by_stop + aborted_by_crash + in_flight`.
-/// A request starts when its head is complete or refused.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Requests {
-    /// Heads that were complete, or refused.
-    pub started: u64,
-    /// Carried out, by verb.
-    pub ok: ByVerb,
-    /// Decoded content bytes of the requests in `ok` (for `list` the bytes of the reply's JSON).
-    pub ok_bytes: ByVerb,
-    /// Answered with an error, by code.
-    pub errors: ByCode,
-    /// The peer vanished before the request was answered.
-    pub client_gone: u64,
-    /// The peer was too slow.
-    pub timed_out: u64,
-    /// Cut by a stop.
-    pub aborted_by_stop: u64,
-    /// Cut by the death of the worker; booked by the parent.
-    pub aborted_by_crash: u64,
-    /// Not answered yet.
-    pub in_flight: u64,
-    /// Those that are over, however they ended, and whose line in the access log could not be written.
-    #[serde(default)]
-    pub unlogged: u64,
-}
-
-/// A number for each verb.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ByVerb {
-    /// LIST
-    pub list: u64,
-    /// GET and DOWNLOAD
-    pub get: u64,
-    /// UPLOAD
-    pub upload: u64,
-    /// DELETE
-    pub delete: u64,
-}
-
-/// A number for each error code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ByCode {
-    /// [`Code::BadRequest`]
-    pub bad_request: u64,
-    /// [`Code::BadName`]
-    pub bad_name: u64,
-    /// [`Code::BadBase64`]
-    pub bad_base64: u64,
-    /// [`Code::UnknownVerb`]
-    pub unknown_verb: u64,
-    /// [`Code::NotFound`]
-    pub not_found: u64,
-    /// [`Code::TooLarge`]
-    pub too_large: u64,
-    /// [`Code::NoSpace`]
-    pub no_space: u64,
-    /// [`Code::Busy`]
-    pub busy: u64,
-    /// [`Code::Timeout`]
-    pub timeout: u64,
-    /// [`Code::ShuttingDown`]
-    pub shutting_down: u64,
-    /// [`Code::Internal`]
-    pub internal: u64,
-}
-
-impl ByVerb {
-    /// The number for `verb`.
-    pub fn get_mut(&mut self, verb: Verb) -> &mut u64 {
-        match verb {
-            Verb::List => &mut self.list,
-            Verb::Get => &mut self.get,
-            Verb::Upload => &mut self.upload,
-            Verb::Delete => &mut self.delete,
-        }
-    }
-
-    /// The sum over all verbs. It wraps: these are numbers that a worker wrote, which may be nonsense.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        wrapping_sum(&[self.list, self.get, self.upload, self.delete])
-    }
-}
-
-impl ByCode {
-    /// The number for `code`.
-    pub fn get_mut(&mut self, code: Code) -> &mut u64 {
-        match code {
-            Code::BadRequest => &mut self.bad_request,
-            Code::BadName => &mut self.bad_name,
-            Code::BadBase64 => &mut self.bad_base64,
-            Code::UnknownVerb => &mut self.unknown_verb,
-            Code::NotFound => &mut self.not_found,
-            Code::TooLarge => &mut self.too_large,
-            Code::NoSpace => &mut self.no_space,
-            Code::Busy => &mut self.busy,
-            Code::Timeout => &mut self.timeout,
-            Code::ShuttingDown => &mut self.shutting_down,
-            Code::Internal => &mut self.internal,
-        }
-    }
-
-    /// The sum over all codes. It wraps, as that of [`ByVerb`] does.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        wrapping_sum(&[
-            self.bad_request,
-            self.bad_name,
-            self.bad_base64,
-            self.unknown_verb,
-            self.not_found,
-            self.too_large,
-            self.no_space,
-            self.busy,
-            self.timeout,
-            self.shutting_down,
-            self.internal,
-        ])
-    }
-}
-
-impl Connections {
-    /// Whether the identity in this type's documentation holds.
-    #[must_use]
-    pub const fn is_balanced(&self) -> bool {
-        self.accepted
-            == wrapping_sum(&[
-                self.closed,
-                self.client_gone,
-                self.timed_out,
-                self.refused,
-                self.aborted_by_stop,
-                self.aborted_by_crash,
-                self.in_flight,
-            ])
-    }
-}
-
-impl Requests {
-    /// Whether the identity in this type's documentation holds.
-    #[must_use]
-    pub const fn is_balanced(&self) -> bool {
-        self.started
-            == wrapping_sum(&[
-                self.ok.total(),
-                self.errors.total(),
-                self.client_gone,
-                self.timed_out,
-                self.aborted_by_stop,
-                self.aborted_by_crash,
-                self.in_flight,
-            ])
-    }
-}
-
-const fn wrapping_sum(numbers: &[u64]) -> u64 {
-    let (mut sum, mut at) = (0u64, 0);
-    while at < numbers.len() {
-        sum = sum.wrapping_add(numbers[at]);
-        at += 1;
-    }
-    sum
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Code, Verb};
 
     fn ready() -> Ready {
         let settings = Settings {

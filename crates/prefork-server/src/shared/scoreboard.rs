@@ -24,10 +24,6 @@ const COMMAND_WORD: usize = SLOT_WORDS - 16;
 /// How often a slot is read again whose worker was in the middle of booking something.
 const READS_MAX: u32 = 4;
 
-const VERBS: usize = Verb::ALL.len();
-const CODES: usize = Code::ALL.len();
-const LIMITS: usize = Limit::ALL.len();
-
 /// What the parent tells a worker. What comes later in this list overrides what comes before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Command {
@@ -41,33 +37,65 @@ pub enum Command {
     Stop,
 }
 
-/// A counter of one slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
+/// Each field with its words of a slot, one after the other: one, or one for each value of an enum.
+macro_rules! fields {
+    ($($(#[$meta:meta])* $name:ident $(($arg:ident: $key:ident, $count:expr))?,)*) => {
+        /// A counter of one slot.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Field {
+            $($(#[$meta])* $name $(($key))?,)*
+        }
+
+        impl Field {
+            const fn word(self) -> usize {
+                enum At {
+                    $($name,)*
+                }
+                const LENS: &[usize] = &[$(1 $(+ $count - 1)?,)*];
+                const STARTS: [usize; LENS.len()] = starts(LENS);
+                const { assert!(STARTS[LENS.len() - 1] + LENS[LENS.len() - 1] <= COMMAND_WORD) };
+                match self {
+                    $(Self::$name $(($arg))? => STARTS[At::$name as usize] $(+ $arg as usize)?,)*
+                }
+            }
+        }
+    };
+}
+
+const fn starts<const N: usize>(lens: &[usize]) -> [usize; N] {
+    let (mut starts, mut at) = ([0; N], 1);
+    while at < N {
+        starts[at] = starts[at - 1] + lens[at - 1];
+        at += 1;
+    }
+    starts
+}
+
+fields! {
     /// Connections taken from the listener.
     Accepted,
     /// Connections that ended in some way.
-    Ended(ConnectionEnd),
+    Ended(end: ConnectionEnd, 6),
     /// Requests whose head was complete or refused.
     Started,
     /// Requests carried out, booked before the end of the answer is sent, and taken back if it cannot be.
-    Ok(Verb),
+    Ok(verb: Verb, Verb::ALL.len()),
     /// Content bytes of the requests carried out, booked like [`Field::Ok`].
-    OkBytes(Verb),
+    OkBytes(verb: Verb, Verb::ALL.len()),
     /// Requests answered with an error, booked like [`Field::Ok`].
-    Error(Code),
+    Error(code: Code, Code::ALL.len()),
     /// Those of [`Field::Ok`] whose answer is sent: this one never goes down.
-    Sent(Verb),
+    Sent(verb: Verb, Verb::ALL.len()),
     /// Those of [`Field::OkBytes`] whose answer is sent.
-    SentBytes(Verb),
+    SentBytes(verb: Verb, Verb::ALL.len()),
     /// Those of [`Field::Error`] whose answer is sent.
-    SentError(Code),
+    SentError(code: Code, Code::ALL.len()),
     /// Requests that ended without an answer.
-    Unanswered(RequestEnd),
+    Unanswered(end: RequestEnd, 4),
     /// Connections refused because their address had too many.
     OverAddressCap,
     /// Accepts that failed for something that is short for a while.
-    AcceptErrors(Limit),
+    AcceptErrors(limit: Limit, Limit::ALL.len()),
     /// Requests whose line in the access log could not be written.
     Unlogged,
     /// The worker's VmHWM in bytes; set rather than added to.
@@ -108,46 +136,6 @@ pub enum RequestEnd {
     AbortedByStop,
     /// A panic that the worker itself survived.
     AbortedByCrash,
-}
-
-impl Field {
-    const fn word(self) -> usize {
-        const STARTED: usize = 7;
-        const OK: usize = STARTED + 1;
-        const OK_BYTES: usize = OK + VERBS;
-        const ERROR: usize = OK_BYTES + VERBS;
-        const UNANSWERED: usize = ERROR + CODES;
-        const OVER_ADDRESS_CAP: usize = UNANSWERED + 4;
-        const ACCEPT_ERRORS: usize = OVER_ADDRESS_CAP + 1;
-        const UNLOGGED: usize = ACCEPT_ERRORS + LIMITS;
-        const PEAK_RSS: usize = UNLOGGED + 1;
-        const SET_ASIDE: usize = PEAK_RSS + 1;
-        const SIGNS_OF_LIFE: usize = SET_ASIDE + 1;
-        const IN_STORE: usize = SIGNS_OF_LIFE + 1;
-        const SENT: usize = IN_STORE + 1;
-        const SENT_BYTES: usize = SENT + VERBS;
-        const SENT_ERROR: usize = SENT_BYTES + VERBS;
-        const { assert!(SENT_ERROR + CODES <= COMMAND_WORD) };
-        match self {
-            Self::Accepted => 0,
-            Self::Ended(end) => 1 + end as usize,
-            Self::Started => STARTED,
-            Self::Ok(verb) => OK + verb as usize,
-            Self::OkBytes(verb) => OK_BYTES + verb as usize,
-            Self::Error(code) => ERROR + code as usize,
-            Self::Sent(verb) => SENT + verb as usize,
-            Self::SentBytes(verb) => SENT_BYTES + verb as usize,
-            Self::SentError(code) => SENT_ERROR + code as usize,
-            Self::Unanswered(end) => UNANSWERED + end as usize,
-            Self::OverAddressCap => OVER_ADDRESS_CAP,
-            Self::AcceptErrors(limit) => ACCEPT_ERRORS + limit as usize,
-            Self::Unlogged => UNLOGGED,
-            Self::PeakRss => PEAK_RSS,
-            Self::SetAside => SET_ASIDE,
-            Self::SignsOfLife => SIGNS_OF_LIFE,
-            Self::InStore => IN_STORE,
-        }
-    }
 }
 
 /// All slots.
@@ -346,45 +334,11 @@ impl Slot {
         }
         requests.started = self.get(Field::Started);
         connections.accepted = self.get(Field::Accepted);
-        let mut counts = Counts {
+        connections.settle();
+        requests.settle();
+        Counts {
             connections,
             requests,
-        };
-        counts.settle();
-        counts
-    }
-}
-
-/// Filling in `in_flight` from the identities.
-trait Settle {
-    fn settle(&mut self);
-}
-
-impl Settle for Counts {
-    fn settle(&mut self) {
-        let c = &mut self.connections;
-        let ended = [
-            c.closed,
-            c.client_gone,
-            c.timed_out,
-            c.refused,
-            c.aborted_by_stop,
-            c.aborted_by_crash,
-        ];
-        c.in_flight = ended
-            .iter()
-            .fold(c.accepted, |left, n| left.saturating_sub(*n));
-        let r = &mut self.requests;
-        let ended = [
-            r.ok.total(),
-            r.errors.total(),
-            r.client_gone,
-            r.timed_out,
-            r.aborted_by_stop,
-            r.aborted_by_crash,
-        ];
-        r.in_flight = ended
-            .iter()
-            .fold(r.started, |left, n| left.saturating_sub(*n));
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use proto::announce::{Connections, Counts, Limit, Requests, WorkerLedger};
+use proto::announce::{AddUp, Counts, WorkerLedger};
 
 use crate::shared::scoreboard::{Assignment, Field, Scoreboard, Slot};
 
@@ -98,7 +98,7 @@ impl Ledger {
             account.crashes += u32::from(departure == Departure::Crash);
             account.cpu_user += cpu_user;
             account.cpu_system += cpu_system;
-            add(&mut account.booked, &settled(slot.counts(), departure));
+            account.booked.add_up(&settled(slot.counts(), departure));
             let peak = published_peak(slot);
             account.peak_rss_bytes = account.peak_rss_bytes.max(peak);
             self.peak_rss_bytes = self.peak_rss_bytes.max(peak);
@@ -148,7 +148,7 @@ impl Ledger {
         for assignment in living {
             for (worker, slot) in assignment.slots(&self.scoreboard) {
                 let counts = slot.counts_while_running();
-                add(&mut workers[worker as usize].counts, &counts);
+                workers[worker as usize].counts.add_up(&counts);
             }
         }
         workers
@@ -201,76 +201,9 @@ fn settled(mut counts: Counts, departure: Departure) -> Counts {
 pub(crate) fn sum(workers: &[WorkerLedger]) -> Counts {
     let mut sum = Counts::default();
     for worker in workers {
-        add(&mut sum, &worker.counts);
+        sum.add_up(&worker.counts);
     }
     sum
-}
-
-/// Adds up without overflow: what a worker counted is only as good as the worker.
-fn add(sum: &mut Counts, one: &Counts) {
-    let Connections {
-        accepted,
-        closed,
-        client_gone,
-        timed_out,
-        refused,
-        refused_over_address_cap,
-        aborted_by_stop,
-        aborted_by_crash,
-        in_flight,
-        accept_errors,
-        accept_errors_by_limit,
-    } = &mut sum.connections;
-    let c = &one.connections;
-    plus(accepted, c.accepted);
-    plus(closed, c.closed);
-    plus(client_gone, c.client_gone);
-    plus(timed_out, c.timed_out);
-    plus(refused, c.refused);
-    plus(refused_over_address_cap, c.refused_over_address_cap);
-    plus(aborted_by_stop, c.aborted_by_stop);
-    plus(aborted_by_crash, c.aborted_by_crash);
-    plus(in_flight, c.in_flight);
-    plus(accept_errors, c.accept_errors);
-    let mut by_limit = c.accept_errors_by_limit;
-    for limit in Limit::ALL {
-        plus(
-            accept_errors_by_limit.get_mut(limit),
-            *by_limit.get_mut(limit),
-        );
-    }
-
-    let mut other = one.requests.clone();
-    let Requests {
-        started,
-        ok,
-        ok_bytes,
-        errors,
-        client_gone,
-        timed_out,
-        aborted_by_stop,
-        aborted_by_crash,
-        in_flight,
-        unlogged,
-    } = &mut sum.requests;
-    plus(started, other.started);
-    for verb in proto::Verb::ALL {
-        plus(ok.get_mut(verb), *other.ok.get_mut(verb));
-        plus(ok_bytes.get_mut(verb), *other.ok_bytes.get_mut(verb));
-    }
-    for code in proto::Code::ALL {
-        plus(errors.get_mut(code), *other.errors.get_mut(code));
-    }
-    plus(client_gone, other.client_gone);
-    plus(timed_out, other.timed_out);
-    plus(aborted_by_stop, other.aborted_by_stop);
-    plus(aborted_by_crash, other.aborted_by_crash);
-    plus(in_flight, other.in_flight);
-    plus(unlogged, other.unlogged);
-}
-
-fn plus(sum: &mut u64, one: u64) {
-    *sum = sum.wrapping_add(one);
 }
 
 fn published_peak(slot: Slot) -> Option<u64> {

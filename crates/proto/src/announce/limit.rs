@@ -1,7 +1,5 @@
 //! The limits of the system that keep a worker from accepting: one name each, in the log, the status and the metrics.
 
-use serde::{Deserialize, Serialize};
-
 /// A limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
@@ -51,46 +49,5 @@ impl Limit {
             }
             Self::Network => "none: the network or a firewall refuses",
         }
-    }
-}
-
-/// A number for each limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ByLimit {
-    /// [`Limit::RlimitNofile`]
-    pub rlimit_nofile: u64,
-    /// [`Limit::FileMax`]
-    pub file_max: u64,
-    /// [`Limit::MaxUserWatches`]
-    pub max_user_watches: u64,
-    /// [`Limit::Memory`]
-    pub memory: u64,
-    /// [`Limit::Network`]
-    pub network: u64,
-}
-
-impl ByLimit {
-    /// The number for `limit`.
-    pub fn get_mut(&mut self, limit: Limit) -> &mut u64 {
-        match limit {
-            Limit::RlimitNofile => &mut self.rlimit_nofile,
-            Limit::FileMax => &mut self.file_max,
-            Limit::MaxUserWatches => &mut self.max_user_watches,
-            Limit::Memory => &mut self.memory,
-            Limit::Network => &mut self.network,
-        }
-    }
-
-    /// The sum over all limits. It wraps, as that of [`super::ByVerb`] does.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        super::wrapping_sum(&[
-            self.rlimit_nofile,
-            self.file_max,
-            self.max_user_watches,
-            self.memory,
-            self.network,
-        ])
     }
 }

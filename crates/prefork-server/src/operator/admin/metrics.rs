@@ -9,9 +9,8 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use proto::announce::{Connections, Limit, Requests};
+use proto::announce::{Connections, Requests};
 use proto::status::{ProcessState, ServerState, Status};
-use proto::{Code, Verb};
 
 use super::http::{self, Answer};
 
@@ -160,54 +159,35 @@ fn workers(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
 }
 
 fn connections(out: &mut Out<'_, '_>, connections: &Connections) -> Result<(), Error> {
-    let Connections {
-        accepted,
-        closed,
-        client_gone,
-        timed_out,
-        refused,
-        refused_over_address_cap,
-        aborted_by_stop,
-        aborted_by_crash,
-        in_flight,
-        accept_errors: _,
-        mut accept_errors_by_limit,
-    } = *connections;
     out.counter(
         "connections_accepted",
         "Connections taken from the listener.",
-        accepted,
+        connections.accepted,
     )?;
-    let ends = [
-        ("closed", closed),
-        ("client_gone", client_gone),
-        ("timed_out", timed_out),
-        ("refused", refused),
-        ("aborted_by_stop", aborted_by_stop),
-        ("aborted_by_crash", aborted_by_crash),
-    ];
     out.counters(
         "connections",
         "Connections that have ended, by how; with those in flight they are those accepted.",
-        ends.map(|(outcome, count)| (label("outcome", outcome), count)),
+        connections
+            .ends()
+            .map(|(outcome, count)| (label("outcome", outcome), count)),
     )?;
     out.gauge(
         "connections_in_flight",
         "Connections still open.",
-        in_flight,
+        connections.in_flight,
     )?;
     out.counter(
         "connections_refused_over_address_cap",
         "Those of the refused whose address had as many connections as it may have.",
-        refused_over_address_cap,
+        connections.refused_over_address_cap,
     )?;
     out.counters(
         "accept_errors",
         "Accepts that failed, by the limit that was met; the clients waited.",
-        Limit::ALL.map(|limit| {
-            let count = *accept_errors_by_limit.get_mut(limit);
-            (label("limit", limit.as_str()), count)
-        }),
+        connections
+            .accept_errors_by_limit
+            .all()
+            .map(|(limit, count)| (label("limit", limit.as_str()), count)),
     )
 }
 
@@ -217,27 +197,18 @@ fn requests(out: &mut Out<'_, '_>, requests: &Requests) -> Result<(), Error> {
         "Requests whose head was complete, or refused.",
         requests.started,
     )?;
-    let mut requests = requests.clone();
     let sample = |verb: &str, outcome: &str| {
         vec![("verb", verb.to_owned()), ("outcome", outcome.to_owned())]
     };
     let mut ends = Vec::new();
-    for verb in Verb::ALL {
-        ends.push((sample(verb.as_str(), "ok"), *requests.ok.get_mut(verb)));
+    for (verb, count) in requests.ok.all() {
+        ends.push((sample(verb.as_str(), "ok"), count));
     }
-    for code in Code::ALL {
-        ends.push((
-            sample(ANY_VERB, code.as_str()),
-            *requests.errors.get_mut(code),
-        ));
+    for (code, count) in requests.errors.all() {
+        ends.push((sample(ANY_VERB, code.as_str()), count));
     }
     // A request that timed out was not answered; the code `timeout` is for those that were told.
-    for (outcome, count) in [
-        ("client_gone", requests.client_gone),
-        ("timed_out", requests.timed_out),
-        ("aborted_by_stop", requests.aborted_by_stop),
-        ("aborted_by_crash", requests.aborted_by_crash),
-    ] {
+    for (outcome, count) in requests.unanswered() {
         ends.push((sample(ANY_VERB, outcome), count));
     }
     out.counters(
@@ -255,12 +226,8 @@ fn requests(out: &mut Out<'_, '_>, requests: &Requests) -> Result<(), Error> {
         "Requests whose line in the access log could not be written.",
         requests.unlogged,
     )?;
-    let bytes = Verb::ALL.map(|verb| {
-        (
-            label("verb", verb.as_str()),
-            *requests.ok_bytes.get_mut(verb),
-        )
-    });
+    let bytes = requests.ok_bytes.all();
+    let bytes = bytes.map(|(verb, bytes)| (label("verb", verb.as_str()), bytes));
     out.counters(
         "content_bytes",
         "Decoded content bytes of the requests carried out (of a list, its JSON).",
