@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::host::child::NoLine;
-use crate::host::clock::{Exhausted, Patience};
-use crate::host::guard::{Guarded, Report};
+use crate::host::clock::{Deadline, WaitEnded};
+use crate::host::guard::{GuardedProgram, Report};
 use crate::host::stops::set_by_interrupts;
 use stress_data::Unusable;
 
@@ -98,11 +98,11 @@ fn attempt(
     };
     fs::write(&job.page, html).with_context(|| job.page.display().to_string())?;
     let words = command::line(browser, &job, has_sandbox)?;
-    let mut guarded = Guarded::start(words, None, &folder.path().join("guard.log"))?;
+    let mut guarded = GuardedProgram::start(words, None, &folder.path().join("guard.log"))?;
     let mut how = match wait(&mut guarded, interrupt) {
         Ok(how) => how,
-        Err(Exhausted::Interrupted) => return Ok(Outcome::Printed(Printed::Interrupted)),
-        Err(Exhausted::Late) => format!("did not end within {} s", LIMIT.as_secs()),
+        Err(WaitEnded::Interrupted) => return Ok(Outcome::Printed(Printed::Interrupted)),
+        Err(WaitEnded::Late) => format!("did not end within {} s", LIMIT.as_secs()),
     };
     // What the browser has started has ended too before the folder is looked at, and removed.
     guarded.end();
@@ -120,15 +120,15 @@ fn attempt(
 }
 
 /// Waits for the browser's end, and says how it ended.
-fn wait(guarded: &mut Guarded, interrupt: &AtomicBool) -> Result<String, Exhausted> {
-    let patience = Patience::of(LIMIT).or_until(interrupt);
+fn wait(guarded: &mut GuardedProgram, interrupt: &AtomicBool) -> Result<String, WaitEnded> {
+    let deadline = Deadline::after(LIMIT).or_once(interrupt);
     loop {
-        return match guarded.report(&patience) {
+        return match guarded.report(&deadline) {
             Ok(Report::Started { .. }) => continue,
             Ok(Report::Failed { why }) => Ok(format!("cannot be started ({why})")),
             Ok(Report::Ended { how, .. }) => Ok(format!("ended ({how})")),
             Err(NoLine::Ended) => Ok(format!("lost its guard ({})", guarded.last_words())),
-            Err(NoLine::Exhausted(exhausted)) => Err(exhausted),
+            Err(NoLine::WaitEnded(wait_ended)) => Err(wait_ended),
         };
     }
 }

@@ -15,7 +15,7 @@ use proto::announce::{Done, Ready};
 use stress_data::matrix::Cell;
 use stress_data::measurement::{ServerChoice, Settings};
 
-use crate::host::clock::Exhausted;
+use crate::host::clock::WaitEnded;
 
 /// How long a server may take until it serves.
 const READY_LIMIT: Duration = Duration::from_secs(10);
@@ -110,11 +110,11 @@ pub(crate) fn start(
     })
 }
 
-impl From<Exhausted> for Error {
-    fn from(exhausted: Exhausted) -> Self {
-        match exhausted {
-            Exhausted::Interrupted => Self::Interrupted,
-            Exhausted::Late => Self::NotReady(format!("not ready within {READY_LIMIT:?}")),
+impl From<WaitEnded> for Error {
+    fn from(wait_ended: WaitEnded) -> Self {
+        match wait_ended {
+            WaitEnded::Interrupted => Self::Interrupted,
+            WaitEnded::Late => Self::NotReady(format!("not ready within {READY_LIMIT:?}")),
         }
     }
 }

@@ -26,7 +26,7 @@ use stress_data::run::Run;
 use stress_data::schedule::{self, Turn};
 use stress_data::size;
 
-use crate::corpus::served::Served;
+use crate::corpus::served::ServedFolder;
 use crate::corpus::workdir::{self, WorkDir};
 use crate::host::ceilings;
 use crate::host::environment::{self, COMMIT, cpu_ticks};
@@ -38,7 +38,7 @@ use folder::Folder;
 use progress::{Progress, Shown, whole_seconds};
 use request::Request;
 pub(crate) use samples::Ended;
-use samples::{RealBench, Taker};
+use samples::{RealSampler, Sampling};
 use work::{content_bytes, work_units};
 
 /// A run that has come to its end, with its tables written.
@@ -69,7 +69,7 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
     let (_made, work) = workdir::make(request.work_parent())?;
     if let Some(root) = request.settings.server.root() {
         // Also before: each cell takes it anew.
-        drop(Served::take(root).map_err(|error| Unusable(error.to_string()))?);
+        drop(ServedFolder::take(root).map_err(|error| Unusable(error.to_string()))?);
     }
     if let Some(budget) = request.budget {
         Stops::end_after(sampling_end(budget).saturating_sub(started.elapsed()));
@@ -146,14 +146,14 @@ fn take_samples(
     let settings = &request.settings;
     let agenda = agenda(request, &folder.contents, &turns);
     let run = folder.path.clone();
-    let mut bench = RealBench {
+    let mut bench = RealSampler {
         work: &work,
         run: &run,
         settings,
         stops,
         started,
     };
-    let mut taker = Taker {
+    let mut taker = Sampling {
         folder,
         progress: progress(request, &turns),
         settings,

@@ -1,4 +1,4 @@
-//! Made-up servers for the tests of this crate; made-up journals are those of `stress-data`.
+//! MadeFolders-up servers for the tests of this crate; made-up journals are those of `stress-data`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -44,7 +44,7 @@ pub(crate) enum Error {
 }
 
 /// Who is to be told, and asked, while clients are at work.
-pub(crate) struct Scene<'a> {
+pub(crate) struct Context<'a> {
     /// The server they talk to: cut when the user asks to stop, so that they end at once.
     pub(crate) rig: &'a mut dyn Rig,
     /// True when the user asks to stop.
@@ -61,11 +61,11 @@ pub(crate) fn run(
     kind: ClientPool,
     job: &Job,
     clients: u32,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
 ) -> Result<Reports, Error> {
     let mut reports = match kind {
-        ClientPool::Thread => thread::run(job, clients, scene),
-        ClientPool::Process => process::run(job, clients, scene),
+        ClientPool::Thread => thread::run(job, clients, context),
+        ClientPool::Process => process::run(job, clients, context),
     }?;
     let attempts = &mut reports.attempts;
     attempts.sort_by_key(|attempt| (attempt.record.client, attempt.record.request));

@@ -13,8 +13,8 @@ use stress_data::measurement::Verify;
 use stress_data::reconcile::is_undecided;
 use stress_data::record::Outcome;
 
-use super::asking::{Asker, Error, with_asker};
 use super::operation::{Attempt, Job};
+use super::requester::{Error, Requester, with_requester};
 use crate::corpus::{Comparison, Content, Corpus, Salt, upload_name};
 
 /// How long a server is waited for that has already failed to answer the upload in question: what it has stored is
@@ -69,23 +69,23 @@ impl<'a> ReadBack<'a> {
         }
         match source {
             Source::Folder => self.check_all(attempts, None),
-            Source::FolderOrServer => with_asker(self.job, self.interrupt, |asker| {
-                self.check_all(attempts, Some(asker));
+            Source::FolderOrServer => with_requester(self.job, self.interrupt, |requester| {
+                self.check_all(attempts, Some(requester));
             }),
         }
     }
 
-    fn check_all(&mut self, attempts: &mut [Attempt], mut asker: Option<&mut Asker<'_>>) {
+    fn check_all(&mut self, attempts: &mut [Attempt], mut requester: Option<&mut Requester<'_>>) {
         for attempt in attempts {
             if self.interrupt.load(Ordering::Relaxed) {
                 return;
             }
-            let asker = asker.as_deref_mut();
+            let requester = requester.as_deref_mut();
             match attempt.record.outcome {
                 Outcome::Ok if attempt.is_unconfirmed || self.job.verify == Verify::Full => {
-                    self.confirm(attempt, asker);
+                    self.confirm(attempt, requester);
                 }
-                outcome if is_undecided(outcome) => self.decide(attempt, asker),
+                outcome if is_undecided(outcome) => self.decide(attempt, requester),
                 _ => {}
             }
         }
@@ -96,8 +96,8 @@ impl<'a> ReadBack<'a> {
         &self.partial
     }
 
-    fn confirm(&self, attempt: &mut Attempt, asker: Option<&mut Asker<'_>>) {
-        let trouble = match self.find(attempt, asker, self.job.timeout) {
+    fn confirm(&self, attempt: &mut Attempt, requester: Option<&mut Requester<'_>>) {
+        let trouble = match self.find(attempt, requester, self.job.timeout) {
             Found::Whole => {
                 attempt.is_unconfirmed = false;
                 return;
@@ -112,8 +112,8 @@ impl<'a> ReadBack<'a> {
         record.detail = Some(trouble);
     }
 
-    fn decide(&mut self, attempt: &mut Attempt, asker: Option<&mut Asker<'_>>) {
-        let found = match self.find(attempt, asker, DECIDE_LIMIT) {
+    fn decide(&mut self, attempt: &mut Attempt, requester: Option<&mut Requester<'_>>) {
+        let found = match self.find(attempt, requester, DECIDE_LIMIT) {
             Found::Whole => "it is stored, whole".to_owned(),
             Found::Nothing => "it is not stored".to_owned(),
             Found::SomethingElse => {
@@ -130,7 +130,12 @@ impl<'a> ReadBack<'a> {
         detail.push_str(&found);
     }
 
-    fn find(&self, attempt: &Attempt, asker: Option<&mut Asker<'_>>, limit: Duration) -> Found {
+    fn find(
+        &self,
+        attempt: &Attempt,
+        requester: Option<&mut Requester<'_>>,
+        limit: Duration,
+    ) -> Found {
         let record = &attempt.record;
         let name = upload_name(record.client, record.request);
         let content = || {
@@ -138,11 +143,11 @@ impl<'a> ReadBack<'a> {
             self.corpus.content(salt, self.job.volume)
         };
         let in_folder = compare_file(&self.root.join(name.as_str()), content());
-        let (Found::Nothing, Some(asker)) = (&in_folder, asker) else {
+        let (Found::Nothing, Some(requester)) = (&in_folder, requester) else {
             return in_folder;
         };
         let mut comparison = Comparison::with(content());
-        match asker.ask(limit, |it| it.get(&name, &mut comparison, &mut ())) {
+        match requester.ask(limit, |it| it.get(&name, &mut comparison, &mut ())) {
             Ok(_) if comparison.is_equal() => Found::Whole,
             Ok(_) => Found::SomethingElse,
             Err(Error::Failed(Failure::Refused { .. })) => Found::Nothing,

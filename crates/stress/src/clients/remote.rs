@@ -10,13 +10,13 @@ use stress_data::fault::Fault;
 use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use stress_data::size::{counted, counted_as, with_commas};
 
-use super::asking::{self, Asker, with_asker};
 use super::operation::Job;
+use super::requester::{self, Requester, with_requester};
 use crate::corpus::files::list_len;
 use crate::corpus::{
     Corpus, Salt, download_name, list_names, slow_name, stalled_name, upload_name,
 };
-use crate::host::clock::Patience;
+use crate::host::clock::Deadline;
 
 /// How long one file may take to be deleted.
 const DELETE_LIMIT: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const CLEAR_LIMIT_STOPPED: Duration = Duration::from_secs(10);
 const NAMED_MAX: usize = 10;
 
 /// What a cell has in the folder.
-pub(crate) struct Laid {
+pub(crate) struct Placed {
     /// All files that the cell may leave there.
     names: Vec<FileName>,
     /// The CRC-32 of what its clients download.
@@ -36,24 +36,24 @@ pub(crate) struct Laid {
 }
 
 /// Why the folder is not as the cell needs it.
-pub(crate) struct NotLaid {
+pub(crate) struct NotPlaced {
     pub(crate) why: String,
     /// What was put there all the same.
-    pub(crate) laid: Option<Laid>,
+    pub(crate) laid: Option<Placed>,
 }
 
 /// Puts there what the cell needs; nothing if one of its names is taken.
-pub(crate) fn lay_out(job: &Job, cell: &Cell, interrupt: &AtomicBool) -> Result<Laid, NotLaid> {
-    with_asker(job, interrupt, |asker| {
+pub(crate) fn lay_out(job: &Job, cell: &Cell, interrupt: &AtomicBool) -> Result<Placed, NotPlaced> {
+    with_requester(job, interrupt, |requester| {
         let names = names(job, cell);
-        if let Err(why) = check_free(asker, &names) {
-            return Err(NotLaid { why, laid: None });
+        if let Err(why) = check_free(requester, &names) {
+            return Err(NotPlaced { why, laid: None });
         }
-        match put_all(asker, &names) {
-            Ok(crc32) => Ok(Laid { names, crc32 }),
+        match put_all(requester, &names) {
+            Ok(crc32) => Ok(Placed { names, crc32 }),
             Err(why) => {
-                let laid = Some(Laid { names, crc32: None });
-                Err(NotLaid { why, laid })
+                let laid = Some(Placed { names, crc32: None });
+                Err(NotPlaced { why, laid })
             }
         }
     })
@@ -80,12 +80,12 @@ fn names(job: &Job, cell: &Cell) -> Vec<FileName> {
     names
 }
 
-fn check_free(asker: &mut Asker<'_>, names: &[FileName]) -> Result<(), String> {
-    let limit = asker.job().timeout;
-    let listing = asker
+fn check_free(requester: &mut Requester<'_>, names: &[FileName]) -> Result<(), String> {
+    let limit = requester.job().timeout;
+    let listing = requester
         .ask(limit, |connection| connection.list(&mut ()))
         .map_err(|error| format!("what is in the target's folder cannot be asked: {error}"))?;
-    if asker.job().operation == Operation::List && !listing.names.is_empty() {
+    if requester.job().operation == Operation::List && !listing.names.is_empty() {
         return Err(format!(
             "the target's folder holds {} already: a list cell needs it empty, or leave list out with --op download,upload",
             counted(listing.names.len() as u64, "file")
@@ -112,12 +112,12 @@ fn check_free(asker: &mut Asker<'_>, names: &[FileName]) -> Result<(), String> {
 }
 
 /// Uploads what the clients of the cell find there.
-fn put_all(asker: &mut Asker<'_>, names: &[FileName]) -> Result<Option<u32>, String> {
-    let (operation, volume) = (asker.job().operation, asker.job().volume);
-    let (limit, corpus) = (asker.job().timeout, Corpus::new(asker.job().seed));
+fn put_all(requester: &mut Requester<'_>, names: &[FileName]) -> Result<Option<u32>, String> {
+    let (operation, volume) = (requester.job().operation, requester.job().volume);
+    let (limit, corpus) = (requester.job().timeout, Corpus::new(requester.job().seed));
     let mut put = |name: &FileName, len| {
         let mut content = corpus.content(Salt::DOWNLOAD, len);
-        let sent = asker.ask(limit, |it| it.upload(name, &mut content, &mut ()));
+        let sent = requester.ask(limit, |it| it.upload(name, &mut content, &mut ()));
         sent.map_err(|error| format!("{name} cannot be put into the target's folder: {error}"))
     };
     match operation {
@@ -136,18 +136,18 @@ fn put_all(asker: &mut Asker<'_>, names: &[FileName]) -> Result<Option<u32>, Str
 }
 
 /// Takes away what the cell left there, each file whatever becomes of the others; says what stays.
-pub(crate) fn clear_away(job: &Job, laid: &Laid, interrupt: &AtomicBool) -> Option<String> {
+pub(crate) fn clear_away(job: &Job, laid: &Placed, interrupt: &AtomicBool) -> Option<String> {
     let limit = match interrupt.load(Ordering::Relaxed) {
         true => CLEAR_LIMIT_STOPPED,
         false => CLEAR_LIMIT,
     };
     // Also for whoever has asked the run to stop: a second signal ends the harness at once.
-    with_asker(job, &AtomicBool::new(false), |asker| {
-        let patience = Patience::of(limit);
+    with_requester(job, &AtomicBool::new(false), |requester| {
+        let deadline = Deadline::after(limit);
         let (mut left, mut why) = (Vec::new(), None);
         for name in &laid.names {
-            let deleted = match patience.check() {
-                Ok(()) => delete(asker, name),
+            let deleted = match deadline.check() {
+                Ok(()) => delete(requester, name),
                 Err(_) => Err(format!("not within {} s", limit.as_secs())),
             };
             if let Err(error) = deleted {
@@ -155,7 +155,7 @@ pub(crate) fn clear_away(job: &Job, laid: &Laid, interrupt: &AtomicBool) -> Opti
                 why.get_or_insert(error);
             }
         }
-        retain_listed(asker, &mut left);
+        retain_listed(requester, &mut left);
         (!left.is_empty()).then(|| {
             let why = why.unwrap_or_default();
             let files = counted_as(left.len() as u64, "file stays", "files stay");
@@ -164,10 +164,10 @@ pub(crate) fn clear_away(job: &Job, laid: &Laid, interrupt: &AtomicBool) -> Opti
     })
 }
 
-fn delete(asker: &mut Asker<'_>, name: &FileName) -> Result<(), String> {
-    match asker.ask(DELETE_LIMIT, |connection| connection.delete(name)) {
+fn delete(requester: &mut Requester<'_>, name: &FileName) -> Result<(), String> {
+    match requester.ask(DELETE_LIMIT, |connection| connection.delete(name)) {
         // What is not there need not go.
-        Err(asking::Error::Failed(Failure::Refused { code, .. }))
+        Err(requester::Error::Failed(Failure::Refused { code, .. }))
             if code.as_deref() == Some("not_found") =>
         {
             Ok(())
@@ -177,11 +177,11 @@ fn delete(asker: &mut Asker<'_>, name: &FileName) -> Result<(), String> {
 }
 
 /// Without those that are not there: servers without codes refuse to delete them in the same words as others.
-fn retain_listed(asker: &mut Asker<'_>, left: &mut Vec<&FileName>) {
+fn retain_listed(requester: &mut Requester<'_>, left: &mut Vec<&FileName>) {
     if left.is_empty() {
         return;
     }
-    if let Ok(listing) = asker.ask(DELETE_LIMIT, |connection| connection.list(&mut ()))
+    if let Ok(listing) = requester.ask(DELETE_LIMIT, |connection| connection.list(&mut ()))
         && !listing.truncated
     {
         let there: HashSet<&str> = listing.names.iter().map(String::as_str).collect();

@@ -9,7 +9,7 @@ use stress_data::machine::Ceilings;
 use stress_data::size::rate_text;
 
 use super::exit::Exit;
-use crate::corpus::workdir::Made;
+use crate::corpus::workdir::MadeFolders;
 use crate::host::{ceilings, environment};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -29,7 +29,7 @@ pub(super) struct BaselineArgs {
 /// What cannot be done.
 pub(super) fn run(args: &BaselineArgs) -> Result<Exit> {
     let folder = &args.work_dir;
-    let _made = Made::folder(folder).map_err(|error| ceilings::unusable(folder, &error))?;
+    let _made = MadeFolders::folder(folder).map_err(|error| ceilings::unusable(folder, &error))?;
     let measured = ceilings::measure(folder)?;
     if args.json {
         output::print(&format!("{}\n", serde_json::to_string(&measured)?))?;

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::clients::pool::process::crew;
+use crate::clients::pool::process::forker;
 use crate::host::ceilings::sink;
 use crate::host::{child, guard};
 
@@ -16,7 +16,7 @@ pub(super) fn run(argv: &[OsString]) -> Option<ExitCode> {
     let args = || argv[1..].iter().cloned();
     match argv.get(1)?.to_str()? {
         child::SERVER => Some(prefork_server::main_with_args(args())),
-        child::CLIENTS => Some(crew::main(args())),
+        child::CLIENTS => Some(forker::main(args())),
         child::SINK => Some(sink::main(args())),
         child::GUARD => Some(guard::main(args())),
         _ => None,

@@ -49,12 +49,12 @@ pub(super) fn run(args: RunArgs, argv: &[OsString]) -> Result<Exit> {
         return Ok(Exit::Verified);
     }
     let measured = run::measure(&request)?;
-    conclude(&request, measured)
+    finish(&request, measured)
 }
 
 /// Writes the report, shows the table, verifies the run, and says how it went. What cannot be shown is said once
 /// every file of the run is there.
-fn conclude(request: &Request, measured: Measured) -> Result<Exit> {
+fn finish(request: &Request, measured: Measured) -> Result<Exit> {
     let Measured { path, run, ended } = measured;
     let written = report::write_beside(&path, &run);
     let shown = print(&show::text(&run, request.json));

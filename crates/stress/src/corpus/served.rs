@@ -10,11 +10,11 @@ use stress_data::size;
 /// The folder, for one cell. What the cell leaves in it under the names that it gives is removed when dropped; whatever
 /// else is in it is somebody's, and stays.
 #[derive(Debug)]
-pub(crate) struct Served {
+pub(crate) struct ServedFolder {
     path: PathBuf,
 }
 
-impl Served {
+impl ServedFolder {
     /// Takes the folder, which is made if it is missing and must be empty.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for ServedFolder {
     fn drop(&mut self) {
         let found = visible(&self.path).unwrap_or_default();
         for entry in found.iter().filter(|entry| is_named_by_us(entry)) {
@@ -106,7 +106,7 @@ mod tests {
         let path = folder.path().join("files");
         fs::create_dir(&path).unwrap();
         fs::write(path.join(".gitkeep"), "").unwrap();
-        let served = Served::take(&path).unwrap();
+        let served = ServedFolder::take(&path).unwrap();
         let names = [
             "u0000-0.bin",
             "d0000.bin",
@@ -129,7 +129,7 @@ mod tests {
         fs::remove_file(path.join("thesis.pdf")).unwrap();
 
         fs::write(path.join("thesis.pdf"), "x").unwrap();
-        let error = Served::take(&path).unwrap_err().to_string();
+        let error = ServedFolder::take(&path).unwrap_err().to_string();
         assert!(error.contains("not empty (thesis.pdf is in it)"), "{error}");
         assert!(path.join("thesis.pdf").exists());
     }
@@ -145,7 +145,7 @@ mod tests {
         for name in &left {
             fs::write(folder.path().join(name), "x").unwrap();
         }
-        let error = || Served::take(folder.path()).unwrap_err().to_string();
+        let error = || ServedFolder::take(folder.path()).unwrap_err().to_string();
         let said = error();
         assert!(said.contains("3 files in it"), "{said}");
         let command = said.split_once("remove them: ").unwrap().1.to_owned();
@@ -173,6 +173,6 @@ mod tests {
             .args(["-c", &command])
             .status();
         assert!(shell.unwrap().success());
-        assert!(Served::take(folder.path()).is_ok());
+        assert!(ServedFolder::take(folder.path()).is_ok());
     }
 }

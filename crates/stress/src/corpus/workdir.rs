@@ -81,12 +81,12 @@ impl Drop for WorkDir {
 
 /// A folder that is there while this is: what had to be made of it is removed again when dropped, if nothing is in it.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub(crate) struct MadeFolders {
     /// The folders that were not there, the innermost first.
     missing: Vec<PathBuf>,
 }
 
-impl Made {
+impl MadeFolders {
     /// Makes the folder, and those that it is in, where they are missing.
     pub(crate) fn folder(path: &Path) -> io::Result<Self> {
         let missing = path
@@ -104,19 +104,19 @@ impl Made {
 ///
 /// # Errors
 /// [`Unusable`]: another folder has to be named.
-pub(crate) fn make(folder: &Path) -> Result<(Made, WorkDir), Unusable> {
+pub(crate) fn make(folder: &Path) -> Result<(MadeFolders, WorkDir), Unusable> {
     let unusable = |error: &dyn Display| {
         let folder = folder.display();
         Unusable(format!(
             "--work-dir {folder}: cannot make a work directory there ({error}): name another folder"
         ))
     };
-    let made = Made::folder(folder).map_err(|error| unusable(&error))?;
+    let made = MadeFolders::folder(folder).map_err(|error| unusable(&error))?;
     let work = WorkDir::create(folder).map_err(|error| unusable(&error))?;
     Ok((made, work))
 }
 
-impl Drop for Made {
+impl Drop for MadeFolders {
     fn drop(&mut self) {
         for folder in &self.missing {
             // One with something in it stays, and so do those that it is in.
@@ -246,18 +246,18 @@ mod tests {
     fn what_was_made_for_a_run_is_gone_again_and_what_has_something_in_it_is_not() {
         let parent = tempfile::tempdir().unwrap();
         let inner = parent.path().join("a/b/c");
-        let made = Made::folder(&inner).unwrap();
+        let made = MadeFolders::folder(&inner).unwrap();
         assert!(inner.is_dir());
         fs::write(parent.path().join("a/kept"), "").unwrap();
         drop(made);
         assert_eq!(names(&parent.path().join("a")).len(), 1, "b is gone");
-        drop(Made::folder(&parent.path().join("a")).unwrap());
+        drop(MadeFolders::folder(&parent.path().join("a")).unwrap());
         assert!(parent.path().join("a/kept").exists());
         let empty = parent.path().join("empty");
         fs::create_dir(&empty).unwrap();
-        drop(Made::folder(&empty).unwrap());
+        drop(MadeFolders::folder(&empty).unwrap());
         assert!(empty.is_dir(), "it was there before");
-        assert!(Made::folder(Path::new("/proc/none/here")).is_err());
+        assert!(MadeFolders::folder(Path::new("/proc/none/here")).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stress_data::fault::Killed;
 
-use crate::host::clock::{Patience, now_ns};
+use crate::host::clock::{Deadline, now_ns};
 
 /// Between two looks at the workers.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -78,8 +78,8 @@ impl Target {
     fn kill(&self) -> Option<Killed> {
         let pid = Pid::from_raw(self.pid.cast_signed());
         kill(pid, Signal::SIGSTOP).ok()?;
-        let patience = Patience::of(STOP_LIMIT);
-        while !is_stopped(self.pid) && patience.check().is_ok() {
+        let deadline = Deadline::after(STOP_LIMIT);
+        while !is_stopped(self.pid) && deadline.check().is_ok() {
             thread::yield_now();
         }
         let in_hand = self.in_hand();

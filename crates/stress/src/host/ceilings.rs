@@ -25,8 +25,8 @@ use stress_data::machine::{Ceilings, Loopback};
 use stress_data::summary::statistics::rate;
 
 use super::child::{self, Lines};
-use super::clock::Patience;
-use super::memory::Ballast;
+use super::clock::Deadline;
+use super::memory::HostMemory;
 
 /// Connections at once.
 const CONNECTIONS: [u32; 3] = [1, 5, 50];
@@ -49,7 +49,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// What cannot be done.
 pub(crate) fn measure(folder: &Path) -> Result<Ceilings> {
-    drop(Ballast::take(FILE_BYTES));
+    drop(HostMemory::take(FILE_BYTES));
     let (write, read) = page_cache(folder)
         .with_context(|| format!("page cache ceiling in {}", folder.display()))?;
     let mut loopback = Vec::new();
@@ -155,7 +155,7 @@ impl Sink {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         };
         let line = lines
-            .next(&Patience::of(LIMIT))
+            .next(&Deadline::after(LIMIT))
             .map_err(|why| anyhow!("the sink does not start: {why:?}"))?;
         sink.address.set_port(line.parse()?);
         Ok(sink)

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::clock::{Exhausted, Patience};
+use super::clock::{Deadline, WaitEnded};
 
 /// The first argument of our executable as the server.
 pub(crate) const SERVER: &str = "__server";
@@ -45,7 +45,7 @@ pub(crate) enum NoLine {
     /// The child has closed its end, which it does by ending.
     Ended,
     /// It did not come in time, or the user asked to stop.
-    Exhausted(Exhausted),
+    WaitEnded(WaitEnded),
 }
 
 /// What a child says, line by line.
@@ -69,7 +69,7 @@ impl Lines {
     }
 
     /// The next line, without its end.
-    pub(crate) fn next(&mut self, patience: &Patience<'_>) -> Result<String, NoLine> {
+    pub(crate) fn next(&mut self, deadline: &Deadline<'_>) -> Result<String, NoLine> {
         loop {
             if let Some(line) = self.take_line() {
                 return Ok(line);
@@ -77,8 +77,8 @@ impl Lines {
             if self.is_ended {
                 return Err(NoLine::Ended);
             }
-            patience.check().map_err(NoLine::Exhausted)?;
-            if wait_readable([self.pipe()], patience)[0] {
+            deadline.check().map_err(NoLine::WaitEnded)?;
+            if wait_readable([self.pipe()], deadline)[0] {
                 self.receive();
             }
         }
@@ -120,23 +120,23 @@ impl Lines {
     }
 }
 
-/// Waits, for one slice of `patience` at most, and says which of `pipes` can be read.
+/// Waits, for one slice of `deadline` at most, and says which of `pipes` can be read.
 pub(crate) fn wait_readable<'fd, const N: usize>(
     pipes: [Option<PollFd<'fd>>; N],
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> [bool; N] {
     let mut open: Vec<PollFd<'fd>> = pipes.iter().flatten().cloned().collect();
-    poll_readable(&mut open, patience);
+    poll_readable(&mut open, deadline);
     let mut answers = open.iter().map(is_readable);
     pipes.map(|pipe| pipe.is_some() && answers.next().unwrap_or(false))
 }
 
-/// Waits for any of `fds`, for one slice of `patience` at most.
-pub(crate) fn poll_readable(fds: &mut [PollFd<'_>], patience: &Patience<'_>) {
-    match poll(fds, patience.poll_timeout()) {
+/// Waits for any of `fds`, for one slice of `deadline` at most.
+pub(crate) fn poll_readable(fds: &mut [PollFd<'_>], deadline: &Deadline<'_>) {
+    match poll(fds, deadline.poll_timeout()) {
         Ok(_) | Err(Errno::EINTR) => {}
         // Nothing can be waited for (no memory): going on at once would spin.
-        Err(_) => thread::sleep(patience.slice()),
+        Err(_) => thread::sleep(deadline.slice()),
     }
 }
 
@@ -152,13 +152,13 @@ pub(crate) fn tell(child: &Child, signal: Signal) {
 
 /// Waits for the child's end, and kills it and its process group if that does not come in time.
 pub(crate) fn reap(child: &mut Child, limit: Duration) -> io::Result<ExitStatus> {
-    let patience = Patience::of(limit);
+    let deadline = Deadline::after(limit);
     let mut pause = Duration::from_micros(100);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        if patience.check().is_err() {
+        if deadline.check().is_err() {
             return end(child);
         }
         // A process that has closed its output is all but gone; there is nothing to wait on but this.

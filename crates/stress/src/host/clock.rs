@@ -23,23 +23,23 @@ pub(crate) fn now_ns() -> u64 {
 
 /// What ends a wait that nothing else ends.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience<'a> {
+pub(crate) struct Deadline<'a> {
     end: Option<Instant>,
     interrupt: Option<&'a AtomicBool>,
 }
 
 /// Why a wait was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exhausted {
+pub(crate) enum WaitEnded {
     /// The time is over.
     Late,
     /// The user asked to stop.
     Interrupted,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> Deadline<'a> {
     /// Until `limit` has passed.
-    pub(crate) fn of(limit: Duration) -> Self {
+    pub(crate) fn after(limit: Duration) -> Self {
         // A limit beyond what the clock can express is none.
         let end = Instant::now().checked_add(limit);
         let interrupt = None;
@@ -47,14 +47,14 @@ impl<'a> Patience<'a> {
     }
 
     /// Until then, or until `interrupt` becomes true.
-    pub(crate) const fn or_until(mut self, interrupt: &'a AtomicBool) -> Self {
+    pub(crate) const fn or_once(mut self, interrupt: &'a AtomicBool) -> Self {
         self.interrupt = Some(interrupt);
         self
     }
 
     /// The same, for `limit` from now at most.
     pub(crate) fn at_most(&self, limit: Duration) -> Self {
-        let other = Patience::of(limit);
+        let other = Deadline::after(limit);
         let end = match (self.end, other.end) {
             (Some(own), Some(other)) => Some(own.min(other)),
             (own, other) => own.or(other),
@@ -63,20 +63,20 @@ impl<'a> Patience<'a> {
     }
 
     /// Whether it is over.
-    pub(crate) fn check(&self) -> Result<(), Exhausted> {
+    pub(crate) fn check(&self) -> Result<(), WaitEnded> {
         if self
             .interrupt
             .is_some_and(|interrupt| interrupt.load(Ordering::Relaxed))
         {
-            return Err(Exhausted::Interrupted);
+            return Err(WaitEnded::Interrupted);
         }
         match self.end {
-            Some(end) if Instant::now() >= end => Err(Exhausted::Late),
+            Some(end) if Instant::now() >= end => Err(WaitEnded::Late),
             _ => Ok(()),
         }
     }
 
-    /// How long the next wait may take before [`Patience::check`] is due.
+    /// How long the next wait may take before [`Deadline::check`] is due.
     pub(crate) fn slice(&self) -> Duration {
         match self.end {
             Some(end) => end.saturating_duration_since(Instant::now()).min(SLICE),
@@ -105,26 +105,29 @@ mod tests {
     #[test]
     fn patience_ends_with_its_time_or_with_an_interrupt() {
         let interrupt = AtomicBool::new(false);
-        let patience = Patience::of(Duration::from_hours(1)).or_until(&interrupt);
-        assert_eq!(patience.check(), Ok(()));
-        assert_eq!(patience.slice(), SLICE);
+        let deadline = Deadline::after(Duration::from_hours(1)).or_once(&interrupt);
+        assert_eq!(deadline.check(), Ok(()));
+        assert_eq!(deadline.slice(), SLICE);
         interrupt.store(true, Ordering::Relaxed);
-        assert_eq!(patience.check(), Err(Exhausted::Interrupted));
-        assert_eq!(Patience::of(Duration::ZERO).check(), Err(Exhausted::Late));
-        assert_eq!(Patience::of(Duration::ZERO).slice(), Duration::ZERO);
-        assert_eq!(Patience::of(Duration::MAX).check(), Ok(()));
+        assert_eq!(deadline.check(), Err(WaitEnded::Interrupted));
         assert_eq!(
-            patience.at_most(Duration::ZERO).check(),
-            Err(Exhausted::Interrupted)
+            Deadline::after(Duration::ZERO).check(),
+            Err(WaitEnded::Late)
         );
-        let endless = Patience::of(Duration::MAX);
+        assert_eq!(Deadline::after(Duration::ZERO).slice(), Duration::ZERO);
+        assert_eq!(Deadline::after(Duration::MAX).check(), Ok(()));
+        assert_eq!(
+            deadline.at_most(Duration::ZERO).check(),
+            Err(WaitEnded::Interrupted)
+        );
+        let endless = Deadline::after(Duration::MAX);
         assert_eq!(
             endless.at_most(Duration::ZERO).check(),
-            Err(Exhausted::Late)
+            Err(WaitEnded::Late)
         );
         assert_eq!(
-            Patience::of(Duration::ZERO).at_most(SLICE).check(),
-            Err(Exhausted::Late)
+            Deadline::after(Duration::ZERO).at_most(SLICE).check(),
+            Err(WaitEnded::Late)
         );
     }
 }

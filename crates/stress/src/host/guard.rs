@@ -21,9 +21,9 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::child;
-use super::clock::Patience;
+use super::clock::Deadline;
 
-pub(crate) use guarded::Guarded;
+pub(crate) use guarded::GuardedProgram;
 
 /// How long the program may take from TERM until it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -113,11 +113,11 @@ fn start(command: &[OsString]) -> io::Result<(Child, PipeReader)> {
 /// Waits for the end of standard input, or of the program: then its exit status.
 fn watch(child: &mut Child, output: &mut Output) -> io::Result<Option<ExitStatus>> {
     // The harness may live on for hours.
-    let patience = Patience::of(Duration::MAX);
+    let deadline = Deadline::after(Duration::MAX);
     let stdin = io::stdin();
     loop {
         let harness = PollFd::new(stdin.as_fd(), PollFlags::POLLIN);
-        let [is_told, has_output] = child::wait_readable([Some(harness), output.pipe()], &patience);
+        let [is_told, has_output] = child::wait_readable([Some(harness), output.pipe()], &deadline);
         if has_output {
             output.receive();
         }
@@ -137,9 +137,9 @@ fn end(
     child: &mut Child,
     output: &mut Output,
 ) -> io::Result<ExitStatus> {
-    let patience = Patience::of(STOP_LIMIT);
+    let deadline = Deadline::after(STOP_LIMIT);
     let _ = killpg(group, Signal::SIGTERM);
-    while patience.check().is_ok() {
+    while deadline.check().is_ok() {
         if status.is_none() {
             status = child.try_wait()?;
         }
@@ -148,7 +148,7 @@ fn end(
         {
             return Ok(status);
         }
-        let brief = Patience::of(Duration::from_millis(5));
+        let brief = Deadline::after(Duration::from_millis(5));
         let [has_words] = child::wait_readable([output.pipe()], &brief);
         if has_words {
             output.receive();
@@ -209,7 +209,7 @@ impl Output {
 
     fn text(&mut self) -> String {
         // What it wrote last of all may still be in the pipe.
-        while child::wait_readable([self.pipe()], &Patience::of(Duration::ZERO)) == [true] {
+        while child::wait_readable([self.pipe()], &Deadline::after(Duration::ZERO)) == [true] {
             self.receive();
         }
         String::from_utf8_lossy(&self.tail).trim().to_owned()

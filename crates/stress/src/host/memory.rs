@@ -68,12 +68,12 @@ pub(crate) fn watch<T>(parent: Option<u32>, work: impl FnOnce() -> T) -> (T, Opt
 /// MB/s six seconds after the last run (five runs), 453 to 544 warmed so (four runs), and 481 to 572 where another sample
 /// had just ended (three).
 #[derive(Debug)]
-pub(crate) struct Ballast {
+pub(crate) struct HostMemory {
     pieces: Vec<Vec<u8>>,
     took: Duration,
 }
 
-impl Ballast {
+impl HostMemory {
     /// Takes `bytes`, as far as they are free here; none if that is next to nothing.
     pub(crate) fn take(bytes: u64) -> Option<Self> {
         let free = environment::memory_free()?.saturating_sub(KEPT_FREE);
@@ -120,13 +120,13 @@ impl Ballast {
 }
 
 /// Lets `work` be done while `ballast`, if there is one, is given back.
-pub(crate) fn feed<T>(ballast: Option<Ballast>, work: impl FnOnce() -> T) -> T {
-    let Some(ballast) = ballast else {
+pub(crate) fn feed<T>(taken: Option<HostMemory>, work: impl FnOnce() -> T) -> T {
+    let Some(taken) = taken else {
         return work();
     };
     let is_over = &AtomicBool::new(false);
     thread::scope(|scope| {
-        let feeder = scope.spawn(move || ballast.give_back(is_over));
+        let feeder = scope.spawn(move || taken.give_back(is_over));
         let done = work();
         is_over.store(true, Ordering::Relaxed);
         feeder.thread().unpark();
@@ -201,11 +201,11 @@ mod tests {
 
     #[test]
     fn memory_is_taken_in_whole_pieces_and_all_given_back() {
-        assert!(Ballast::take(PIECE_LEN as u64 - 1).is_none());
+        assert!(HostMemory::take(PIECE_LEN as u64 - 1).is_none());
         if environment::memory_free().unwrap() > KEPT_FREE + 3 * PIECE_LEN as u64 {
-            let ballast = Ballast::take(2 * PIECE_LEN as u64 + 5).unwrap();
-            assert_eq!(ballast.warmed().bytes, 2 * PIECE_LEN as u64);
-            assert_eq!(feed(Some(ballast), || 7), 7);
+            let taken = HostMemory::take(2 * PIECE_LEN as u64 + 5).unwrap();
+            assert_eq!(taken.warmed().bytes, 2 * PIECE_LEN as u64);
+            assert_eq!(feed(Some(taken), || 7), 7);
         }
         assert_eq!(feed(None, || 7), 7);
     }

@@ -14,8 +14,8 @@ use proto::announce::Ready;
 
 use super::{Ending, Error, READY_LIMIT, Rig, probe, processes};
 use crate::host::child::NoLine;
-use crate::host::clock::{Exhausted, Patience};
-use crate::host::guard::{Guarded, Report};
+use crate::host::clock::{Deadline, WaitEnded};
+use crate::host::guard::{GuardedProgram, Report};
 
 pub(crate) use trouble::Trouble;
 
@@ -53,7 +53,7 @@ pub(crate) struct Orders<'a> {
 /// A foreign server, running.
 #[derive(Debug)]
 pub(crate) struct Foreign {
-    guarded: Guarded,
+    guarded: GuardedProgram,
     address: SocketAddr,
 }
 
@@ -77,13 +77,13 @@ impl Foreign {
             let why = format!("--server-port {port}: another program is listening there");
             return Err(Trouble::of(why));
         }
-        let patience = Patience::of(PORT_LIMIT).or_until(interrupt);
+        let deadline = Deadline::after(PORT_LIMIT).or_once(interrupt);
         loop {
             match Self::attempt(orders, address, log, interrupt) {
                 Err(trouble)
-                    if trouble.output().contains(PORT_IN_USE) && patience.check().is_ok() =>
+                    if trouble.output().contains(PORT_IN_USE) && deadline.check().is_ok() =>
                 {
-                    std::thread::sleep(patience.slice());
+                    std::thread::sleep(deadline.slice());
                 }
                 result => return result,
             }
@@ -98,31 +98,31 @@ impl Foreign {
     ) -> Result<Self, Trouble> {
         let words = fill_in(orders.command, address.port(), orders.workers, orders.root);
         let words = words.map_err(Trouble::of)?;
-        let guarded = Guarded::start(words, orders.cwd, log);
+        let guarded = GuardedProgram::start(words, orders.cwd, log);
         let mut foreign = Self {
             guarded: guarded.map_err(|error| Trouble::of(format!("cannot start: {error}")))?,
             address,
         };
-        match foreign.wait_until_accepting(&Patience::of(READY_LIMIT).or_until(interrupt)) {
+        match foreign.wait_until_accepting(&Deadline::after(READY_LIMIT).or_once(interrupt)) {
             Ok(()) => Ok(foreign),
             Err(error) => Err(foreign.trouble(error)),
         }
     }
 
-    fn wait_until_accepting(&mut self, patience: &Patience<'_>) -> Result<(), Error> {
-        match self.guarded.report(patience) {
+    fn wait_until_accepting(&mut self, deadline: &Deadline<'_>) -> Result<(), Error> {
+        match self.guarded.report(deadline) {
             Ok(Report::Started { .. }) => {}
             Ok(other) => return Err(Error::NotReady(other.to_string())),
-            Err(NoLine::Exhausted(exhausted)) => return Err(exhausted.into()),
+            Err(NoLine::WaitEnded(wait_ended)) => return Err(wait_ended.into()),
             Err(NoLine::Ended) => {
                 let message = format!("the guard ended: {}", self.guarded.last_words());
                 return Err(Error::NotReady(message));
             }
         }
-        let until = |limit| patience.at_most(limit);
+        let until = |limit| deadline.at_most(limit);
         let (mut next_look, mut looks) = (until(LOOK_PAUSE), 0);
         loop {
-            let is_late = patience.check() == Err(Exhausted::Late);
+            let is_late = deadline.check() == Err(WaitEnded::Late);
             if is_late || looks == LOOKS_MAX {
                 let why = "it accepts no connections where it should";
                 return Err(Error::NotReady(why.into()));
@@ -134,7 +134,7 @@ impl Foreign {
                 next_look = until(LOOK_PAUSE);
                 looks = if self.is_elsewhere() { looks + 1 } else { 0 };
             }
-            self.watch(&patience.at_most(ATTEMPT_PAUSE))?;
+            self.watch(&deadline.at_most(ATTEMPT_PAUSE))?;
         }
     }
 
@@ -157,7 +157,7 @@ impl Foreign {
         settle: Duration,
         interrupt: &AtomicBool,
     ) -> Result<(), Trouble> {
-        let ready = Patience::of(READY_LIMIT).or_until(interrupt);
+        let ready = Deadline::after(READY_LIMIT).or_once(interrupt);
         probe::wait_until_all_answer(self.address, terminator, workers, &ready)
             .and_then(|()| self.wait_until_quiet(settle, interrupt))
             .map_err(|error| self.trouble(error))
@@ -165,29 +165,29 @@ impl Foreign {
 
     /// Waits until it has used no more than a tenth of a processor for as long as `settle`.
     fn wait_until_quiet(&mut self, settle: Duration, interrupt: &AtomicBool) -> Result<(), Error> {
-        let patience = Patience::of(QUIET_LIMIT.max(settle * 2)).or_until(interrupt);
+        let deadline = Deadline::after(QUIET_LIMIT.max(settle * 2)).or_once(interrupt);
         let guard = self.guarded.pid();
         // 100 ticks a second, on every Linux: a tenth of a processor is one tick in 100 ms.
         let ticks_max = u64::try_from(settle.as_millis() / 100).unwrap_or(u64::MAX);
         let mut before = processes::cpu_ticks(guard);
         loop {
-            self.watch(&Patience::of(settle).or_until(interrupt))?;
+            self.watch(&Deadline::after(settle).or_once(interrupt))?;
             let now = processes::cpu_ticks(guard);
             if now.saturating_sub(before) <= ticks_max.max(1) {
                 return Ok(());
             }
             before = now;
-            if patience.check() == Err(Exhausted::Late) {
+            if deadline.check() == Err(WaitEnded::Late) {
                 return Ok(());
             }
         }
     }
 
     /// Pauses; the server's early end ends the pause.
-    fn watch(&mut self, pause: &Patience<'_>) -> Result<(), Error> {
+    fn watch(&mut self, pause: &Deadline<'_>) -> Result<(), Error> {
         match self.guarded.report(pause) {
-            Err(NoLine::Exhausted(Exhausted::Late)) => Ok(()),
-            Err(NoLine::Exhausted(Exhausted::Interrupted)) => Err(Error::Interrupted),
+            Err(NoLine::WaitEnded(WaitEnded::Late)) => Ok(()),
+            Err(NoLine::WaitEnded(WaitEnded::Interrupted)) => Err(Error::Interrupted),
             Err(NoLine::Ended) => Err(Error::NotReady("the guard ended".into())),
             Ok(report) => Err(Error::NotReady(report.to_string())),
         }
@@ -199,7 +199,7 @@ impl Foreign {
             Error::NotReady(what) => what,
             Error::Interrupted => return Trouble::interrupted(),
         };
-        // It may have ended while it was asked, which says more than what the asker saw.
+        // It may have ended while it was asked, which says more than what the requester saw.
         let end = self.early_end();
         let listening = match end {
             Some(_) => None,
@@ -217,7 +217,7 @@ impl Foreign {
     /// How the server has ended, if it has although nobody asked it to.
     fn early_end(&mut self) -> Option<String> {
         if self.guarded.ended().is_none() {
-            let _ = self.guarded.report(&Patience::of(Duration::ZERO));
+            let _ = self.guarded.report(&Deadline::after(Duration::ZERO));
         }
         self.guarded.ended().map(ToString::to_string)
     }
@@ -283,8 +283,8 @@ fn fill_in(command: &str, port: u16, workers: u32, root: &Path) -> Result<Vec<Os
     Ok(words.collect())
 }
 
-impl From<Exhausted> for NoLine {
-    fn from(exhausted: Exhausted) -> Self {
-        Self::Exhausted(exhausted)
+impl From<WaitEnded> for NoLine {
+    fn from(wait_ended: WaitEnded) -> Self {
+        Self::WaitEnded(wait_ended)
     }
 }

@@ -16,7 +16,7 @@ use stress_data::measurement::Settings;
 
 use super::{Ending, Error, READY_LIMIT, Rig};
 use crate::host::child::{self, Lines, NoLine};
-use crate::host::clock::{Exhausted, Patience};
+use crate::host::clock::{Deadline, WaitEnded};
 
 /// How much longer than its own deadline for draining a stop may take.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
@@ -63,8 +63,8 @@ impl Own {
             .map_err(not_ready)?;
         let stdin = child.stdin.take();
         let mut lines = Lines::new(child.stdout.take().expect("it was asked for"));
-        let patience = Patience::of(READY_LIMIT).or_until(interrupt);
-        match ready(&mut lines, &patience) {
+        let deadline = Deadline::after(READY_LIMIT).or_once(interrupt);
+        match ready(&mut lines, &deadline) {
             Ok((ready, address)) => Ok(Self {
                 child,
                 stdin,
@@ -85,10 +85,10 @@ impl Own {
         }
     }
 
-    fn done(&mut self, patience: &Patience<'_>) -> Result<Done, NoLine> {
+    fn done(&mut self, deadline: &Deadline<'_>) -> Result<Done, NoLine> {
         loop {
             // Anything else it might say is not for us.
-            let line = self.lines.next(patience)?;
+            let line = self.lines.next(deadline)?;
             if let Ok(Announcement::Done(done)) = Announcement::from_line(&line) {
                 return Ok(done);
             }
@@ -124,13 +124,13 @@ impl Rig for Own {
     fn stop(&mut self, interrupt: &AtomicBool) -> Ending {
         child::tell(&self.child, Signal::SIGTERM);
         let drain = Duration::from_millis(self.ready.settings.drain_timeout_ms);
-        let patience = Patience::of(drain + DRAIN_MARGIN).or_until(interrupt);
-        let done = self.done(&patience);
+        let deadline = Deadline::after(drain + DRAIN_MARGIN).or_once(interrupt);
+        let done = self.done(&deadline);
         // Only now: before, it would have cut the drain short.
         self.stdin = None;
         let status = match &done {
             Ok(_) | Err(NoLine::Ended) => child::reap(&mut self.child, LEAVE_LIMIT),
-            Err(NoLine::Exhausted(_)) => child::end(&mut self.child),
+            Err(NoLine::WaitEnded(_)) => child::end(&mut self.child),
         };
         let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         match done {
@@ -139,10 +139,10 @@ impl Rig for Own {
                 lost: None,
             },
             Err(NoLine::Ended) => self.lost(&format!("it left no ledger ({how}).")),
-            Err(NoLine::Exhausted(Exhausted::Late)) => {
+            Err(NoLine::WaitEnded(WaitEnded::Late)) => {
                 self.lost("it did not stop in time, and was killed.")
             }
-            Err(NoLine::Exhausted(Exhausted::Interrupted)) => self.lost("interrupted."),
+            Err(NoLine::WaitEnded(WaitEnded::Interrupted)) => self.lost("interrupted."),
         }
     }
 }
@@ -154,11 +154,11 @@ impl Drop for Own {
     }
 }
 
-fn ready(lines: &mut Lines, patience: &Patience<'_>) -> Result<(Ready, SocketAddr), Error> {
+fn ready(lines: &mut Lines, deadline: &Deadline<'_>) -> Result<(Ready, SocketAddr), Error> {
     let strange = |line: &str| Error::NotReady(format!("it said '{line}' instead of READY"));
-    let line = lines.next(patience).map_err(|reason| match reason {
+    let line = lines.next(deadline).map_err(|reason| match reason {
         NoLine::Ended => Error::NotReady("it ended before it was ready:".into()),
-        NoLine::Exhausted(exhausted) => exhausted.into(),
+        NoLine::WaitEnded(wait_ended) => wait_ended.into(),
     })?;
     match Announcement::from_line(&line) {
         Ok(Announcement::Ready(ready)) => {

@@ -12,7 +12,7 @@ use proto::Terminator;
 use proto::reply::{Reply, ReplyDecoder};
 
 use super::Error;
-use crate::host::clock::{Exhausted, Patience};
+use crate::host::clock::{Deadline, WaitEnded};
 
 /// The ends of a request, in the order in which they are tried: the one that most servers take comes first.
 pub(crate) const ORDER: [Terminator; 4] = [
@@ -63,12 +63,12 @@ pub(crate) fn dialect(
     address: SocketAddr,
     candidates: &[Terminator],
     limit: Duration,
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<Dialect, Error> {
     let mut refused = None;
     let mut tried = Vec::new();
     for &terminator in candidates {
-        let found = match ask(address, terminator, limit, patience)? {
+        let found = match ask(address, terminator, limit, deadline)? {
             Answer::Names(names) => {
                 return Ok(Dialect {
                     terminator,
@@ -103,17 +103,17 @@ pub(crate) fn wait_until_all_answer(
     address: SocketAddr,
     terminator: Terminator,
     count: u32,
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<(), Error> {
     let ends: Vec<Result<(), Error>> = thread::scope(|scope| {
-        let ask = || ask_until_answered(address, terminator, patience);
+        let ask = || ask_until_answered(address, terminator, deadline);
         let start = |_| {
             let named = thread::Builder::new().stack_size(STACK_LEN);
             named.spawn_scoped(scope, ask)
         };
         let askers: Vec<_> = (0..count).map(start).collect();
-        let end = |asker: std::io::Result<thread::ScopedJoinHandle<'_, _>>| match asker {
-            Ok(asker) => asker.join().unwrap_or_else(|why| resume_unwind(why)),
+        let end = |requester: std::io::Result<thread::ScopedJoinHandle<'_, _>>| match requester {
+            Ok(requester) => requester.join().unwrap_or_else(|why| resume_unwind(why)),
             Err(error) => Err(Error::NotReady(format!("cannot ask it: {error}"))),
         };
         askers.into_iter().map(end).collect()
@@ -134,23 +134,23 @@ pub(crate) fn wait_until_all_answer(
 fn ask_until_answered(
     address: SocketAddr,
     terminator: Terminator,
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<(), Error> {
     let mut connect_limit = CONNECT_LIMIT;
     loop {
         // A connect hears no interrupt.
         let limit = connect_limit.min(CONNECT_LIMIT_MAX);
         let why = match connect(address, limit) {
-            Ok(stream) => match exchange(stream, terminator, None, patience)? {
+            Ok(stream) => match exchange(stream, terminator, None, deadline)? {
                 Answer::Names(_) | Answer::Other(_) => return Ok(()),
                 Answer::Unclear(why) => why,
             },
             Err(why) => why,
         };
-        match patience.check() {
+        match deadline.check() {
             Ok(()) => thread::sleep(PAUSE),
-            Err(Exhausted::Interrupted) => return Err(Error::Interrupted),
-            Err(Exhausted::Late) => return Err(Error::NotReady(why)),
+            Err(WaitEnded::Interrupted) => return Err(Error::Interrupted),
+            Err(WaitEnded::Late) => return Err(Error::NotReady(why)),
         }
         connect_limit = connect_limit.saturating_mul(2);
     }
@@ -171,10 +171,10 @@ fn ask(
     address: SocketAddr,
     terminator: Terminator,
     limit: Duration,
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<Answer, Error> {
     match connect(address, limit) {
-        Ok(stream) => exchange(stream, terminator, Some(limit), patience),
+        Ok(stream) => exchange(stream, terminator, Some(limit), deadline),
         Err(why) => Ok(Answer::Unclear(why)),
     }
 }
@@ -195,7 +195,7 @@ fn exchange(
     mut stream: TcpStream,
     terminator: Terminator,
     alone_within: Option<Duration>,
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<Answer, Error> {
     let request = [b"LIST", terminator.as_bytes()].concat();
     if let Err(error) = stream.write_all(&request) {
@@ -203,7 +203,7 @@ fn exchange(
     }
     let mut decoder = ReplyDecoder::new();
     let mut received_len = 0;
-    let until_answered = alone_within.map_or(*patience, |limit| patience.at_most(limit));
+    let until_answered = alone_within.map_or(*deadline, |limit| deadline.at_most(limit));
     loop {
         let piece = match receive(&mut stream, &until_answered)? {
             Received::Bytes(piece) => piece,
@@ -221,7 +221,7 @@ fn exchange(
             return Ok(Answer::Unclear(TWICE.into()));
         }
         return match alone_within {
-            Some(_) => listen_on(stream, reply, &patience.at_most(SILENCE)),
+            Some(_) => listen_on(stream, reply, &deadline.at_most(SILENCE)),
             None => Ok(answer(reply)),
         };
     }
@@ -234,9 +234,9 @@ const TWICE: &str = "answered more than once";
 fn listen_on(
     mut stream: TcpStream,
     reply: Reply,
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<Answer, Error> {
-    Ok(match receive(&mut stream, patience)? {
+    Ok(match receive(&mut stream, deadline)? {
         Received::Nothing => answer(reply),
         Received::End => {
             // The server has closed first: by a reset its port is not held for a minute after it.
@@ -289,16 +289,16 @@ impl Received {
 }
 
 /// Waits for what comes next; [`Received::Nothing`] when the time is over.
-fn receive(stream: &mut TcpStream, patience: &Patience<'_>) -> Result<Received, Error> {
+fn receive(stream: &mut TcpStream, deadline: &Deadline<'_>) -> Result<Received, Error> {
     let mut piece = vec![0; 64 << 10];
     loop {
-        match patience.check() {
+        match deadline.check() {
             Ok(()) => {}
-            Err(Exhausted::Late) => return Ok(Received::Nothing),
-            Err(Exhausted::Interrupted) => return Err(Error::Interrupted),
+            Err(WaitEnded::Late) => return Ok(Received::Nothing),
+            Err(WaitEnded::Interrupted) => return Err(Error::Interrupted),
         }
         // 0 would be no limit.
-        let slice = patience.slice().max(Duration::from_millis(1));
+        let slice = deadline.slice().max(Duration::from_millis(1));
         let _ = stream.set_read_timeout(Some(slice));
         match stream.read(&mut piece) {
             Ok(0) => return Ok(Received::End),

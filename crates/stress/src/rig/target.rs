@@ -14,7 +14,7 @@ use proto::status::Status;
 use serde_json::Value;
 
 use super::{Ending, Error, Moment, READY_LIMIT, Rig, probe};
-use crate::host::clock::{Exhausted, Patience};
+use crate::host::clock::{Deadline, WaitEnded};
 
 /// How long the server may take to notice that the last client has gone.
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
@@ -78,14 +78,14 @@ impl Target {
         settle: Duration,
         interrupt: &AtomicBool,
     ) -> Result<(), Error> {
-        let ready = Patience::of(READY_LIMIT).or_until(interrupt);
+        let ready = Deadline::after(READY_LIMIT).or_once(interrupt);
         probe::wait_until_all_answer(self.address, terminator, workers, &ready)?;
-        let rest = Patience::of(settle).or_until(interrupt);
+        let rest = Deadline::after(settle).or_once(interrupt);
         loop {
             match rest.check() {
                 Ok(()) => thread::sleep(rest.slice()),
-                Err(Exhausted::Late) => return Ok(()),
-                Err(Exhausted::Interrupted) => return Err(Error::Interrupted),
+                Err(WaitEnded::Late) => return Ok(()),
+                Err(WaitEnded::Interrupted) => return Err(Error::Interrupted),
             }
         }
     }
@@ -128,14 +128,14 @@ impl Rig for Target {
 /// The status once nothing is in hand or in the queue, and twice the same: whoever has just been accepted may not be
 /// counted yet. After the limit as it is.
 fn settled(admin: &Path) -> Result<Status, String> {
-    let patience = Patience::of(SETTLE_LIMIT);
+    let deadline = Deadline::after(SETTLE_LIMIT);
     let mut accepted_before = None;
     loop {
         let status = status::fetch(admin).map_err(|error| format!("--target-admin: {error:#}"))?;
         let connections = &status.sum.counts.connections;
         let is_quiet = connections.in_flight == 0 && status.listener.backlog.unwrap_or(0) == 0;
         let accepted = is_quiet.then_some(connections.accepted);
-        if (is_quiet && accepted == accepted_before) || patience.check().is_err() {
+        if (is_quiet && accepted == accepted_before) || deadline.check().is_err() {
             return Ok(status);
         }
         accepted_before = accepted;

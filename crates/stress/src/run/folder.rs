@@ -13,7 +13,7 @@ use stress_data::paths::without_paths;
 
 use super::request::{Request, Start};
 use super::results;
-use crate::corpus::workdir::Made;
+use crate::corpus::workdir::MadeFolders;
 use crate::host::environment;
 
 /// A run's folder with its journal open, and all that is in it.
@@ -116,9 +116,9 @@ impl Folder {
 }
 
 /// Makes the folder that runs are made in; if it was missing it is gone again when dropped, unless something is in it.
-pub(super) fn make_parent(request: &Request) -> Result<Made> {
-    let made =
-        Made::folder(&request.out).map_err(|error| results::unusable(&request.out, &error))?;
+pub(super) fn make_parent(request: &Request) -> Result<MadeFolders> {
+    let made = MadeFolders::folder(&request.out)
+        .map_err(|error| results::unusable(&request.out, &error))?;
     refuse_memory(request)?;
     Ok(made)
 }

@@ -14,14 +14,14 @@ use stress_data::record::{Outcome, Record};
 
 use super::{preflight, work};
 use crate::clients::operation::{Attempt, Job};
-use crate::clients::pool::{self, Reports, Scene};
+use crate::clients::pool::{self, Context, Reports};
 use crate::clients::readback::{self, ReadBack};
-use crate::clients::remote::{self, NotLaid};
+use crate::clients::remote::{self, NotPlaced};
 use crate::corpus::files;
-use crate::corpus::served::Served;
+use crate::corpus::served::ServedFolder;
 use crate::faults;
 use crate::host::environment;
-use crate::host::memory::{self, Ballast};
+use crate::host::memory::{self, HostMemory};
 use crate::rig::{self, Moment, Rig};
 
 use crate::corpus::workdir::WorkDir;
@@ -60,7 +60,7 @@ pub(crate) fn measure(
     let mut measurement = untouched(cell, repeat, settings);
     // Declared before the rig: dropped after it, when nobody uses it any more.
     let directory = work.cell().map_err(unusable)?;
-    let served = match settings.server.root().map(Served::take).transpose() {
+    let served = match settings.server.root().map(ServedFolder::take).transpose() {
         Ok(served) => served,
         Err(error) => {
             measurement.notes.push(error.to_string());
@@ -90,15 +90,15 @@ pub(crate) fn measure(
     };
     measurement.ready = rig.ready().cloned();
     let mut job = job(cell, settings, rig.as_ref(), download_crc32);
-    let mut scene = Scene {
+    let mut context = Context {
         rig: rig.as_mut(),
         interrupt,
         log: &directory.client_log(),
     };
     if is_target(settings) {
-        measure_target(&mut measurement, settings, &mut job, &mut scene, &root)?;
+        measure_target(&mut measurement, settings, &mut job, &mut context, &root)?;
     } else {
-        measure_running(&mut measurement, settings, &job, &mut scene, &root)?;
+        measure_running(&mut measurement, settings, &job, &mut context, &root)?;
     }
     Ok(measurement)
 }
@@ -112,18 +112,18 @@ fn measure_target(
     measurement: &mut Measurement,
     settings: &Settings,
     job: &mut Job,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
     root: &Path,
 ) -> Result<(), Error> {
     job.is_shared = true;
-    let interrupt = scene.interrupt;
+    let interrupt = context.interrupt;
     let (result, laid) = match remote::lay_out(job, &measurement.cell, interrupt) {
         Ok(laid) => {
             job.download_crc32 = laid.crc32;
-            let result = measure_running(measurement, settings, job, scene, root);
+            let result = measure_running(measurement, settings, job, context, root);
             (result, Some(laid))
         }
-        Err(NotLaid { why, laid }) => {
+        Err(NotPlaced { why, laid }) => {
             measurement.notes.push(why);
             judge(measurement, settings, false);
             (check(interrupt), laid)
@@ -143,13 +143,13 @@ fn measure_running(
     measurement: &mut Measurement,
     settings: &Settings,
     job: &Job,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
     root: &Path,
 ) -> Result<(), Error> {
-    match run(measurement, settings, job, scene) {
+    match run(measurement, settings, job, context) {
         Ok(reports) => {
-            let interrupt = scene.interrupt;
-            let violations = conclude(measurement, reports, job, scene.rig, root, interrupt)?;
+            let interrupt = context.interrupt;
+            let violations = finish(measurement, reports, job, context.rig, root, interrupt)?;
             measurement.notes.extend(violations.notes);
             judge(measurement, settings, violations.is_lost);
             if violations.is_partial {
@@ -160,7 +160,7 @@ fn measure_running(
         Err(pool::Error::Interrupted) => Err(Error::Interrupted),
         Err(pool::Error::CannotStart(why)) => {
             measurement.notes.push(why);
-            let ending = scene.rig.stop(scene.interrupt);
+            let ending = context.rig.stop(context.interrupt);
             measurement.done = ending.done;
             judge(measurement, settings, ending.lost.is_some());
             Ok(())
@@ -173,35 +173,32 @@ fn run(
     measurement: &mut Measurement,
     settings: &Settings,
     job: &Job,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
 ) -> Result<Reports, pool::Error> {
     let cell = measurement.cell.clone();
-    let stage = faults::Scene {
-        job,
-        ready: measurement.ready.as_ref(),
-    };
+    let ready = measurement.ready.as_ref();
     let is_warmed = settings.warm_memory && !is_target(settings);
     let needed = if is_warmed {
         work::written_bytes(&cell, settings)
     } else {
         0
     };
-    let ballast = Ballast::take(needed);
-    scene.rig.mark(Moment::Before);
+    let taken = HostMemory::take(needed);
+    context.rig.mark(Moment::Before);
     let overflows_before = environment::listen_overflows();
-    let warmed = ballast.as_ref().map(Ballast::warmed);
-    let watched = stage.ready.filter(|_| settings.watch_memory);
+    let warmed = taken.as_ref().map(HostMemory::warmed);
+    let watched = ready.filter(|_| settings.watch_memory);
     let work = || {
-        faults::carry_out(cell.fault, stage, || {
-            pool::run(cell.client_pool, job, cell.clients, &mut *scene)
+        faults::carry_out(cell.fault, job, ready, || {
+            pool::run(cell.client_pool, job, cell.clients, &mut *context)
         })
     };
-    let (result, server_memory) = memory::feed(ballast, || {
+    let (result, server_memory) = memory::feed(taken, || {
         memory::watch(watched.map(|ready| ready.pid), work)
     });
     let overflows = environment::listen_overflows().zip(overflows_before);
     measurement.listen_overflows = overflows.map(|(after, before)| after.saturating_sub(before));
-    scene.rig.mark(Moment::After);
+    context.rig.mark(Moment::After);
     measurement.warmed = warmed;
     measurement.server_memory = server_memory;
     let (reports, report) = result.map_err(pool::Error::CannotStart)?;
@@ -217,7 +214,7 @@ struct Findings {
 }
 
 /// After the window: reads uploads back, stops the server, and takes down what both sides say.
-fn conclude(
+fn finish(
     measurement: &mut Measurement,
     reports: Reports,
     job: &Job,

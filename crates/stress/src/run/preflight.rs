@@ -30,7 +30,7 @@ const NAME_BYTES: u64 = 4 << 10;
 
 /// Where a run writes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Places<'a> {
+pub(crate) struct RunFolders<'a> {
     /// The work directory.
     pub(crate) work: &'a Path,
     /// The folder of the run, with its journal and its tables.
@@ -39,7 +39,7 @@ pub(crate) struct Places<'a> {
 
 /// Why `cell` cannot be measured now; none if it can.
 #[must_use]
-pub(crate) fn shortage(cell: &Cell, settings: &Settings, places: Places<'_>) -> Option<String> {
+pub(crate) fn shortage(cell: &Cell, settings: &Settings, places: RunFolders<'_>) -> Option<String> {
     let disks = disks(&disk_needs(cell, settings, places));
     let in_memory = disks.iter().filter(|disk| disk.is_in_memory);
     let memory_needed = memory_needed(cell) + in_memory.map(|disk| disk.needed).sum::<u64>();
@@ -59,7 +59,7 @@ pub(crate) fn shortage(cell: &Cell, settings: &Settings, places: Places<'_>) -> 
 fn disk_needs<'a>(
     cell: &Cell,
     settings: &'a Settings,
-    places: Places<'a>,
+    places: RunFolders<'a>,
 ) -> Vec<(&'static str, &'a Path, u64)> {
     let Bytes { source, served } = bytes_needed(cell, settings);
     let (work, run) = ("the work directory", "the folder of the run");
@@ -115,7 +115,7 @@ struct Disk {
     is_in_memory: bool,
 }
 
-/// Places on one file system share its space. What cannot be asked is no reason against trying.
+/// RunFolders on one file system share its space. What cannot be asked is no reason against trying.
 fn disks(needs: &[(&'static str, &Path, u64)]) -> Vec<Disk> {
     let mut disks: Vec<Disk> = Vec::new();
     for (what, path, needed) in needs {

@@ -13,7 +13,7 @@ use super::agenda::{Agenda, Unaffordable};
 use super::budget::Cost;
 use super::folder::Folder;
 use super::measure;
-use super::preflight::{self, Places};
+use super::preflight::{self, RunFolders};
 use super::progress::Progress;
 use super::work::work_units;
 use crate::corpus::workdir::WorkDir;
@@ -21,7 +21,7 @@ use crate::host::environment::cpu_ticks;
 use crate::host::stops::Stops;
 
 /// What takes samples; in tests, something without servers.
-pub(super) trait Bench {
+pub(super) trait Sampler {
     /// Why `cell` cannot be measured now.
     fn shortage(&self, cell: &Cell) -> Option<String>;
     /// Takes one sample.
@@ -31,7 +31,7 @@ pub(super) trait Bench {
 }
 
 /// Servers, clients and sockets.
-pub(super) struct RealBench<'a> {
+pub(super) struct RealSampler<'a> {
     pub(super) work: &'a WorkDir,
     /// The folder of the run.
     pub(super) run: &'a Path,
@@ -40,9 +40,9 @@ pub(super) struct RealBench<'a> {
     pub(super) started: Instant,
 }
 
-impl Bench for RealBench<'_> {
+impl Sampler for RealSampler<'_> {
     fn shortage(&self, cell: &Cell) -> Option<String> {
-        let places = Places {
+        let places = RunFolders {
             work: self.work.path(),
             run: self.run,
         };
@@ -70,7 +70,7 @@ pub(crate) enum Ended {
 }
 
 /// Takes samples and books them.
-pub(super) struct Taker<'a> {
+pub(super) struct Sampling<'a> {
     pub(super) folder: &'a mut Folder,
     pub(super) progress: Progress,
     pub(super) settings: &'a Settings,
@@ -78,13 +78,13 @@ pub(super) struct Taker<'a> {
     pub(super) stops: &'a Stops,
 }
 
-impl Taker<'_> {
+impl Sampling<'_> {
     /// Takes the samples of `cells` that `agenda` has, and books those that it does not come to.
     pub(super) fn take(
         &mut self,
         cells: &[Cell],
         mut agenda: Agenda<'_>,
-        bench: &mut impl Bench,
+        bench: &mut impl Sampler,
     ) -> Ended {
         loop {
             if self.stops.is_by_user() {
@@ -113,7 +113,7 @@ impl Taker<'_> {
         &mut self,
         cell: &Cell,
         turn: Turn,
-        bench: &mut impl Bench,
+        bench: &mut impl Sampler,
     ) -> Result<Option<Cost>, Ended> {
         self.progress.start(cell);
         let (started, before) = (bench.elapsed(), cpu_ticks());

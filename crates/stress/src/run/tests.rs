@@ -9,7 +9,7 @@ use stress_data::measurement::{Measurement, Status};
 use stress_data::summary;
 
 use super::measure;
-use super::samples::Bench;
+use super::samples::Sampler;
 use super::*;
 use crate::commands;
 use crate::testing;
@@ -35,7 +35,7 @@ fn request(out: &Path, words: &[&str]) -> Request {
 /// What the bench does with the cell of a number.
 type Script = fn(u32, &Stops) -> Result<Status, measure::Error>;
 
-struct ScriptedBench<'a> {
+struct ScriptedSampler<'a> {
     script: Script,
     stops: &'a Stops,
     /// What a sample of a cell takes.
@@ -44,7 +44,7 @@ struct ScriptedBench<'a> {
     measured: Vec<(u32, u32)>,
 }
 
-impl Bench for ScriptedBench<'_> {
+impl Sampler for ScriptedSampler<'_> {
     fn shortage(&self, cell: &Cell) -> Option<String> {
         (cell.number == 30).then(|| "not enough memory".into())
     }
@@ -80,14 +80,14 @@ fn take_at_cost(
     let stops = Stops::default();
     let turns = turns_left(request, &folder.contents);
     let agenda = agenda(request, &folder.contents, &turns);
-    let mut bench = ScriptedBench {
+    let mut bench = ScriptedSampler {
         script,
         stops: &stops,
         cost,
         now: Duration::ZERO,
         measured: Vec::new(),
     };
-    let mut taker = Taker {
+    let mut taker = Sampling {
         folder,
         progress: progress(request, &turns),
         settings: &request.settings,

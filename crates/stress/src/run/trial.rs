@@ -10,10 +10,10 @@ use stress_data::matrix::{Cell, Operation};
 use stress_data::measurement::{ServerChoice, Settings};
 
 use super::measure::Error;
-use crate::corpus::served::Served;
+use crate::corpus::served::ServedFolder;
 use crate::corpus::workdir::WorkDir;
 use crate::corpus::{download_name, files};
-use crate::host::clock::Patience;
+use crate::host::clock::Deadline;
 use crate::rig::foreign::{Foreign, Orders};
 use crate::rig::probe::{self, Dialect};
 use crate::rig::target::Target;
@@ -68,9 +68,9 @@ fn of_target(
     candidates: &[Terminator],
     interrupt: &AtomicBool,
 ) -> Ended {
-    let patience = Patience::of(LIMIT).or_until(interrupt);
+    let deadline = Deadline::after(LIMIT).or_once(interrupt);
     let found = Target::find(address, admin).and_then(|target| {
-        probe::dialect(target.address(), candidates, probe::ANSWER_LIMIT, &patience)
+        probe::dialect(target.address(), candidates, probe::ANSWER_LIMIT, &deadline)
     });
     match found {
         Ok(dialect) => Ok(dialect.terminator),
@@ -100,7 +100,7 @@ fn of_command(
     let harness = |error: std::io::Error| Error::Harness(error.to_string());
     // Declared before the server: gone after it.
     let directory = work.cell().map_err(harness)?;
-    let served = folder.as_deref().map(Served::take).transpose();
+    let served = folder.as_deref().map(ServedFolder::take).transpose();
     let served = served.map_err(harness)?;
     let root = match &served {
         Some(served) => served.path().to_owned(),
@@ -130,12 +130,12 @@ fn of_command(
                 .map(|text| format!("--server-cmd: {text}"))));
         }
     };
-    let patience = Patience::of(LIMIT).or_until(interrupt);
+    let deadline = Deadline::after(LIMIT).or_once(interrupt);
     let result = probe::dialect(
         foreign.address(),
         candidates,
         probe::ANSWER_LIMIT,
-        &patience,
+        &deadline,
     );
     let result = result.and_then(|dialect| {
         let lacks = lacks_file(&foreign, &dialect, folder.as_deref());

@@ -22,8 +22,8 @@ use crate::corpus::workdir::WorkDir;
 use crate::rig::Rig;
 use crate::rig::own::Own;
 
-use attack::{ATTACKS, Attack, Fate};
-use good::Experience;
+use attack::{ATTACKS, Attack, AttackEnd};
+use good::GoodClient;
 
 /// The largest upload that the attacked server takes: little, so that an endless one meets it soon.
 const UPLOAD_MAX: &str = "4M";
@@ -45,8 +45,8 @@ pub(crate) struct Finding {
     attack: &'static str,
     pool: &'static str,
     attackers: u32,
-    fate: Fate,
-    good: Experience,
+    fate: AttackEnd,
+    good: GoodClient,
     /// How long a good client waits at most, as docs/LIMITS.md promises.
     promised_ms: f64,
     /// The server's workers outlived it, and its ledger balances.
@@ -132,11 +132,11 @@ pub(crate) fn try_one(
         .context("our server cannot be started")?;
     let address = server.address();
     let attackers = attack.crowd.unwrap_or(1) * setup.servers;
-    let patience = attack.patience(setup.limit);
+    let deadline = attack.deadline(setup.limit);
     let is_over = AtomicBool::new(false);
     let (fates, good) = thread::scope(|scope| {
         let threads: Vec<_> = (0..attackers)
-            .map(|_| scope.spawn(move || attack.carry_out(address, patience)))
+            .map(|_| scope.spawn(move || attack.carry_out(address, deadline)))
             .collect();
         let good = scope.spawn(|| good::meanwhile(address, &is_over));
         let fates: Vec<_> = threads
@@ -154,7 +154,7 @@ pub(crate) fn try_one(
         attack: attack.name,
         pool: pool.as_str(),
         attackers,
-        fate: Fate::of_most(&fates),
+        fate: AttackEnd::of_most(&fates),
         good,
         promised_ms: attack.promised_wait(pool, setup.limit).as_secs_f64() * 1e3,
         is_unharmed,
@@ -198,8 +198,8 @@ mod tests {
             attack: "flood",
             pool: "event",
             attackers: 5,
-            fate: Fate::of_most(&[]),
-            good: Experience {
+            fate: AttackEnd::of_most(&[]),
+            good: GoodClient {
                 asked,
                 answered: 3,
                 median_ms: 1.0,

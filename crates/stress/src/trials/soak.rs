@@ -2,8 +2,8 @@
 //! upgraded. Afterwards everything that was acknowledged must be there, whole, and the accounts of clients and
 //! servers must agree.
 
-mod chaos;
 mod client;
+mod disruptions;
 mod log;
 mod register;
 mod server;
@@ -20,8 +20,8 @@ use stress_data::matrix::ServerPool;
 use crate::corpus::Corpus;
 use crate::corpus::workdir::WorkDir;
 
-use chaos::Chaos;
 use client::{Client, Tally};
+use disruptions::Disruptions;
 use server::Server;
 use shared::Contents;
 pub(crate) use verdict::Verdict;
@@ -61,7 +61,7 @@ pub(crate) fn soak(
     };
     let is_over = AtomicBool::new(false);
     let started = Instant::now();
-    let (tallies, chaos) = thread::scope(|scope| {
+    let (tallies, disruptions) = thread::scope(|scope| {
         let clients: Vec<_> = (0..plan.clients)
             .map(|number| {
                 let client = Client::new(number, address, contents.clone(), plan.seed, started);
@@ -69,20 +69,20 @@ pub(crate) fn soak(
                 scope.spawn(move || client.run(is_over))
             })
             .collect();
-        let chaos = Chaos::new(plan).unleash(&mut server, interrupt, say);
+        let disruptions = Disruptions::new(plan).run(&mut server, interrupt, say);
         is_over.store(true, Ordering::SeqCst);
         let tallies: Vec<Tally> = clients
             .into_iter()
             .map(|client| client.join().expect("a client does not panic"))
             .collect();
-        (tallies, chaos)
+        (tallies, disruptions)
     });
     let soaked = started.elapsed();
     let ledgers = server.stop();
     Ok(Verdict::new(
         &tallies,
         &ledgers,
-        &chaos,
+        &disruptions,
         &cell.root(),
         &contents,
         soaked,

@@ -1,7 +1,7 @@
 //! Clients as processes: our own executable again, which forks them; their orders in an argument, their records
 //! out through one pipe.
 
-pub(crate) mod crew;
+pub(crate) mod forker;
 mod report;
 
 use std::fs::File;
@@ -9,26 +9,26 @@ use std::io;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use super::{ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, limit, missing};
+use super::{ASSEMBLE_LIMIT, Barrier, Context, Error, Reports, limit, missing};
 use crate::clients::operation::{Attempt, Job};
 use crate::host::child::{self, Lines, NoLine};
-use crate::host::clock::{Exhausted, Patience};
+use crate::host::clock::{Deadline, WaitEnded};
 use report::{Orders, Report};
 
 /// How long the process that has seen all clients end may take to end itself.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
-pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Reports, Error> {
+pub(super) fn run(job: &Job, clients: u32, context: &mut Context<'_>) -> Result<Reports, Error> {
     let barrier = Barrier::new().map_err(cannot_start)?;
-    let mut crew = Crew::start(job, clients, &barrier, scene)?;
-    crew.assemble(scene)?;
+    let mut processes = ClientProcesses::start(job, clients, &barrier, context)?;
+    processes.assemble(context)?;
     let released_ns = barrier.release(clients).map_err(cannot_start)?;
-    crew.listen(job, scene)?;
-    Ok(crew.reports(job, released_ns))
+    processes.listen(job, context)?;
+    Ok(processes.reports(job, released_ns))
 }
 
 /// The client processes and their parent; killed if dropped before they have ended.
-struct Crew {
+struct ClientProcesses {
     /// Their parent. They are in its process group.
     child: Child,
     lines: Lines,
@@ -48,9 +48,14 @@ struct Member {
     end: Option<String>,
 }
 
-impl Crew {
-    fn start(job: &Job, clients: u32, barrier: &Barrier, scene: &Scene<'_>) -> Result<Self, Error> {
-        let log = File::create(scene.log).map_err(cannot_start)?;
+impl ClientProcesses {
+    fn start(
+        job: &Job,
+        clients: u32,
+        barrier: &Barrier,
+        context: &Context<'_>,
+    ) -> Result<Self, Error> {
+        let log = File::create(context.log).map_err(cannot_start)?;
         let orders = Orders {
             clients,
             parent: std::process::id().cast_signed(),
@@ -74,24 +79,27 @@ impl Crew {
     }
 
     /// Waits until all stand at the barrier.
-    fn assemble(&mut self, scene: &Scene<'_>) -> Result<(), Error> {
-        let patience = Patience::of(ASSEMBLE_LIMIT).or_until(scene.interrupt);
+    fn assemble(&mut self, context: &Context<'_>) -> Result<(), Error> {
+        let deadline = Deadline::after(ASSEMBLE_LIMIT).or_once(context.interrupt);
         let mut ready_len = 0;
         while ready_len < self.members.len() {
-            let why = match self.lines.next(&patience) {
+            let why = match self.lines.next(&deadline) {
                 Ok(line) => match serde_json::from_str(&line) {
                     Ok(Report::Ready { .. }) => {
                         ready_len += 1;
                         continue;
                     }
                     Ok(Report::Gone { client, how }) => {
-                        format!("number {client} ended ({how}): {}", child::tail(scene.log))
+                        format!(
+                            "number {client} ended ({how}): {}",
+                            child::tail(context.log)
+                        )
                     }
                     _ => format!("one said '{line}'"),
                 },
-                Err(NoLine::Exhausted(Exhausted::Interrupted)) => return Err(Error::Interrupted),
-                Err(NoLine::Exhausted(Exhausted::Late)) => "they do not come up".into(),
-                Err(NoLine::Ended) => format!("they ended: {}", child::tail(scene.log)),
+                Err(NoLine::WaitEnded(WaitEnded::Interrupted)) => return Err(Error::Interrupted),
+                Err(NoLine::WaitEnded(WaitEnded::Late)) => "they do not come up".into(),
+                Err(NoLine::Ended) => format!("they ended: {}", child::tail(context.log)),
             };
             return Err(Error::CannotStart(format!("client processes: {why}")));
         }
@@ -99,15 +107,15 @@ impl Crew {
     }
 
     /// Takes in what all say until the last has ended. If that takes too long, they are killed.
-    fn listen(&mut self, job: &Job, scene: &Scene<'_>) -> Result<(), Error> {
-        let patience = Patience::of(limit(job)).or_until(scene.interrupt);
+    fn listen(&mut self, job: &Job, context: &Context<'_>) -> Result<(), Error> {
+        let deadline = Deadline::after(limit(job)).or_once(context.interrupt);
         loop {
-            match self.lines.next(&patience) {
+            match self.lines.next(&deadline) {
                 Ok(line) => self.hear(&line),
                 Err(NoLine::Ended) => return Ok(()),
-                // Dropping the crew kills it.
-                Err(NoLine::Exhausted(Exhausted::Interrupted)) => return Err(Error::Interrupted),
-                Err(NoLine::Exhausted(Exhausted::Late)) => {
+                // Dropping them kills them.
+                Err(NoLine::WaitEnded(WaitEnded::Interrupted)) => return Err(Error::Interrupted),
+                Err(NoLine::WaitEnded(WaitEnded::Late)) => {
                     self.is_overdue = true;
                     let _ = child::end(&mut self.child);
                     return Ok(());
@@ -176,7 +184,7 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for ClientProcesses {
     fn drop(&mut self) {
         let _ = child::end(&mut self.child);
     }

@@ -7,12 +7,12 @@ use std::thread;
 use prefork_server::memory;
 
 use super::{
-    ASSEMBLE_LIMIT, Barrier, Error, Reports, Scene, cpu_us, forget_peak_rss, is_released, limit,
+    ASSEMBLE_LIMIT, Barrier, Context, Error, Reports, cpu_us, forget_peak_rss, is_released, limit,
     missing,
 };
 use crate::clients::operation::{Attempt, Job, Worker};
 use crate::corpus::Corpus;
-use crate::host::clock::{Exhausted, Patience};
+use crate::host::clock::{Deadline, WaitEnded};
 
 /// A client's buffers are on the heap; this is several times what it needs in a debug build.
 const STACK_LEN: usize = 512 << 10;
@@ -23,7 +23,7 @@ enum Message {
     Done(u32, Vec<Attempt>),
 }
 
-pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Reports, Error> {
+pub(super) fn run(job: &Job, clients: u32, context: &mut Context<'_>) -> Result<Reports, Error> {
     let cannot_start =
         |error: std::io::Error| Error::CannotStart(format!("client threads: {error}"));
     let barrier = Barrier::new().map_err(cannot_start)?;
@@ -51,10 +51,10 @@ pub(super) fn run(job: &Job, clients: u32, scene: &mut Scene<'_>) -> Result<Repo
                 .map_err(cannot_start)?;
         }
         drop(sender);
-        assemble(&messages, clients, scene)?;
+        assemble(&messages, clients, context)?;
         let cpu_before = cpu_us();
         let released_ns = barrier.release(clients).map_err(cannot_start)?;
-        let by_client = collect(&messages, job, clients, scene);
+        let by_client = collect(&messages, job, clients, context);
         let cpu_us = cpu_us()
             .zip(cpu_before)
             .map(|(after, before)| after - before);
@@ -75,15 +75,19 @@ fn work(worker: &Worker<'_>, client: u32, sender: &Sender<Message>) {
     let _ = sender.send(Message::Done(client, attempts));
 }
 
-fn assemble(messages: &Receiver<Message>, clients: u32, scene: &Scene<'_>) -> Result<(), Error> {
-    let patience = Patience::of(ASSEMBLE_LIMIT).or_until(scene.interrupt);
+fn assemble(
+    messages: &Receiver<Message>,
+    clients: u32,
+    context: &Context<'_>,
+) -> Result<(), Error> {
+    let deadline = Deadline::after(ASSEMBLE_LIMIT).or_once(context.interrupt);
     let mut ready_len = 0;
     while ready_len < clients {
-        match messages.recv_timeout(patience.slice()) {
+        match messages.recv_timeout(deadline.slice()) {
             Ok(_) => ready_len += 1,
-            Err(_) => patience.check().map_err(|exhausted| match exhausted {
-                Exhausted::Interrupted => Error::Interrupted,
-                Exhausted::Late => Error::CannotStart("client threads do not come up".into()),
+            Err(_) => deadline.check().map_err(|wait_ended| match wait_ended {
+                WaitEnded::Interrupted => Error::Interrupted,
+                WaitEnded::Late => Error::CannotStart("client threads do not come up".into()),
             })?,
         }
     }
@@ -96,28 +100,28 @@ fn collect(
     messages: &Receiver<Message>,
     job: &Job,
     clients: u32,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
 ) -> Result<Vec<Vec<Attempt>>, Error> {
     let mut by_client = vec![Vec::new(); clients as usize];
-    let mut patience = Patience::of(limit(job)).or_until(scene.interrupt);
-    let mut exhausted = None;
+    let mut deadline = Deadline::after(limit(job)).or_once(context.interrupt);
+    let mut wait_ended = None;
     loop {
-        match messages.recv_timeout(patience.slice()) {
+        match messages.recv_timeout(deadline.slice()) {
             Ok(Message::Done(client, attempts)) => by_client[client as usize] = attempts,
             Ok(Message::Ready) => {}
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => match patience.check() {
-                Err(reason) if exhausted.is_none() => {
-                    exhausted = Some(reason);
-                    scene.rig.cut();
-                    patience = Patience::of(limit(job));
+            Err(RecvTimeoutError::Timeout) => match deadline.check() {
+                Err(reason) if wait_ended.is_none() => {
+                    wait_ended = Some(reason);
+                    context.rig.cut();
+                    deadline = Deadline::after(limit(job));
                 }
                 _ => {}
             },
         }
     }
-    match exhausted {
-        Some(Exhausted::Interrupted) => Err(Error::Interrupted),
+    match wait_ended {
+        Some(WaitEnded::Interrupted) => Err(Error::Interrupted),
         _ => Ok(by_client),
     }
 }

@@ -57,8 +57,8 @@ fn server(files: &[&str], refuses: fn(&str) -> bool) -> (SocketAddr, Receiver<St
     })
 }
 
-fn laid(job: &Job, cell: &Cell) -> Laid {
-    Laid {
+fn laid(job: &Job, cell: &Cell) -> Placed {
+    Placed {
         names: names(job, cell),
         crc32: None,
     }

@@ -13,14 +13,14 @@ use nix::unistd::Pid;
 
 use super::{Report, STOP_LIMIT};
 use crate::host::child::{self, Lines, NoLine};
-use crate::host::clock::Patience;
+use crate::host::clock::Deadline;
 
 /// How much longer than its own deadline the guard may take.
 const GUARD_MARGIN: Duration = Duration::from_secs(5);
 
 /// A program under a guard.
 #[derive(Debug)]
-pub(crate) struct Guarded {
+pub(crate) struct GuardedProgram {
     guard: Child,
     /// Its end tells the guard to end the program.
     stdin: Option<ChildStdin>,
@@ -33,7 +33,7 @@ pub(crate) struct Guarded {
     ended: Option<Report>,
 }
 
-impl Guarded {
+impl GuardedProgram {
     /// Starts a guard that starts the command `words`, in the folder `cwd` if not in ours.
     pub(crate) fn start(
         words: impl IntoIterator<Item = OsString>,
@@ -66,8 +66,8 @@ impl Guarded {
     }
 
     /// What the guard says next.
-    pub(crate) fn report(&mut self, patience: &Patience<'_>) -> Result<Report, NoLine> {
-        let line = self.lines.next(patience)?;
+    pub(crate) fn report(&mut self, deadline: &Deadline<'_>) -> Result<Report, NoLine> {
+        let line = self.lines.next(deadline)?;
         let report = serde_json::from_str(&line).unwrap_or(Report::Failed { why: line });
         match report {
             Report::Started { group } => self.group = Some(Pid::from_raw(group)),
@@ -91,7 +91,7 @@ impl Guarded {
         self.stdin = None;
         let _ = child::reap(&mut self.guard, STOP_LIMIT + GUARD_MARGIN);
         let was_seen_to_end =
-            self.ended.is_some() || self.report(&Patience::of(GUARD_MARGIN)).is_ok();
+            self.ended.is_some() || self.report(&Deadline::after(GUARD_MARGIN)).is_ok();
         if let (Some(group), false) = (self.group, was_seen_to_end) {
             // The guard itself was killed: nobody else ends its charge now.
             let _ = killpg(group, Signal::SIGKILL);
@@ -100,7 +100,7 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for GuardedProgram {
     fn drop(&mut self) {
         self.end();
     }

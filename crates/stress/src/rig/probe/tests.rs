@@ -87,8 +87,8 @@ fn serve(reads: Reads, is_short: bool) -> SocketAddr {
 
 fn probed(reads: Reads, is_short: bool, limit: Duration) -> Result<(Terminator, bool), String> {
     let interrupt = AtomicBool::new(false);
-    let patience = Patience::of(Duration::from_mins(1)).or_until(&interrupt);
-    match dialect(serve(reads, is_short), &ORDER, limit, &patience) {
+    let deadline = Deadline::after(Duration::from_mins(1)).or_once(&interrupt);
+    match dialect(serve(reads, is_short), &ORDER, limit, &deadline) {
         Ok(found) => Ok((found.terminator, found.names.is_some())),
         Err(Error::NotReady(why)) => Err(why),
         Err(Error::Interrupted) => panic!("nobody interrupts"),
@@ -149,8 +149,8 @@ fn where_nothing_is_answered_all_that_was_tried_is_said() {
     let address = nobody.local_addr().unwrap();
     drop(nobody);
     let interrupt = AtomicBool::new(false);
-    let patience = Patience::of(Duration::from_mins(1)).or_until(&interrupt);
-    match dialect(address, &ORDER, ANSWER_LIMIT, &patience) {
+    let deadline = Deadline::after(Duration::from_mins(1)).or_once(&interrupt);
+    match dialect(address, &ORDER, ANSWER_LIMIT, &deadline) {
         Err(Error::NotReady(why)) => assert!(why.contains("cannot connect"), "{why}"),
         other => panic!("{other:?}"),
     }
@@ -159,8 +159,8 @@ fn where_nothing_is_answered_all_that_was_tried_is_said() {
 #[test]
 fn a_server_is_ready_when_all_who_ask_at_once_are_answered() {
     let interrupt = AtomicBool::new(false);
-    let brief = || Patience::of(Duration::from_millis(200)).or_until(&interrupt);
-    let long = Patience::of(Duration::from_mins(1)).or_until(&interrupt);
+    let brief = || Deadline::after(Duration::from_millis(200)).or_once(&interrupt);
+    let long = Deadline::after(Duration::from_mins(1)).or_once(&interrupt);
     let address = serve(Reads::Blocks, true);
     assert_eq!(
         wait_until_all_answer(address, Terminator::CrlfCrlf, 20, &long),

@@ -32,7 +32,7 @@ fn what_is_missing_is_said_with_both_amounts() {
 
 #[test]
 fn the_disk_that_is_asked_for_space_is_the_one_that_is_written() {
-    let places = Places {
+    let places = RunFolders {
         work: Path::new("/work"),
         run: Path::new("/run"),
     };

@@ -168,7 +168,7 @@ pub(super) const ATTACKS: [Attack; 13] = [
         ..QUIET
     },
     Attack {
-        name: "busy asker",
+        name: "busy requester",
         what: "asks for something small every 150 ms, for good",
         first: Send::Text(b"LIST\r\n"),
         drip: Some((b"LIST\r\n", 7)),
@@ -183,7 +183,7 @@ const PROMISED_WAIT: Duration = Duration::from_millis(250);
 
 /// What became of an attacker.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Fate {
+pub(super) struct AttackEnd {
     /// `closed`, `reset`, `still open`, or the code it was answered with before that.
     pub(super) how: String,
     /// After so many seconds.
@@ -193,7 +193,7 @@ pub(super) struct Fate {
 impl Attack {
     /// How long an attacker goes on at the most. Where each attacker in a crowd occupies a worker until the
     /// limit, the last of them comes to it late.
-    pub(super) fn patience(&self, limit: Duration) -> Duration {
+    pub(super) fn deadline(&self, limit: Duration) -> Duration {
         match self.is_endless {
             true => limit * 6,
             false => limit * (8 + 2 * self.crowd.unwrap_or(0)),
@@ -208,9 +208,9 @@ impl Attack {
         }
     }
 
-    pub(super) fn carry_out(&self, address: SocketAddr, patience: Duration) -> Fate {
+    pub(super) fn carry_out(&self, address: SocketAddr, deadline: Duration) -> AttackEnd {
         let started = Instant::now();
-        let fate = |how: &str| Fate {
+        let fate = |how: &str| AttackEnd {
             how: how.to_owned(),
             after_s: started.elapsed().as_secs_f64(),
         };
@@ -223,7 +223,7 @@ impl Attack {
         let mut received = Vec::new();
         let mut drip = self.drip.map(Drip::new);
         for tick in 1u32.. {
-            if started.elapsed() >= patience {
+            if started.elapsed() >= deadline {
                 return fate("still open");
             }
             drip = drip.and_then(|drip| drip.send_what_is_due(&mut stream, tick));
@@ -324,7 +324,7 @@ fn with_code(received: &[u8], how: &str) -> String {
     }
 }
 
-impl Fate {
+impl AttackEnd {
     /// The fate that most met, after the median of their times.
     pub(super) fn of_most(fates: &[Self]) -> Self {
         let count = |how: &str| fates.iter().filter(|fate| fate.how == how).count();

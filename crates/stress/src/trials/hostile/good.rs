@@ -17,7 +17,7 @@ const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Its experience.
 #[derive(Debug, Default, Clone, Serialize)]
-pub(super) struct Experience {
+pub(super) struct GoodClient {
     pub(super) asked: usize,
     pub(super) answered: usize,
     pub(super) median_ms: f64,
@@ -25,7 +25,7 @@ pub(super) struct Experience {
 }
 
 /// Asks until it is over, and once at least.
-pub(super) fn meanwhile(address: SocketAddr, is_over: &AtomicBool) -> Experience {
+pub(super) fn meanwhile(address: SocketAddr, is_over: &AtomicBool) -> GoodClient {
     thread::sleep(HEAD_START);
     let mut times_ms = Vec::new();
     let mut asked = 0;
@@ -38,7 +38,7 @@ pub(super) fn meanwhile(address: SocketAddr, is_over: &AtomicBool) -> Experience
         thread::sleep(PAUSE);
     }
     times_ms.sort_by(f64::total_cmp);
-    Experience {
+    GoodClient {
         asked,
         answered: times_ms.len(),
         median_ms: times_ms.get(times_ms.len() / 2).copied().unwrap_or(0.0),

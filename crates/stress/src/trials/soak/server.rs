@@ -15,7 +15,7 @@ use super::Soak;
 use super::log::Log;
 use crate::corpus::workdir::CellDir;
 use crate::host::child::{self, NoLine};
-use crate::host::clock::Patience;
+use crate::host::clock::Deadline;
 use crate::rig::Rig;
 use crate::rig::own::Own;
 
@@ -36,11 +36,11 @@ pub(super) struct Server {
 
 /// What the servers have said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum Event {
     /// Nothing that matters to the soak.
     Nothing,
     /// A new server is ready.
-    Successor,
+    NewServer,
     /// The last of them has ended.
     Gone,
 }
@@ -116,21 +116,21 @@ impl Server {
     }
 
     /// Takes in what the servers have said, waiting no longer than `pause`.
-    pub(super) fn listen(&mut self, pause: Duration) -> News {
-        let mut news = News::Nothing;
-        let patience = Patience::of(pause);
+    pub(super) fn listen(&mut self, pause: Duration) -> Event {
+        let mut news = Event::Nothing;
+        let deadline = Deadline::after(pause);
         loop {
-            let line = match self.own.lines.next(&patience) {
+            let line = match self.own.lines.next(&deadline) {
                 Ok(line) => line,
-                Err(NoLine::Exhausted(_)) => return news,
+                Err(NoLine::WaitEnded(_)) => return news,
                 Err(NoLine::Ended) => {
                     self.is_gone = true;
-                    return News::Gone;
+                    return Event::Gone;
                 }
             };
             match Announcement::from_line(&line) {
                 Ok(Announcement::Ready(ready)) => {
-                    news = News::Successor;
+                    news = Event::NewServer;
                     self.own.ready = ready;
                 }
                 Ok(Announcement::Done(done)) => self.ledgers.push(done),
@@ -140,7 +140,7 @@ impl Server {
     }
 
     /// How a server ended that nobody told to, and the last that its log says.
-    pub(super) fn obituary(&mut self) -> String {
+    pub(super) fn why_it_ended(&mut self) -> String {
         let how = match self.own.ready.pid == self.own.child.id() {
             true => child::reap(&mut self.own.child, LIMIT)
                 .map_or_else(|error| error.to_string(), |status| status.to_string()),
@@ -157,9 +157,9 @@ impl Server {
     pub(super) fn stop(mut self) -> Vec<Done> {
         self.signal(Signal::SIGTERM);
         // Whoever has stopped the soak wants to know what came of it all the same; a second signal ends us anyway.
-        let patience = Patience::of(LIMIT);
+        let deadline = Deadline::after(LIMIT);
         // Until every generation has closed its end.
-        while let Ok(line) = self.own.lines.next(&patience) {
+        while let Ok(line) = self.own.lines.next(&deadline) {
             if let Ok(Announcement::Done(done)) = Announcement::from_line(&line) {
                 self.ledgers.push(done);
             }

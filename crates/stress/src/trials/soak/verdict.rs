@@ -10,8 +10,8 @@ use proto::announce::Done;
 use serde::Serialize;
 use stress_data::size::{counted, with_commas};
 
-use super::chaos::Chaos;
 use super::client::{Tally, Version, name};
+use super::disruptions::Disruptions;
 use super::register::{Operation, What};
 use super::shared::{self, Contents, History, shared_name};
 use crate::corpus::{Comparison, Corpus, Salt};
@@ -52,7 +52,7 @@ impl Verdict {
     pub(super) fn new(
         tallies: &[Tally],
         ledgers: &[Done],
-        chaos: &Chaos,
+        disruptions: &Disruptions,
         root: &Path,
         contents: &Contents,
         soaked: Duration,
@@ -71,9 +71,9 @@ impl Verdict {
             deletes,
             bytes: sum(|it| it.bytes),
             shared_operations: 0,
-            kills: chaos.kills,
-            reloads: chaos.reloads.done,
-            upgrades: chaos.upgrades.done,
+            kills: disruptions.kills,
+            reloads: disruptions.reloads.done,
+            upgrades: disruptions.upgrades.done,
             generations: ledgers
                 .iter()
                 .flat_map(|done| &done.workers)
@@ -83,11 +83,11 @@ impl Verdict {
             aborted_by_crash: connections(|done| done.sum.connections.aborted_by_crash),
             promises: Vec::new(),
         };
-        verdict.judge_life(chaos);
+        verdict.judge_life(disruptions);
         verdict.judge_clients(tallies);
         verdict.judge_root(tallies, root, &contents.corpus);
         verdict.judge_shared(tallies, root, contents, soaked);
-        verdict.judge_ledgers(ledgers, chaos);
+        verdict.judge_ledgers(ledgers, disruptions);
         verdict
     }
 
@@ -104,13 +104,13 @@ impl Verdict {
         self.promises.push(Promise { holds, what, found });
     }
 
-    fn judge_life(&mut self, chaos: &Chaos) {
-        let found = match &chaos.lost {
+    fn judge_life(&mut self, disruptions: &Disruptions) {
+        let found = match &disruptions.lost {
             None => format!("{:.1} s", self.seconds),
             Some(why) => format!("after {:.1} s {why}", self.seconds),
         };
         let what = "the server ran until it was told to stop";
-        self.promise(what, chaos.lost.is_none(), found);
+        self.promise(what, disruptions.lost.is_none(), found);
     }
 
     fn judge_clients(&mut self, tallies: &[Tally]) {
@@ -205,8 +205,8 @@ impl Verdict {
         self.promise(what, faults.is_empty(), found);
     }
 
-    fn judge_ledgers(&mut self, ledgers: &[Done], chaos: &Chaos) {
-        let expected = 1 + chaos.upgrades.done as usize;
+    fn judge_ledgers(&mut self, ledgers: &[Done], disruptions: &Disruptions) {
+        let expected = 1 + disruptions.upgrades.done as usize;
         self.promise(
             "every server left its ledger",
             ledgers.len() == expected,
@@ -249,7 +249,7 @@ impl Verdict {
                 with_commas(ok)
             ),
         );
-        let (reloads, upgrades) = (&chaos.reloads, &chaos.upgrades);
+        let (reloads, upgrades) = (&disruptions.reloads, &disruptions.upgrades);
         let whys = [&reloads.why, &upgrades.why].into_iter().flatten();
         let whys: String = whys.map(|why| format!("; {why}")).collect();
         self.promise(

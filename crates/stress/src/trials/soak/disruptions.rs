@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::Soak;
-use super::server::{News, Server};
+use super::server::{Event, Server};
 use crate::corpus::split_mix;
 
 /// How long the loop listens to the server between two looks at the time.
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is to be done, and what was.
 #[derive(Debug)]
-pub(super) struct Chaos {
+pub(super) struct Disruptions {
     time: Duration,
     kill_every: Duration,
     random: u64,
@@ -69,7 +69,7 @@ impl Changes {
     }
 }
 
-impl Chaos {
+impl Disruptions {
     pub(super) fn new(plan: &Soak) -> Self {
         Self {
             time: plan.time,
@@ -86,7 +86,7 @@ impl Chaos {
 
     /// Goes on for as long as planned, and until what was begun has come to its end; or until the server has come to
     /// its own.
-    pub(super) fn unleash(
+    pub(super) fn run(
         mut self,
         server: &mut Server,
         interrupt: &AtomicBool,
@@ -115,13 +115,13 @@ impl Chaos {
                 self.change(server, now, tell);
             }
             match server.listen(PAUSE) {
-                News::Nothing => {}
-                News::Successor => {
+                Event::Nothing => {}
+                Event::NewServer => {
                     self.upgrades.done += 1;
                     tell("the new server is ready");
                 }
-                News::Gone => {
-                    let lost = server.obituary();
+                Event::Gone => {
+                    let lost = server.why_it_ended();
                     tell(&format!("the server is gone: {lost}"));
                     self.lost = Some(lost);
                     return self;

@@ -24,7 +24,7 @@ pub(crate) enum Error {
 }
 
 /// Somebody with questions to the server of a job.
-pub(crate) struct Asker<'a> {
+pub(crate) struct Requester<'a> {
     job: &'a Job,
     options: Options,
     /// None where no descriptors are left for one: then it is the deadlines that end a question.
@@ -34,10 +34,10 @@ pub(crate) struct Asker<'a> {
 }
 
 /// Does `work` with somebody who asks until `interrupt` becomes true.
-pub(crate) fn with_asker<T>(
+pub(crate) fn with_requester<T>(
     job: &Job,
     interrupt: &AtomicBool,
-    work: impl FnOnce(&mut Asker<'_>) -> T,
+    work: impl FnOnce(&mut Requester<'_>) -> T,
 ) -> T {
     let is_over = &AtomicBool::new(false);
     let (ear, mouth) = io::pipe().ok().unzip();
@@ -50,7 +50,7 @@ pub(crate) fn with_asker<T>(
             drop(mouth);
         });
         let _end = End(is_over, watcher.thread());
-        work(&mut Asker {
+        work(&mut Requester {
             job,
             // Options that could not be made would have kept the clients from starting.
             options: operation::options(job).unwrap_or_default(),
@@ -70,7 +70,7 @@ impl Drop for End<'_> {
     }
 }
 
-impl Asker<'_> {
+impl Requester<'_> {
     pub(crate) const fn job(&self) -> &Job {
         self.job
     }
