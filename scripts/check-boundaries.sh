@@ -33,8 +33,8 @@ absent "stress-data does not reach stress-report" \
     sh -c "cargo tree -p stress-data -e normal --prefix none --locked | grep -E '^stress-report '"
 absent "a session knows no socket and no clock" \
     grep -rnE 'std::net|std::time|Instant' crates/prefork-server/src/connection/session.rs crates/prefork-server/src/connection/session
-absent "an event worker's crowd knows no socket" \
-    grep -nE 'std::(net|os)|nix::' crates/prefork-server/src/pool/worker/event/crowd.rs
+absent "an event worker's set of connections knows no socket" \
+    grep -nE 'std::(net|os)|nix::' crates/prefork-server/src/pool/worker/event/connection_set.rs
 absent "unsafe code lives in sys.rs only" \
     sh -c "grep -rnE '\bunsafe( |\$)' crates --include=*.rs | grep -vE 'crates/prefork-server/src/sys.rs|//'"
 absent "tables are laid out in screen only" \

@@ -34,8 +34,6 @@ NOT_NAMED = [
 LINES_MAX = 500
 LONGER = {
     "client/tests/cli/main.rs": "one binary of tests: each more costs a link",
-    "prefork-server/src/connection/session.rs": "one state machine",
-    "prefork-server/src/supervisor.rs": "one loop, with all that could make it wait beside it",
     "prefork-server/tests/suite/support.rs": "what all tests of real servers share",
     "stress-data/src/verify/tests.rs": "one made-up run, and everything that can be wrong with it",
     "stress-report/src/definitions.rs": "a table: every column in two languages",

@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 use prefork_server::inside::AccessLogger;
 use prefork_server::inside::Scoreboard;
 use prefork_server::inside::{AddressCap, Admission};
+use prefork_server::inside::{BufferPool, Service, Session, Want};
 use prefork_server::inside::{Durability, Folder, Quota, Store, StoreOptions};
-use prefork_server::inside::{Holdings, Keeper};
+use prefork_server::inside::{Holdings, RowAllocator};
 use prefork_server::inside::{Logs, Wanted};
-use prefork_server::inside::{Service, Session, Shelf, Want};
 use proto::Limits;
 
 const OPTIONS: StoreOptions = StoreOptions {
@@ -29,10 +29,10 @@ const OPTIONS: StoreOptions = StoreOptions {
 /// Holdings in which so many processes have their rows, and the parent's record of them.
 fn holdings(processes: u32, cells: u32) -> Holdings {
     let holdings = Holdings::new(processes, cells).expect("memory");
-    let mut keeper = Keeper::new(holdings, processes);
+    let mut rows = RowAllocator::new(holdings, processes);
     for pid in 1..=processes.cast_signed() {
-        let row = keeper.free_row().expect("a row for each");
-        keeper.taken(row, Pid::from_raw(pid));
+        let row = rows.free_row().expect("a row for each");
+        rows.taken(row, Pid::from_raw(pid));
     }
     holdings
 }
@@ -139,7 +139,7 @@ fn access_log(criterion: &mut Criterion) {
     let (logs, _reopener) = Logs::open(Some(wanted), None).expect("a log");
     for kind in ["without", "with"] {
         let mut session = Session::new(&service, slot);
-        let mut shelf = Shelf::default();
+        let mut buffer_pool = BufferPool::default();
         let peer = "192.0.2.1:1".parse().ok();
         let log = logs.access.as_ref().filter(|_| kind == "with");
         let mut logger = log.map(|log| AccessLogger::new(log, slot, 0, peer));
@@ -149,7 +149,7 @@ fn access_log(criterion: &mut Criterion) {
         let request = b"GET missing\r\n";
         group.bench_function(BenchmarkId::new(kind, "not_found"), |bencher| {
             bencher.iter(|| {
-                session.take_buffers(&mut shelf);
+                session.take_buffers(&mut buffer_pool);
                 session.space()[..request.len()].copy_from_slice(request);
                 session.arrived(request.len());
                 if let Some(logger) = &mut logger {
@@ -160,7 +160,7 @@ fn access_log(criterion: &mut Criterion) {
                 if let Some(logger) = &mut logger {
                     logger.look(&mut session);
                 }
-                session.put_buffers(&mut shelf);
+                session.put_buffers(&mut buffer_pool);
             });
         });
     }

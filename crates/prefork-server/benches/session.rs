@@ -15,8 +15,8 @@ use std::os::unix::fs::FileExt;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prefork_server::inside::Scoreboard;
+use prefork_server::inside::{BufferPool, Service, Session, Want};
 use prefork_server::inside::{Durability, Folder, Store, StoreOptions};
-use prefork_server::inside::{Service, Session, Shelf, Want};
 use proto::{Limits, base64};
 
 const FILE_LEN: usize = 8 << 20;
@@ -24,11 +24,11 @@ const FILE_LEN: usize = 8 << 20;
 /// Feeds `request` as a socket would, in pieces of at most the session's space with a pause before each, and
 /// drops what it answers.
 /// Returns how many bytes it answered.
-fn converse(session: &mut Session<'_>, shelf: &mut Shelf, mut request: &[u8]) -> usize {
+fn converse(session: &mut Session<'_>, buffer_pool: &mut BufferPool, mut request: &[u8]) -> usize {
     let mut answered = 0;
     loop {
-        session.put_buffers(shelf);
-        session.take_buffers(shelf);
+        session.put_buffers(buffer_pool);
+        session.take_buffers(buffer_pool);
         match session.want() {
             Want::Write => {
                 let len = session.output().len();
@@ -80,7 +80,7 @@ fn sessions(criterion: &mut Criterion) {
     };
     let scoreboard = Scoreboard::new(1).expect("a page of memory");
     let mut session = Session::new(&service, scoreboard.slot(0));
-    let mut shelf = Shelf::default();
+    let mut buffer_pool = BufferPool::default();
 
     let mut group = criterion.benchmark_group("session");
     group
@@ -99,11 +99,11 @@ fn sessions(criterion: &mut Criterion) {
         });
     });
     group.bench_function("download_8MiB", |bencher| {
-        bencher.iter(|| converse(&mut session, &mut shelf, b"GET f.bin\r\n"));
+        bencher.iter(|| converse(&mut session, &mut buffer_pool, b"GET f.bin\r\n"));
     });
     let upload = upload_request(&content);
     group.bench_function("upload_8MiB", |bencher| {
-        bencher.iter(|| converse(&mut session, &mut shelf, &upload));
+        bencher.iter(|| converse(&mut session, &mut buffer_pool, &upload));
     });
     group.finish();
 
@@ -112,14 +112,14 @@ fn sessions(criterion: &mut Criterion) {
         .sample_size(20)
         .measurement_time(std::time::Duration::from_secs(2));
     group.bench_function("not_found", |bencher| {
-        bencher.iter(|| converse(&mut session, &mut shelf, b"GET missing\r\n"));
+        bencher.iter(|| converse(&mut session, &mut buffer_pool, b"GET missing\r\n"));
     });
     for number in 0..1600 {
         let name = root.path().join(format!("l{number:04}.bin"));
         std::fs::hard_link(root.path().join("f.bin"), name).expect("a link");
     }
     group.bench_function("list_1600", |bencher| {
-        bencher.iter(|| converse(&mut session, &mut shelf, b"LIST\r\n"));
+        bencher.iter(|| converse(&mut session, &mut buffer_pool, b"LIST\r\n"));
     });
     group.finish();
 }

@@ -33,10 +33,10 @@ pub use supervisor::roster;
 pub mod inside {
     pub use crate::cli::config_file;
     pub use crate::connection::access_log::AccessLogger;
-    pub use crate::connection::session::{Service, Session, Shelf, Want};
+    pub use crate::connection::session::{BufferPool, Service, Session, Want};
     pub use crate::operator::logs::{Logs, Wanted};
     pub use crate::shared::address_cap::{AddressCap, Admission};
-    pub use crate::shared::holdings::{Holdings, Keeper};
+    pub use crate::shared::holdings::{Holdings, RowAllocator};
     pub use crate::shared::lifeline::lifeline;
     pub use crate::shared::scoreboard::Scoreboard;
     pub use crate::store::{Durability, Folder, Quota, Store, StoreOptions};

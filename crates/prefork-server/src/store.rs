@@ -29,7 +29,7 @@ use proto::FileName;
 use census::Census;
 use freeing::{Freeing, Opened};
 use lock::{Lock, Standing};
-use quota::Books;
+use quota::QuotaGuard;
 use temporary::{Mark, Owner};
 
 pub(crate) use error::{OpenError, StoreError};
@@ -409,7 +409,7 @@ impl Store {
 
 impl Root {
     /// The quota's books, open for this thread, if there is a limit.
-    fn books(&self) -> Result<Option<Books<'_>>, StoreError> {
+    fn books(&self) -> Result<Option<QuotaGuard<'_>>, StoreError> {
         match (&self.quota, self.options.root_bytes_max) {
             (Some(quota), Some(bytes_max)) => quota.open(&self.directory, bytes_max).map(Some),
             _ => Ok(None),

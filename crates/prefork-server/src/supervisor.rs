@@ -4,11 +4,12 @@
 //! Its loop waits for a signal, a READY report or a deadline, tells the pure [`Roster`], and obeys.
 
 mod announce;
-mod door;
+mod deferred_close;
 mod events;
 pub(crate) mod inherited;
 pub(crate) mod ledger;
 mod members;
+mod processes;
 mod program;
 mod reload;
 pub mod roster;
@@ -24,7 +25,6 @@ pub(crate) mod watchdog;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use crate::config::Config;
@@ -32,23 +32,22 @@ use crate::exit::Exit;
 use crate::operator::admin::Admin;
 use crate::operator::logs::Reopener;
 use crate::operator::pidfile::Pidfile;
-use crate::pool::{self, Inheritance};
-use crate::shared::holdings::Keeper;
+use crate::pool::Inheritance;
+use crate::shared::holdings::RowAllocator;
 use crate::shared::lifeline::Hold;
 use crate::shared::report::{Kind, ProcessId, Report};
 use crate::shared::scoreboard::{Command, Field};
-use crate::shared::{listener, memory, title};
+use crate::shared::title;
 use crate::supervisor::inherited::Origin;
-use crate::supervisor::ledger::{Departure, Ledger};
-use crate::supervisor::roster::{Action, End, Event, Policy, Roster};
-use crate::supervisor::scarcity::{Limit, Shortages};
+use crate::supervisor::ledger::Ledger;
+use crate::supervisor::roster::{Action, Event, Policy, Roster};
+use crate::supervisor::scarcity::Shortages;
 use crate::supervisor::watchdog::{Sign, Watchdog};
-use crate::sys;
 
 pub(crate) use start::{open_folder, open_store};
 
 use announce::Facts;
-use door::Door;
+use deferred_close::DeferredClose;
 use events::{Events, News};
 use members::Members;
 use program::Program;
@@ -59,9 +58,6 @@ use upgrade::{Predecessor, Successor};
 /// How often workers that have been told to leave are nudged again: a nudge that falls between a worker's look
 /// at its word and its next wait is lost.
 const NUDGE_AGAIN: Duration = Duration::from_millis(50);
-
-/// For how long they are. After that a worker looks when it comes round its loop, once a second.
-const NUDGE_FOR: Duration = Duration::from_secs(5);
 
 /// Reads the settings again.
 pub(crate) type Reread = Box<dyn Fn() -> Result<Config, String>>;
@@ -92,9 +88,9 @@ struct Supervisor {
     roster: Roster,
     watchdog: Watchdog,
     ledger: Ledger,
-    keeper: Keeper,
+    rows: RowAllocator,
     members: Members,
-    door: Door,
+    deferred_close: DeferredClose,
     shortages: Shortages,
     started: Instant,
     /// The settings before a reload that is under way.
@@ -178,7 +174,9 @@ impl Supervisor {
 
     fn take_in(&mut self, news: News) -> Result<Flow> {
         match news {
-            News::Tick if self.door.is_due(Instant::now()) => self.tell_roster(Event::Drain),
+            News::Tick if self.deferred_close.is_due(Instant::now()) => {
+                self.tell_roster(Event::Drain)
+            }
             News::Tick => {
                 self.serve_admin();
                 if let Flow::Leave(exit) = self.check_successor()? {
@@ -274,7 +272,7 @@ impl Supervisor {
         }
         if is_mine
             && self
-                .door
+                .deferred_close
                 .is_waiting_after(self.inheritance.listener.socket(), Instant::now())
         {
             return Ok(Flow::GoOn);
@@ -284,7 +282,7 @@ impl Supervisor {
 
     /// Whether the workers have been told to leave, or are about to be.
     fn is_on_its_way_out(&self) -> bool {
-        self.roster.is_stopping() || self.door.time_left(Instant::now()).is_some()
+        self.roster.is_stopping() || self.deferred_close.time_left(Instant::now()).is_some()
     }
 
     fn stop_at_once(&mut self) -> Result<Flow> {
@@ -375,150 +373,6 @@ impl Supervisor {
         Ok(Flow::GoOn)
     }
 
-    fn spawn(&mut self, id: ProcessId) -> Event {
-        let Some(row) = self.keeper.free_row() else {
-            tracing::error!(
-                worker = id.seat,
-                "cannot fork: no row of the holdings is free"
-            );
-            return Event::SpawnFailed(id);
-        };
-        let assignment = self.inheritance.assignment(id.seat, row);
-        self.inheritance.take_row(row);
-        self.ledger.open(&assignment);
-        match pool::spawn(&self.inheritance, id, &assignment) {
-            Ok(pid) => {
-                self.ledger
-                    .spawned(&assignment, pid.as_raw().unsigned_abs());
-                self.keeper.taken(row, pid);
-                self.members.add(id, pid, assignment);
-                Event::Spawned(id)
-            }
-            Err(error) => {
-                self.ran_out("a worker cannot be forked", || Limit::behind(error));
-                Event::SpawnFailed(id)
-            }
-        }
-    }
-
-    /// Ends a process that hangs, in a way that can be looked at later.
-    fn abort(&mut self, id: ProcessId) {
-        if let Some(member) = self.members.get(id) {
-            tracing::error!(
-                worker = id.seat,
-                pid = %member.pid,
-                "aborting a worker that has given no sign of life for --worker-timeout"
-            );
-            self.members.signal(id, Signal::SIGABRT);
-        }
-    }
-
-    /// Kills a process that did not become ready, or did not leave, in time.
-    fn kill(&mut self, id: ProcessId) {
-        if let Some(member) = self.members.get(id) {
-            tracing::warn!(
-                worker = id.seat,
-                pid = %member.pid,
-                "killing a worker that did not answer in time"
-            );
-            if member.was_told_to_leave() {
-                self.members.mark_overdue(id);
-            }
-            self.members.signal(id, Signal::SIGKILL);
-        }
-    }
-
-    fn drain_all(&mut self) {
-        if let Err(error) = listener::close_the_door(self.inheritance.listener.socket()) {
-            tracing::warn!(
-                error = error.desc(),
-                "cannot refuse new connections while draining"
-            );
-        }
-        self.observe_memory();
-        self.tell_all(Command::Drain);
-    }
-
-    fn tell_all(&mut self, command: Command) {
-        self.members.tell_all(&self.inheritance.scoreboard, command);
-        self.nudge_until = Instant::now() + NUDGE_FOR;
-    }
-
-    fn tell(&mut self, id: ProcessId, command: Command) {
-        self.members.tell(&self.inheritance.scoreboard, id, command);
-        self.nudge_until = Instant::now() + NUDGE_FOR;
-    }
-
-    /// A worker publishes its own peak as it leaves; this is for those that will not come to that.
-    fn observe_memory(&mut self) {
-        for member in self.members.iter() {
-            let peak = memory::peak_rss_bytes(member.pid.as_raw().unsigned_abs());
-            self.ledger.observe_peak(&member.assignment, peak);
-        }
-    }
-
-    fn reap(&mut self) -> Result<Flow> {
-        loop {
-            let dead = match sys::reap() {
-                Ok(Some(dead)) => dead,
-                Ok(None) | Err(Errno::ECHILD) => {
-                    self.sweeper.start(&self.inheritance);
-                    return Ok(Flow::GoOn);
-                }
-                Err(Errno::EINTR) => continue,
-                Err(error) => return Err(error).context("cannot reap"),
-            };
-            let flow = if self.is_successor(dead.pid) {
-                self.successor_died()?
-            } else if self.sweeper.is_over(dead.pid, dead.status) {
-                Flow::GoOn
-            } else {
-                self.book(&dead)?
-            };
-            if matches!(flow, Flow::Leave(_)) {
-                return Ok(flow);
-            }
-        }
-    }
-
-    /// Books a dead worker process, and has the roster fill its place.
-    fn book(&mut self, dead: &sys::Reaped) -> Result<Flow> {
-        let Some(member) = self.members.remove(dead.pid) else {
-            return Ok(Flow::GoOn);
-        };
-        let end = self.end_of(dead, &member);
-        let is_clean = end == End::Cleanly;
-        let departure = match (member.was_told_to_leave() && is_clean, member.is_overdue) {
-            (true, _) => Departure::Asked,
-            (false, true) => Departure::Overdue,
-            (false, false) => Departure::Crash,
-        };
-        if departure == Departure::Crash {
-            tracing::warn!(
-                worker = member.id.seat,
-                pid = %dead.pid,
-                how = %announce::describe(dead.status),
-                "worker died"
-            );
-        }
-        let was_useful = self.ledger.answered(&member.assignment) > 0;
-        self.ledger.reaped(
-            &member.assignment,
-            departure,
-            dead.cpu_user,
-            dead.cpu_system,
-        );
-        if !is_clean {
-            self.sweeper.add(dead.pid);
-        }
-        self.keeper.release(dead.pid);
-        self.tell_roster(Event::Exited {
-            process: member.id,
-            end,
-            was_useful,
-        })
-    }
-
     fn timeout(&self) -> Option<Duration> {
         let (now, elapsed) = (Instant::now(), self.started.elapsed());
         let roster = self.roster.next_deadline();
@@ -535,7 +389,7 @@ impl Supervisor {
             .admin
             .next_deadline()
             .map(|at| at.saturating_duration_since(now));
-        let door = self.door.time_left(now);
+        let door = self.deferred_close.time_left(now);
         let again = (now < self.nudge_until).then_some(NUDGE_AGAIN);
         [roster, watchdog]
             .into_iter()

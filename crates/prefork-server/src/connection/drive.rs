@@ -18,8 +18,8 @@ use super::access_log::AccessLogger;
 use crate::config::Clocks;
 use crate::connection::clock::{Clock, Verdict, Waiting};
 use crate::connection::failures;
-use crate::connection::session::{End, Reading, Session, Shelf, Want};
-use crate::shared::address_cap::Place;
+use crate::connection::session::{BufferPool, End, Reading, Session, Want};
+use crate::shared::address_cap::HeldCell;
 use crate::sys;
 
 /// After so many bytes a connection lets others have their turn.
@@ -97,7 +97,7 @@ pub(crate) struct Connection<'s> {
     draining: Option<Draining>,
     is_turned_away: bool,
     /// Its place among its address's connections, given back when this is dropped.
-    _place: Option<Place>,
+    _place: Option<HeldCell>,
     /// Whoever writes down its requests.
     access_logger: Option<AccessLogger<'s>>,
 }
@@ -145,7 +145,7 @@ impl<'s> Connection<'s> {
 
     /// Keeps `place` for as long as the connection lives.
     #[must_use]
-    pub(crate) fn holding(self, place: Option<Place>) -> Self {
+    pub(crate) fn holding(self, place: Option<HeldCell>) -> Self {
         Self {
             _place: place,
             ..self
@@ -166,12 +166,12 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// Serves until there is a reason to pause. Buffers are taken from `shelf`, and those that the connection
+    /// Serves until there is a reason to pause. Buffers are taken from `buffer_pool`, and those that the connection
     /// can wait without are put back there.
-    pub(crate) fn drive(&mut self, shelf: &mut Shelf) -> Pause {
-        self.session.take_buffers(shelf);
+    pub(crate) fn drive(&mut self, buffer_pool: &mut BufferPool) -> Pause {
+        self.session.take_buffers(buffer_pool);
         let pause = self.move_bytes();
-        self.session.put_buffers(shelf);
+        self.session.put_buffers(buffer_pool);
         pause
     }
 

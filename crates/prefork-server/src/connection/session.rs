@@ -4,28 +4,27 @@
 //! to write, to linger, to close. File work happens inside it, through the store. It knows no socket and no
 //! clock; [`crate::connection::drive`] joins it to both.
 
+mod booking;
 mod buffers;
 mod failure;
 mod finished;
+mod work;
 
 use std::ops::Range;
 
 use proto::request::{Event, Phase, Refusal, Request, RequestDecoder, Step};
-use proto::{Code, FileName, Limits, Verb, base64, reply};
+use proto::{Code, FileName, Limits, Verb, reply};
 
 pub(crate) use failure::Failure;
 pub(crate) use finished::{Finished, Outcome};
 
 use crate::shared::scoreboard::{ConnectionEnd, Field, RequestEnd, Slot};
-use crate::store::{Download, PendingUpload, Store, StoreError};
+use crate::store::{Download, PendingUpload, Store};
 
-use buffers::{Buffers, FILE_WRITE_LEN, INPUT_LEN, Needed, OUTPUT_LEN};
+use booking::Answer;
+use buffers::{Buffers, INPUT_LEN, Needed};
 
-pub use buffers::Shelf;
-
-/// File content read at once for a download: a multiple of 3, so that every piece encodes without a rest, and
-/// 128 KiB once encoded. Larger pieces leave the cache and halve the codec's speed.
-const FILE_READ_LEN: usize = 96 << 10;
+pub use buffers::BufferPool;
 
 /// What all sessions of a server share.
 #[derive(Debug)]
@@ -157,9 +156,6 @@ enum Task {
     },
 }
 
-/// The store cannot do it yet.
-struct NotYet;
-
 /// What is to be done again when the store can.
 #[derive(Debug)]
 enum Deferred {
@@ -169,12 +165,6 @@ enum Deferred {
     Piece(Option<Event>),
     /// To write the last piece, if there still is one, and to put the file under its name.
     End,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Answer {
-    Ok(Verb, u64),
-    Error(Code),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -215,12 +205,12 @@ impl<'s> Session<'s> {
     }
 
     /// Takes the buffers that it needs to move bytes: before [`Session::space`] and what follows from it.
-    pub fn take_buffers(&mut self, shelf: &mut Shelf) {
-        self.buffers.take_from(shelf);
+    pub fn take_buffers(&mut self, buffer_pool: &mut BufferPool) {
+        self.buffers.take_from(buffer_pool);
     }
 
     /// Puts back those that have nothing in them, before a wait.
-    pub fn put_buffers(&mut self, shelf: &mut Shelf) {
+    pub fn put_buffers(&mut self, buffer_pool: &mut BufferPool) {
         let needed = Needed {
             input: !self.undecoded.is_empty(),
             content: self.content_len > 0,
@@ -229,7 +219,7 @@ impl<'s> Session<'s> {
         if !needed.output {
             self.sent = 0;
         }
-        self.buffers.put_on(shelf, needed);
+        self.buffers.put_into(buffer_pool, needed);
     }
 
     /// From here on it is remembered which requests are over, until [`Session::take_finished`] is called.
@@ -504,339 +494,4 @@ impl<'s> Session<'s> {
             self.write_piece(event);
         }
     }
-
-    /// Writes content of which there is enough, and goes on to what came behind it.
-    fn write_piece(&mut self, event: Option<Event>) {
-        if self.content_len >= FILE_WRITE_LEN && self.flush_content(FILE_WRITE_LEN).is_err() {
-            self.deferred = Some(Deferred::Piece(event));
-            return;
-        }
-        if let Some(event) = event {
-            self.happened(event);
-        }
-    }
-
-    fn happened(&mut self, event: Event) {
-        if !matches!(event, Event::UploadEnd) && !self.request_open {
-            self.request_open = true;
-            self.served_any = true;
-            (self.verb, self.name) = (None, None);
-            self.slot.add(Field::Started, 1);
-        }
-        match event {
-            Event::Request(request) => self.begin(request),
-            Event::UploadEnd => self.end_upload(),
-            Event::Refused(refusal) => {
-                self.verb = self.verb.or(refusal.verb);
-                self.refuse(&refusal);
-            }
-            Event::Broken(refusal) => {
-                self.verb = self.verb.or(refusal.verb);
-                self.refuse(&refusal);
-                self.closing = Some(Closing {
-                    end: ConnectionEnd::Refused,
-                    linger: Some(Lingering::Fully),
-                });
-            }
-        }
-    }
-
-    fn begin(&mut self, request: Request) {
-        let (verb, name) = match &request {
-            Request::List => (Verb::List, None),
-            Request::Get(name) => (Verb::Get, Some(name)),
-            Request::Delete(name) => (Verb::Delete, Some(name)),
-            Request::Upload(name) => (Verb::Upload, Some(name)),
-        };
-        self.verb = Some(verb);
-        // Nobody asks for it but a log.
-        self.name = name.cloned();
-        // Of these nothing but the answer would come.
-        if self.peer_has_finished && matches!(verb, Verb::Get | Verb::List) {
-            self.buffers.output.extend_from_slice(reply::START);
-            self.is_opened = true;
-            self.deferred = Some(Deferred::Begin(request));
-        } else {
-            self.carry_out(request);
-        }
-    }
-
-    /// The peer is there for an answer of which it has had the first bytes.
-    fn go_on_with_opened(&mut self, request: Request) {
-        self.is_opened = false;
-        self.buffers.output.clear();
-        self.carry_out(request);
-        debug_assert!(self.buffers.output.starts_with(reply::START));
-        self.sent = reply::START.len();
-    }
-
-    fn carry_out(&mut self, request: Request) {
-        let store = &self.service.store;
-        let is_last_try = self.is_last_try;
-        match request {
-            Request::List => match store.list() {
-                Ok(listing) => {
-                    let out = &mut self.buffers.output;
-                    reply::encode_list_start(out);
-                    for (index, name) in listing.names().enumerate() {
-                        reply::encode_list_item(out, name, index == 0);
-                    }
-                    reply::encode_list_end(out, listing.truncated());
-                    let json_len = out.len() - reply::TERMINATOR.len();
-                    self.answer(Answer::Ok(Verb::List, json_len as u64));
-                }
-                Err(error) => self.fail(error),
-            },
-            Request::Get(name) => match store.read(&name) {
-                Ok(file) => {
-                    reply::encode_get_start(&mut self.buffers.output, &name);
-                    self.task = Task::Download {
-                        file,
-                        offset: 0,
-                        crc: crc32fast::Hasher::new(),
-                    };
-                    self.fill_from_file();
-                }
-                Err(error) => self.fail(error),
-            },
-            Request::Delete(name) => match self.slot.in_store(|| store.delete(&name)) {
-                Ok(()) => {
-                    reply::encode_deleted(&mut self.buffers.output, &name);
-                    self.answer(Answer::Ok(Verb::Delete, 0));
-                }
-                Err(StoreError::NotYet) if !is_last_try => {
-                    self.deferred = Some(Deferred::Begin(Request::Delete(name)));
-                }
-                Err(error) => self.fail(error),
-            },
-            Request::Upload(name) => {
-                self.content_len = 0;
-                self.task = match store.create(&name) {
-                    Ok(file) => Task::Upload {
-                        name,
-                        file,
-                        crc: crc32fast::Hasher::new(),
-                    },
-                    Err(StoreError::NotYet) if !is_last_try => {
-                        self.deferred = Some(Deferred::Begin(Request::Upload(name)));
-                        Task::None
-                    }
-                    Err(error) => Task::Discard(self.refusal_for(error)),
-                };
-            }
-        }
-    }
-
-    /// Moves the first `len` bytes of decoded content to the file, or drops them if there is none. An error only if
-    /// the store cannot do it yet.
-    fn flush_content(&mut self, len: usize) -> Result<(), NotYet> {
-        let content = &self.buffers.content[..len];
-        let written = match &mut self.task {
-            Task::Upload { file, crc, .. } => {
-                let written = self.slot.in_store(|| file.write(content));
-                written.map(|()| crc.update(content))
-            }
-            Task::None | Task::Discard(_) | Task::Download { .. } => Ok(()),
-        };
-        match written {
-            Ok(()) => {}
-            Err(StoreError::NotYet) if !self.is_last_try => return Err(NotYet),
-            // Dropping the pending upload removes what there is of it.
-            Err(error) => self.task = Task::Discard(self.refusal_for(error)),
-        }
-        self.buffers.content.copy_within(len..self.content_len, 0);
-        self.content_len -= len;
-        Ok(())
-    }
-
-    fn end_upload(&mut self) {
-        if self.flush_content(self.content_len).is_err() {
-            self.deferred = Some(Deferred::End);
-            return;
-        }
-        match std::mem::replace(&mut self.task, Task::None) {
-            Task::Upload {
-                name,
-                mut file,
-                crc,
-            } => {
-                let size = file.len();
-                match self.slot.in_store(|| file.commit()) {
-                    Err(StoreError::NotYet) if !self.is_last_try => {
-                        self.task = Task::Upload { name, file, crc };
-                        self.deferred = Some(Deferred::End);
-                    }
-                    Ok(()) => {
-                        reply::encode_uploaded(
-                            &mut self.buffers.output,
-                            &name,
-                            size,
-                            crc.finalize(),
-                        );
-                        self.answer(Answer::Ok(Verb::Upload, size));
-                    }
-                    Err(error) => self.fail(error),
-                }
-            }
-            Task::Discard(refusal) => self.refuse(&refusal),
-            Task::None | Task::Download { .. } => {}
-        }
-    }
-
-    /// Encodes the next piece of the file; the last one with the reply's end.
-    fn fill_from_file(&mut self) {
-        let Task::Download { file, offset, crc } = &mut self.task else {
-            return;
-        };
-        let left = file.len() - *offset;
-        let want = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(FILE_READ_LEN);
-        let piece = &mut self.buffers.content[..want];
-        if let Err(error) = file.read_exact_at(piece, *offset) {
-            match *offset {
-                0 => self.fail_before_it_began(error),
-                offset => self.break_off(offset, error),
-            }
-            return;
-        }
-        crc.update(piece);
-        *offset += want as u64;
-        let out = &mut self.buffers.output;
-        encode_piece(piece, out);
-        if want as u64 == left {
-            let size = *offset;
-            reply::encode_get_end(out, size, crc.clone().finalize());
-            self.task = Task::None;
-            self.answer(Answer::Ok(Verb::Get, size));
-        }
-    }
-
-    /// A download whose file cannot even begin to be read: of its reply nothing is out yet.
-    fn fail_before_it_began(&mut self, error: std::io::Error) {
-        self.buffers.output.clear();
-        self.fail(error.into());
-    }
-
-    /// A part of the reply is out: leaving it without its terminator says that it is none.
-    fn break_off(&mut self, offset: u64, error: std::io::Error) {
-        self.failure = Some(Failure {
-            verb: self.verb,
-            name: self.name.clone(),
-            error: error.into(),
-            is_broken_off: true,
-        });
-        self.slot.add(Field::Error(Code::Internal), 1);
-        self.slot.add(Field::SentError(Code::Internal), 1);
-        self.finish(offset, Outcome::Error(Code::Internal));
-        self.request_open = false;
-        self.cut(None, ConnectionEnd::Closed);
-    }
-
-    fn fail(&mut self, error: StoreError) {
-        let refusal = self.refusal_for(error);
-        self.refuse(&refusal);
-    }
-
-    /// What the client is told of an error, and, if it is not to blame, the operator.
-    fn refusal_for(&mut self, error: StoreError) -> Refusal {
-        let refusal = Refusal {
-            code: error.code(),
-            message: error.to_string(),
-            verb: self.verb,
-        };
-        if matches!(refusal.code, Code::Internal | Code::Busy) {
-            self.failure = Some(Failure {
-                verb: self.verb,
-                name: self.name.clone(),
-                error,
-                is_broken_off: false,
-            });
-        }
-        refusal
-    }
-
-    fn refuse(&mut self, refusal: &Refusal) {
-        self.task = Task::None;
-        self.content_len = 0;
-        reply::encode_error(&mut self.buffers.output, refusal.code, &refusal.message);
-        self.answer(Answer::Error(refusal.code));
-    }
-
-    /// Books the open request's answer before its last bytes go out: were it booked after, a worker killed in
-    /// between would leave a client with an answer that the ledger does not know. If they cannot be sent after
-    /// all, [`Session::cut`] takes it back.
-    fn answer(&mut self, answer: Answer) {
-        match answer {
-            Answer::Ok(verb, bytes) => {
-                self.slot.add(Field::OkBytes(verb), bytes);
-                self.slot.add(Field::Ok(verb), 1);
-            }
-            Answer::Error(code) => self.slot.add(Field::Error(code), 1),
-        }
-        self.answered = Some(answer);
-    }
-
-    fn take_answer_back(&mut self) {
-        match self.answered.take() {
-            Some(Answer::Ok(verb, bytes)) => {
-                self.slot.take_back(Field::Ok(verb), 1);
-                self.slot.take_back(Field::OkBytes(verb), bytes);
-            }
-            Some(Answer::Error(code)) => self.slot.take_back(Field::Error(code), 1),
-            None => {}
-        }
-    }
-
-    /// All output is sent: if it ended with an answer, the request is over. Says whether it is.
-    fn answer_is_sent(&mut self) -> bool {
-        match self.answered.take() {
-            Some(Answer::Ok(verb, bytes)) => {
-                self.slot.add(Field::SentBytes(verb), bytes);
-                self.slot.add(Field::Sent(verb), 1);
-                tracing::debug!(verb = verb.as_str(), bytes, "request served");
-                self.finish(bytes, Outcome::Ok);
-            }
-            Some(Answer::Error(code)) => {
-                self.slot.add(Field::SentError(code), 1);
-                tracing::debug!(code = code.as_str(), "request refused");
-                self.finish(0, Outcome::Error(code));
-            }
-            None => return false,
-        }
-        self.request_open = false;
-        // A listing may have made it larger than any other reply does.
-        self.buffers.output.shrink_to(OUTPUT_LEN);
-        true
-    }
-}
-
-impl Session<'_> {
-    /// The open request is over: whoever keeps a log of them is told.
-    fn finish(&mut self, bytes: u64, outcome: Outcome) {
-        if let Some(finished) = &mut self.finished {
-            finished.push(Finished {
-                verb: self.verb,
-                name: self.name.take(),
-                bytes,
-                outcome,
-            });
-        }
-    }
-
-    /// How much content the open request has moved so far.
-    fn moved_bytes(&self) -> u64 {
-        match &self.task {
-            Task::Upload { file, .. } => file.len() + self.content_len as u64,
-            Task::Download { offset, .. } => *offset,
-            Task::None | Task::Discard(_) => 0,
-        }
-    }
-}
-
-/// Pieces are whole groups of three but for a file's last, so no state goes from one to the next.
-fn encode_piece(piece: &[u8], out: &mut Vec<u8>) {
-    let mut encoder = base64::Encoder::new();
-    encoder.encode(piece, out);
-    encoder.finish(out);
 }

@@ -9,7 +9,7 @@
 mod client;
 mod http;
 mod metrics;
-mod place;
+mod socket_file;
 
 use std::cell::LazyCell;
 use std::net::{SocketAddr, TcpListener};
@@ -28,7 +28,7 @@ use crate::words;
 
 use client::Client;
 use http::{Answer, Question};
-use place::Place;
+use socket_file::SocketFile;
 
 /// Clients served at a time by each of the two sockets, and newcomers a round.
 const CLIENTS_MAX: usize = 16;
@@ -46,14 +46,14 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
 /// [`Admin::finish`].
 #[derive(Debug, Default)]
 pub(crate) struct Admin {
-    socket: Option<Door>,
-    place: Option<Place>,
-    metrics: Option<Door>,
+    socket: Option<Endpoint>,
+    file: Option<SocketFile>,
+    metrics: Option<Endpoint>,
 }
 
 /// A listening socket with its clients.
 #[derive(Debug)]
-struct Door {
+struct Endpoint {
     listener: Listener,
     /// While a predecessor serves, its successor accepts nothing.
     is_open: bool,
@@ -83,14 +83,14 @@ impl Admin {
         let mut admin = Self::default();
         if let Some(typed) = metrics {
             let listener = metrics_listener(typed, inherited)?;
-            admin.metrics = Some(Door::new(Listener::Tcp(listener)));
+            admin.metrics = Some(Endpoint::new(Listener::Tcp(listener)));
         }
         if let Some(path) = socket {
-            place::sweep(path);
-            let (listener, place) = Place::open(path, predecessor)
+            socket_file::sweep(path);
+            let (listener, file) = SocketFile::open(path, predecessor)
                 .with_context(|| format!("--admin {}", path.display()))?;
-            admin.socket = Some(Door::new(Listener::Unix(listener)));
-            admin.place = Some(place);
+            admin.socket = Some(Endpoint::new(Listener::Unix(listener)));
+            admin.file = Some(file);
         }
         if predecessor.is_none() {
             admin.publish()?;
@@ -103,21 +103,20 @@ impl Admin {
     /// # Errors
     /// What keeps the admin socket from getting its name.
     pub(crate) fn publish(&mut self) -> Result<()> {
-        if let Some(place) = &mut self.place {
-            place
-                .publish()
-                .with_context(|| format!("--admin {}", place.path().display()))?;
+        if let Some(file) = &mut self.file {
+            file.publish()
+                .with_context(|| format!("--admin {}", file.path().display()))?;
         }
-        for door in self.doors_mut() {
-            door.is_open = true;
+        for endpoint in self.endpoints_mut() {
+            endpoint.is_open = true;
         }
         Ok(())
     }
 
     /// Removes what a successor that is dead had made, and had not put in the admin socket's place.
     pub(crate) fn remove_hidden_of(&self, successor: Pid) {
-        if let Some(place) = &self.place {
-            place.remove_hidden_of(successor);
+        if let Some(file) = &self.file {
+            file.remove_hidden_of(successor);
         }
     }
 
@@ -126,14 +125,14 @@ impl Admin {
     /// # Errors
     /// In words for a person, with the flag.
     pub(crate) fn restore(&mut self) -> Result<()> {
-        let Some(place) = self.place.take_if(|place| !place.is_own()) else {
+        let Some(file) = self.file.take_if(|file| !file.is_own()) else {
             return Ok(());
         };
-        let path = place.path();
-        let (listener, place) =
-            Place::open(path, None).with_context(|| format!("--admin {}", path.display()))?;
-        self.socket = Some(Door::new(Listener::Unix(listener)));
-        self.place = Some(place);
+        let path = file.path();
+        let (listener, file) =
+            SocketFile::open(path, None).with_context(|| format!("--admin {}", path.display()))?;
+        self.socket = Some(Endpoint::new(Listener::Unix(listener)));
+        self.file = Some(file);
         self.publish()
     }
 
@@ -144,7 +143,7 @@ impl Admin {
 
     /// Removes the admin socket's file, if it is still this server's.
     pub(crate) fn finish(&mut self) {
-        self.place = None;
+        self.file = None;
     }
 
     /// Where `/metrics` is answered, as bound.
@@ -159,44 +158,46 @@ impl Admin {
     /// The metrics socket, to hand over.
     #[must_use]
     pub(crate) fn metrics_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.metrics.as_ref().map(|door| door.listener.as_fd())
+        self.metrics
+            .as_ref()
+            .map(|endpoint| endpoint.listener.as_fd())
     }
 
     /// What to poll.
     pub(crate) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
-        self.doors().flat_map(Door::poll_fds)
+        self.endpoints().flat_map(Endpoint::poll_fds)
     }
 
     /// When [`Admin::serve`] is due though nothing is ready.
     #[must_use]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.doors().filter_map(Door::next_deadline).min()
+        self.endpoints().filter_map(Endpoint::next_deadline).min()
     }
 
     /// Does what can be done without waiting. `make_status` is called once at the most, if somebody asks.
     pub(crate) fn serve(&mut self, make_status: impl FnOnce() -> Status) {
         let status = LazyCell::new(make_status);
         let now = Instant::now();
-        if let Some(door) = &mut self.socket {
-            door.serve(now, |question| match question {
+        if let Some(endpoint) = &mut self.socket {
+            endpoint.serve(now, |question| match question {
                 Question::Status => http::json(&*status),
                 Question::Metrics => metrics::answer(&status),
                 Question::Unknown => http::not_found("/status or /metrics"),
             });
         }
-        if let Some(door) = &mut self.metrics {
-            door.serve(now, |question| match question {
+        if let Some(endpoint) = &mut self.metrics {
+            endpoint.serve(now, |question| match question {
                 Question::Metrics => metrics::answer(&status),
                 Question::Status | Question::Unknown => http::not_found("/metrics"),
             });
         }
     }
 
-    fn doors(&self) -> impl Iterator<Item = &Door> {
+    fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.socket.iter().chain(&self.metrics)
     }
 
-    fn doors_mut(&mut self) -> impl Iterator<Item = &mut Door> {
+    fn endpoints_mut(&mut self) -> impl Iterator<Item = &mut Endpoint> {
         self.socket.iter_mut().chain(&mut self.metrics)
     }
 }
@@ -219,7 +220,7 @@ fn metrics_listener(typed: &str, inherited: Option<(TcpListener, bool)>) -> Resu
     Ok(listener)
 }
 
-impl Door {
+impl Endpoint {
     const fn new(listener: Listener) -> Self {
         Self {
             listener,
@@ -274,7 +275,7 @@ impl Door {
     }
 }
 
-impl Door {
+impl Endpoint {
     /// A newcomer takes the place of whoever has been silent for longest, or if nobody is, of whoever came first: who
     /// asks at once is answered at once, so neither is one that means to be served.
     fn make_room(&mut self) {

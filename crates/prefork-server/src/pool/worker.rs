@@ -21,7 +21,7 @@ use crate::config::Clocks;
 use crate::connection::access_log::AccessLogger;
 use crate::connection::drive::{Connection, Interest, Pause};
 use crate::connection::failures;
-use crate::connection::session::{Service, Session, Shelf};
+use crate::connection::session::{BufferPool, Service, Session};
 use crate::operator::logs::Logs;
 use crate::shared::address_cap::{AddressCap, Admission};
 use crate::shared::gate::Gate;
@@ -192,10 +192,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Gives a connection a turn; a panic costs this connection and no other.
-    fn drive(&self, connection: &mut Connection<'a>, shelf: &mut Shelf) -> Pause {
+    fn drive(&self, connection: &mut Connection<'a>, buffer_pool: &mut BufferPool) -> Pause {
         // What a panic leaves half done is this connection's own: it is not driven again, and what it took from
-        // the shelf is not put back.
-        let turn = catch_unwind(AssertUnwindSafe(|| connection.drive(shelf)));
+        // the buffer_pool is not put back.
+        let turn = catch_unwind(AssertUnwindSafe(|| connection.drive(buffer_pool)));
         turn.unwrap_or_else(|_| {
             let peer = connection.peer_addr();
             tracing::error!(worker = self.index, ?peer, "a panic cost this connection");

@@ -34,14 +34,14 @@ pub struct AddressCap {
 pub enum Admission {
     /// It may be served. The place is to be kept as long as the connection lives; there is none only where there is
     /// no limit.
-    Admitted(Option<Place>),
+    Admitted(Option<HeldCell>),
     /// Its address has as many connections as it may have, or they could not be counted.
     OverCap,
 }
 
 /// A connection's place among those of its address, free again when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct HeldCell {
     cell: &'static AtomicU64,
 }
 
@@ -60,7 +60,7 @@ impl AddressCap {
             let Some(cell) = self.row.take_cell(key) else {
                 break;
             };
-            let place = Place { cell };
+            let place = HeldCell { cell };
             let admitted = version.compare_exchange(before, before.wrapping_add(1), SeqCst, SeqCst);
             if admitted.is_ok() {
                 return Admission::Admitted(Some(place));
@@ -84,7 +84,7 @@ impl AddressCap {
     }
 }
 
-impl Drop for Place {
+impl Drop for HeldCell {
     fn drop(&mut self) {
         self.cell.store(0, SeqCst);
     }
@@ -124,7 +124,7 @@ mod tests {
         SocketAddr::new(text.parse().unwrap(), 1)
     }
 
-    fn place(cap: &AddressCap, address: &str) -> Option<Place> {
+    fn place(cap: &AddressCap, address: &str) -> Option<HeldCell> {
         match cap.admit(peer(address)) {
             Admission::Admitted(place) => Some(place.expect("a cell")),
             Admission::OverCap => None,

@@ -152,13 +152,13 @@ impl Row {
 
 /// The parent's own record of which process has which row.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct RowAllocator {
     holdings: Holdings,
     rows: u32,
     holders: Vec<Option<Pid>>,
 }
 
-impl Keeper {
+impl RowAllocator {
     /// None of the `rows` rows is anybody's.
     #[must_use]
     pub const fn new(holdings: Holdings, rows: u32) -> Self {
@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn what_a_dead_process_held_is_free_and_the_rest_is_not() {
         let holdings = Holdings::new(3, 9).unwrap();
-        let mut keeper = Keeper::new(holdings, 3);
+        let mut allocator = RowAllocator::new(holdings, 3);
         for pid in [10, 11] {
-            let index = keeper.free_row().unwrap();
-            keeper.taken(index, Pid::from_raw(pid));
+            let index = allocator.free_row().unwrap();
+            allocator.taken(index, Pid::from_raw(pid));
             let row = holdings.row(index);
             row.reserved().store(u64::from(index) + 5, SeqCst);
             for _ in 0..9 {
@@ -220,11 +220,14 @@ mod tests {
             assert!(row.take_cell(7).is_none());
         }
         assert_eq!(
-            (keeper.free_row(), holdings.reserved_bytes()),
+            (allocator.free_row(), holdings.reserved_bytes()),
             (Some(2), 11)
         );
-        keeper.release(Pid::from_raw(10));
-        assert_eq!((keeper.free_row(), holdings.reserved_bytes()), (Some(0), 6));
+        allocator.release(Pid::from_raw(10));
+        assert_eq!(
+            (allocator.free_row(), holdings.reserved_bytes()),
+            (Some(0), 6)
+        );
         let held: Vec<_> = holdings
             .rows()
             .map(|row| {
@@ -235,15 +238,15 @@ mod tests {
             })
             .collect();
         assert_eq!(held, [0, 9, 0]);
-        keeper.release(Pid::from_raw(99));
+        allocator.release(Pid::from_raw(99));
         assert_eq!(holdings.reserved_bytes(), 6);
     }
 
     #[test]
     fn nobody_gets_a_row_that_is_not_there() {
-        let mut keeper = Keeper::new(Holdings::new(1, 1).unwrap(), 1);
-        let row = keeper.free_row().unwrap();
-        keeper.taken(row, Pid::from_raw(10));
-        assert_eq!(keeper.free_row(), None);
+        let mut allocator = RowAllocator::new(Holdings::new(1, 1).unwrap(), 1);
+        let row = allocator.free_row().unwrap();
+        allocator.taken(row, Pid::from_raw(10));
+        assert_eq!(allocator.free_row(), None);
     }
 }

@@ -71,7 +71,7 @@ pub struct Quota {
 
 /// The books, open for one process and thread at a time.
 #[derive(Debug)]
-pub(super) struct Books<'q> {
+pub(super) struct QuotaGuard<'q> {
     quota: &'q Quota,
     directory: &'q File,
     bytes_max: u64,
@@ -150,9 +150,9 @@ impl Quota {
         &'q self,
         directory: &'q File,
         bytes_max: u64,
-    ) -> Result<Books<'q>, StoreError> {
+    ) -> Result<QuotaGuard<'q>, StoreError> {
         let threads = self.wait_for_lock()?;
-        let mut books = Books {
+        let mut books = QuotaGuard {
             quota: self,
             directory,
             bytes_max,
@@ -208,7 +208,7 @@ impl Quota {
     }
 }
 
-impl Books<'_> {
+impl QuotaGuard<'_> {
     /// Bytes under the root, with what pending uploads have reserved.
     pub(super) fn used_bytes(&self) -> u64 {
         self.word(VISIBLE)
@@ -322,7 +322,7 @@ impl Books<'_> {
     }
 }
 
-impl Drop for Books<'_> {
+impl Drop for QuotaGuard<'_> {
     fn drop(&mut self) {
         // It cannot fail for a lock that is held; and if it did, this process's end would free it.
         let _ = self.quota.set_lock(libc::F_UNLCK);

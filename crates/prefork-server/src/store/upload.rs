@@ -12,7 +12,7 @@ use proto::FileName;
 
 use super::freeing::Opened;
 use super::list::kind_of;
-use super::quota::{self, Books, Claim, Quota};
+use super::quota::{self, Claim, Quota, QuotaGuard};
 use super::{Durability, Root, StoreError, Temporaries, file_system, temporary};
 use crate::sys;
 
@@ -204,7 +204,7 @@ impl PendingUpload {
     }
 
     /// The same as [`PendingUpload::take_name`], once the quota has room for what there is more than before.
-    fn take_name_within(&mut self, mut books: Books<'_>) -> Result<(), StoreError> {
+    fn take_name_within(&mut self, mut books: QuotaGuard<'_>) -> Result<(), StoreError> {
         // Another upload or a delete may have come in between; from here to the rename none does.
         let old_len = quota::visible_len(&self.root.directory, self.name.as_str())?;
         if let Some(claim) = &mut self.claim {

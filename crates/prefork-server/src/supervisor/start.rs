@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::announce::Facts;
-use super::door::Door;
+use super::deferred_close::DeferredClose;
 use super::events::Events;
 use super::members::Members;
 use super::program::Program;
@@ -27,7 +27,7 @@ use crate::operator::{port, stream};
 use crate::pool::{Inheritance, descriptors};
 use crate::sandbox::Confinement;
 use crate::shared::gate::Gate;
-use crate::shared::holdings::{Holdings, Keeper};
+use crate::shared::holdings::{Holdings, RowAllocator};
 use crate::shared::lifeline::{Hold, Watch, lifeline};
 use crate::shared::listener;
 use crate::shared::listener::Listener;
@@ -119,7 +119,7 @@ impl Supervisor {
             predecessor,
             foundation.metrics,
         )?;
-        let (scoreboard, holdings, keeper) = share_memory(&mut ground.store, &config)?;
+        let (scoreboard, holdings, rows) = share_memory(&mut ground.store, &config)?;
         // Until here, whoever starts the server is told on standard error why it does not start.
         ground.logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
@@ -155,9 +155,9 @@ impl Supervisor {
             roster: Roster::new(inheritance.processes(), policy(&config)),
             watchdog: Watchdog::new(config.worker_timeout, started.elapsed()),
             ledger: Ledger::new(scoreboard, config.pool.is_a_process_each()),
-            keeper,
+            rows,
             members: Members::default(),
-            door: Door::default(),
+            deferred_close: DeferredClose::default(),
             shortages: Shortages::watch(),
             origin: foundation.origin,
             predecessor: foundation.predecessor,
@@ -320,7 +320,10 @@ fn sweep(store: &Store) -> Result<()> {
 }
 
 /// What all processes share: what they count in, what the limits on all of them are kept with, and who has which part.
-fn share_memory(store: &mut Store, config: &Config) -> Result<(Scoreboard, Holdings, Keeper)> {
+fn share_memory(
+    store: &mut Store,
+    config: &Config,
+) -> Result<(Scoreboard, Holdings, RowAllocator)> {
     let rows = processes_max(config.pool);
     let slots = rows * config.pool.workers_of_a_process_max();
     let scoreboard = Scoreboard::new(slots).context("cannot map the scoreboard")?;
@@ -338,7 +341,7 @@ fn share_memory(store: &mut Store, config: &Config) -> Result<(Scoreboard, Holdi
             "the root holds more than --root-max-bytes; uploads are refused until it does not"
         );
     }
-    Ok((scoreboard, holdings, Keeper::new(holdings, rows)))
+    Ok((scoreboard, holdings, RowAllocator::new(holdings, rows)))
 }
 
 /// What a predecessor serves with, if it is what the settings ask for.

@@ -1,4 +1,4 @@
-//! A connection's buffers, and the shelf they come from and go back to.
+//! A connection's buffers, and the pool they come from and go back to.
 //!
 //! A connection holds a buffer only while there is something in it. Moving bytes it has all three; while it
 //! waits it keeps what is half done, which between two requests is nothing. So a worker with a thousand idle
@@ -23,12 +23,12 @@ const SPARE_MAX: usize = 8;
 
 /// The spare buffers of one worker.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct BufferPool {
     blocks: Vec<Box<[u8]>>,
     outputs: Vec<Vec<u8>>,
 }
 
-impl Shelf {
+impl BufferPool {
     fn block(&mut self) -> Box<[u8]> {
         let spare = self.blocks.pop();
         spare.unwrap_or_else(|| vec![0; BLOCK_LEN].into_boxed_slice())
@@ -72,31 +72,31 @@ pub(super) struct Needed {
 
 impl Buffers {
     /// Takes what is not held.
-    pub(super) fn take_from(&mut self, shelf: &mut Shelf) {
+    pub(super) fn take_from(&mut self, buffer_pool: &mut BufferPool) {
         if self.input.is_empty() {
-            self.input = shelf.block();
+            self.input = buffer_pool.block();
         }
         if self.content.is_empty() {
-            self.content = shelf.block();
+            self.content = buffer_pool.block();
         }
         if self.output.capacity() < OUTPUT_LEN {
             // An answer written while nothing was held, as that to a peer that was too slow.
-            let early = std::mem::replace(&mut self.output, shelf.output());
+            let early = std::mem::replace(&mut self.output, buffer_pool.output());
             self.output.extend_from_slice(&early);
         }
     }
 
     /// Puts back what is not needed. The last one put is the first one taken: each block keeps its use, and a
     /// download does not touch the pages that an upload would.
-    pub(super) fn put_on(&mut self, shelf: &mut Shelf, needed: Needed) {
+    pub(super) fn put_into(&mut self, buffer_pool: &mut BufferPool, needed: Needed) {
         if !needed.content {
-            shelf.put_block(std::mem::take(&mut self.content));
+            buffer_pool.put_block(std::mem::take(&mut self.content));
         }
         if !needed.input {
-            shelf.put_block(std::mem::take(&mut self.input));
+            buffer_pool.put_block(std::mem::take(&mut self.input));
         }
         if !needed.output {
-            shelf.put_output(std::mem::take(&mut self.output));
+            buffer_pool.put_output(std::mem::take(&mut self.output));
         }
     }
 }

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use super::event::{Loop, Manner};
 use super::{Accepted, DRAIN_GRACE, EXHAUSTED_PAUSE, Left, Waited, Worker, timeout};
 use crate::connection::drive::{Connection, Pause, Stage};
-use crate::connection::session::Shelf;
+use crate::connection::session::BufferPool;
 use crate::shared::listener::Share;
 use crate::shared::scoreboard::Command;
 use crate::shared::title;
@@ -37,7 +37,7 @@ pub(crate) fn run(
 
 /// One connection after the other.
 fn accept_and_serve(worker: &Worker<'_>) -> Left {
-    let mut shelf = Shelf::default();
+    let mut buffer_pool = BufferPool::default();
     let mut share = Some(worker.share());
     if worker.wait_at_the_gate() == Waited::Orphaned {
         return Left::Asked;
@@ -50,7 +50,9 @@ fn accept_and_serve(worker: &Worker<'_>) -> Left {
             return Left::Asked;
         }
         match worker.accept() {
-            Accepted::Connection(connection) => worker.serve(*connection, &mut shelf, &mut share),
+            Accepted::Connection(connection) => {
+                worker.serve(*connection, &mut buffer_pool, &mut share);
+            }
             Accepted::Nobody => {
                 if worker.watch.has_ended()
                     || (command == Command::Drain && !worker.is_queued(DRAIN_GRACE))
@@ -70,7 +72,7 @@ impl<'a> Worker<'a> {
     fn serve(
         &self,
         mut connection: Connection<'a>,
-        shelf: &mut Shelf,
+        buffer_pool: &mut BufferPool,
         share: &mut Option<Share<'a>>,
     ) {
         loop {
@@ -90,7 +92,7 @@ impl<'a> Worker<'a> {
                     return connection.close();
                 }
             }
-            let waited = match self.drive(&mut connection, shelf) {
+            let waited = match self.drive(&mut connection, buffer_pool) {
                 Pause::Turn => Waited::DriveAgain,
                 Pause::Over => return connection.close(),
                 // One that is too many is told so; others wait for the worker, and it does not wait for this one.

@@ -9,7 +9,7 @@
 //! stays with a connection to the end of its transfer; whoever is between two requests, or has not ended a head, is
 //! set aside. File work happens inside a turn: while one connection waits for the disk, all of this worker's do.
 
-mod crowd;
+mod connection_set;
 mod door;
 
 use std::os::fd::AsFd;
@@ -21,11 +21,11 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use super::{Accepted, EXHAUSTED_PAUSE, Left, Waited, Worker, timeout};
 use crate::connection::drive::{Connection, Interest, Pause, Stage};
-use crate::connection::session::Shelf;
+use crate::connection::session::BufferPool;
 use crate::shared::scoreboard::{Command, Field};
 use crate::shared::title;
 
-use crowd::{Crowd, Id};
+use connection_set::{ConnectionSet, Id};
 use door::{Company, Door, Look};
 
 /// The loop looks at the parent's word at least so often; a signal makes it look at once, unless it comes between
@@ -74,12 +74,12 @@ pub(super) struct Loop<'w> {
     manner: Manner,
     epoll: Epoll,
     door: Door<'w>,
-    crowd: Crowd<Member<'w>>,
+    connections: ConnectionSet<Member<'w>>,
     /// Who has had its turn and has more to do. It queues behind those who came to be able during its turn.
     turned: Option<Id>,
     /// Who was let in last, until it has spoken.
     newcomer: Option<Id>,
-    shelf: Shelf,
+    buffer_pool: BufferPool,
     is_draining: bool,
 }
 
@@ -106,10 +106,10 @@ impl<'w> Loop<'w> {
             manner,
             door: Door::open(worker, &epoll, manner)?,
             epoll,
-            crowd: Crowd::default(),
+            connections: ConnectionSet::default(),
             turned: None,
             newcomer: None,
-            shelf: Shelf::default(),
+            buffer_pool: BufferPool::default(),
             is_draining: false,
         })
     }
@@ -127,7 +127,7 @@ impl<'w> Loop<'w> {
                 Command::Retire => self.retire(),
                 Command::Stop => return Ok(self.abort_all()),
             }
-            if self.door.is_shut() && self.crowd.is_empty() {
+            if self.door.is_shut() && self.connections.is_empty() {
                 return Ok(Left::Asked);
             }
             if self.wait()? == Waited::Orphaned {
@@ -140,12 +140,12 @@ impl<'w> Loop<'w> {
 
     /// Waits until something happens or is due, and wakes whom it concerns.
     fn wait(&mut self) -> nix::Result<Waited> {
-        self.count_set_aside(self.crowd.len());
+        self.count_set_aside(self.connections.len());
         let timeout = if self.has_runnable() {
             PollTimeout::ZERO
         } else {
             let now = Instant::now();
-            let due = [self.crowd.next_due(), self.door.next_look()];
+            let due = [self.connections.next_due(), self.door.next_look()];
             let until = due.into_iter().flatten().fold(now + LOOK, Instant::min);
             timeout(until, now)
         };
@@ -162,7 +162,7 @@ impl<'w> Loop<'w> {
             match event.data() {
                 LIFELINE => waited = Waited::Orphaned,
                 LISTENER => self.door.knocked(),
-                id => self.crowd.wake(Id(id)),
+                id => self.connections.wake(Id(id)),
             }
         }
         Ok(waited)
@@ -171,13 +171,15 @@ impl<'w> Loop<'w> {
     fn give_turns(&mut self) -> nix::Result<()> {
         let began = Instant::now();
         let mut now = began;
-        self.crowd.wake_due(now);
+        self.connections.wake_due(now);
         self.let_one_in(now)?;
         while now < began + ROUND_TIME {
             if let Some(id) = self.turned.take() {
-                self.crowd.again(id);
+                self.connections.again(id);
             }
-            let Some(id) = self.crowd.next() else { break };
+            let Some(id) = self.connections.next() else {
+                break;
+            };
             self.give_turn(id, now);
             if !self.has_runnable() {
                 // Whoever comes next is as well served by a worker that sleeps, and the pool more evenly.
@@ -190,17 +192,19 @@ impl<'w> Loop<'w> {
     }
 
     fn has_runnable(&self) -> bool {
-        self.turned.is_some() || self.crowd.has_runnable()
+        self.turned.is_some() || self.connections.has_runnable()
     }
 
     fn give_turn(&mut self, id: Id, now: Instant) {
         loop {
             // However long the others' turns take, the parent wants a sign of life.
             self.worker.reporter.count_round(self.worker.slot);
-            let Some(member) = self.crowd.get_mut(id) else {
+            let Some(member) = self.connections.get_mut(id) else {
                 return;
             };
-            let pause = self.worker.drive(&mut member.connection, &mut self.shelf);
+            let pause = self
+                .worker
+                .drive(&mut member.connection, &mut self.buffer_pool);
             let stage = member.connection.stage();
             if self.newcomer == Some(id) && (stage != Stage::Head || pause == Pause::Over) {
                 self.newcomer = None;
@@ -213,7 +217,7 @@ impl<'w> Loop<'w> {
             if !stays || stage != Stage::Transfer {
                 return self.put_back(id, pause, stage, now);
             }
-            self.count_set_aside(self.crowd.len() - 1);
+            self.count_set_aside(self.connections.len() - 1);
             self.worker.see_to_logs();
             let waited = self.wait_for(id, pause);
             if waited == Waited::Orphaned || self.worker.slot.command() != Command::Run {
@@ -226,7 +230,7 @@ impl<'w> Loop<'w> {
 
     /// Waits for the one connection that the worker stays with.
     fn wait_for(&mut self, id: Id, pause: Pause) -> Waited {
-        match (pause, self.crowd.get_mut(id)) {
+        match (pause, self.connections.get_mut(id)) {
             (Pause::NotNow { interest, until }, Some(member)) => {
                 self.worker.wait(&member.connection, interest, until)
             }
@@ -244,16 +248,16 @@ impl<'w> Loop<'w> {
             Manner::Interleaved => stage == Stage::Idle,
             Manner::OneAtATime => stage == Stage::Lingering,
         };
-        let Some(member) = self.crowd.get_mut(id) else {
+        let Some(member) = self.connections.get_mut(id) else {
             return;
         };
         match arm(&self.epoll, id, member, interest) {
-            Ok(()) => self.crowd.wait(id, until, is_spare.then_some(now)),
+            Ok(()) => self.connections.wait(id, until, is_spare.then_some(now)),
             Err(error) => {
                 // It is driven again after a pause, and asks again for what it waits for.
                 self.worker.book_exhaustion(error, "wait for a connection");
                 let until = until.min(now + EXHAUSTED_PAUSE);
-                self.crowd.wait(id, until, is_spare.then_some(now));
+                self.connections.wait(id, until, is_spare.then_some(now));
             }
         }
     }
@@ -267,7 +271,7 @@ impl<'w> Loop<'w> {
     }
 
     fn close(&mut self, id: Id) {
-        if let Some(member) = self.crowd.remove(id) {
+        if let Some(member) = self.connections.remove(id) {
             // The kernel takes a closed socket out of the epoll set.
             member.connection.close();
         }
@@ -283,14 +287,14 @@ impl<'w> Loop<'w> {
                 if self.is_draining {
                     connection.drain();
                 }
-                if self.crowd.len() >= self.connections_max
-                    && let Some((_, id)) = self.crowd.longest_spare()
+                if self.connections.len() >= self.connections_max
+                    && let Some((_, id)) = self.connections.longest_spare()
                 {
                     // It has had its answer.
                     self.close(id);
                 }
                 let armed = None;
-                self.newcomer = Some(self.crowd.admit(Member { connection, armed }));
+                self.newcomer = Some(self.connections.admit(Member { connection, armed }));
                 match self.company() {
                     Company::Full => self.door.full(&self.epoll, now),
                     Company::None | Company::Some => self.door.let_in(&self.epoll, now),
@@ -306,8 +310,9 @@ impl<'w> Loop<'w> {
 
     fn company(&self) -> Company {
         // One that lingers has had its answer, and makes place for a newcomer.
-        let has_spare = self.manner == Manner::OneAtATime && self.crowd.longest_spare().is_some();
-        match self.crowd.len() {
+        let has_spare =
+            self.manner == Manner::OneAtATime && self.connections.longest_spare().is_some();
+        match self.connections.len() {
             0 => Company::None,
             len if len < self.connections_max || has_spare => Company::Some,
             _ => Company::Full,
@@ -319,13 +324,13 @@ impl<'w> Loop<'w> {
         match self.door.look(&self.epoll, now, self.company()) {
             Look::Well => {}
             Look::SomebodyIsLeftStanding => {
-                if let Some((since, id)) = self.crowd.longest_spare()
+                if let Some((since, id)) = self.connections.longest_spare()
                     && since + IDLE_WHILE_OTHERS_WAIT <= now
-                    && let Some(member) = self.crowd.get_mut(id)
+                    && let Some(member) = self.connections.get_mut(id)
                 {
                     // What has arrived by now is still answered.
                     member.connection.drain();
-                    self.crowd.wake(id);
+                    self.connections.wake(id);
                 }
             }
         }
@@ -350,14 +355,14 @@ impl<'w> Loop<'w> {
 
     fn drain_connections(&mut self) {
         self.is_draining = true;
-        for member in self.crowd.iter_mut() {
+        for member in self.connections.iter_mut() {
             member.connection.drain();
         }
-        self.crowd.wake_all();
+        self.connections.wake_all();
     }
 
     fn abort_all(&mut self) -> Left {
-        while let Some(mut member) = self.crowd.remove_any() {
+        while let Some(mut member) = self.connections.remove_any() {
             member.connection.abort();
             member.connection.close();
         }

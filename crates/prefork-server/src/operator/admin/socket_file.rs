@@ -33,7 +33,7 @@ const NAMES_MAX: u32 = 16;
 /// Where the socket is, or will be. Dropped, by the process that made it and by no child, it removes the file if that is
 /// still this server's: after an upgrade it is the successor's.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct SocketFile {
     maker: Pid,
     path: PathBuf,
     /// Under which name it is as long as it is not published.
@@ -42,8 +42,8 @@ pub(super) struct Place {
     identity: (u64, u64),
 }
 
-impl Place {
-    /// Makes a listening socket that has no connection yet, since it has its name only from [`Place::publish`] on:
+impl SocketFile {
+    /// Makes a listening socket that has no connection yet, since it has its name only from [`SocketFile::publish`] on:
     /// until then `path` leads where it did before, after an upgrade to the `predecessor`.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.maker != Pid::this() {
             return;
@@ -254,7 +254,7 @@ mod tests {
     fn it_has_its_name_from_publishing_to_removing_and_is_its_owners() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin");
-        let (_listener, mut place) = Place::open(&path, None).unwrap();
+        let (_listener, mut place) = SocketFile::open(&path, None).unwrap();
         assert!(!path.exists());
         place.publish().unwrap();
         let mode = std::fs::symlink_metadata(&path).unwrap().mode();
@@ -268,9 +268,9 @@ mod tests {
     fn a_successor_that_was_killed_before_it_had_the_name_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin");
-        let (_old_listener, mut old) = Place::open(&path, None).unwrap();
+        let (_old_listener, mut old) = SocketFile::open(&path, None).unwrap();
         old.publish().unwrap();
-        let (_new_listener, new) = Place::open(&path, Some(Pid::this())).unwrap();
+        let (_new_listener, new) = SocketFile::open(&path, Some(Pid::this())).unwrap();
         std::mem::forget(new);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
         old.remove_hidden_of(Pid::this());
@@ -323,9 +323,9 @@ mod tests {
     fn a_successor_takes_the_name_and_the_predecessor_leaves_it_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin");
-        let (_old_listener, mut old) = Place::open(&path, None).unwrap();
+        let (_old_listener, mut old) = SocketFile::open(&path, None).unwrap();
         old.publish().unwrap();
-        let (_new_listener, mut new) = Place::open(&path, Some(Pid::this())).unwrap();
+        let (_new_listener, mut new) = SocketFile::open(&path, Some(Pid::this())).unwrap();
         new.publish().unwrap();
         drop(old);
         UnixStream::connect(&path).unwrap();
@@ -338,9 +338,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin");
         drop(UnixListener::bind(&path).unwrap());
-        let (_listener, mut place) = Place::open(&path, None).unwrap();
+        let (_listener, mut place) = SocketFile::open(&path, None).unwrap();
         place.publish().unwrap();
-        let said = format!("{:#}", Place::open(&path, None).unwrap_err());
+        let said = format!("{:#}", SocketFile::open(&path, None).unwrap_err());
         let who = format!("(process {})", std::process::id());
         assert!(
             said.contains("listens there") && said.contains(&who),
@@ -350,10 +350,10 @@ mod tests {
         let file = folder.path().join("file");
         #[expect(clippy::disallowed_methods, reason = "the test makes a file")]
         std::fs::write(&file, "precious").unwrap();
-        let said = format!("{:#}", Place::open(&file, None).unwrap_err());
+        let said = format!("{:#}", SocketFile::open(&file, None).unwrap_err());
         assert!(said.contains("no socket"), "{said}");
         let long = folder.path().join("a".repeat(110));
-        let said = format!("{:#}", Place::open(&long, None).unwrap_err());
+        let said = format!("{:#}", SocketFile::open(&long, None).unwrap_err());
         assert!(said.contains("too long"), "{said}");
     }
 
@@ -391,7 +391,10 @@ mod tests {
         ] {
             // A successor's path may be a new one, where something lies that is not its predecessor's.
             for predecessor in [None, Some(Pid::from_raw(1))] {
-                let said = format!("{:#}", Place::open(&at(name), predecessor).unwrap_err());
+                let said = format!(
+                    "{:#}",
+                    SocketFile::open(&at(name), predecessor).unwrap_err()
+                );
                 assert!(said.contains("another path"), "{name}: {said}");
             }
         }

@@ -12,7 +12,7 @@ pub(super) struct Id(pub(super) u64);
 
 /// All connections of a worker.
 #[derive(Debug)]
-pub(super) struct Crowd<C> {
+pub(super) struct ConnectionSet<C> {
     members: BTreeMap<Id, (C, Place)>,
     next: u64,
     /// Those that can go on, in the order in which they came to be able.
@@ -34,7 +34,7 @@ enum Place {
     },
 }
 
-impl<C> Default for Crowd<C> {
+impl<C> Default for ConnectionSet<C> {
     fn default() -> Self {
         Self {
             members: BTreeMap::new(),
@@ -46,7 +46,7 @@ impl<C> Default for Crowd<C> {
     }
 }
 
-impl<C> Crowd<C> {
+impl<C> ConnectionSet<C> {
     /// A new connection goes to the end of the queue.
     pub(super) fn admit(&mut self, connection: C) -> Id {
         let id = Id(self.next);
@@ -56,8 +56,8 @@ impl<C> Crowd<C> {
         id
     }
 
-    /// Takes the connection in front from the queue. After its turn, [`Crowd::again`], [`Crowd::wait`] or
-    /// [`Crowd::remove`] says what becomes of it.
+    /// Takes the connection in front from the queue. After its turn, [`ConnectionSet::again`], [`ConnectionSet::wait`] or
+    /// [`ConnectionSet::remove`] says what becomes of it.
     pub(super) fn next(&mut self) -> Option<Id> {
         loop {
             // Of those that were removed the names are still there.
@@ -217,42 +217,42 @@ mod tests {
         fn every_connection_is_where_a_plain_list_would_have_it(steps in prop::collection::vec(step(), 1..200)) {
             let start = Instant::now();
             let at = |second: u64| start + Duration::from_secs(second);
-            let mut crowd = Crowd::default();
+            let mut connections = ConnectionSet::default();
             let mut model = Model::default();
             for step in steps {
                 match step {
-                    Step::Admit => model.queue.push(crowd.admit(())),
+                    Step::Admit => model.queue.push(connections.admit(())),
                     Step::Next => {
                         let next = (!model.queue.is_empty()).then(|| model.queue.remove(0));
-                        prop_assert_eq!(crowd.next(), next);
+                        prop_assert_eq!(connections.next(), next);
                         model.hand.extend(next);
                     }
                     Step::Again(which) if !model.hand.is_empty() => {
                         let id = model.hand.remove(which % model.hand.len());
-                        crowd.again(id);
+                        connections.again(id);
                         model.queue.push(id);
                     }
                     Step::Wait(which, until, idle) if !model.hand.is_empty() => {
                         let id = model.hand.remove(which % model.hand.len());
-                        crowd.wait(id, at(until), idle.map(at));
+                        connections.wait(id, at(until), idle.map(at));
                         model.waiting.push((at(until), id, idle.map(at)));
                     }
                     Step::Again(_) | Step::Wait(..) => {}
                     Step::Wake(id) => {
-                        crowd.wake(Id(id));
+                        connections.wake(Id(id));
                         model.wake(|(_, waiting, _)| *waiting == Id(id));
                     }
                     Step::WakeDue(now) => {
-                        crowd.wake_due(at(now));
+                        connections.wake_due(at(now));
                         model.wake(|(until, _, _)| *until <= at(now));
                     }
                     Step::WakeAll => {
-                        crowd.wake_all();
+                        connections.wake_all();
                         model.wake(|_| true);
                     }
                     Step::Remove(id) => {
                         let id = Id(id);
-                        let was = crowd.remove(id).is_some();
+                        let was = connections.remove(id).is_some();
                         let len = model.queue.len() + model.hand.len() + model.waiting.len();
                         model.queue.retain(|other| *other != id);
                         model.hand.retain(|other| *other != id);
@@ -262,28 +262,28 @@ mod tests {
                     }
                 }
                 let len = model.queue.len() + model.hand.len() + model.waiting.len();
-                prop_assert_eq!((crowd.len(), crowd.is_empty()), (len, len == 0));
-                prop_assert_eq!(crowd.next_due(), model.waiting.iter().map(|(until, ..)| *until).min());
+                prop_assert_eq!((connections.len(), connections.is_empty()), (len, len == 0));
+                prop_assert_eq!(connections.next_due(), model.waiting.iter().map(|(until, ..)| *until).min());
                 let idle = model.waiting.iter().filter_map(|(_, id, idle)| Some(((*idle)?, *id)));
-                prop_assert_eq!(crowd.longest_spare(), idle.min());
-                prop_assert!(crowd.has_runnable() || model.queue.is_empty());
+                prop_assert_eq!(connections.longest_spare(), idle.min());
+                prop_assert!(connections.has_runnable() || model.queue.is_empty());
             }
         }
     }
 
     #[test]
     fn turns_go_round_and_nobody_is_queued_twice() {
-        let mut crowd = Crowd::default();
-        let [a, b] = [crowd.admit("a"), crowd.admit("b")];
+        let mut connections = ConnectionSet::default();
+        let [a, b] = [connections.admit("a"), connections.admit("b")];
         // Readiness of one that is queued, or in hand, or gone adds nothing.
-        crowd.wake(a);
-        assert_eq!(crowd.next(), Some(a));
-        crowd.wake(a);
-        crowd.again(a);
-        assert_eq!(crowd.next(), Some(b));
-        assert_eq!(crowd.remove(b), Some("b"));
-        crowd.wake(b);
-        assert_eq!(crowd.next(), Some(a));
-        assert_eq!(crowd.next(), None);
+        connections.wake(a);
+        assert_eq!(connections.next(), Some(a));
+        connections.wake(a);
+        connections.again(a);
+        assert_eq!(connections.next(), Some(b));
+        assert_eq!(connections.remove(b), Some("b"));
+        connections.wake(b);
+        assert_eq!(connections.next(), Some(a));
+        assert_eq!(connections.next(), None);
     }
 }
