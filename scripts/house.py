@@ -36,7 +36,6 @@ LONGER = {
     "client/tests/cli/main.rs": "one binary of tests: each more costs a link",
     "prefork-server/tests/suite/support.rs": "what all tests of real servers share",
     "stress-data/src/verify/tests.rs": "one made-up run, and everything that can be wrong with it",
-    "stress-report/src/definitions.rs": "a table: every column in two languages",
 }
 
 TEST_FILE = re.compile(r"(^|/)(tests?|snapshots)(/|\.rs$)")

@@ -15,6 +15,7 @@ use super::lang::Lang;
 use super::nine;
 use super::parts::Parts;
 use super::svg::Svg;
+use super::texts::count;
 use super::variants::{Place, Variant};
 
 use bars::{Bar, Bars};
@@ -108,10 +109,7 @@ fn parts(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Option<P
         title: format!(
             "{}: {}",
             nine::operation(operation),
-            lang.of(
-                "where an operation's time goes",
-                "ke mana waktu sebuah operasi"
-            )
+            lang.text("chart.where_time_goes")
         ),
         caption: bars_caption(variants.len() > 1, lang),
         legend: bars::legend(operation, lang),
@@ -121,19 +119,11 @@ fn parts(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Option<P
 }
 
 fn server_workers(servers: u32, lang: Lang) -> String {
-    match lang {
-        Lang::En if servers == 1 => "1 server worker".into(),
-        Lang::En => format!("{} server workers", lang.int(servers)),
-        Lang::Id => format!("{} worker server", lang.int(servers)),
-    }
+    count!(lang, "chart.server_workers_of_pool", servers)
 }
 
 fn client_workers(clients: u32, lang: Lang) -> String {
-    match lang {
-        Lang::En if clients == 1 => "1 client worker".into(),
-        Lang::En => format!("{} client workers", lang.int(clients)),
-        Lang::Id => format!("{} worker client", lang.int(clients)),
-    }
+    count!(lang, "chart.client_workers_of_pool", clients)
 }
 
 fn bar(variant: &Variant<'_>, place: Place, name: String) -> Option<Bar> {
@@ -155,18 +145,9 @@ fn draw_bars(title: String, bars: Vec<Bar>, operation: Operation, lang: Lang) ->
 
 fn bars_caption(has_variants: bool, lang: Lang) -> Text {
     let names = match has_variants {
-        true => lang.of(
-            "Each bar is named by the server workers behind its variant.",
-            "Angka setelah nama varian adalah jumlah worker server.",
-        ),
-        false => lang.of(
-            "Each bar is named by its client workers → server workers.",
-            "Nama setiap batang: worker client → worker server.",
-        ),
+        true => lang.text("chart.bars_named_by_server_workers"),
+        false => lang.text("chart.bars_named_by_pools"),
     };
-    let figures = lang.of(
-        "The figure at its end is the mean time of a verified operation; the parts are means too, as shares of it.",
-        "Angka di ujungnya adalah waktu rata-rata satu operasi yang terverifikasi; bagian-bagiannya juga rata-rata.",
-    );
+    let figures = lang.text("chart.bars_figures");
     Text::plain(format!("{names} {figures}"))
 }

@@ -20,6 +20,7 @@ use super::findings::{Findings, OPERATIONS};
 use super::lang::Lang;
 use super::nine;
 use super::submission::Submission;
+use super::texts::say;
 use super::variants::{self, Variant};
 
 /// The report on `runs`.
@@ -46,12 +47,7 @@ pub fn document(runs: &[Run], submission: &Submission, lang: Lang) -> Document {
     sections.extend([view.definitions(), view.reproduction()]);
     Document {
         lang,
-        title: lang
-            .of(
-                "Stress test of a multiprocess file server",
-                "Stress test server berkas multiproses",
-            )
-            .into(),
+        title: lang.text("content.title").into(),
         subtitle: view.subtitle(),
         byline: submission.byline(lang),
         sections,
@@ -73,12 +69,12 @@ impl<'a> View<'a> {
         match self.runs {
             [run] => {
                 let date = lang.date(&run.contents.header.created_utc);
-                let word = lang.of("Run", "Pengukuran");
+                let word = lang.text("content.run");
                 format!("{word} {}, {date}", run.name)
             }
             runs => {
                 let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
-                let word = lang.of("Runs", "Pengukuran");
+                let word = lang.text("content.runs");
                 format!("{word} {}", lang.list(&names))
             }
         }
@@ -93,7 +89,7 @@ impl<'a> View<'a> {
         };
         Section {
             id: "findings",
-            title: lang.of("What the figures say", "Apa kata angka").into(),
+            title: lang.text("content.what_the_figures_say").into(),
             blocks: vec![
                 Block::Tiles {
                     tiles: self.tiles(),
@@ -129,28 +125,22 @@ impl<'a> View<'a> {
                 is_bad: ok != rows,
                 ..tile(
                     format!("{} / {}", lang.int(ok), lang.int(rows)),
-                    lang.of("rows verified in full", "baris terverifikasi penuh"),
+                    lang.text("content.rows_verified_in_full"),
                 )
             },
-            tile(
-                lang.bytes(bytes),
-                lang.of("of content verified", "isi terverifikasi"),
-            ),
+            tile(lang.bytes(bytes), lang.text("content.of_content_verified")),
         ];
         for operation in OPERATIONS {
             let rows = self.variants.iter().flat_map(|variant| &variant.rows);
             let ok = rows.filter(|row| row.cell.operation == operation && row.status == Status::Ok);
             if let Some(most) = ok.filter_map(|row| row.aggregate_bytes_per_s).max() {
                 let name = nine::operation(operation);
-                let words = lang.of("most, all clients together", "tertinggi, semua client");
+                let words = lang.text("content.most_all_clients_together");
                 tiles.push(tile(lang.rate(most), &format!("{name}: {words}")));
             }
         }
         if !wall.is_zero() {
-            tiles.push(tile(
-                lang.time(wall),
-                lang.of("of measuring", "lama pengukuran"),
-            ));
+            tiles.push(tile(lang.time(wall), lang.text("content.of_measuring")));
         }
         tiles
     }
@@ -162,17 +152,11 @@ impl<'a> View<'a> {
             .iter()
             .any(|run| variants::foreign_server(run).is_none());
         let caption = match is_own {
-            true => lang.of(
-                "For every sample the harness makes a fresh folder, starts a server, releases all clients at once, verifies what they got, stops the server and reconciles its ledger with the clients' records.",
-                "Untuk setiap sampel, harness membuat folder baru, menjalankan server, melepas semua client serentak, memeriksa hasilnya, menghentikan server, lalu mencocokkan buku besarnya dengan catatan client.",
-            ),
-            false => lang.of(
-                "For every sample the harness releases all clients at once and verifies what they got, and what the server stored.",
-                "Untuk setiap sampel, harness melepas semua client serentak, lalu memeriksa yang mereka terima dan yang disimpan server.",
-            ),
+            true => lang.text("content.sample_of_own_server"),
+            false => lang.text("content.sample_of_foreign_server"),
         };
         let plate = Plate {
-            title: lang.of("Harness and server", "Harness dan server").into(),
+            title: lang.text("content.harness_and_server").into(),
             caption: Text::plain(caption),
             legend: Vec::new(),
             columns: 1,
@@ -180,7 +164,7 @@ impl<'a> View<'a> {
         };
         Section {
             id: "architecture",
-            title: lang.of("Architecture", "Arsitektur").into(),
+            title: lang.text("content.architecture").into(),
             blocks: vec![Block::Plate(plate)],
         }
     }
@@ -194,27 +178,22 @@ impl<'a> View<'a> {
         }
         (!blocks.is_empty()).then(|| Section {
             id: "charts",
-            title: lang.of("Charts", "Grafik").into(),
+            title: lang.text("content.charts").into(),
             blocks,
         })
     }
 
     fn definitions(&self) -> Section {
         let lang = self.lang;
-        let idle = definitions::SUMMARY[11].meaning(lang);
+        let summary = definitions::summary();
+        let meaning = |index: usize| summary[index].meaning(lang);
         let meanings = |index: usize| match index {
-            7 => format!(
-                "{} / {}",
-                definitions::SUMMARY[7].meaning(lang),
-                definitions::SUMMARY[8].meaning(lang)
-            ),
-            8 => format!(
-                "{} / {} {}",
-                definitions::SUMMARY[9].meaning(lang),
-                definitions::SUMMARY[10].meaning(lang),
-                idle_counts(idle, lang),
-            ),
-            index => definitions::SUMMARY[index].meaning(lang).to_owned(),
+            7 => format!("{} / {}", meaning(7), meaning(8)),
+            8 => {
+                let idle = say!(lang, "content.idle", meaning = meaning(11));
+                format!("{} / {} {idle}", meaning(9), meaning(10))
+            }
+            index => meaning(index).to_owned(),
         };
         let nine = nine::headings(lang)
             .iter()
@@ -224,32 +203,24 @@ impl<'a> View<'a> {
                 trouble: None,
             })
             .collect();
-        let heading = |en, id| Block::heading(lang.of(en, id));
+        let heading = |key| Block::heading(lang.text(key));
         Section {
             id: "definitions",
-            title: lang.of("Definitions", "Definisi").into(),
+            title: lang.text("content.definitions").into(),
             blocks: vec![
-                heading("The assignment's nine columns", "Sembilan kolom tugas"),
+                heading("content.nine_columns"),
                 two_columns(nine, lang),
-                heading("All columns of summary.csv", "Semua kolom summary.csv"),
-                listed(&definitions::SUMMARY, lang),
-                heading("How a row ended (status)", "Akhir sebuah baris (status)"),
-                listed(&definitions::STATUSES, lang),
-                heading(
-                    "How an operation ended (outcome, top_outcome)",
-                    "Akhir sebuah operasi (outcome, top_outcome)",
-                ),
-                listed(&definitions::OUTCOMES, lang),
-                heading("Flags", "Penanda (flags)"),
-                listed(&definitions::FLAGS, lang),
+                heading("content.all_columns"),
+                listed(&definitions::summary(), lang),
+                heading("content.statuses"),
+                listed(&definitions::statuses(), lang),
+                heading("content.outcomes"),
+                listed(&definitions::outcomes(), lang),
+                heading("content.flags"),
+                listed(&definitions::flags(), lang),
             ],
         }
     }
-}
-
-fn idle_counts(meaning: &str, lang: Lang) -> String {
-    let words = lang.of("Idle:", "Menganggur:");
-    format!("{words} {meaning}")
 }
 
 fn listed(definitions: &[Definition], lang: Lang) -> Block {
@@ -266,8 +237,8 @@ fn listed(definitions: &[Definition], lang: Lang) -> Block {
 fn two_columns(rows: Vec<TableRow>, lang: Lang) -> Block {
     Block::Table(Table {
         columns: vec![
-            Column::word(lang.of("Name", "Nama")),
-            Column::prose(lang.of("Meaning", "Arti")),
+            Column::word(lang.text("content.name")),
+            Column::prose(lang.text("content.meaning")),
         ],
         groups: vec![Group { title: None, rows }],
     })

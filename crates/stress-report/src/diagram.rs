@@ -6,6 +6,7 @@ use stress_data::summary::csv::value;
 
 use super::lang::Lang;
 use super::svg::{Anchor, Colour, Pen, Svg, Type};
+use super::texts::say;
 use super::variants::{Foreign, Variant, foreign_server};
 
 const WIDTH: f64 = 960.0;
@@ -43,10 +44,7 @@ struct Scene<'a> {
 /// The drawing for these variants.
 pub(super) fn draw(variants: &[Variant<'_>], lang: Lang) -> Svg {
     let scene = Scene::of(variants, lang);
-    let alt = lang.of(
-        "Architecture: the stress harness with its client pool, the server with its parent and workers, and what passes between them",
-        "Arsitektur: harness stress dengan client pool, server dengan parent dan worker, dan yang lewat di antara keduanya",
-    );
+    let alt = lang.text("diagram.alt");
     let mut svg = Svg::new(WIDTH, HEIGHT, alt);
     scene.harness(&mut svg);
     match scene.foreign {
@@ -84,57 +82,43 @@ impl<'a> Scene<'a> {
 
     fn harness(&self, svg: &mut Svg) {
         let lang = self.lang;
-        let (checking, checked) = self.checking();
-        let title = lang.of("stress: the harness", "stress: harness pengukur");
+        let title = lang.text("diagram.harness");
         container(svg, (8.0, 8.0), (396.0, 456.0), title);
         card(
             svg,
             (28.0, 48.0),
             (168.0, 62.0),
-            lang.of("Plan", "Rencana"),
-            &[
-                lang.of("every combination,", "setiap kombinasi,"),
-                lang.of("in a seeded order", "urutan dari seed"),
-            ],
+            lang.text("diagram.plan"),
+            lang.text("diagram.plan_lines"),
         );
         card(
             svg,
             (216.0, 48.0),
             (168.0, 62.0),
-            lang.of("Test files", "Berkas uji"),
-            &[
-                lang.of("made from a seed,", "dibuat dari seed,"),
-                lang.of("never held in memory", "tidak ditahan di memori"),
-            ],
+            lang.text("diagram.test_files"),
+            lang.text("diagram.test_files_lines"),
         );
         self.client_pool(svg);
         card(
             svg,
             (28.0, 280.0),
             (168.0, 78.0),
-            lang.of("Records", "Catatan"),
-            &[
-                lang.of("released, connected,", "dilepas, tersambung,"),
-                lang.of("first byte, last byte,", "byte pertama, terakhir,"),
-                lang.of("bytes, outcome", "jumlah byte, hasil"),
-            ],
+            lang.text("diagram.records"),
+            lang.text("diagram.records_lines"),
         );
-        card(svg, (216.0, 280.0), (168.0, 78.0), checking, &checked);
+        card(
+            svg,
+            (216.0, 280.0),
+            (168.0, 78.0),
+            lang.text("diagram.reconciliation"),
+            self.checking(),
+        );
         card(
             svg,
             (28.0, 384.0),
             (356.0, 62.0),
             "journal.ndjson",
-            &[
-                lang.of(
-                    "synced before the next sample starts; every table,",
-                    "disimpan ke disk sebelum sampel berikutnya; semua",
-                ),
-                lang.of(
-                    "chart and sentence is computed from it",
-                    "tabel, grafik, dan kalimat dihitung dari sini",
-                ),
-            ],
+            lang.text("diagram.journal_lines"),
         );
         svg.arrow(&[(206.0, 110.0), (206.0, 132.0)], FLOW);
         svg.arrow(&[(112.0, 256.0), (112.0, 280.0)], FLOW);
@@ -143,27 +127,18 @@ impl<'a> Scene<'a> {
     }
 
     /// What the records are held against.
-    fn checking(&self) -> (&'static str, [&'static str; 3]) {
-        let lang = self.lang;
-        let checked = match self.has_ledger || self.foreign.is_none() {
-            true => [
-                lang.of("records against the", "catatan client"),
-                lang.of("server's own ledger,", "dengan buku besar"),
-                lang.of("row by row", "server, per baris"),
-            ],
-            false => [
-                lang.of("there is no ledger:", "tanpa buku besar:"),
-                lang.of("uploads are read back", "hasil upload dibaca"),
-                lang.of("from its folder", "ulang dari foldernya"),
-            ],
-        };
-        (lang.of("Reconciliation", "Pencocokan"), checked)
+    fn checking(&self) -> &'static str {
+        let has_ledger = self.has_ledger || self.foreign.is_none();
+        self.lang.text(match has_ledger {
+            true => "diagram.records_against_ledger",
+            false => "diagram.uploads_read_back",
+        })
     }
 
     fn client_pool(&self, svg: &mut Svg) {
         let lang = self.lang;
         let title = format!("Client pool: {}", lang.workers(&self.clients));
-        card(svg, (28.0, 132.0), (356.0, 124.0), &title, &[]);
+        card(svg, (28.0, 132.0), (356.0, 124.0), &title, "");
         for (index, name) in ["1", "2", "3", "…", "N"].into_iter().enumerate() {
             worker(
                 svg,
@@ -179,20 +154,15 @@ impl<'a> Scene<'a> {
         };
         svg.line((44.0, 203.0), (366.0, 203.0), line);
         let pools = self.client_pools.iter().map(|pool| match pool.as_str() {
-            "process" => lang.of("processes", "proses"),
-            _ => lang.of("threads", "thread"),
+            "process" => lang.text("diagram.processes"),
+            _ => lang.text("diagram.threads"),
         });
-        let kinds = pools.collect::<Vec<_>>().join(lang.of(" or ", " atau "));
+        let kinds = pools
+            .collect::<Vec<_>>()
+            .join(&format!(" {} ", lang.text("diagram.or")));
         let words = [
-            match lang {
-                Lang::En => format!("{kinds}; a barrier releases all at once;"),
-                Lang::Id => format!("{kinds}; dilepas serentak oleh barrier;"),
-            },
-            lang.of(
-                "one connection an operation, every byte verified",
-                "satu koneksi per operasi, setiap byte diperiksa",
-            )
-            .to_owned(),
+            say!(lang, "diagram.all_released_at_once", kinds),
+            lang.text("diagram.one_connection_an_operation").to_owned(),
         ];
         for (index, words) in words.iter().enumerate() {
             svg.text((44.0, 222.0 + 17.0 * index as f64), WORDS, words);
@@ -201,68 +171,36 @@ impl<'a> Scene<'a> {
 
     fn own_server(&self, svg: &mut Svg) {
         let lang = self.lang;
-        let title = lang.of(
-            "prefork-server: a new one for each sample",
-            "prefork-server: baru untuk tiap sampel",
-        );
+        let title = lang.text("diagram.own_server");
         container(svg, (556.0, 8.0), (396.0, 456.0), title);
         card(
             svg,
             (576.0, 48.0),
             (356.0, 62.0),
-            lang.of(
-                "Parent: one thread, serves nobody",
-                "Parent: satu thread, tidak melayani client",
-            ),
-            &[
-                lang.of(
-                    "bind and listen, fork the pool, then watch, reap,",
-                    "bind dan listen, fork pool, lalu mengawasi,",
-                ),
-                lang.of(
-                    "replace and account for its workers",
-                    "mengganti, dan mencatat worker",
-                ),
-            ],
+            lang.text("diagram.parent"),
+            lang.text("diagram.parent_lines"),
         );
         self.queue_and_workers(svg);
         card(
             svg,
             (576.0, 280.0),
             (168.0, 78.0),
-            lang.of("Scoreboard", "Scoreboard"),
-            &[
-                lang.of("shared memory: each", "memori bersama: tiap"),
-                lang.of("worker counts, the", "worker mencatat,"),
-                lang.of("parent adds up", "parent menjumlahkan"),
-            ],
+            lang.text("diagram.scoreboard"),
+            lang.text("diagram.scoreboard_lines"),
         );
         card(
             svg,
             (764.0, 280.0),
             (168.0, 78.0),
-            lang.of("Files", "Berkas"),
-            &[
-                lang.of("an upload appears", "hasil upload muncul"),
-                lang.of("whole or not at all", "utuh atau tidak"),
-                lang.of("", "sama sekali"),
-            ],
+            lang.text("diagram.files"),
+            lang.text("diagram.files_lines"),
         );
         card(
             svg,
             (576.0, 384.0),
             (356.0, 62.0),
             "READY, DONE",
-            &[
-                lang.of(
-                    "address and settings in force when the pool is full;",
-                    "alamat dan pengaturan saat pool penuh;",
-                ),
-                lang.of(
-                    "the ledger when the server has stopped",
-                    "buku besar setelah server berhenti",
-                ),
-            ],
+            lang.text("diagram.ready_and_done_lines"),
         );
         svg.arrow(&[(760.0, 110.0), (760.0, 132.0)], FLOW);
         svg.arrow(&[(848.0, 256.0), (848.0, 280.0)], FLOW);
@@ -276,17 +214,12 @@ impl<'a> Scene<'a> {
             svg,
             (576.0, 132.0),
             (92.0, 124.0),
-            lang.of("Queue", "Antrean"),
-            &[
-                lang.of("the kernel's:", "milik kernel:"),
-                lang.of("connections", "koneksi"),
-                lang.of("waiting to", "menunggu"),
-                lang.of("be accepted", "diterima"),
-            ],
+            lang.text("diagram.queue"),
+            lang.text("diagram.queue_lines"),
         );
         svg.arrow(&[(668.0, 178.0), (690.0, 178.0)], FLOW);
         let title = format!("Pool: {}", lang.workers(&self.servers));
-        card(svg, (690.0, 132.0), (242.0, 124.0), &title, &[]);
+        card(svg, (690.0, 132.0), (242.0, 124.0), &title, "");
         for (index, name) in ["1", "2", "…", "N"].into_iter().enumerate() {
             worker(
                 svg,
@@ -297,18 +230,9 @@ impl<'a> Scene<'a> {
             );
         }
         let lines = self.server_pools.iter().map(|pool| match pool.as_str() {
-            "process" => lang.of(
-                "process: forked, one client each",
-                "process: hasil fork, satu client",
-            ),
-            "thread" => lang.of(
-                "thread: all in one forked process",
-                "thread: dalam satu proses fork",
-            ),
-            "event" => lang.of(
-                "event: many clients a worker",
-                "event: banyak client per worker",
-            ),
+            "process" => lang.text("diagram.process_workers"),
+            "thread" => lang.text("diagram.thread_workers"),
+            "event" => lang.text("diagram.event_workers"),
             other => other,
         });
         for (index, line) in lines.enumerate() {
@@ -320,51 +244,34 @@ impl<'a> Scene<'a> {
         let lang = self.lang;
         let (title, how) = match server {
             Foreign::Command(_) => (
-                lang.of(
-                    "A foreign server, by --server-cmd",
-                    "Server lain, lewat --server-cmd",
-                ),
-                lang.of("Command", "Perintah"),
+                lang.text("diagram.foreign_server"),
+                lang.text("diagram.command"),
             ),
             Foreign::Target(_) => (
-                lang.of(
-                    "A server that ran already, by --target",
-                    "Server yang sudah berjalan, --target",
-                ),
-                lang.of("Address", "Alamat"),
+                lang.text("diagram.server_that_ran_already"),
+                lang.text("diagram.address"),
             ),
         };
         container(svg, (556.0, 8.0), (396.0, 456.0), title);
-        let lines = wrapped(server.words(), 52);
-        let lines: Vec<&str> = lines.iter().map(String::as_str).take(6).collect();
-        card(svg, (576.0, 48.0), (356.0, 140.0), how, &lines);
-        let workers = match lang {
-            Lang::En => format!("workers, as it was said: {}", self.servers),
-            Lang::Id => format!("worker, menurut pemakai: {}", self.servers),
-        };
+        let mut lines = wrapped(server.words(), 52);
+        lines.truncate(6);
+        card(svg, (576.0, 48.0), (356.0, 140.0), how, &lines.join("\n"));
+        let workers = say!(lang, "diagram.workers_as_said", sizes = self.servers);
         let ledger = match self.has_ledger {
-            true => lang.of(
-                "its ledger, by its admin socket",
-                "buku besarnya, lewat soket admin",
-            ),
-            false => lang.of(
-                "it has no ledger: its columns stay empty",
-                "tanpa buku besar: kolomnya kosong",
-            ),
+            true => lang.text("diagram.ledger_by_admin_socket"),
+            false => lang.text("diagram.no_ledger"),
         };
         card(
             svg,
             (576.0, 212.0),
             (356.0, 78.0),
-            lang.of("What is known of it", "Yang diketahui"),
+            lang.text("diagram.what_is_known"),
             &[
                 workers.as_str(),
-                lang.of(
-                    "it is ready when it takes a connection",
-                    "siap bila menerima koneksi",
-                ),
+                lang.text("diagram.ready_when_it_answers"),
                 ledger,
-            ],
+            ]
+            .join("\n"),
         );
     }
 
@@ -384,14 +291,14 @@ impl<'a> Scene<'a> {
             66.0,
             &[match self.foreign {
                 Some(Foreign::Target(_)) => "",
-                _ => lang.of("starts it, waits", "menjalankan,"),
+                _ => lang.text("diagram.starts_it_waits"),
             }],
         );
         say(
             98.0,
             &[match is_own {
-                true => lang.of("for READY", "menunggu READY"),
-                false => lang.of("until it answers", "menunggu koneksi"),
+                true => lang.text("diagram.for_ready"),
+                false => lang.text("diagram.until_it_answers"),
             }],
         );
         say(164.0, &["TCP"]);
@@ -400,23 +307,16 @@ impl<'a> Scene<'a> {
             &[
                 "LIST · GET",
                 "UPLOAD · DELETE",
-                "base64 in JSON,",
+                lang.text("diagram.base64_in_json"),
                 "CRLF CRLF",
-            ]
-            .map(|line| {
-                if line == "base64 in JSON," {
-                    lang.of(line, "base64 dalam JSON,")
-                } else {
-                    line
-                }
-            }),
+            ],
         );
         svg.arrow(&[(404.0, 79.0), (556.0, 79.0)], FLOW);
         let both = Pen::new(Colour::Accent, 2.4);
         svg.arrow(&[(470.0, 178.0), (384.0, 178.0)], both);
         svg.arrow(&[(470.0, 178.0), (576.0, 178.0)], both);
         if is_own {
-            svg.text((458.0, 372.0), WORDS, lang.of("the ledger,", "buku besar,"));
+            svg.text((458.0, 372.0), WORDS, lang.text("diagram.ledger"));
             svg.text((458.0, 387.0), WORDS, "DONE");
             svg.arrow(
                 &[
@@ -447,10 +347,10 @@ fn container(svg: &mut Svg, corner: (f64, f64), size: (f64, f64), title: &str) {
     svg.text((corner.0 + 20.0, corner.1 + 25.0), look, title);
 }
 
-fn card(svg: &mut Svg, corner: (f64, f64), size: (f64, f64), title: &str, lines: &[&str]) {
+fn card(svg: &mut Svg, corner: (f64, f64), size: (f64, f64), title: &str, lines: &str) {
     svg.rect(corner, size, 6.0, Colour::Paper, Some(FRAME));
     svg.text((corner.0 + 12.0, corner.1 + 20.0), TITLE, title);
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in lines.lines().enumerate() {
         let y = corner.1 + 37.0 + 16.0 * index as f64;
         svg.text((corner.0 + 12.0, y), WORDS, line);
     }

@@ -18,6 +18,7 @@ use super::document::{Text, Topic};
 use super::lang::Lang;
 use super::nine;
 use super::parts::Parts;
+use super::texts::{count, say};
 use super::variants::{Place, Variant};
 
 /// All operations, in the order of the table.
@@ -49,15 +50,9 @@ impl<'a> Findings<'a> {
         across.extend(self.memory());
         across.extend(self.idle());
         topics.extend([
-            topic(
-                lang.of("Models side by side", "Perbandingan model"),
-                self.models(),
-            ),
-            topic(lang.of("The server", "Server"), across),
-            topic(
-                lang.of("How far to believe it", "Sejauh mana dapat dipercaya"),
-                self.trust(),
-            ),
+            topic(lang.text("findings.models_side_by_side"), self.models()),
+            topic(lang.text("findings.server"), across),
+            topic(lang.text("findings.how_far_to_believe"), self.trust()),
         ]);
         topics.retain(|topic| !topic.sentences.is_empty());
         topics
@@ -82,7 +77,7 @@ impl<'a> Findings<'a> {
             let totals = Totals::new(&run.contents, &run.rows);
             let samples = run.contents.samples.values();
             let operations: usize = samples.map(|sample| sample.measurement.records.len()).sum();
-            let sentence = self.coverage_of(&totals, operations as u64, &self.bad_rows(run));
+            let sentence = self.coverage_of(&totals, operations as u64, self.bad_rows(run));
             match self.runs {
                 [_] => sentence,
                 _ => format!("{}: {sentence}", run.name),
@@ -91,40 +86,29 @@ impl<'a> Findings<'a> {
         self.runs.iter().map(of).collect()
     }
 
-    fn coverage_of(&self, totals: &Totals, operations: u64, bad: &str) -> String {
+    fn coverage_of(&self, totals: &Totals, operations: u64, bad: Option<String>) -> String {
         let lang = self.lang;
         let n = |number: usize| lang.int(number as u64);
-        let (bytes, all) = (lang.bytes(totals.verified_bytes), lang.int(operations));
-        match (lang, totals.ok == totals.rows) {
-            (Lang::En, true) => format!(
-                "All rows were measured ({}), and all of their operations verified ({all}): {bytes} of content.",
-                n(totals.rows)
-            ),
-            (Lang::Id, true) => format!(
-                "Semua baris terukur ({}) dan semua operasinya terverifikasi ({all}): {bytes} isi.",
-                n(totals.rows)
-            ),
-            (Lang::En, false) => format!(
-                "{} of {} {} measured and verified in full; failed: {}; not run, or cut short: {}. {bytes} of content was verified in {}.{bad}",
-                n(totals.ok),
-                lang.counted(totals.rows as u64, "row", "baris"),
-                if totals.rows == 1 { "was" } else { "were" },
-                n(totals.failed),
-                n(totals.cut + totals.not_run),
-                lang.counted(operations, "operation", "operasi"),
-            ),
-            (Lang::Id, false) => format!(
-                "{} dari {} baris terukur dan terverifikasi penuh; gagal: {}; tidak dijalankan atau terpotong: {}. {bytes} isi terverifikasi dalam {all} operasi.{bad}",
-                n(totals.ok),
-                n(totals.rows),
-                n(totals.failed),
-                n(totals.cut + totals.not_run),
-            ),
+        let bytes = lang.bytes(totals.verified_bytes);
+        if totals.ok == totals.rows {
+            let (rows, operations) = (n(totals.rows), lang.int(operations));
+            return say!(lang, "findings.coverage_full", rows, operations, bytes);
         }
+        let sentence = count!(
+            lang,
+            "findings.coverage",
+            totals.rows as u64,
+            ok = n(totals.ok),
+            failed = n(totals.failed),
+            missing = n(totals.cut + totals.not_run),
+            bytes,
+            operations = count!(lang, "findings.operations", operations)
+        );
+        and(sentence, bad)
     }
 
     /// The rows that went wrong, by number.
-    fn bad_rows(&self, run: &Run) -> String {
+    fn bad_rows(&self, run: &Run) -> Option<String> {
         let lang = self.lang;
         let is_bad = |row: &&Row| !matches!(row.status, Status::Ok | Status::NotRun | Status::Cut);
         let numbers: Vec<u32> = run
@@ -133,17 +117,8 @@ impl<'a> Findings<'a> {
             .filter(is_bad)
             .map(|row| row.cell.number)
             .collect();
-        match numbers.is_empty() {
-            true => String::new(),
-            false => format!(
-                " {} {}.",
-                lang.of(
-                    "What went wrong stands below these rows of the table:",
-                    "Penyebab kegagalan tertulis di bawah baris tabel berikut:"
-                ),
-                self.numbers(&numbers)
-            ),
-        }
+        let named = self.numbers(&numbers);
+        (!numbers.is_empty()).then(|| say!(lang, "findings.bad_rows", numbers = named))
     }
 
     /// Row numbers, the first few of them if there are many.
@@ -176,19 +151,9 @@ impl<'a> Findings<'a> {
         let (one, all) = (lang.rate(one), lang.rate(all));
         let one_row = self.described(one_variant, one_row);
         let all_row = self.described(all_variant, all_row);
-        Some(match (lang, is_alone) {
-            (Lang::En, true) => {
-                format!("The most is moved by a client that is alone, in {one_row}: {one}.")
-            }
-            (Lang::Id, true) => format!(
-                "Yang terbanyak dipindahkan oleh client yang sendirian, pada {one_row}: {one}."
-            ),
-            (Lang::En, false) => format!(
-                "One client gets the most in {one_row}: {one}. All clients together move the most in {all_row}: {all}."
-            ),
-            (Lang::Id, false) => format!(
-                "Satu client mendapat paling banyak pada {one_row}: {one}. Semua client bersama-sama memindahkan paling banyak pada {all_row}: {all}."
-            ),
+        Some(match is_alone {
+            true => say!(lang, "findings.best_alone", row = one_row, rate = one),
+            false => say!(lang, "findings.best", one_row, one, all_row, all),
         })
     }
 
@@ -206,23 +171,17 @@ impl<'a> Findings<'a> {
                 Some(lang.percent(parts.share_before_first_byte()))
             };
             let (at_few, at_many) = (share(few)?, share(many)?);
-            let (fewest, most) = (lang.int(few.cell.servers), lang.int(many.cell.servers));
-            let clients = lang.int(few.cell.clients);
-            let what = format!(
-                "{}{}",
-                size::format(few.cell.volume),
-                self.in_variant(variant)
-            );
-            Some(match lang {
-                Lang::En => format!(
-                    "{what}, {clients} client{}: with {fewest} server worker{} {at_few} of an operation's time passes before its first byte, with {most} it is {at_many}.",
-                    plural(few.cell.clients),
-                    plural(few.cell.servers)
-                ),
-                Lang::Id => format!(
-                    "{what}, {clients} client: dengan {fewest} worker server, {at_few} waktu sebuah operasi berlalu sebelum byte pertamanya; dengan {most} worker, {at_many}."
-                ),
-            })
+            let volume = size::format(few.cell.volume);
+            Some(say!(
+                lang,
+                "findings.before_first_byte",
+                what = format!("{volume}{}", self.in_variant(variant)),
+                clients = self.clients(few),
+                servers = self.servers(few),
+                at_few,
+                most = lang.int(many.cell.servers),
+                at_many
+            ))
         };
         self.variants
             .iter()
@@ -239,10 +198,8 @@ impl<'a> Findings<'a> {
         let first = lang.time(row.first_done?);
         let last = lang.time(row.makespan?);
         let described = self.described(variant, row);
-        (row.cell.clients > 1).then(|| match lang {
-            Lang::En => format!("In {described} the first client is done after {first}, the last after {last}."),
-            Lang::Id => format!("Pada {described}, client pertama selesai setelah {first}, client terakhir setelah {last}."),
-        })
+        (row.cell.clients > 1)
+            .then(|| say!(lang, "findings.first_and_last", described, first, last))
     }
 
     /// The rows of the largest volume and most clients, with the fewest and with the most server workers.
@@ -267,14 +224,7 @@ impl<'a> Findings<'a> {
         let (bytes, variant, row) =
             rows.max_by_key(|(bytes, _, row)| (*bytes, std::cmp::Reverse(row.cell.number)))?;
         let (bytes, row) = (lang.bytes(bytes), self.described(variant, row));
-        Some(match lang {
-            Lang::En => {
-                format!("No server process held more than {bytes} of memory; the most is in {row}.")
-            }
-            Lang::Id => format!(
-                "Tidak ada proses server yang memakai memori lebih dari {bytes}; terbanyak pada {row}."
-            ),
-        })
+        Some(say!(lang, "findings.memory", bytes, row))
     }
 
     fn idle(&self) -> Option<String> {
@@ -285,18 +235,14 @@ impl<'a> Findings<'a> {
         let (variant, most) = rows
             .iter()
             .max_by_key(|(_, row)| (idle(row), std::cmp::Reverse(row.cell.number)))?;
-        let count = lang.int(rows.len() as u64);
-        let (idle, of) = (lang.int(idle(most)), lang.int(most.cell.servers));
-        let row = self.described(variant, most);
-        Some(match lang {
-            Lang::En => format!(
-                "In {count} row{} some server workers had nothing to do; the most, {idle} of {of}, in {row}. The table counts them as successful, as the assignment does.",
-                plural(u32::try_from(rows.len()).unwrap_or(u32::MAX)),
-            ),
-            Lang::Id => format!(
-                "Pada {count} baris sebagian worker server tidak mendapat pekerjaan; terbanyak {idle} dari {of}, pada {row}. Tabel menghitungnya sebagai sukses, sesuai tugas."
-            ),
-        })
+        Some(say!(
+            lang,
+            "findings.idle",
+            rows = count!(lang, "findings.rows", rows.len() as u64),
+            idle = lang.int(idle(most)),
+            of = lang.int(most.cell.servers),
+            most = self.described(variant, most)
+        ))
     }
 
     fn all_rows(&self) -> impl Iterator<Item = (&Variant<'a>, &'a Row)> {
@@ -321,21 +267,28 @@ impl<'a> Findings<'a> {
         let lang = self.lang;
         let number = lang.int(row.cell.number);
         let volume = size::format(row.cell.volume);
-        let (clients, servers) = (lang.int(row.cell.clients), lang.int(row.cell.servers));
+        let (clients, servers) = (self.clients(row), self.servers(row));
         let variant = match self.variants {
             [_] => String::new(),
             _ => format!(", {}", variant.label),
         };
-        match lang {
-            Lang::En => format!(
-                "row {number} ({volume}, {clients} client{}, {servers} server worker{}{variant})",
-                plural(row.cell.clients),
-                plural(row.cell.servers)
-            ),
-            Lang::Id => format!(
-                "baris {number} ({volume}, {clients} client, {servers} worker server{variant})"
-            ),
-        }
+        say!(
+            lang,
+            "findings.described",
+            number,
+            volume,
+            clients,
+            servers,
+            variant
+        )
+    }
+
+    fn clients(&self, row: &Row) -> String {
+        count!(self.lang, "findings.clients", row.cell.clients)
+    }
+
+    fn servers(&self, row: &Row) -> String {
+        count!(self.lang, "findings.server_workers", row.cell.servers)
     }
 
     fn in_variant(&self, variant: &Variant<'a>) -> String {
@@ -360,7 +313,10 @@ fn topic(title: &str, sentences: Vec<String>) -> Topic {
     }
 }
 
-/// The ending of an English noun after `number`.
-const fn plural(number: u32) -> &'static str {
-    if number == 1 { "" } else { "s" }
+/// The sentence, and the one after it if there is one.
+fn and(sentence: String, after: Option<String>) -> String {
+    match after {
+        Some(after) => format!("{sentence} {after}"),
+        None => sentence,
+    }
 }

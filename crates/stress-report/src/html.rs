@@ -41,7 +41,7 @@ pub fn render(document: &Document) -> String {
                     p.subtitle { (subtitle) }
                     @if !byline.is_empty() { (facts(byline, "byline")) }
                 }
-                nav aria-label=(lang.of("Contents", "Daftar isi")) {
+                nav aria-label=(lang.text("html.contents")) {
                     ul { @for section in sections { li { a href=(format!("#{}", section.id)) { (section.title) } } } }
                 }
                 main { @for section in sections { (part(section, *lang)) } }

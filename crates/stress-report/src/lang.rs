@@ -1,11 +1,14 @@
 //! The languages of a report, and how each writes numbers, times, rates and dates.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
 use stress_data::size::with_commas;
 use stress_data::summary::csv::format_seconds;
+
+use super::texts::{self, Texts, Values, say};
 
 /// The language of a whole report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -18,52 +21,52 @@ pub enum Lang {
     Id,
 }
 
-const MONTHS_EN: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const MONTHS_ID: [&str; 12] = [
-    "Januari",
-    "Februari",
-    "Maret",
-    "April",
-    "Mei",
-    "Juni",
-    "Juli",
-    "Agustus",
-    "September",
-    "Oktober",
-    "November",
-    "Desember",
-];
-
 impl Lang {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::En, Self::Id];
 
-    /// The text of this language.
-    #[must_use]
-    pub const fn of<'a>(self, en: &'a str, id: &'a str) -> &'a str {
+    /// The text of `key`, which has no placeholder.
+    pub(crate) fn text(self, key: &str) -> &'static str {
+        self.texts().text(key)
+    }
+
+    /// What `say!` says.
+    pub(crate) fn say(self, key: &str, values: &Values<'_>) -> String {
+        texts::filled(self.text(key), values)
+    }
+
+    /// What `count!` says: with `{number}` in the form for so many.
+    pub(crate) fn count(self, key: &str, number: impl Into<u64>, values: &Values<'_>) -> String {
+        let number = number.into();
+        let text = self.texts().text_of(key, number);
+        texts::filled(
+            text,
+            &[&[("number", &self.int(number) as &dyn Display)], values].concat(),
+        )
+    }
+
+    fn texts(self) -> &'static Texts {
         match self {
-            Self::En => en,
-            Self::Id => id,
+            Self::En => &texts::EN,
+            Self::Id => &texts::ID,
         }
     }
 
     /// The code that HTML knows it by.
     #[must_use]
     pub const fn code(self) -> &'static str {
-        self.of("en", "id")
+        match self {
+            Self::En => "en",
+            Self::Id => "id",
+        }
+    }
+
+    /// What stands before the decimals of a number.
+    pub(crate) const fn point(self) -> &'static str {
+        match self {
+            Self::En => ".",
+            Self::Id => ",",
+        }
     }
 
     /// A whole number in groups of three digits: `1,234` or `1.234`.
@@ -76,24 +79,12 @@ impl Lang {
         }
     }
 
-    /// So many things; of one, in English, without the ending.
-    #[must_use]
-    pub fn counted(self, number: u64, en: &str, id: &str) -> String {
-        let s = if number == 1 { "" } else { "s" };
-        match self {
-            Self::En => format!("{} {en}{s}", self.int(number)),
-            Self::Id => format!("{} {id}", self.int(number)),
-        }
-    }
-
     /// Workers of a pool, whose `sizes` may be several.
-    #[must_use]
-    pub fn workers(self, sizes: &str) -> String {
-        let s = match (self, sizes) {
-            (Self::Id, _) | (Self::En, "1") => "",
-            (Self::En, _) => "s",
-        };
-        format!("{sizes} worker{s}")
+    pub(crate) fn workers(self, sizes: &str) -> String {
+        match sizes {
+            "1" => say!(self, "lang.worker", sizes),
+            _ => say!(self, "lang.workers", sizes),
+        }
     }
 
     /// A number written with a point and no groups, as this language writes it.
@@ -105,7 +96,7 @@ impl Lang {
             .map_or_else(|_| whole.to_owned(), |whole| self.int(whole));
         match fraction {
             "" => whole,
-            fraction => format!("{whole}{}{fraction}", self.of(".", ",")),
+            fraction => format!("{whole}{}{fraction}", self.point()),
         }
     }
 
@@ -160,7 +151,7 @@ impl Lang {
             _ => {
                 let whole = (seconds + 0.5) as u64;
                 let (minutes, rest) = (whole / 60, whole % 60);
-                let (min, s) = (self.of("min", "menit"), self.of("s", "detik"));
+                let (min, s) = (self.text("lang.min"), self.text("lang.s"));
                 format!(
                     "{} {}",
                     unit(&self.int(minutes), min),
@@ -175,9 +166,9 @@ impl Lang {
     pub fn set_time(self, time: Duration) -> String {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let units = [
-            (3_600_000, self.of("h", "jam")),
-            (60_000, self.of("min", "menit")),
-            (1_000, self.of("s", "detik")),
+            (3_600_000, self.text("lang.h")),
+            (60_000, self.text("lang.min")),
+            (1_000, self.text("lang.s")),
             (1, "ms"),
         ];
         let fits = |(factor, _): &&(u64, &str)| ms.is_multiple_of(*factor) && ms > 0;
@@ -191,7 +182,7 @@ impl Lang {
         let text = stress_data::size::approximate(bytes);
         let (number, name) = text.split_once(' ').unwrap_or((&text, ""));
         let name = match name {
-            "bytes" => self.of("bytes", "byte"),
+            "bytes" => self.text("lang.bytes"),
             name => name,
         };
         unit(&self.decimal(&number.replace(',', "")), name)
@@ -219,14 +210,11 @@ impl Lang {
         let at = humantime::format_rfc3339_seconds(at).to_string();
         let number = |digits: Range<usize>| at[digits].parse().unwrap_or(0);
         let (year, month, day): (usize, usize, usize) = (number(0..4), number(5..7), number(8..10));
-        let months = match self {
-            Self::En => MONTHS_EN,
-            Self::Id => MONTHS_ID,
-        };
-        let month = months[month.saturating_sub(1) % 12];
-        let clock = at[11..16].replace(':', self.of(":", "."));
-        let at_word = self.of("at", "pukul");
-        format!("{day} {month} {year}, {at_word} {clock} UTC")
+        let mut months = self.text("lang.months").split(", ");
+        let month = months.nth(month.saturating_sub(1) % 12).unwrap_or_default();
+        let hour = &at[11..13];
+        let minute = &at[14..16];
+        say!(self, "lang.date", day, month, year, hour, minute)
     }
 
     /// `a, b and c`.
@@ -236,7 +224,7 @@ impl Lang {
             [] => String::new(),
             [one] => one.clone(),
             [all @ .., last] => {
-                format!("{} {} {last}", all.join(", "), self.of("and", "dan"))
+                format!("{} {} {last}", all.join(", "), self.text("lang.and"))
             }
         }
     }

@@ -22,6 +22,7 @@ pub mod submission;
 pub mod submitted;
 pub mod svg;
 pub mod table;
+mod texts;
 mod variants;
 
 use std::path::Path;

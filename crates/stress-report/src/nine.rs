@@ -13,35 +13,24 @@ use stress_data::summary::Row;
 use stress_data::summary::csv::format_seconds;
 
 use super::lang::Lang;
+use super::texts::say;
 use super::variants::Variant;
 
 /// The columns' headings.
 #[must_use]
-pub const fn headings(lang: Lang) -> [&'static str; 9] {
-    match lang {
-        Lang::En => [
-            "No",
-            "Operation",
-            "Volume",
-            "Number of client worker pool",
-            "Number of server worker pool",
-            "Total time per client (s)",
-            "Throughput per client (bytes/s)",
-            "Number of client workers succeeded/failed",
-            "Number of server workers succeeded/failed",
-        ],
-        Lang::Id => [
-            "Nomor",
-            "Operasi",
-            "Volume",
-            "Jumlah client worker pool",
-            "Jumlah server worker pool",
-            "Waktu total per client (detik)",
-            "Throughput per client (byte/detik)",
-            "Jumlah worker client yang sukses dan gagal",
-            "Jumlah worker server yang sukses dan gagal",
-        ],
-    }
+pub fn headings(lang: Lang) -> [&'static str; 9] {
+    [
+        "nine.number",
+        "nine.operation",
+        "nine.volume",
+        "nine.client_pool",
+        "nine.server_pool",
+        "nine.time",
+        "nine.throughput",
+        "nine.client_workers",
+        "nine.server_workers",
+    ]
+    .map(|key| lang.text(key))
 }
 
 /// A row of the assignment's table.
@@ -81,10 +70,7 @@ impl Counts {
     #[must_use]
     pub fn in_words(self, lang: Lang) -> String {
         let Self { ok, failed } = self;
-        match lang {
-            Lang::En => format!("Succeeded: {ok}, failed: {failed}"),
-            Lang::Id => format!("Sukses: {ok}, gagal: {failed}"),
-        }
+        say!(lang, "nine.in_words", ok, failed)
     }
 }
 
@@ -142,7 +128,7 @@ pub fn write_csv(rows: &[Row], lang: Lang, mut out: impl Write) -> Result<()> {
     for nine in rows.iter().map(Nine::new) {
         let counts = |counts: Option<Counts>| counts.map(|counts| counts.in_words(lang));
         // No groups of digits: a spreadsheet makes them.
-        let seconds = |time| format_seconds(time, 6).replace('.', lang.of(".", ","));
+        let seconds = |time| format_seconds(time, 6).replace('.', lang.point());
         writer.write_record([
             nine.number.to_string(),
             nine.operation.into(),
@@ -178,7 +164,7 @@ pub(crate) fn workbook(variants: &[Variant<'_>], lang: Lang) -> Result<Vec<u8>> 
     let mut names = Vec::new();
     for variant in variants {
         let name = match variants {
-            [_] => lang.of("Table", "Tabel").to_owned(),
+            [_] => lang.text("nine.table").to_owned(),
             _ => sheet_name(&variant.label, &names),
         };
         let sheet = workbook.add_worksheet();

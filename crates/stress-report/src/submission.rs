@@ -164,17 +164,17 @@ impl Submission {
         let mut facts = Vec::new();
         if !authors.is_empty() {
             let name = match authors.len() {
-                1 => lang.of("Author", "Penyusun"),
-                _ => lang.of("Authors", "Penyusun"),
+                1 => lang.text("submission.author"),
+                _ => lang.text("submission.authors"),
             };
             facts.push(Fact::plain(name, authors.join(", ")));
         }
         if let Some(class) = &self.class {
-            facts.push(Fact::plain(lang.of("Class", "Kelas"), class));
+            facts.push(Fact::plain(lang.text("submission.class"), class));
         }
         if let Some(url) = &self.repository {
             facts.push(Fact {
-                name: lang.of("Repository", "Repositori").into(),
+                name: lang.text("submission.repository").into(),
                 value: Text::link(url),
             });
         }
@@ -184,7 +184,13 @@ impl Submission {
     /// All of it in a line.
     #[must_use]
     pub fn summary(&self) -> String {
-        let mut parts = vec![self.lang.of("in English", "in Indonesian").to_owned()];
+        let mut parts = vec![
+            match self.lang {
+                Lang::En => "in English",
+                Lang::Id => "in Indonesian",
+            }
+            .to_owned(),
+        ];
         let fact = |fact: &Fact| format!("{}: {}", fact.name, fact.value.words());
         parts.extend(self.byline(Lang::En).iter().map(fact));
         if self.notes.is_some() {
@@ -201,14 +207,14 @@ impl Submission {
         if let Some(notes) = &self.notes {
             sections.push(Section {
                 id: "notes",
-                title: lang.of("Notes", "Catatan").into(),
+                title: lang.text("submission.notes").into(),
                 blocks: notes::read(notes),
             });
         }
         if !self.captures.is_empty() {
             sections.push(Section {
                 id: "captures",
-                title: lang.of("Screenshots", "Tangkapan layar").into(),
+                title: lang.text("submission.screenshots").into(),
                 blocks: self.captures.iter().cloned().map(Block::Image).collect(),
             });
         }

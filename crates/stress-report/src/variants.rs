@@ -8,6 +8,7 @@ use stress_data::summary::Row;
 use stress_data::summary::csv::value;
 
 use super::lang::Lang;
+use super::texts::say;
 
 /// Rows that differ in nothing but the assignment's four axes.
 #[derive(Debug, Clone)]
@@ -231,20 +232,14 @@ fn run_label(run: &Run, variants: &[Variant<'_>]) -> String {
 fn part(index: usize, value: &str, lang: Lang) -> String {
     let size = || match value.parse() {
         Ok(bytes) => lang.bytes(bytes),
-        Err(_) => lang.of("the kernel's", "bawaan kernel").into(),
+        Err(_) => lang.text("variants.kernels").into(),
     };
-    match (lang, index) {
-        (Lang::En, 0) => format!("{value} server"),
-        (Lang::Id, 0) => format!("server {value}"),
-        (Lang::En, 1) => format!("{value} clients"),
-        (Lang::Id, 1) => format!("client {value}"),
-        (Lang::En, 2) => format!("client buffer {}", size()),
-        (Lang::Id, 2) => format!("buffer client {}", size()),
-        (Lang::En, 3) => format!("server buffer {}", size()),
-        (Lang::Id, 3) => format!("buffer server {}", size()),
-        (Lang::En, _) if value == "none" => "no fault".into(),
-        (Lang::Id, _) if value == "none" => "tanpa gangguan".into(),
-        (Lang::En, _) => format!("fault {value}"),
-        (Lang::Id, _) => format!("gangguan {value}"),
+    match index {
+        0 => say!(lang, "variants.server", value),
+        1 => say!(lang, "variants.clients", value),
+        2 => say!(lang, "variants.client_buffer", size = size()),
+        3 => say!(lang, "variants.server_buffer", size = size()),
+        _ if value == "none" => lang.text("variants.no_fault").into(),
+        _ => say!(lang, "variants.fault", value),
     }
 }

@@ -50,30 +50,18 @@ pub(super) fn legend(operation: Operation, lang: Lang) -> Vec<Key> {
         .into()
 }
 
-const fn names(operation: Operation, lang: Lang) -> [&'static str; 3] {
-    let connect = lang.of("release → connected", "dilepas → tersambung");
+fn names(operation: Operation, lang: Lang) -> [&'static str; 3] {
+    let connect = lang.text("chart.release_to_connected");
     match operation {
         Operation::Download | Operation::List => [
             connect,
-            lang.of(
-                "connected → first byte: in the queue, and the server's work",
-                "tersambung → byte pertama: antrean dan kerja server",
-            ),
-            lang.of(
-                "first byte → last byte: transfer",
-                "byte pertama → byte terakhir: transfer",
-            ),
+            lang.text("chart.connected_to_first_byte"),
+            lang.text("chart.first_to_last_byte"),
         ],
         Operation::Upload => [
             connect,
-            lang.of(
-                "connected → first byte of the answer: in the queue, sending, storing",
-                "tersambung → byte pertama jawaban: antrean, pengiriman, penyimpanan",
-            ),
-            lang.of(
-                "first byte → last byte of the answer",
-                "byte pertama → byte terakhir jawaban",
-            ),
+            lang.text("chart.connected_to_answer"),
+            lang.text("chart.first_to_last_byte_of_answer"),
         ],
     }
 }

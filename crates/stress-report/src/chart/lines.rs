@@ -40,14 +40,11 @@ impl Figure {
         }
     }
 
-    const fn name(self, lang: Lang) -> &'static str {
+    fn name(self, lang: Lang) -> &'static str {
         match self {
             Self::Throughput => "throughput per client",
-            Self::Time => lang.of("time per client", "waktu per client"),
-            Self::Ceiling => lang.of(
-                "share of this machine's ceiling",
-                "bagian dari batas kemampuan mesin ini",
-            ),
+            Self::Time => lang.text("chart.time_per_client"),
+            Self::Ceiling => lang.text("chart.share_of_ceiling"),
         }
     }
 }
@@ -166,10 +163,10 @@ impl Lines<'_> {
             _ => format!("{volume}, {}", self.other(over, other)),
         };
         let x_title = match over {
-            Over::Clients => lang.of("client workers", "worker client"),
-            Over::Servers => lang.of("server workers", "worker server"),
+            Over::Clients => lang.text("chart.client_workers"),
+            Over::Servers => lang.text("chart.server_workers"),
         };
-        let over = lang.of("over", "menurut");
+        let over = lang.text("chart.over");
         let operation = nine::operation(self.operation);
         let alt = format!(
             "{operation}, {}, {title}, {over} {x_title}",
@@ -229,7 +226,7 @@ impl Lines<'_> {
         if has_bad {
             let mut swatch = Svg::new(14.0, 12.0, "");
             swatch.cross((7.0, 6.0), "");
-            let label = self.lang.of("something failed", "ada yang gagal").into();
+            let label = self.lang.text("chart.something_failed").into();
             keys.push(Key { swatch, label });
         }
         keys
@@ -256,38 +253,26 @@ impl Lines<'_> {
             size,
             y,
             is_bad: row.status != Status::Ok,
-            words: format!("{} {number}: {figure}{range}", lang.of("row", "baris")),
+            words: format!("{} {number}: {figure}{range}", lang.text("chart.row")),
         })
     }
 
     fn caption(&self, over: Over, has_spread: bool) -> Text {
         let lang = self.lang;
         let scales = match (self.figure, over) {
-            (Figure::Throughput, Over::Clients) => lang.of(
-                "Both scales are logarithmic: on a straight line down, each doubling of the clients costs a client the same factor.",
-                "Kedua skala logaritmik: pada garis lurus turun, setiap penggandaan client menurunkan hasil per client dengan faktor yang sama.",
-            ),
-            (Figure::Time, Over::Clients) => lang.of(
-                "Both scales are logarithmic: on a straight line up, each doubling of the clients makes a client wait longer by the same factor.",
-                "Kedua skala logaritmik: pada garis lurus naik, setiap penggandaan client menambah waktu per client dengan faktor yang sama.",
-            ),
-            (Figure::Ceiling, _) => lang.of(
-                "The bytes a second of all clients together, as a share of what this machine moved through its loopback and page cache when nothing else was done with them. Both scales are logarithmic.",
-                "Byte per detik semua client bersama-sama, sebagai bagian dari yang dapat dipindahkan mesin ini lewat loopback dan page cache tanpa pekerjaan lain. Kedua skala logaritmik.",
-            ),
-            (_, Over::Servers) => lang.of("Both scales are logarithmic.", "Kedua skala logaritmik."),
+            (Figure::Throughput, Over::Clients) => lang.text("chart.scales_of_throughput"),
+            (Figure::Time, Over::Clients) => lang.text("chart.scales_of_time"),
+            (Figure::Ceiling, _) => lang.text("chart.scales_of_ceiling"),
+            (_, Over::Servers) => lang.text("chart.scales"),
         };
         let spread = if has_spread {
-            lang.of(
-                " A mark is the median of the samples, the thin line reaches from the least to the greatest, the thick one a MAD to either side.",
-                " Tanda menunjukkan median sampel, garis tipis dari nilai terkecil sampai terbesar, garis tebal satu MAD ke kedua arah.",
-            )
+            lang.text("chart.marks_with_spread")
         } else {
-            lang.of(" One sample a mark.", " Satu sampel per tanda.")
+            lang.text("chart.marks_of_one_sample")
         };
         match self.figure {
             Figure::Ceiling => Text::plain(scales),
-            _ => Text::plain(format!("{scales}{spread}")),
+            _ => Text::plain(format!("{scales} {spread}")),
         }
     }
 }

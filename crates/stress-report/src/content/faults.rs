@@ -12,6 +12,7 @@ use super::View;
 use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow, Text};
 use crate::lang::Lang;
 use crate::nine;
+use crate::texts::{count, say};
 
 /// So many times the latency without a fault is said in words.
 const NOTABLE_FACTOR: f64 = 3.0;
@@ -34,20 +35,12 @@ impl View<'_> {
             }
             blocks.push(Block::Table(table(&run.rows, lang)));
         }
-        let legend = lang.of(
-            "p50, p99, slowest: of the good clients' verified operations, connecting and waiting included; p99 needs 100 of them. Memory: the most of all server processes together (PSS); per connection: over the connections that the pool can have in hand at once, one for a blocking worker. Lost in the crash: connections that the killed worker had in hand.",
-            "p50, p99, terlama: dari operasi terverifikasi client yang baik, termasuk menyambung dan menunggu; p99 memerlukan 100 operasi. Memori: terbanyak dari semua proses server bersama-sama (PSS); per koneksi: dibagi koneksi yang dapat dipegang pool sekaligus, satu untuk worker yang memblokir. Hilang saat mati: koneksi yang sedang dipegang worker yang dimatikan.",
-        );
+        let legend = lang.text("faults.p50_p99_slowest_of");
         (!blocks.is_empty()).then(|| {
             blocks.push(Block::paragraph(legend));
             Section {
                 id: "faults",
-                title: lang
-                    .of(
-                        "With faults made on purpose",
-                        "Dengan gangguan yang disengaja",
-                    )
-                    .into(),
+                title: lang.text("faults.with_faults_made_on").into(),
                 blocks,
             }
         })
@@ -77,17 +70,17 @@ fn table(rows: &[Row], lang: Lang) -> Table {
         }
     }
     let heads = [
-        lang.of("Workers", "Worker"),
-        lang.of("MB/s together", "MB/s bersama"),
+        lang.text("faults.workers"),
+        lang.text("faults.mb_s_together"),
         "p50",
         "p99",
-        lang.of("Slowest", "Terlama"),
-        lang.of("Clients failed", "Client gagal"),
-        lang.of("Memory", "Memori"),
-        lang.of("Per connection", "Per koneksi"),
-        lang.of("Lost in the crash", "Hilang saat mati"),
+        lang.text("faults.slowest"),
+        lang.text("faults.clients_failed"),
+        lang.text("faults.memory"),
+        lang.text("faults.per_connection"),
+        lang.text("faults.lost_in_the_crash"),
     ];
-    let first = Column::word(lang.of("Server pool", "Pool server"));
+    let first = Column::word(lang.text("faults.server_pool"));
     Table {
         columns: std::iter::once(first)
             .chain(heads.map(Column::number))
@@ -105,35 +98,22 @@ fn table(rows: &[Row], lang: Lang) -> Table {
 fn title((fault, operation, volume, clients, client_pool): Key, lang: Lang) -> String {
     let operation = nine::operation(operation);
     let volume = size::format(volume);
-    let good = lang.counted(clients.into(), "good client", "client yang baik");
+    let good = count!(lang, "faults.good_clients", clients);
     let (fault, pool) = (fault_name(fault, lang), client_pool.as_str());
     format!("{fault}: {operation} {volume}, {good} ({pool})")
 }
 
 fn fault_name(fault: Fault, lang: Lang) -> String {
-    let clients = lang.int(fault.clients());
-    let counted = |kind: &str| size::counted(fault.clients().into(), &format!("{kind} client"));
-    let rate = |bytes_per_s| format!("{}/s", size::format(bytes_per_s));
-    match (fault, lang) {
-        (Fault::None, Lang::En) => "No fault".into(),
-        (Fault::None, Lang::Id) => "Tanpa gangguan".into(),
-        (Fault::KillWorker, Lang::En) => "One worker process killed".into(),
-        (Fault::KillWorker, Lang::Id) => "Satu proses worker dimatikan".into(),
-        (Fault::SilentClient { .. }, Lang::En) => format!("{} first", counted("silent")),
-        (Fault::SilentClient { .. }, Lang::Id) => {
-            format!("{clients} client diam datang lebih dulu")
+    let clients = fault.clients();
+    match fault {
+        Fault::None => lang.text("faults.none").into(),
+        Fault::KillWorker => lang.text("faults.kill_worker").into(),
+        Fault::SilentClient { .. } => count!(lang, "faults.silent_clients", clients),
+        Fault::StallClient { .. } => count!(lang, "faults.stalled_clients", clients),
+        Fault::SlowClient { bytes_per_s, .. } => {
+            let rate = format!("{}/s", size::format(bytes_per_s));
+            count!(lang, "faults.slow_clients", clients, rate)
         }
-        (Fault::StallClient { .. }, Lang::En) => format!("{} first", counted("stalled")),
-        (Fault::StallClient { .. }, Lang::Id) => {
-            format!("{clients} client macet datang lebih dulu")
-        }
-        (Fault::SlowClient { bytes_per_s, .. }, Lang::En) => {
-            format!("{}, {} each, first", counted("slow"), rate(bytes_per_s))
-        }
-        (Fault::SlowClient { bytes_per_s, .. }, Lang::Id) => format!(
-            "{clients} client lambat, {} masing-masing, datang lebih dulu",
-            rate(bytes_per_s)
-        ),
     }
 }
 
@@ -147,7 +127,7 @@ fn cells(row: &Row, lang: Lang) -> TableRow {
         .connections_cut
         .filter(|_| row.cell.fault == Fault::KillWorker);
     let lost = cut.map(|cut| {
-        let of = lang.of("of", "dari");
+        let of = lang.text("faults.of");
         format!("{} {of} {}", lang.int(cut), lang.int(row.held_at_once()))
     });
     TableRow {
@@ -195,22 +175,16 @@ fn sentences(rows: &[Row], lang: Lang) -> Vec<String> {
             continue;
         };
         let cut = lang.int(cut);
-        let held = lang.counted(row.held_at_once().into(), "connection", "koneksi");
+        let held = count!(lang, "faults.connections", row.held_at_once());
         let workers = workers(row, lang);
-        found.push(match lang {
-            Lang::En => format!("One crash cost {cut} of {held} in a pool of {workers}."),
-            Lang::Id => {
-                format!("Satu kematian worker merugikan {cut} dari {held} pada pool {workers}.")
-            }
-        });
+        found.push(say!(lang, "faults.sentences", cut, held, workers));
     }
     found
 }
 
 fn workers(row: &Row, lang: Lang) -> String {
     let pool = pool(row);
-    let (en, id) = (format!("{pool} worker"), format!("worker {pool}"));
-    lang.counted(row.cell.servers.into(), &en, &id)
+    count!(lang, "faults.pool_workers", row.cell.servers, pool)
 }
 
 fn waits_longer(row: &Row, rows: &[Row], lang: Lang) -> Option<String> {
@@ -231,8 +205,15 @@ fn waits_longer(row: &Row, rows: &[Row], lang: Lang) -> Option<String> {
     let fault = fault_name(row.cell.fault, lang);
     let workers = workers(row, lang);
     let (before, after, times) = (lang.time(before), lang.time(after), lang.ratio(factor));
-    (factor >= NOTABLE_FACTOR).then(|| match lang {
-        Lang::En => format!("{fault}: half of the good clients' operations take {after} or more instead of {before} ({times} times) in a pool of {workers}."),
-        Lang::Id => format!("{fault}: separuh operasi client yang baik membutuhkan {after} atau lebih, bukan {before} ({times} kali), pada pool {workers}."),
+    (factor >= NOTABLE_FACTOR).then(|| {
+        say!(
+            lang,
+            "faults.waits_longer",
+            fault,
+            after,
+            before,
+            times,
+            workers
+        )
     })
 }

@@ -12,6 +12,7 @@ use stress_data::shell::quoted;
 use super::{View, fact};
 use crate::document::{Block, Fact, Section, Text};
 use crate::lang::Lang;
+use crate::texts::say;
 use crate::variants::{Foreign, foreign_server};
 
 impl View<'_> {
@@ -29,18 +30,13 @@ impl View<'_> {
                 facts: plan_facts(run, lang),
             });
             if let Some(table) = reported_settings(&run.contents, lang) {
-                blocks.push(Block::heading(lang.of(
-                    "Settings as the server reported them",
-                    "Pengaturan menurut laporan server",
-                )));
+                blocks.push(Block::heading(lang.text("subject.settings_as_the_server")));
                 blocks.push(table);
             }
         }
         Section {
             id: "subject",
-            title: lang
-                .of("What was run on what", "Apa yang diukur, di mesin apa")
-                .into(),
+            title: lang.text("subject.what_was_run_on").into(),
             blocks,
         }
     }
@@ -56,7 +52,7 @@ impl View<'_> {
         }
         Section {
             id: "reproduction",
-            title: lang.of("How to reproduce it", "Cara mengulanginya").into(),
+            title: lang.text("subject.how_to_reproduce_it").into(),
             blocks,
         }
     }
@@ -66,13 +62,10 @@ fn machine_facts(contents: &Contents, lang: Lang) -> Vec<Fact> {
     let machine = &contents.header.fingerprint.machine;
     let cores = lang.int(machine.cores);
     let mut facts = vec![
-        fact(lang.of("Processor", "Prosesor"), &machine.cpu_model),
+        fact(lang.text("subject.processor"), &machine.cpu_model),
+        fact(lang.text("subject.processors_usable"), cores),
         fact(
-            lang.of("Processors usable", "Prosesor yang dapat dipakai"),
-            cores,
-        ),
-        fact(
-            lang.of("Memory", "Memori"),
+            lang.text("subject.memory"),
             lang.bytes(machine.memory_bytes),
         ),
         fact("Kernel", &machine.kernel),
@@ -87,10 +80,7 @@ fn machine_facts(contents: &Contents, lang: Lang) -> Vec<Fact> {
         .filter_map(|end| end.cpu?.steal_permille());
     if let Some(permille) = steal.max() {
         facts.push(fact(
-            lang.of(
-                "Time taken by the hypervisor",
-                "Waktu yang diambil hypervisor",
-            ),
+            lang.text("subject.time_taken_by_the"),
             lang.percent(permille as f64 / 1e3),
         ));
     }
@@ -105,19 +95,16 @@ fn ceiling_facts(contents: &Contents, lang: Lang) -> Vec<Fact> {
     };
     let loopback = ceilings.loopback.iter().map(|loopback| {
         let connections = lang.int(loopback.connections);
-        let name = match lang {
-            Lang::En => format!("Ceiling: loopback, connections: {connections}"),
-            Lang::Id => format!("Batas: loopback, koneksi: {connections}"),
-        };
+        let name = say!(lang, "subject.ceiling_loopback", connections);
         fact(&name, lang.rate(loopback.wire_bytes_per_s))
     });
     let cache = [
         (
-            lang.of("Ceiling: page cache, writing", "Batas: page cache, tulis"),
+            lang.text("subject.ceiling_page_cache_writing"),
             ceilings.cache_write_bytes_per_s,
         ),
         (
-            lang.of("Ceiling: page cache, reading", "Batas: page cache, baca"),
+            lang.text("subject.ceiling_page_cache_reading"),
             ceilings.cache_read_bytes_per_s,
         ),
     ];
@@ -128,34 +115,22 @@ fn ceiling_facts(contents: &Contents, lang: Lang) -> Vec<Fact> {
 
 fn session_facts(session: &Session, lang: Lang) -> Vec<Fact> {
     let mut facts = vec![fact(
-        lang.of(
-            "File system of the test files",
-            "Sistem berkas untuk berkas uji",
-        ),
+        lang.text("subject.file_system_of_the"),
         &session.work_file_system,
     )];
     if let Some(name) = &session.congestion_default {
-        facts.push(fact(
-            lang.of(
-                "Kernel's congestion control",
-                "Congestion control bawaan kernel",
-            ),
-            name,
-        ));
+        facts.push(fact(lang.text("subject.kernels_congestion_control"), name));
     }
     if let Some(load) = &session.load_before {
         let words = match lang {
             Lang::En => load.clone(),
             Lang::Id => load.replace('.', ","),
         };
-        facts.push(fact(
-            lang.of("Load average before", "Load average sebelumnya"),
-            words,
-        ));
+        facts.push(fact(lang.text("subject.load_average_before"), words));
     }
     if let Some(permille) = session.busy_before_permille {
         facts.push(fact(
-            lang.of("Processors in use before", "Prosesor terpakai sebelumnya"),
+            lang.text("subject.processors_in_use_before"),
             lang.percent(f64::from(u32::try_from(permille).unwrap_or(u32::MAX)) / 1e3),
         ));
     }
@@ -168,55 +143,43 @@ fn plan_facts(run: &Run, lang: Lang) -> Vec<Fact> {
     let settings = &fingerprint.settings;
     let mut facts = vec![
         fact(
-            lang.of("Combinations", "Kombinasi"),
-            match lang {
-                Lang::En => format!(
-                    "{} of {} of the full plan",
-                    lang.int(fingerprint.cells.len() as u64),
-                    lang.int(fingerprint.full_len)
-                ),
-                Lang::Id => format!(
-                    "{} dari {} dalam rencana lengkap",
-                    lang.int(fingerprint.cells.len() as u64),
-                    lang.int(fingerprint.full_len)
-                ),
-            },
+            lang.text("subject.combinations"),
+            say!(
+                lang,
+                "subject.of_full_plan",
+                cells = lang.int(fingerprint.cells.len() as u64),
+                all = lang.int(fingerprint.full_len)
+            ),
         ),
         fact(
-            lang.of("Samples of each", "Sampel masing-masing"),
+            lang.text("subject.samples_of_each"),
             lang.int(fingerprint.repeats),
         ),
-        fact(lang.of("Seed", "Seed"), settings.seed.to_string()),
+        fact(lang.text("subject.seed"), settings.seed.to_string()),
         fact(
-            lang.of("Longest an operation may take", "Batas waktu satu operasi"),
+            lang.text("subject.longest_an_operation_may"),
             lang.set_time(settings.timeout),
         ),
-        fact(lang.of("Verified", "Pemeriksaan"), verified(settings, lang)),
+        fact(lang.text("subject.verified"), verified(settings, lang)),
         fact(
-            lang.of("Operations of each client", "Operasi setiap client"),
-            match lang {
-                Lang::En => format!(
-                    "{}; for list {}",
-                    lang.int(settings.transfer_requests),
-                    lang.int(settings.list_requests)
-                ),
-                Lang::Id => format!(
-                    "{}; untuk list {}",
-                    lang.int(settings.transfer_requests),
-                    lang.int(settings.list_requests)
-                ),
-            },
+            lang.text("subject.operations_of_each_client"),
+            say!(
+                lang,
+                "subject.operations",
+                transfers = lang.int(settings.transfer_requests),
+                lists = lang.int(settings.list_requests)
+            ),
         ),
     ];
     if let Some(session) = contents.sessions.first() {
         facts.push(fact(
-            lang.of("Harness", "Harness"),
+            lang.text("subject.harness"),
             format!("stress {}", session.version),
         ));
         facts.push(Fact::code("Commit", short_commit(&session.commit)));
     }
     if settings.warmup > 0 {
-        let words = lang.of("Warm-up samples of each", "Sampel pemanasan masing-masing");
+        let words = lang.text("subject.warm_up_samples");
         facts.push(fact(words, lang.int(settings.warmup)));
     }
     facts.push(server_fact(run, lang));
@@ -236,16 +199,10 @@ fn short_commit(commit: &str) -> String {
 fn verified(settings: &Settings, lang: Lang) -> &'static str {
     use stress_data::measurement::Verify;
     match settings.verify {
-        Verify::Full => lang.of(
-            "length and CRC-32 of every transfer, every upload read back",
-            "panjang dan CRC-32 setiap transfer, setiap hasil upload dibaca ulang",
-        ),
-        Verify::Checksum => lang.of(
-            "length and CRC-32 of every transfer",
-            "panjang dan CRC-32 setiap transfer",
-        ),
-        Verify::Size => lang.of("lengths only", "panjang saja"),
-        Verify::Off => lang.of("nothing but complete replies", "hanya kelengkapan jawaban"),
+        Verify::Full => lang.text("subject.verified_and_read_back"),
+        Verify::Checksum => lang.text("subject.verified_by_checksum"),
+        Verify::Size => lang.text("subject.lengths_only"),
+        Verify::Off => lang.text("subject.complete_replies"),
     }
 }
 
@@ -253,10 +210,10 @@ fn server_fact(run: &Run, lang: Lang) -> Fact {
     match foreign_server(run) {
         None => {}
         Some(Foreign::Command(command)) => {
-            return Fact::code(lang.of("Server, foreign", "Server lain"), command);
+            return Fact::code(lang.text("subject.server_foreign"), command);
         }
         Some(Foreign::Target(address)) => {
-            let name = lang.of("Server that ran already", "Server yang sudah berjalan");
+            let name = lang.text("subject.server_that_ran_already");
             return Fact::code(name, address);
         }
     }
@@ -268,12 +225,7 @@ fn server_fact(run: &Run, lang: Lang) -> Fact {
     versions.sort_unstable();
     versions.dedup();
     let words = match versions.is_empty() {
-        true => lang
-            .of(
-                "prefork-server, never ready",
-                "prefork-server, tidak pernah siap",
-            )
-            .into(),
+        true => lang.text("subject.never_ready").into(),
         false => versions.join(", "),
     };
     fact("Server", words)
@@ -323,15 +275,12 @@ fn flatten(name: String, value: &Value, lang: Lang, found: &mut BTreeMap<String,
 
 fn setting(name: &str, value: &Value, lang: Lang) -> String {
     match value {
-        Value::Null => lang.of("not set", "tidak diatur").into(),
+        Value::Null => lang.text("subject.not_set").into(),
         Value::Bool(value) => lang
-            .of(
-                if *value { "yes" } else { "no" },
-                if *value { "ya" } else { "tidak" },
-            )
+            .text(if *value { "subject.yes" } else { "subject.no" })
             .into(),
-        Value::String(text) if text.is_empty() => lang.of("not set", "tidak diatur").into(),
-        Value::Array(items) if items.is_empty() => lang.of("none", "tidak ada").into(),
+        Value::String(text) if text.is_empty() => lang.text("subject.not_set").into(),
+        Value::Array(items) if items.is_empty() => lang.text("subject.none").into(),
         Value::Array(items) => {
             let items = items.iter().map(|item| setting(name, item, lang));
             items.collect::<Vec<_>>().join(", ")
@@ -371,14 +320,7 @@ fn steps(run: &Run, lang: Lang) -> Vec<Block> {
         );
     }
     let seed = contents.header.fingerprint.settings.seed;
-    let words = match lang {
-        Lang::En => format!(
-            "File contents and the order of samples come from seed {seed}: the same bytes move in the same order. The times depend on the machine. A run writes this report when it ends; `stress report RUN` renders it again, from the journal alone."
-        ),
-        Lang::Id => format!(
-            "Isi berkas dan urutan sampel berasal dari seed {seed}: byte yang sama berpindah dengan urutan yang sama. Waktunya bergantung pada mesin. Laporan ini ditulis saat pengukuran selesai; `stress report RUN` membuatnya ulang hanya dari jurnal."
-        ),
-    };
+    let words = say!(lang, "subject.same_bytes_same_order", seed);
     let mut blocks = vec![
         Block::Code {
             text: lines.join("\n"),
@@ -386,24 +328,21 @@ fn steps(run: &Run, lang: Lang) -> Vec<Block> {
         Block::paragraph(words),
     ];
     if lines.iter().any(|line| line.contains('…')) {
-        blocks.push(Block::paragraph(lang.of(
-            "`…` stands for a folder of the machine it was run on: put your own there.",
-            "`…` adalah folder di mesin tempat pengukuran dijalankan: ganti dengan folder sendiri.",
-        )));
+        blocks.push(Block::paragraph(lang.text("subject.folder_left_out")));
     }
     let binary = &contents.header.fingerprint.binary;
     blocks.push(Block::Facts {
         facts: vec![
             Fact {
-                name: lang.of("Program", "Program").into(),
-                value: Text::plain(match lang {
-                    Lang::En => {
-                        format!("{} bytes, CRC-32 {}", lang.int(binary.bytes), binary.crc32)
-                    }
-                    Lang::Id => format!("{} byte, CRC-32 {}", lang.int(binary.bytes), binary.crc32),
-                }),
+                name: lang.text("subject.program").into(),
+                value: Text::plain(say!(
+                    lang,
+                    "subject.binary",
+                    bytes = lang.int(binary.bytes),
+                    crc32 = binary.crc32
+                )),
             },
-            Fact::code(lang.of("Run", "Pengukuran"), &run.name),
+            Fact::code(lang.text("subject.run"), &run.name),
         ],
     });
     blocks

@@ -14,6 +14,7 @@ use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow};
 use crate::findings::OPERATIONS;
 use crate::lang::Lang;
 use crate::nine::{self, Counts, Nine};
+use crate::texts::{count, say};
 use crate::variants::{Place, Variant, foreign_server};
 
 /// What went wrong is told in one line or two.
@@ -24,19 +25,13 @@ const BESIDE_MAX: usize = 5;
 impl View<'_> {
     pub(super) fn table(&self) -> Section {
         let lang = self.lang;
-        let mut blocks = vec![Block::paragraph(lang.of(
-            "The assignment's nine columns. A time is measured from the release of all clients to the last byte of a client, and throughput counts verified content bytes only; both are means over the clients that succeeded. Server workers that had nothing to do count as succeeded, as the assignment counts them. The same rows are in `table.csv` and `table.xlsx`.",
-            "Sembilan kolom sesuai tugas. Waktu dihitung sejak semua client dilepas sampai byte terakhir satu client, dan throughput hanya menghitung byte isi yang terverifikasi; keduanya rata-rata atas client yang sukses. Worker server yang tidak mendapat pekerjaan dihitung sukses, sesuai tugas. Baris yang sama ada di `table.csv` dan `table.xlsx`.",
-        ))];
+        let mut blocks = vec![Block::paragraph(lang.text("tables.nine_columns"))];
         let is_without = |run: &Run| {
             let has_ledger = run.rows.iter().any(|row| row.server_workers.is_some());
             foreign_server(run).is_some() && !has_ledger
         };
         if self.runs.iter().any(is_without) {
-            blocks.push(Block::paragraph(lang.of(
-                "A foreign server gives no ledger: how its workers fared is not known, and their column is empty.",
-                "Server lain tidak memberi buku besar: nasib worker-nya tidak diketahui, dan kolomnya kosong.",
-            )));
+            blocks.push(Block::paragraph(lang.text("tables.no_ledger")));
         }
         for variant in self.variants {
             if self.variants.len() > 1 {
@@ -46,7 +41,7 @@ impl View<'_> {
         }
         Section {
             id: "table",
-            title: lang.of("The table", "Tabel hasil").into(),
+            title: lang.text("tables.table").into(),
             blocks,
         }
     }
@@ -57,16 +52,11 @@ impl View<'_> {
         let [first, others @ ..] = self.undisturbed else {
             return None;
         };
-        let mut blocks = vec![Block::paragraph(match lang {
-            Lang::En => format!(
-                "Throughput per client in MB/s, and in small type how many times that of “{}”. Only rows all of whose operations were verified are compared.",
-                first.label
-            ),
-            Lang::Id => format!(
-                "Throughput per client dalam MB/s, dan dengan huruf kecil berapa kali lipat dari “{}”. Hanya baris yang semua operasinya terverifikasi yang dibandingkan.",
-                first.label
-            ),
-        })];
+        let mut blocks = vec![Block::paragraph(say!(
+            lang,
+            "tables.beside",
+            first = first.label
+        ))];
         for others in others.chunks(BESIDE_MAX) {
             let groups = groups_of(first, lang, |place| {
                 let cells = others
@@ -80,8 +70,8 @@ impl View<'_> {
                 continue;
             }
             let head = [
-                lang.of("Client workers", "Worker client"),
-                lang.of("Server workers", "Worker server"),
+                lang.text("tables.client_workers"),
+                lang.text("tables.server_workers"),
             ];
             let labels = std::iter::once(first)
                 .chain(others)
@@ -93,7 +83,7 @@ impl View<'_> {
         }
         (blocks.len() > 1).then(|| Section {
             id: "comparison",
-            title: lang.of("Side by side", "Perbandingan").into(),
+            title: lang.text("tables.side_by_side").into(),
             blocks,
         })
     }
@@ -208,11 +198,11 @@ fn trouble(row: &Row) -> String {
 fn group_title(operation: Operation, volume: u64, lang: Lang) -> String {
     let name = nine::operation(operation);
     let size = size::format(volume);
-    let bytes = lang.counted(volume, "byte", "byte");
+    let bytes = count!(lang, "tables.bytes", volume);
     match operation {
         Operation::Download | Operation::Upload => format!("{name} {size} ({bytes})"),
         Operation::List => {
-            let files = lang.counted(volume.div_ceil(LIST_FILE_BYTES), "file", "berkas");
+            let files = count!(lang, "tables.files", volume.div_ceil(LIST_FILE_BYTES));
             format!("{name} {size} ({files}, {bytes})")
         }
     }

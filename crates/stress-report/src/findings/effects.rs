@@ -5,9 +5,10 @@ use stress_data::measurement::Status;
 use stress_data::size;
 use stress_data::summary::Row;
 
-use super::{Findings, OPERATIONS, VARIANTS_MAX, plural};
+use super::{Findings, OPERATIONS, VARIANTS_MAX, and};
 use crate::lang::Lang;
 use crate::nine;
+use crate::texts::{count, say};
 use crate::variants::{Place, Variant};
 
 /// Below this factor either way one sample tells nothing.
@@ -52,15 +53,7 @@ impl Effect {
     fn text(&self, lang: Lang) -> (String, String) {
         let mean = lang.ratio(self.mean);
         let (min, max) = (lang.ratio(self.min), lang.ratio(self.max));
-        let pairs = lang.int(self.pairs as u64);
-        let from = match (lang, self.pairs) {
-            (Lang::En, 1) => "one pair of rows".into(),
-            (Lang::Id, 1) => "satu pasang baris".into(),
-            (Lang::En, _) => format!("geometric mean of {pairs} pairs of rows, {min} to {max}"),
-            (Lang::Id, _) => {
-                format!("rata-rata geometrik {pairs} pasang baris, {min} sampai {max}")
-            }
-        };
+        let from = count!(lang, "findings.pairs_of_rows", self.pairs as u64, min, max);
         (mean, from)
     }
 
@@ -68,12 +61,10 @@ impl Effect {
     fn range(&self, lang: Lang) -> String {
         match self.pairs {
             1 => String::new(),
-            _ => format!(
-                "; {} {} {}",
-                lang.ratio(self.min),
-                lang.of("to", "sampai"),
-                lang.ratio(self.max)
-            ),
+            _ => {
+                let (min, max) = (lang.ratio(self.min), lang.ratio(self.max));
+                say!(lang, "findings.range", min, max)
+            }
         }
     }
 
@@ -83,35 +74,19 @@ impl Effect {
             return String::new();
         };
         let (apart, pairs) = (lang.int(apart as u64), lang.int(self.pairs as u64));
-        match lang {
-            Lang::En => format!("; in {apart} of {pairs} the samples do not overlap"),
-            Lang::Id => format!("; pada {apart} dari {pairs}, sampelnya tidak tumpang-tindih"),
-        }
+        say!(lang, "findings.apart_of", apart, pairs)
     }
 
     /// Whether the effect can be told from chance, in words.
-    fn verdict(&self, lang: Lang) -> String {
+    fn verdict(&self, lang: Lang) -> Option<String> {
         let is_small = (1.0 / ONE_SAMPLE_FACTOR..ONE_SAMPLE_FACTOR).contains(&self.mean);
-        match (self.apart, lang) {
-            (Some(apart), lang) => {
+        match self.apart {
+            Some(apart) => {
                 let apart = lang.int(apart as u64);
-                let pairs = lang.counted(self.pairs as u64, "pair", "pasang");
-                match lang {
-                    Lang::En => format!(
-                        " In {apart} of {pairs} the ranges of the samples' times do not overlap."
-                    ),
-                    Lang::Id => format!(
-                        " Pada {apart} dari {pairs}, rentang waktu sampelnya tidak tumpang-tindih."
-                    ),
-                }
+                let pairs = count!(lang, "findings.pairs", self.pairs as u64);
+                Some(say!(lang, "findings.verdict", apart, pairs))
             }
-            (None, Lang::En) if is_small => {
-                " That is less than the 20 % that one sample can tell.".into()
-            }
-            (None, Lang::Id) if is_small => {
-                " Itu kurang dari 20 %, yang tidak dapat dibedakan dengan satu sampel.".into()
-            }
-            (None, _) => String::new(),
+            None => is_small.then(|| lang.text("findings.less_than_one_sample").into()),
         }
     }
 }
@@ -162,11 +137,10 @@ impl<'a> Findings<'a> {
         if let [variant] = self.variants {
             let effect = effect(variant)?;
             let (factor, from) = effect.text(lang);
-            let verdict = effect.verdict(lang);
-            return Some(match lang {
-                Lang::En => format!("{what} takes {factor} times as long ({from}).{verdict}"),
-                Lang::Id => format!("{what} menjadi {factor} kali ({from}).{verdict}"),
-            });
+            return Some(and(
+                say!(lang, "findings.longer", what, factor, from),
+                effect.verdict(lang),
+            ));
         }
         let each = self
             .variants
@@ -178,10 +152,8 @@ impl<'a> Findings<'a> {
                 Some(format!("{factor} ({}{range})", variant.label))
             });
         let each: Vec<String> = each.collect();
-        (!each.is_empty()).then(|| match lang {
-            Lang::En => format!("{what} takes so many times as long: {}.", lang.list(&each)),
-            Lang::Id => format!("{what} menjadi sekian kali: {}.", lang.list(&each)),
-        })
+        (!each.is_empty())
+            .then(|| say!(lang, "findings.longer_each", what, each = lang.list(&each)))
     }
 
     pub(super) fn clients_effect(&self, operation: Operation) -> Option<String> {
@@ -195,10 +167,7 @@ impl<'a> Findings<'a> {
             })
         };
         let (first, last) = (lang.int(few), lang.int(many));
-        let what = match lang {
-            Lang::En => format!("With {last} clients instead of {first} a client"),
-            Lang::Id => format!("Dengan {last} client, bukan {first}, waktu satu client"),
-        };
+        let what = say!(lang, "findings.clients_effect", last, first);
         self.longer(operation, &what, to)
     }
 
@@ -219,14 +188,14 @@ impl<'a> Findings<'a> {
         let more = Effect::of(&pairs, together)?;
         let (factor, from) = more.text(lang);
         let (few, many) = (lang.int(few), lang.int(many));
-        Some(match lang {
-            Lang::En => format!(
-                "All {many} clients together move {factor} times as many bytes a second as {few} alone ({from})."
-            ),
-            Lang::Id => format!(
-                "Ke-{many} client bersama-sama memindahkan {factor} kali byte per detik dibanding {few} client ({from})."
-            ),
-        })
+        Some(say!(
+            lang,
+            "findings.clients_together",
+            many,
+            factor,
+            few,
+            from
+        ))
     }
 
     pub(super) fn servers_effect(&self, operation: Operation) -> Option<String> {
@@ -241,16 +210,13 @@ impl<'a> Findings<'a> {
                 ..place
             })
         };
-        let plural = plural(clients);
-        let (few, many, clients) = (lang.int(few), lang.int(many), lang.int(clients));
-        let what = match lang {
-            Lang::En => format!(
-                "{clients} client{plural}: with {many} server workers instead of {few} a client"
-            ),
-            Lang::Id => format!(
-                "{clients} client: dengan {many} worker server, bukan {few}, waktu satu client"
-            ),
-        };
+        let what = say!(
+            lang,
+            "findings.servers_effect",
+            clients = count!(lang, "findings.clients", clients),
+            few = lang.int(few),
+            many = lang.int(many)
+        );
         self.longer(operation, &what, to)
     }
 
@@ -269,12 +235,7 @@ impl<'a> Findings<'a> {
             false => lang.ratio(large as f64 / small as f64),
         };
         let (small, large) = (size::format(small), size::format(large));
-        let what = match lang {
-            Lang::En => format!("{times} times the volume ({small} to {large})"),
-            Lang::Id => {
-                format!("Dengan volume {times} kali ({small} ke {large}), waktu satu client")
-            }
-        };
+        let what = say!(lang, "findings.volume_effect", times, small, large);
         self.longer(operation, &what, to)
     }
 
@@ -290,19 +251,18 @@ impl<'a> Findings<'a> {
         });
         let under = match self.variants {
             [_] => String::new(),
-            _ => format!(" {} “{}”", lang.of("under", "pada"), variant.label),
+            _ => say!(lang, "findings.under", label = variant.label),
         };
         let effect = Effect::of(&pairs, time)?;
         let (factor, from) = effect.text(lang);
-        let verdict = effect.verdict(lang);
-        Some(match lang {
-            Lang::En => format!(
-                "An upload takes {factor} times as long as a download of the same volume with the same pools{under} ({from}).{verdict}"
-            ),
-            Lang::Id => format!(
-                "Waktu upload {factor} kali waktu download dengan volume dan pool yang sama{under} ({from}).{verdict}"
-            ),
-        })
+        let sentence = say!(
+            lang,
+            "findings.uploads_against_downloads",
+            factor,
+            under,
+            from
+        );
+        Some(and(sentence, effect.verdict(lang)))
     }
 
     /// Every other variant against the first: the same rows, all clients together.
@@ -318,15 +278,11 @@ impl<'a> Findings<'a> {
                 let (factor, from) = effect.text(lang);
                 let apart = effect.apart_of(lang);
                 let name = nine::operation(*operation).to_lowercase();
-                let times = lang.of("times", "kali");
-                Some(format!("{name} {factor} {times} ({from}{apart})"))
+                Some(say!(lang, "findings.model", name, factor, from, apart))
             });
             let parts = lang.list(&parts.collect::<Vec<_>>());
             let (first, other) = (&first.label, &other.label);
-            (!parts.is_empty()).then(|| match lang {
-                Lang::En => format!("“{other}” against “{first}”, bytes a second of all clients together: {parts}."),
-                Lang::Id => format!("“{other}” dibandingkan “{first}”, byte per detik semua client bersama-sama: {parts}."),
-            })
+            (!parts.is_empty()).then(|| say!(lang, "findings.models", other, first, parts))
         };
         let mut found: Vec<String> = others.iter().take(VARIANTS_MAX).filter_map(of).collect();
         let has_one_sample = self
@@ -334,10 +290,7 @@ impl<'a> Findings<'a> {
             .iter()
             .any(|variant| variant.run.contents.header.fingerprint.repeats == 1);
         if has_one_sample && !found.is_empty() {
-            let words = lang.of(
-                "With one sample a cell, factors between 0.83 and 1.20 tell nothing.",
-                "Dengan satu sampel per sel, faktor antara 0,83 dan 1,20 tidak berarti apa-apa.",
-            );
+            let words = lang.text("findings.models_of_one_sample");
             found.push(words.into());
         }
         found
@@ -371,22 +324,12 @@ impl<'a> Findings<'a> {
         let mut rows: Vec<_> = rows.collect();
         rows.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
         let (most, variant, row) = rows.last()?;
-        let count = lang.int(rows.len() as u64);
         let (median, most) = (lang.percent(rows[rows.len() / 2].0), lang.percent(*most));
-        let (len, row) = (rows.len(), self.described(variant, row));
-        Some(match lang {
-            Lang::En if len == 1 => {
-                format!("The one row, {row}, reaches {most} of this machine's ceiling.")
-            }
-            Lang::Id if len == 1 => {
-                format!("Satu-satunya baris, {row}, mencapai {most} batas kemampuan mesin ini.")
-            }
-            Lang::En => format!(
-                "Half of the {count} rows reach {median} of this machine's ceiling or more; the most is {most}, in {row}."
-            ),
-            Lang::Id => format!(
-                "Separuh dari {count} baris mencapai {median} batas kemampuan mesin ini atau lebih; tertinggi {most}, pada {row}."
-            ),
+        let row = self.described(variant, row);
+        let count = lang.int(rows.len() as u64);
+        Some(match rows.len() {
+            1 => say!(lang, "findings.ceiling_of_one", row, most),
+            _ => say!(lang, "findings.ceiling", count, median, most, row),
         })
     }
 }
