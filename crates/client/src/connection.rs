@@ -9,7 +9,7 @@ use proto::reply::{Code, Reply};
 use proto::request::encode_head;
 use proto::{FileName, Terminator, Verb, limits};
 
-use crate::exchange::{BodySent, Content, Exchange};
+use crate::exchange::{BodySent, Buffers, Content, Exchange};
 use crate::socket::Socket;
 use crate::wait::{Deadline, Interrupt};
 use crate::{Error, connect};
@@ -138,6 +138,7 @@ pub struct Connection {
     terminator: Terminator,
     operation_timeout: Option<Duration>,
     download_len_max: u64,
+    buffers: Buffers,
     state: State,
     /// An operation has been carried out: the server may have closed since.
     used: bool,
@@ -189,11 +190,24 @@ impl Connection {
             terminator: options.terminator,
             operation_timeout: options.operation_timeout,
             download_len_max: options.download_len_max,
+            buffers: Buffers::default(),
             state: State::Open(Box::new(Exchange::new(socket, options.listing_len_max))),
             used: false,
             sent_all: false,
             is_prefork_server: false,
         })
+    }
+
+    /// Has the operations use `buffers`, of an earlier connection.
+    #[must_use]
+    pub fn with_buffers(self, buffers: Buffers) -> Self {
+        Self { buffers, ..self }
+    }
+
+    /// Closes the connection and hands its buffers on, for the next one.
+    #[must_use]
+    pub fn into_buffers(self) -> Buffers {
+        self.buffers
     }
 
     /// The server's address.
@@ -292,7 +306,9 @@ impl Connection {
         let deadline = Deadline::after(self.operation_timeout);
         let terminator = self.terminator.as_bytes();
         let (body, reply) = match self.exchange() {
-            Ok(exchange) => exchange.upload(&head, source, terminator, observer, deadline),
+            Ok((exchange, buffers)) => {
+                exchange.upload(buffers, &head, source, terminator, observer, deadline)
+            }
             Err(error) => return Err(error),
         };
         let is_complete = body.is_some_and(|body| body.complete);
@@ -350,7 +366,8 @@ impl Connection {
         encode_head(&mut line, verb, name);
         line.extend_from_slice(self.terminator.as_bytes());
         let deadline = Deadline::after(self.operation_timeout);
-        let reply = self.exchange()?.request(&line, content, deadline);
+        let (exchange, buffers) = self.exchange()?;
+        let reply = exchange.request(buffers, &line, content, deadline);
         self.sent_all = true;
         self.recognise(reply).and_then(accept)
     }
@@ -375,13 +392,13 @@ impl Connection {
 
     /// What carries the next operation. A connection that has been idle is looked at first: as long as
     /// nothing was sent, the caller can connect anew without harm.
-    fn exchange(&mut self) -> Result<&mut Exchange, Error> {
+    fn exchange(&mut self) -> Result<(&mut Exchange, &mut Buffers), Error> {
         if self.used && !self.is_usable(Duration::ZERO) && matches!(self.state, State::Open(_)) {
             self.state = State::Closed("the server has closed it, or spoke without being asked");
         }
         self.used = true;
         match &mut self.state {
-            State::Open(exchange) => Ok(exchange),
+            State::Open(exchange) => Ok((exchange, &mut self.buffers)),
             State::Closed(reason) => Err(Error::Unusable(reason)),
         }
     }

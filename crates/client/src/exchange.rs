@@ -104,30 +104,56 @@ impl<'a> Content<'a> {
     }
 }
 
-/// A socket and the buffers of all its exchanges: 736 KiB, of which only what is used becomes resident.
+/// What bytes pass through on their way: 736 KiB, made when they are first needed. Many connections, one after another,
+/// can use the same: made for each, zeroing them is most of what a small request costs its client.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    incoming: Box<[u8]>,
+    content: Box<[u8]>,
+    raw: Box<[u8]>,
+    encoded: Box<[u8]>,
+}
+
+impl Buffers {
+    /// For what comes, and for the content in it.
+    fn for_reply(&mut self) -> (&mut [u8], &mut [u8]) {
+        (
+            made(&mut self.incoming, RECEIVE_LEN),
+            made(&mut self.content, CONTENT_LEN),
+        )
+    }
+
+    /// For a piece of content, and for the same encoded.
+    fn for_body(&mut self) -> (&mut [u8], &mut [u8]) {
+        (
+            made(&mut self.raw, RAW_LEN),
+            made(&mut self.encoded, ENCODED_LEN),
+        )
+    }
+}
+
+fn made(buffer: &mut Box<[u8]>, len: usize) -> &mut [u8] {
+    if buffer.is_empty() {
+        *buffer = vec![0; len].into_boxed_slice();
+    }
+    buffer
+}
+
+/// A socket and what passes through it.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     socket: Socket,
     /// The most bytes of a reply besides its content.
     rest_len_max: u64,
-    incoming: Box<[u8]>,
-    content: Box<[u8]>,
-    raw: Box<[u8]>,
-    encoded: Box<[u8]>,
     /// The peer has sent more than its reply: what follows cannot be told from the next one.
     out_of_step: bool,
 }
 
 impl Exchange {
     pub(crate) fn new(socket: Socket, rest_len_max: u64) -> Self {
-        let buffer = |len| vec![0; len].into_boxed_slice();
         Self {
             socket,
             rest_len_max,
-            incoming: buffer(RECEIVE_LEN),
-            content: buffer(CONTENT_LEN),
-            raw: buffer(RAW_LEN),
-            encoded: buffer(ENCODED_LEN),
             out_of_step: false,
         }
     }
@@ -136,12 +162,13 @@ impl Exchange {
     /// out (a server that is busy answers and closes), so a send that fails is not yet the end.
     pub(crate) fn request(
         &mut self,
+        buffers: &mut Buffers,
         line: &[u8],
         content: &mut Content<'_>,
         deadline: Deadline,
     ) -> Result<Reply, Error> {
         let sent = self.socket.send(line, deadline)?;
-        let reply = self.read_reply(content, deadline);
+        let reply = self.read_reply(buffers, content, deadline);
         match sent {
             Sent::All => reply,
             Sent::Heard | Sent::Broken(_) => {
@@ -154,45 +181,49 @@ impl Exchange {
     /// Sends `head`, all of `source` and `terminator`, and reads the reply.
     pub(crate) fn upload(
         &mut self,
+        buffers: &mut Buffers,
         head: &[u8],
         source: &mut dyn Read,
         terminator: &[u8],
         observer: &mut dyn Observer,
         deadline: Deadline,
     ) -> (Option<BodySent>, Result<Reply, Error>) {
-        let (body, sent) = match self.send_body(head, source, terminator, observer, deadline) {
-            Ok(sent) => sent,
-            Err(error) => return (None, Err(error)),
-        };
-        let reply = self.read_reply(&mut Content::ignored(observer), deadline);
+        let (body, sent) =
+            match self.send_body(buffers, head, source, terminator, observer, deadline) {
+                Ok(sent) => sent,
+                Err(error) => return (None, Err(error)),
+            };
+        let reply = self.read_reply(buffers, &mut Content::ignored(observer), deadline);
         (Some(body), reply.map_err(|error| blame(sent, error)))
     }
 
     fn send_body(
         &mut self,
+        buffers: &mut Buffers,
         head: &[u8],
         source: &mut dyn Read,
         terminator: &[u8],
         observer: &mut dyn Observer,
         deadline: Deadline,
     ) -> Result<(BodySent, Sent), Error> {
+        let (raw, encoded) = buffers.for_body();
         let mut encoder = Encoder::new();
         let mut crc32 = crc32fast::Hasher::new();
         let mut size = 0;
-        self.encoded[..head.len()].copy_from_slice(head);
+        encoded[..head.len()].copy_from_slice(head);
         let mut start = head.len();
         loop {
-            let raw_len = fill(source, &mut self.raw)?;
-            let raw = &self.raw[..raw_len];
+            let raw_len = fill(source, raw)?;
+            let raw = &raw[..raw_len];
             crc32.update(raw);
             size += raw_len as u64;
-            let mut end = start + encoder.encode_into(raw, &mut self.encoded[start..]);
+            let mut end = start + encoder.encode_into(raw, &mut encoded[start..]);
             let is_last = raw_len < RAW_LEN;
             if is_last {
                 let mut tail = Vec::with_capacity(8);
                 encoder.finish(&mut tail);
                 tail.extend_from_slice(terminator);
-                self.encoded[end..][..tail.len()].copy_from_slice(&tail);
+                encoded[end..][..tail.len()].copy_from_slice(&tail);
                 end += tail.len();
             }
             let obstacle = match start {
@@ -201,7 +232,7 @@ impl Exchange {
                 _ => Sent::All,
             };
             let sent = match obstacle {
-                Sent::All => self.socket.send(&self.encoded[..end], deadline)?,
+                Sent::All => self.socket.send(&encoded[..end], deadline)?,
                 obstacle => obstacle,
             };
             start = 0;
@@ -246,12 +277,13 @@ impl Exchange {
     /// Reads one reply to its end. Its content goes on in large pieces.
     fn read_reply(
         &mut self,
+        buffers: &mut Buffers,
         content: &mut Content<'_>,
         deadline: Deadline,
     ) -> Result<Reply, Error> {
         let listing_len_max = usize::try_from(self.rest_len_max).unwrap_or(usize::MAX);
         let mut decoder = ReplyDecoder::with_listing_max(listing_len_max);
-        let reply = self.decode_reply(&mut decoder, content, deadline);
+        let reply = self.decode_reply(buffers, &mut decoder, content, deadline);
         content.elsewhere = decoder.elsewhere().map(str::to_owned);
         reply.map_err(|error| match error {
             // A file, in another place.
@@ -270,15 +302,17 @@ impl Exchange {
 
     fn decode_reply(
         &mut self,
+        buffers: &mut Buffers,
         decoder: &mut ReplyDecoder,
         content: &mut Content<'_>,
         deadline: Deadline,
     ) -> Result<Reply, Error> {
+        let (incoming, decoded) = buffers.for_reply();
         let mut received_len = 0_u64;
         let mut filled = 0;
         let mut heard_before = false;
         loop {
-            let len = match self.socket.receive(&mut self.incoming, deadline)? {
+            let len = match self.socket.receive(incoming, deadline)? {
                 0 => return Err(Error::Eof),
                 len => len,
             };
@@ -287,9 +321,9 @@ impl Exchange {
                 heard_before = true;
             }
             received_len += len as u64;
-            let mut rest = &self.incoming[..len];
+            let mut rest = &incoming[..len];
             while !rest.is_empty() {
-                let step = match decoder.decode(rest, &mut self.content[filled..]) {
+                let step = match decoder.decode(rest, &mut decoded[filled..]) {
                     Err(_) if decoder.is_over_listing_max() => {
                         return Err(too_long(Part::Rest, self.rest_len_max));
                     }
@@ -299,7 +333,7 @@ impl Exchange {
                 filled += step.produced;
                 let is_stuck = step.consumed == 0 && step.produced == 0 && filled == 0;
                 if let Some(reply) = step.reply {
-                    content.take(&self.content[..filled])?;
+                    content.take(&decoded[..filled])?;
                     self.out_of_step |= !rest.is_empty();
                     return Ok(reply);
                 }
@@ -308,7 +342,7 @@ impl Exchange {
                 }
                 // Input is left over when the content no longer fits.
                 if !rest.is_empty() || filled >= CONTENT_LEN / 2 || len < SHORT_RECEIVE_LEN {
-                    content.take(&self.content[..filled])?;
+                    content.take(&decoded[..filled])?;
                     filled = 0;
                 }
             }

@@ -29,5 +29,6 @@ mod wait;
 pub use connection::{Congestion, Connection, Download, Listing, Observer, Options, Upload};
 pub use destination::{Destination, Overwrite};
 pub use error::{Error, Part};
+pub use exchange::Buffers;
 pub use proto::{FileName, Terminator};
 pub use wait::Interrupt;

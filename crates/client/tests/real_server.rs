@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use client::{Connection, Error, FileName, Options, Terminator};
+use client::{Buffers, Connection, Error, FileName, Options, Terminator};
 use libtest_mimic::{Arguments, Failed, Trial};
 use proto::announce::{Announcement, Done};
 use tempfile::TempDir;
@@ -27,6 +27,10 @@ fn main() -> ExitCode {
         trial(
             "contents_of_every_length_come_back_as_sent",
             contents_come_back,
+        ),
+        trial(
+            "one_set_of_buffers_serves_one_connection_after_another",
+            one_set_of_buffers_serves_one_connection_after_another,
         ),
         trial("names_of_every_kind_come_back_as_sent", names_come_back),
         trial(
@@ -155,6 +159,27 @@ fn announcement(lines: &mut Lines<BufReader<ChildStdout>>) -> Announcement {
 
 fn name(text: &str) -> FileName {
     text.parse().unwrap()
+}
+
+/// Shorter after longer, and after a connection that failed: nothing of the one before is left.
+fn one_set_of_buffers_serves_one_connection_after_another() {
+    let server = Server::start(&[]);
+    let mut buffers = Buffers::default();
+    let absent = name("absent");
+    for len in [300_001, 98_304, 5, 0] {
+        let mut connection = server.connect().with_buffers(buffers);
+        let file = content(len);
+        let name = name(&format!("{len}.bin"));
+        connection.upload(&name, &mut &file[..], &mut ()).unwrap();
+        let refused = connection.get(&absent, &mut std::io::sink(), &mut ());
+        assert!(matches!(refused, Err(Error::Refused { .. })));
+        let mut connection = server.connect().with_buffers(connection.into_buffers());
+        let mut sink = Vec::new();
+        connection.get(&name, &mut sink, &mut ()).unwrap();
+        assert!(sink == file, "{len} bytes");
+        buffers = connection.into_buffers();
+    }
+    server.done();
 }
 
 fn contents_come_back() {

@@ -1,9 +1,10 @@
 //! What one client does: its operations one after another, each on a connection of its own, each with its record.
 
+use std::mem::take;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{Connection, Download, Listing, Observer, Options, Terminator};
+use client::{Buffers, Connection, Download, Listing, Observer, Options, Terminator};
 use serde::{Deserialize, Serialize};
 use stress_data::matrix::Operation;
 use stress_data::measurement::Verify;
@@ -89,6 +90,8 @@ pub struct Worker<'a> {
     names: Vec<String>,
     options: Options,
     client: u32,
+    /// One set for all connections.
+    buffers: Buffers,
 }
 
 impl<'a> Worker<'a> {
@@ -107,12 +110,13 @@ impl<'a> Worker<'a> {
             names,
             options: options(job)?,
             client,
+            buffers: Buffers::default(),
         })
     }
 
     /// Performs all operations. After one that ran into its deadline, or found nobody listening, the rest are
     /// not tried: they would wait as long again, each.
-    pub fn run(&self) -> Vec<Attempt> {
+    pub fn run(&mut self) -> Vec<Attempt> {
         let mut attempts = Vec::with_capacity(self.job.requests as usize);
         let mut given_up = None;
         for request in 0..self.job.requests {
@@ -136,14 +140,16 @@ impl<'a> Worker<'a> {
 
     /// Performs one operation.
     #[must_use]
-    pub fn perform(&self, request: u32) -> Attempt {
+    pub fn perform(&mut self, request: u32) -> Attempt {
         let started_ns = now_ns();
         let mut stamps = Stamps::default();
         let (connected_ns, result) = match Connection::connect(self.job.address, &self.options) {
             Err(error) => (None, Err(Failure::of(error))),
-            Ok(mut connection) => {
+            Ok(connection) => {
                 let connected_ns = now_ns();
+                let mut connection = connection.with_buffers(take(&mut self.buffers));
                 let result = self.exchange(&mut connection, request, &mut stamps);
+                self.buffers = connection.into_buffers();
                 (Some(connected_ns), result)
             }
         };

@@ -29,13 +29,13 @@ pub(super) fn run(job: &Job, clients: u32, context: &mut Context<'_>) -> Result<
     let barrier = Barrier::new().map_err(cannot_start)?;
     let is_peak_ours = forget_peak_rss();
     let corpus = Corpus::new(job.seed);
-    let workers: Vec<Worker<'_>> = (0..clients)
+    let mut workers: Vec<Worker<'_>> = (0..clients)
         .map(|client| Worker::new(job, corpus.clone(), client))
         .collect::<Result<_, _>>()
         .map_err(Error::CannotStart)?;
     let (sender, messages) = mpsc::channel();
     thread::scope(|scope| {
-        for (client, worker) in (0..).zip(&workers) {
+        for (client, worker) in (0..).zip(&mut workers) {
             let mut gate = barrier.reader.try_clone().map_err(cannot_start)?;
             let sender = sender.clone();
             // On an error the barrier is dropped, and those that wait at it leave.
@@ -70,7 +70,7 @@ pub(super) fn run(job: &Job, clients: u32, context: &mut Context<'_>) -> Result<
 }
 
 /// A panic is one client's failure, not the harness's.
-fn work(worker: &Worker<'_>, client: u32, sender: &Sender<Message>) {
+fn work(worker: &mut Worker<'_>, client: u32, sender: &Sender<Message>) {
     let attempts = catch_unwind(AssertUnwindSafe(|| worker.run())).unwrap_or_default();
     let _ = sender.send(Message::Done(client, attempts));
 }

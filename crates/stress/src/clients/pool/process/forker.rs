@@ -108,7 +108,7 @@ fn spawn(job: &Job, corpus: &Corpus, client: u32) -> nix::Result<Pid> {
 /// All that a client process does.
 fn work(job: &Job, corpus: &Corpus, client: u32, parent: Pid) -> Result<(), String> {
     end_with(parent)?;
-    let worker = Worker::new(job, corpus.clone(), client)?;
+    let mut worker = Worker::new(job, corpus.clone(), client)?;
     let mut barrier = standard_input().map_err(|error| error.to_string())?;
     let mut out = standard_output().map_err(|error| error.to_string())?;
     say(&mut out, &[Report::Ready { client }]).map_err(|error| error.to_string())?;
