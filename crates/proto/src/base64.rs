@@ -107,9 +107,6 @@ impl Decoder {
     /// [`Malformed`] once any of the input cannot be base64; the decoder must then be dropped or
     /// reset. What `out` holds is then of no use.
     pub fn decode(&mut self, input: &[u8], out: &mut [u8]) -> Result<Progress, Malformed> {
-        if self.ended && !input.is_empty() {
-            return Err(Malformed);
-        }
         let mut done = Progress::default();
         if self.carry_len > 0 {
             done = self.complete_carry(input, out)?;
@@ -118,6 +115,9 @@ impl Decoder {
             }
         }
         let rest = &input[done.consumed..];
+        if self.ended && !rest.is_empty() {
+            return Err(Malformed);
+        }
         let room = &mut out[done.produced..];
         let groups = (rest.len() / 4).min(room.len() / 3);
         let (whole, tail) = rest.split_at(groups * 4);

@@ -127,6 +127,26 @@ proptest! {
     }
 }
 
+/// All texts of up to two groups and a character, cut in up to three pieces in every way.
+#[test]
+fn every_short_text_is_judged_as_by_the_crate_however_it_is_cut() {
+    let mut texts = vec![Vec::new()];
+    for _ in 0..9 {
+        let longer = |text: &Vec<u8>| b"QA=".map(|symbol| [&text[..], &[symbol]].concat());
+        texts = texts.iter().flat_map(longer).collect();
+        for text in &texts {
+            let expected = STANDARD.decode(text).map_err(|_| Malformed);
+            for first in 1..=text.len() {
+                for second in 1..=text.len() - first {
+                    let found = decode(text, &[first, second, text.len()], 64);
+                    let shown = text.escape_ascii();
+                    assert_eq!(found, expected, "{shown} after {first} and {second}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_byte_in_every_place_of_a_group_is_judged_as_by_the_crate() {
     let whole: Lens = vec![usize::MAX];
