@@ -15,7 +15,7 @@ use super::lang::Lang;
 use super::nine;
 use super::parts::Parts;
 use super::svg::Svg;
-use super::texts::count;
+use super::texts::{count, say};
 use super::variants::{Place, Variant};
 
 use bars::{Bar, Bars};
@@ -106,10 +106,10 @@ fn parts(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Option<P
         }
     };
     (!panels.is_empty()).then(|| Plate {
-        title: format!(
-            "{}: {}",
-            nine::operation(operation),
-            lang.text("chart.where_time_goes")
+        title: say!(
+            lang,
+            "chart.where_time_goes",
+            operation = nine::operation(operation)
         ),
         caption: bars_caption(variants.len() > 1, lang),
         legend: bars::legend(operation, lang),

@@ -69,13 +69,11 @@ impl<'a> View<'a> {
         match self.runs {
             [run] => {
                 let date = lang.date(&run.contents.header.created_utc);
-                let word = lang.text("content.run");
-                format!("{word} {}, {date}", run.name)
+                say!(lang, "content.run", name = run.name, date)
             }
             runs => {
                 let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
-                let word = lang.text("content.runs");
-                format!("{word} {}", lang.list(&names))
+                say!(lang, "content.runs", names = lang.list(&names))
             }
         }
     }
@@ -89,7 +87,7 @@ impl<'a> View<'a> {
         };
         Section {
             id: "findings",
-            title: lang.text("content.what_the_figures_say").into(),
+            title: lang.text("content.findings").into(),
             blocks: vec![
                 Block::Tiles {
                     tiles: self.tiles(),
@@ -135,8 +133,7 @@ impl<'a> View<'a> {
             let ok = rows.filter(|row| row.cell.operation == operation && row.status == Status::Ok);
             if let Some(most) = ok.filter_map(|row| row.aggregate_bytes_per_s).max() {
                 let name = nine::operation(operation);
-                let words = lang.text("content.most_all_clients_together");
-                tiles.push(tile(lang.rate(most), &format!("{name}: {words}")));
+                tiles.push(tile(lang.rate(most), &say!(lang, "content.most", name)));
             }
         }
         if !wall.is_zero() {

@@ -137,7 +137,11 @@ impl<'a> Scene<'a> {
 
     fn client_pool(&self, svg: &mut Svg) {
         let lang = self.lang;
-        let title = format!("Client pool: {}", lang.workers(&self.clients));
+        let title = say!(
+            lang,
+            "diagram.client_pool",
+            workers = lang.workers(&self.clients)
+        );
         card(svg, (28.0, 132.0), (356.0, 124.0), &title, "");
         for (index, name) in ["1", "2", "3", "…", "N"].into_iter().enumerate() {
             worker(
@@ -218,7 +222,7 @@ impl<'a> Scene<'a> {
             lang.text("diagram.queue_lines"),
         );
         svg.arrow(&[(668.0, 178.0), (690.0, 178.0)], FLOW);
-        let title = format!("Pool: {}", lang.workers(&self.servers));
+        let title = say!(lang, "diagram.pool", workers = lang.workers(&self.servers));
         card(svg, (690.0, 132.0), (242.0, 124.0), &title, "");
         for (index, name) in ["1", "2", "…", "N"].into_iter().enumerate() {
             worker(

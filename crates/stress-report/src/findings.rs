@@ -52,7 +52,7 @@ impl<'a> Findings<'a> {
         topics.extend([
             topic(lang.text("findings.models_side_by_side"), self.models()),
             topic(lang.text("findings.server"), across),
-            topic(lang.text("findings.how_far_to_believe"), self.trust()),
+            topic(lang.text("findings.how_far_to_believe_it"), self.trust()),
         ]);
         topics.retain(|topic| !topic.sentences.is_empty());
         topics

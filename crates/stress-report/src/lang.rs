@@ -151,7 +151,7 @@ impl Lang {
             _ => {
                 let whole = (seconds + 0.5) as u64;
                 let (minutes, rest) = (whole / 60, whole % 60);
-                let (min, s) = (self.text("lang.min"), self.text("lang.s"));
+                let (min, s) = (self.text("lang.minutes"), self.text("lang.seconds"));
                 format!(
                     "{} {}",
                     unit(&self.int(minutes), min),
@@ -166,9 +166,9 @@ impl Lang {
     pub fn set_time(self, time: Duration) -> String {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let units = [
-            (3_600_000, self.text("lang.h")),
-            (60_000, self.text("lang.min")),
-            (1_000, self.text("lang.s")),
+            (3_600_000, self.text("lang.hours")),
+            (60_000, self.text("lang.minutes")),
+            (1_000, self.text("lang.seconds")),
             (1, "ms"),
         ];
         let fits = |(factor, _): &&(u64, &str)| ms.is_multiple_of(*factor) && ms > 0;

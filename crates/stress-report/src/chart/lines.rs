@@ -16,6 +16,7 @@ use crate::document::{Key, Plate, Text};
 use crate::lang::Lang;
 use crate::nine;
 use crate::svg::{Colour, Mark, Svg};
+use crate::texts::say;
 use crate::variants::{Place, Variant};
 
 /// What a plate shows.
@@ -42,7 +43,7 @@ impl Figure {
 
     fn name(self, lang: Lang) -> &'static str {
         match self {
-            Self::Throughput => "throughput per client",
+            Self::Throughput => lang.text("chart.throughput_per_client"),
             Self::Time => lang.text("chart.time_per_client"),
             Self::Ceiling => lang.text("chart.share_of_ceiling"),
         }
@@ -166,12 +167,9 @@ impl Lines<'_> {
             Over::Clients => lang.text("chart.client_workers"),
             Over::Servers => lang.text("chart.server_workers"),
         };
-        let over = lang.text("chart.over");
         let operation = nine::operation(self.operation);
-        let alt = format!(
-            "{operation}, {}, {title}, {over} {x_title}",
-            self.figure.name(lang)
-        );
+        let figure = self.figure.name(lang);
+        let alt = say!(lang, "chart.alt", operation, figure, title, x_title);
         let panel = Panel {
             title,
             alt,
@@ -253,7 +251,7 @@ impl Lines<'_> {
             size,
             y,
             is_bad: row.status != Status::Ok,
-            words: format!("{} {number}: {figure}{range}", lang.text("chart.row")),
+            words: say!(lang, "chart.point", number, figure, range),
         })
     }
 

@@ -35,12 +35,12 @@ impl View<'_> {
             }
             blocks.push(Block::Table(table(&run.rows, lang)));
         }
-        let legend = lang.text("faults.p50_p99_slowest_of");
+        let legend = lang.text("faults.legend");
         (!blocks.is_empty()).then(|| {
             blocks.push(Block::paragraph(legend));
             Section {
                 id: "faults",
-                title: lang.text("faults.with_faults_made_on").into(),
+                title: lang.text("faults.title").into(),
                 blocks,
             }
         })
@@ -71,7 +71,7 @@ fn table(rows: &[Row], lang: Lang) -> Table {
     }
     let heads = [
         lang.text("faults.workers"),
-        lang.text("faults.mb_s_together"),
+        lang.text("faults.rate_together"),
         "p50",
         "p99",
         lang.text("faults.slowest"),
@@ -127,8 +127,8 @@ fn cells(row: &Row, lang: Lang) -> TableRow {
         .connections_cut
         .filter(|_| row.cell.fault == Fault::KillWorker);
     let lost = cut.map(|cut| {
-        let of = lang.text("faults.of");
-        format!("{} {of} {}", lang.int(cut), lang.int(row.held_at_once()))
+        let held = lang.int(row.held_at_once());
+        say!(lang, "faults.lost", cut = lang.int(cut), held)
     });
     TableRow {
         cells: vec![
@@ -177,7 +177,7 @@ fn sentences(rows: &[Row], lang: Lang) -> Vec<String> {
         let cut = lang.int(cut);
         let held = count!(lang, "faults.connections", row.held_at_once());
         let workers = workers(row, lang);
-        found.push(say!(lang, "faults.sentences", cut, held, workers));
+        found.push(say!(lang, "faults.crash_cost", cut, held, workers));
     }
     found
 }

@@ -30,13 +30,13 @@ impl View<'_> {
                 facts: plan_facts(run, lang),
             });
             if let Some(table) = reported_settings(&run.contents, lang) {
-                blocks.push(Block::heading(lang.text("subject.settings_as_the_server")));
+                blocks.push(Block::heading(lang.text("subject.reported_settings")));
                 blocks.push(table);
             }
         }
         Section {
             id: "subject",
-            title: lang.text("subject.what_was_run_on").into(),
+            title: lang.text("subject.title").into(),
             blocks,
         }
     }
@@ -52,7 +52,7 @@ impl View<'_> {
         }
         Section {
             id: "reproduction",
-            title: lang.text("subject.how_to_reproduce_it").into(),
+            title: lang.text("subject.reproduction").into(),
             blocks,
         }
     }
@@ -80,7 +80,7 @@ fn machine_facts(contents: &Contents, lang: Lang) -> Vec<Fact> {
         .filter_map(|end| end.cpu?.steal_permille());
     if let Some(permille) = steal.max() {
         facts.push(fact(
-            lang.text("subject.time_taken_by_the"),
+            lang.text("subject.steal"),
             lang.percent(permille as f64 / 1e3),
         ));
     }
@@ -115,7 +115,7 @@ fn ceiling_facts(contents: &Contents, lang: Lang) -> Vec<Fact> {
 
 fn session_facts(session: &Session, lang: Lang) -> Vec<Fact> {
     let mut facts = vec![fact(
-        lang.text("subject.file_system_of_the"),
+        lang.text("subject.file_system"),
         &session.work_file_system,
     )];
     if let Some(name) = &session.congestion_default {
@@ -157,7 +157,7 @@ fn plan_facts(run: &Run, lang: Lang) -> Vec<Fact> {
         ),
         fact(lang.text("subject.seed"), settings.seed.to_string()),
         fact(
-            lang.text("subject.longest_an_operation_may"),
+            lang.text("subject.timeout"),
             lang.set_time(settings.timeout),
         ),
         fact(lang.text("subject.verified"), verified(settings, lang)),

@@ -41,7 +41,7 @@ impl View<'_> {
         }
         Section {
             id: "table",
-            title: lang.text("tables.table").into(),
+            title: lang.text("tables.title").into(),
             blocks,
         }
     }
