@@ -370,14 +370,14 @@ mod tests {
             "status=fialed",
             "unknown status 'fialed': write one of ok, failed, timeout",
         );
-        check("flags=busy", "these are: busy_machine, steal");
+        check("flags=busy", "write one of busy_machine, steal");
         check(
             "top_outcome!=okay",
             "unknown top_outcome 'okay': write one of ok, server_error",
         );
-        check("operation=get", "these are: download, upload, list");
-        check("server_pool=prefork", "these are: process, thread, event");
-        check("client_pool=event", "these are: thread, process");
+        check("operation=get", "write one of download, upload, list");
+        check("server_pool=prefork", "write one of process, thread, event");
+        check("client_pool=event", "write one of thread, process");
         check("durability=some", "none, data, full");
         check("volume=big", "invalid size 'big'");
         check("fault=explode", "unknown fault 'explode'");

@@ -131,7 +131,7 @@ fn check(args: &Args) -> Result<(), String> {
     }
     if args.max_requests == Some(0) {
         return Err(
-            "--max-requests 0: a worker serves at least one; leave it away for no limit".into(),
+            "--max-requests 0: a worker serves at least one; leave it out for no limit".into(),
         );
     }
     if args.root_max_bytes == Some(0) {

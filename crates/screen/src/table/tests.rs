@@ -17,7 +17,7 @@ fn table() -> Table {
     table.heading("download 10M, thread clients");
     table.row(["1", "5", "0.0277", "5", "0", "0", "ok"]);
     table.bad_row(["2", "50", "12.3456", "49", "1", "3", "failed"]);
-    table.note("no 2: 1 of 50 clients failed");
+    table.note("row 2: 1 of 50 clients failed");
     table
 }
 
@@ -36,7 +36,7 @@ fn with_room_all_is_there() {
             "download 10M, thread clients",
             " 1        5     0.0277   5       0               0  ok",
             " 2       50    12.3456  49       1               3  failed",
-            "    no 2: 1 of 50 clients failed",
+            "    row 2: 1 of 50 clients failed",
         ],
     );
 }
@@ -51,7 +51,7 @@ fn with_less_room_it_is_denser_then_shorter_then_has_fewer_columns() {
             "download 10M, thread clients",
             " 1       5    0.0277  5      0              0 ok",
             " 2      50   12.3456 49      1              3 failed",
-            "    no 2: 1 of 50 clients failed",
+            "    row 2: 1 of 50 clients failed",
         ],
     );
     check(
@@ -62,7 +62,7 @@ fn with_less_room_it_is_denser_then_shorter_then_has_fewer_columns() {
             "download 10M, thread clients",
             " 1       5  0.0277  5      0              0 ok",
             " 2      50 12.3456 49      1              3 failed",
-            "    no 2: 1 of 50 clients failed",
+            "    row 2: 1 of 50 clients failed",
         ],
     );
     check(
@@ -73,7 +73,7 @@ fn with_less_room_it_is_denser_then_shorter_then_has_fewer_columns() {
             "download 10M, thread clients",
             " 1       5    0.0277  5      0 ok",
             " 2      50   12.3456 49      1 failed",
-            "    no 2: 1 of 50 clients failed",
+            "    row 2: 1 of 50 clients failed",
             "(no room for: server workers idle; a",
             "  wider terminal or a file has it all)",
         ],

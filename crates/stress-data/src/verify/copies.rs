@@ -306,7 +306,7 @@ impl Copies {
 impl Pair {
     fn text(&self) -> String {
         let [first, second] = self.samples;
-        let sample = |(number, repeat): (u32, u32)| format!("no {number} repeat {repeat}");
+        let sample = |(number, repeat): (u32, u32)| format!("row {number} repeat {repeat}");
         let who = match first == second {
             true => sample(first),
             false => format!("{} and {}", sample(first), sample(second)),

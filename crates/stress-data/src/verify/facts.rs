@@ -37,7 +37,7 @@ fn place(measurement: &Measurement) -> String {
 }
 
 fn named((number, repeat): (u32, u32)) -> String {
-    format!("no {number}, repeat {repeat}")
+    format!("row {number}, repeat {repeat}")
 }
 
 fn sessions(contents: &Contents) -> Vec<Finding> {

@@ -154,12 +154,15 @@ fn contrast(written: &str, wanted: &str) -> String {
     )
 }
 
-/// `no 14` or `no 14, repeat 0, client 3, request 0`.
+/// `row 14` or `row 14, repeat 0, client 3, request 0`.
 fn row_name(columns: &[String], row: &[String]) -> String {
     let named = columns.iter().zip(row);
     let named = named.filter(|(column, _)| NAMING.contains(&column.as_str()));
     let parts: Vec<String> = named
-        .map(|(column, value)| format!("{column} {value}"))
+        .map(|(column, value)| match column.as_str() {
+            "no" => format!("row {value}"),
+            column => format!("{column} {value}"),
+        })
         .collect();
     parts.join(", ")
 }

@@ -59,7 +59,7 @@ pub(super) fn check(run: &Path) -> Vec<Finding> {
             problems.push(("no", "there is more than one row of this number".into()));
         }
         let finding = |(column, what): (&str, String)| {
-            Finding::new(SUMMARY, format!("no {number}, {column}"), what)
+            Finding::new(SUMMARY, format!("row {number}, {column}"), what)
         };
         findings.extend(problems.into_iter().map(finding));
     }
@@ -219,7 +219,7 @@ mod tests {
             "time_min_s",
             "more than time_per_client_s",
         );
-        check("status", "fine", "status", "'fine' is none");
+        check("status", "fine", "status", "unknown status 'fine'");
         check("status", "not_run", "makespan_s", "is not empty");
         check("samples", "2", "repeats", "samples are missing");
         check("samples", "4", "samples", "more than repeats");

@@ -184,19 +184,19 @@ fn a_changed_value_of_a_table_is_named_by_file_row_and_column() {
         "summary.csv",
         ",5,0,1,0,0,",
         ",4,1,1,0,0,",
-        "summary.csv, no 13, clients_ok: 4 is written, 5 follows from the journal",
+        "summary.csv, row 13, clients_ok: 4 is written, 5 follows from the journal",
     );
     check(
         "summary.csv",
         ",5,0,1,0,0,",
         ",4,0,1,0,0,",
-        "summary.csv, no 13, clients_ok: clients_ok + clients_failed are not client_workers",
+        "summary.csv, row 13, clients_ok: clients_ok + clients_failed are not client_workers",
     );
     check(
         "summary.csv",
         ",ok,",
         ",fine,",
-        "summary.csv, no 13, status: unknown status 'fine'",
+        "summary.csv, row 13, status: unknown status 'fine'",
     );
     check(
         "summary.csv",
@@ -208,7 +208,7 @@ fn a_changed_value_of_a_table_is_named_by_file_row_and_column() {
         "clients.csv",
         "0.000050998",
         "0.000050999",
-        "clients.csv, no 13, repeat 0, client 1, request 0, connected_s: 0.000050999 is written, 0.000050998 follows from the journal",
+        "clients.csv, row 13, repeat 0, client 1, request 0, connected_s: 0.000050999 is written, 0.000050998 follows from the journal",
     );
     check(
         "run.json",
@@ -238,7 +238,7 @@ fn missing_rows_and_files_are_found() {
         [
             "summary.csv: 3 rows are written, 2 follow from the journal",
             "clients.csv: it is missing",
-            "summary.csv, no 14, no: there is more than one row of this number",
+            "summary.csv, row 14, no: there is more than one row of this number",
         ]
     );
     let nowhere = verified(Path::new("/nonexistent/run"));
@@ -270,7 +270,7 @@ fn check_change(change: impl FnOnce(&mut Measurement), want: &str) {
 fn a_changed_fact_of_the_journal_contradicts_the_others() {
     check_change(
         |it| it.status = Status::Failed,
-        "journal.ndjson, no 13, repeat 0: its status is failed, but ok follows",
+        "journal.ndjson, row 13, repeat 0: its status is failed, but ok follows",
     );
     check_change(
         |it| it.records[0].bytes -= 1,
@@ -378,7 +378,7 @@ fn a_server_that_contradicts_its_settings_or_itself_is_found() {
     );
     check_sample(
         |it| it.wall_ns = Some(7_000_000),
-        "no 14, repeat 0: the whole sample took 7000000 ns, and its window alone ",
+        "row 14, repeat 0: the whole sample took 7000000 ns, and its window alone ",
     );
     check_sample(
         |it| it.wall_ns = Some(990_000_000),
@@ -413,7 +413,7 @@ fn samples_with_one_anothers_records_are_found_and_a_clock_that_was_set_back_is_
             .measurement
             .records = first;
     });
-    let want = "journal.ndjson, no 14, repeat 0: its clients were released before those of no 13, repeat 0";
+    let want = "journal.ndjson, row 14, repeat 0: its clients were released before those of row 13, repeat 0";
     assert!(
         found.iter().any(|found| found.starts_with(want)),
         "{found:?}"
@@ -430,7 +430,7 @@ fn samples_with_one_anothers_records_are_found_and_a_clock_that_was_set_back_is_
     let checked = verified(written(&contents).path());
     assert_eq!(checked.findings, []);
     let warning = checked.warnings[0].to_string();
-    let want = "journal.ndjson, no 14, repeat 0: by the calendar it began before no 13, repeat 0";
+    let want = "journal.ndjson, row 14, repeat 0: by the calendar it began before row 13, repeat 0";
     assert!(warning.starts_with(want), "{warning}");
     let text = super::text(&checked);
     assert!(
@@ -478,7 +478,7 @@ fn bytes_of_a_foreign_server_are_those_of_the_volume() {
     assert_eq!(
         found,
         [
-            "journal.ndjson, no 13, repeat 0: client 0, request 0: 7 bytes are verified, not the volume"
+            "journal.ndjson, row 13, repeat 0: client 0, request 0: 7 bytes are verified, not the volume"
         ]
     );
 }
@@ -506,12 +506,12 @@ fn samples_that_overlap_belong_to_no_session_or_were_taken_twice_are_found() {
     });
     assert_eq!(
         found,
-        ["journal.ndjson, no 14, repeat 0: it was measured at the same time as no 13, repeat 0"]
+        ["journal.ndjson, row 14, repeat 0: it was measured at the same time as row 13, repeat 0"]
     );
     let found = found_after(|contents| contents.samples.get_mut(&(14, 0)).unwrap().session = 4);
     assert_eq!(
         found,
-        ["journal.ndjson, no 14, repeat 0: it belongs to no session"]
+        ["journal.ndjson, row 14, repeat 0: it belongs to no session"]
     );
     let found = found_after(|contents| {
         let again = contents.samples[&(13, 0)].clone();

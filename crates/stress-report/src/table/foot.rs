@@ -75,7 +75,7 @@ fn why(row: &Row) -> Option<String> {
 
 fn explanation(row: &Row) -> String {
     let why = why(row).unwrap_or_default();
-    let text = format!("no {}, {}: {why}", row.cell.number, row.status.as_str());
+    let text = format!("row {}, {}: {why}", row.cell.number, row.status.as_str());
     if text.chars().count() <= EXPLANATION_LEN_MAX {
         return text;
     }

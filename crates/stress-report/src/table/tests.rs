@@ -61,7 +61,7 @@ fn a_table_groups_rows_and_shows_failures() {
         " 1        1        1     0.0050     2,097     2,097   1       0   -       -     -  ok",
         " 2        1        5          -         -         -   0       1   -       -     -  failed",
         "",
-        "no 2, failed: connection reset by peer",
+        "row 2, failed: connection reset by peer",
         "One sample per cell: differences under 20 % mean nothing; --repeat 5 shows the spread.",
         "2 rows, 1 ok, 1 failed, 0.0 s",
         "",
@@ -78,7 +78,7 @@ fn eighty_columns_have_all_of_it_but_the_blanks() {
         " 1       1       1    0.0050    2,097    2,097  1      0  -      -    - ok",
         " 2       1       5         -        -        -  0      1  -      -    - failed",
         "",
-        "no 2, failed: connection reset by peer",
+        "row 2, failed: connection reset by peer",
         "One sample per cell: differences under 20 % mean nothing; --repeat 5 shows the",
         "  spread.",
         "2 rows, 1 ok, 1 failed, 0.0 s",
@@ -107,7 +107,7 @@ fn a_row_that_was_cut_is_none_that_was_not_run() {
     });
     contents.header.fingerprint.cells = cells;
     let text = render(&contents, &summary::rows(&contents), Screen::FILE);
-    assert!(text.contains("no 1, cut: 1 of 3 samples\n"), "{text}");
+    assert!(text.contains("row 1, cut: 1 of 3 samples\n"), "{text}");
     let totals = "3 rows, 0 ok, 1 failed, 1 cut, 1 not run, 0.0 s";
     assert!(text.contains(totals), "{text}");
 }

@@ -166,7 +166,7 @@ impl Progress {
             false => "server",
         };
         format!(
-            "no {} {} {}, {}, {}{}",
+            "row {} {} {}, {}, {}{}",
             cell.number,
             cell.operation.as_str(),
             format(cell.volume),
@@ -239,7 +239,7 @@ mod tests {
         progress.finish(&cell, &ok, 10);
         assert_eq!(
             progress.line(&cell, &ok),
-            "[ 3/81] no 3 download 10M, 1 thread client, 50 process workers: ok, 0.0123 s per client, 1,234 MB/s together"
+            "[ 3/81] row 3 download 10M, 1 thread client, 50 process workers: ok, 0.0123 s per client, 1,234 MB/s together"
         );
         let not_run = Brief {
             status: Status::NotRun,
@@ -259,7 +259,7 @@ mod tests {
         cell.client_buffer = Some(64 << 10);
         assert_eq!(
             progress.name(&cell),
-            "no 3 download 10M, 5 thread clients, 1 event worker, client buffer 64K, fault slow-client:1M:5"
+            "row 3 download 10M, 5 thread clients, 1 event worker, client buffer 64K, fault slow-client:1M:5"
         );
         progress.is_own_server = false;
         assert!(

@@ -111,7 +111,7 @@ fn verify_accepts_a_run_and_names_what_was_changed_in_it() {
     let json: serde_json::Value = serde_json::from_slice(&verified.stdout).unwrap();
     let findings = json["runs"][0]["findings"].as_array().unwrap();
     assert_eq!(findings[0]["file"], "summary.csv");
-    assert_eq!(findings[0]["place"], "no 1, clients_ok");
+    assert_eq!(findings[0]["place"], "row 1, clients_ok");
     assert_eq!(json["runs"][0]["is_verified"], false);
 }
 
@@ -218,7 +218,7 @@ fn a_journal_whose_bytes_were_raised_does_not_verify() {
         text.contains("204900 bytes ok at the clients, 204800 at the server"),
         "{text}"
     );
-    assert!(text.contains("clients.csv, no 1, repeat 0, client 0, request 0, bytes: 102400 is written, 102500 follows"), "{text}");
+    assert!(text.contains("clients.csv, row 1, repeat 0, client 0, request 0, bytes: 102400 is written, 102500 follows"), "{text}");
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn a_sample_copied_within_its_run_is_found_and_named() {
     assert_eq!(
         texts,
         [
-            "within results/x: 1 sample is a copy (of 81 and 81): no 5 repeat 0 and no 8 repeat 0, 5 of 5 operations to the nanosecond"
+            "within results/x: 1 sample is a copy (of 81 and 81): row 5 repeat 0 and row 8 repeat 0, 5 of 5 operations to the nanosecond"
         ]
     );
     let json = copies[0].json(&names);

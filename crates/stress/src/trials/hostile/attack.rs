@@ -168,7 +168,7 @@ pub(super) const ATTACKS: [Attack; 13] = [
         ..QUIET
     },
     Attack {
-        name: "busy requester",
+        name: "busy asker",
         what: "asks for something small every 150 ms, for good",
         first: Send::Text(b"LIST\r\n"),
         drip: Some((b"LIST\r\n", 7)),
