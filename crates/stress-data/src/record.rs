@@ -96,36 +96,60 @@ impl Record {
     }
 }
 
-/// What each verified operation of a sample consists of, nanoseconds: to the connection, from there to the first byte of the
-/// reply, from there to the last. An operation of a client starts where the one before it ended, the first at the release.
-#[must_use]
-pub fn parts(records: &[Record]) -> Vec<[u64; 3]> {
+/// How long the parts of one verified operation took; a part is missing where a time is.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// From the start to the connection.
+    pub(crate) connect_ns: Option<u64>,
+    /// From the start to the first byte.
+    pub(crate) first_byte_ns: Option<u64>,
+    /// From the connection to the first byte.
+    pub(crate) wait_ns: Option<u64>,
+    /// From the first byte to the last.
+    pub(crate) transfer_ns: Option<u64>,
+    /// From the start to the last byte.
+    pub(crate) latency_ns: Option<u64>,
+}
+
+/// The records of each client, in the order of its operations.
+pub(crate) fn by_client(records: &[Record]) -> impl Iterator<Item = Vec<&Record>> {
     let mut by_client: BTreeMap<u32, Vec<&Record>> = BTreeMap::new();
     for record in records {
         by_client.entry(record.client).or_default().push(record);
     }
-    let mut found = Vec::new();
-    for mut records in by_client.into_values() {
+    by_client.into_values().map(|mut records| {
         records.sort_by_key(|record| record.request);
-        let mut start = records.first().map(|record| record.released_ns);
-        for record in records {
-            found.extend(start.and_then(|start| parts_of(record, start)));
-            start = record.ended_ns;
-        }
-    }
-    found
+        records
+    })
 }
 
-fn parts_of(record: &Record, start: u64) -> Option<[u64; 3]> {
-    if record.outcome != Outcome::Ok {
-        return None;
-    }
-    let (connected, first_byte) = (record.connected_ns?, record.first_byte_ns?);
-    Some([
-        connected.checked_sub(start)?,
-        first_byte.checked_sub(connected)?,
-        record.ended_ns?.checked_sub(first_byte)?,
-    ])
+/// The verified operations of one client. An operation starts when the one before it ends, the first at the release.
+pub(crate) fn steps(records: &[&Record]) -> impl Iterator<Item = Step> {
+    let ends = records.iter().map(|record| record.ended_ns);
+    let starts = std::iter::once(records.first().map(|record| record.released_ns)).chain(ends);
+    let with_start = records.iter().zip(starts);
+    let verified = with_start.filter(|(record, _)| record.outcome == Outcome::Ok);
+    verified.map(|(record, start)| Step {
+        connect_ns: between(start, record.connected_ns),
+        first_byte_ns: between(start, record.first_byte_ns),
+        wait_ns: between(record.connected_ns, record.first_byte_ns),
+        transfer_ns: between(record.first_byte_ns, record.ended_ns),
+        latency_ns: between(start, record.ended_ns),
+    })
+}
+
+fn between(from: Option<u64>, to: Option<u64>) -> Option<u64> {
+    to?.checked_sub(from?)
+}
+
+/// What each verified operation of a sample consists of, nanoseconds: to the connection, from there to the first byte of the
+/// reply, from there to the last. One whose times are not all known is left out.
+#[must_use]
+pub fn parts(records: &[Record]) -> Vec<[u64; 3]> {
+    by_client(records)
+        .flat_map(|records| steps(&records).collect::<Vec<_>>())
+        .filter_map(|step| Some([step.connect_ns?, step.wait_ns?, step.transfer_ns?]))
+        .collect()
 }
 
 #[cfg(test)]

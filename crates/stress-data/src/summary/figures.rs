@@ -1,14 +1,13 @@
 //! The figures of one sample, from its records and its server's ledger.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use proto::announce::{Done, WorkerLedger};
 
 use super::statistics::{mean, median, rate};
 use crate::journal::Sample;
-use crate::measurement::{Measurement, Settings, Status};
-use crate::record::{Outcome, Record};
+use crate::measurement::{Settings, Status};
+use crate::record::{Outcome, Record, by_client, steps};
 
 /// How many of a cell's clients did all they had to do. The two add up to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +59,10 @@ impl<'a> Figures<'a> {
     pub(super) fn new(sample: &'a Sample, settings: &Settings) -> Self {
         let measurement = &sample.measurement;
         let cell = &measurement.cell;
-        let clients = clients(measurement, settings.requests(cell));
+        let requests = settings.requests(cell);
+        let clients: Vec<Client<'_>> = by_client(&measurement.records)
+            .map(|records| Client::new(records, requests))
+            .collect();
         let succeeded: Vec<&Client<'_>> = clients.iter().filter(|client| client.is_ok).collect();
         let ok_len = u32::try_from(succeeded.len())
             .unwrap_or(u32::MAX)
@@ -80,7 +82,7 @@ impl<'a> Figures<'a> {
             .map(|record| record.verified_bytes)
             .sum();
         let makespan_ns = clients.iter().filter_map(Client::time_ns).max();
-        let steps = || clients.iter().flat_map(Client::steps);
+        let steps = || clients.iter().flat_map(|client| steps(&client.records));
         let done = measurement.done.as_ref();
         Self {
             sample,
@@ -147,31 +149,8 @@ struct Client<'a> {
     is_ok: bool,
 }
 
-/// How long the parts of one verified operation took.
-struct Step {
-    connect_ns: Option<u64>,
-    first_byte_ns: Option<u64>,
-    /// From the connection to the first byte.
-    wait_ns: Option<u64>,
-    /// From the first byte to the last.
-    transfer_ns: Option<u64>,
-    latency_ns: Option<u64>,
-}
-
-fn clients(measurement: &Measurement, requests: u32) -> Vec<Client<'_>> {
-    let mut by_client: BTreeMap<u32, Vec<&Record>> = BTreeMap::new();
-    for record in &measurement.records {
-        by_client.entry(record.client).or_default().push(record);
-    }
-    by_client
-        .into_values()
-        .map(|records| Client::new(records, requests))
-        .collect()
-}
-
 impl<'a> Client<'a> {
-    fn new(mut records: Vec<&'a Record>, requests: u32) -> Self {
-        records.sort_by_key(|record| record.request);
+    fn new(records: Vec<&'a Record>, requests: u32) -> Self {
         let is_complete = records.len() == requests as usize;
         let is_ok = is_complete && records.iter().all(|record| record.outcome == Outcome::Ok);
         Self { records, is_ok }
@@ -193,29 +172,6 @@ impl<'a> Client<'a> {
             .map(|record| record.verified_bytes)
             .sum()
     }
-
-    /// An operation starts when the one before it ends, the first when the barrier is released.
-    fn steps(&self) -> impl Iterator<Item = Step> {
-        let ends = self.records.iter().map(|record| record.ended_ns);
-        let starts =
-            std::iter::once(self.records.first().map(|record| record.released_ns)).chain(ends);
-        let verified = self
-            .records
-            .iter()
-            .zip(starts)
-            .filter(|(record, _)| record.outcome == Outcome::Ok);
-        verified.map(|(record, start)| Step {
-            connect_ns: between(start, record.connected_ns),
-            first_byte_ns: between(start, record.first_byte_ns),
-            wait_ns: between(record.connected_ns, record.first_byte_ns),
-            transfer_ns: between(record.first_byte_ns, record.ended_ns),
-            latency_ns: between(start, record.ended_ns),
-        })
-    }
-}
-
-fn between(from: Option<u64>, to: Option<u64>) -> Option<u64> {
-    to?.checked_sub(from?)
 }
 
 /// None if the ledger is not one of a pool of `servers`: then the counts could not add up to it.
