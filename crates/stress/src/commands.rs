@@ -67,7 +67,7 @@ enum Command {
     /// client meanwhile sees, under each pool.
     Hostile(hostile::HostileArgs),
     /// Measure this machine's ceilings: bytes through the loopback over 1, 5 and 50 connections, and through the
-    /// page cache. With --baseline a run does that first, and every cell shows its fraction.
+    /// page cache. With --baseline a run does that first, and every row shows its fraction.
     Baseline(baseline::BaselineArgs),
     /// Render the report of a run, or of several side by side, from the journal alone: a page, Markdown,
     /// spreadsheets, and a PDF.

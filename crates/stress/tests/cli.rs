@@ -59,7 +59,7 @@ fn a_dry_run_lists_81_rows_and_touches_nothing() {
         ]
     );
     assert!(
-        stderr(&output).contains("81 cells of 81, 1 sample each, about 56.6 GB"),
+        stderr(&output).contains("81 rows of 81, 1 sample each, about 56.6 GB"),
         "{}",
         stderr(&output)
     );

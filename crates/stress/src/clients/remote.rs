@@ -87,7 +87,7 @@ fn check_free(requester: &mut Requester<'_>, names: &[FileName]) -> Result<(), S
         .map_err(|error| format!("what is in the target's folder cannot be asked: {error}"))?;
     if requester.job().operation == Operation::List && !listing.names.is_empty() {
         return Err(format!(
-            "the target's folder holds {} already: a list cell needs it empty, or leave list out with --op download,upload",
+            "the target's folder holds {} already: a list row needs it empty, or leave list out with --op download,upload",
             counted(listing.names.len() as u64, "file")
         ));
     }
@@ -98,7 +98,7 @@ fn check_free(requester: &mut Requester<'_>, names: &[FileName]) -> Result<(), S
         .collect();
     if !taken.is_empty() {
         return Err(format!(
-            "the target's folder holds {} already, which this cell would replace and delete: delete what a killed run left there, or give your own files other names",
+            "the target's folder holds {} already, which this row would replace and delete: delete what a killed run left there, or give your own files other names",
             listed(&taken)
         ));
     }

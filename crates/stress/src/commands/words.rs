@@ -32,8 +32,8 @@ pub(super) fn operation() -> impl TypedValueParser<Value = Operation> {
     one_of(Operation::ALL, |operation| {
         let word = operation.as_str();
         match operation {
-            Operation::Download => value(word, "GET of a file of the cell's volume").alias("get"),
-            Operation::Upload => value(word, "UPLOAD of a file of the cell's volume"),
+            Operation::Download => value(word, "GET of a file of the row's volume").alias("get"),
+            Operation::Upload => value(word, "UPLOAD of a file of the row's volume"),
             Operation::List => value(
                 word,
                 "LIST of a root that holds the volume as files of 64 KiB",
@@ -82,9 +82,9 @@ pub(super) fn order() -> impl TypedValueParser<Value = Order> {
     one_of(Order::ALL, |order| {
         let help = match order {
             Order::Interleaved => {
-                "One sample of every cell, then the next of every cell, shuffled by --seed"
+                "One sample of every row, then the next of every row, shuffled by --seed"
             }
-            Order::Listed => "All samples of the first cell, then all of the second",
+            Order::Listed => "All samples of the first row, then all of the second",
         };
         value(order.as_str(), help)
     })

@@ -148,7 +148,7 @@ fn a_server_that_runs_already_is_measured_through_itself_and_left_as_it_was() {
         let ended = run(&[&axes[..], &target, &["--op", op]].concat());
         assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
         let notes = ended.measurement().notes.join(" ");
-        let words = format!("holds {name} already, which this cell would replace");
+        let words = format!("holds {name} already, which this row would replace");
         assert!(notes.contains(&words), "{notes}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's own");
     }

@@ -118,7 +118,7 @@ pub(super) struct MeasuringArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     pub(super) seed: u64,
 
-    /// Measure the machine's ceilings first (three seconds), and show every cell's fraction of its ceiling.
+    /// Measure the machine's ceilings first (three seconds), and show every row's fraction of its ceiling.
     #[arg(long)]
     pub(super) baseline: bool,
 
@@ -126,7 +126,7 @@ pub(super) struct MeasuringArgs {
     #[arg(long)]
     pub(super) watch_memory: bool,
 
-    /// Take memory from a virtual machine's host before a cell that needs much of it, so that its window does not
+    /// Take memory from a virtual machine's host before a row that needs much of it, so that its window does not
     /// pay for that. Takes some seconds for each large upload row.
     #[arg(long)]
     pub(super) warm_memory: bool,
@@ -155,7 +155,7 @@ pub(super) struct ServerArgs {
     pub(super) server_args: Option<parse::Words>,
 
     /// Measure this server instead of ours: a command line with {port} and {root} (the folder to serve) in it, and
-    /// {workers} if it can be told; else one --servers N says how many it has. They are filled in for each combination.
+    /// {workers} if it can be told; else one --servers N says how many it has. They are filled in for each row.
     #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, group = "foreign", conflicts_with = "server_pool", value_parser = parse::server_cmd)]
     pub(super) server_cmd: Option<String>,
 
@@ -237,7 +237,7 @@ pub(super) struct OutputArgs {
     #[arg(long, value_parser = words::shown(), default_value = "auto", value_name = "HOW")]
     pub(super) progress: Shown,
 
-    /// Print the rows (or with --dry-run the cells) as JSON, one a line, instead of a table.
+    /// Print the rows as JSON, one a line, instead of a table.
     #[arg(long)]
     pub(super) json: bool,
 }

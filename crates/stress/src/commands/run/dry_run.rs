@@ -22,7 +22,7 @@ pub(super) fn print(request: &Request) -> Result<()> {
         .sum();
     output::say(format_args!(
         "{} of {}, {} each, about {} of content to move",
-        size::counted(cells.len() as u64, "cell"),
+        size::counted(cells.len() as u64, "row"),
         request.plan.full_len,
         size::counted(request.repeats.into(), "sample"),
         size::approximate(bytes.saturating_mul(request.repeats.into())),
