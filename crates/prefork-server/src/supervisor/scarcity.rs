@@ -31,7 +31,7 @@ impl Limit {
     pub(crate) fn behind(error: Errno) -> Self {
         match error {
             Errno::EAGAIN => processes(),
-            Errno::ENOMEM | Errno::ENOBUFS => memory(),
+            Errno::ENOMEM | Errno::ENOBUFS => address_space().unwrap_or_else(memory),
             Errno::EMFILE => Self {
                 name: "RLIMIT_NOFILE",
                 cure: "raise ulimit -n (systemd: LimitNOFILE=)".to_owned(),
@@ -83,6 +83,27 @@ fn processes() -> Limit {
     Limit {
         name: "kernel.threads-max",
         cure: "raise it, or kernel.pid_max, with sysctl".to_owned(),
+    }
+}
+
+fn address_space() -> Option<Limit> {
+    let (max, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
+    (max < u64::MAX).then(|| Limit {
+        name: "ulimit -v",
+        cure: format!(
+            "a process may map {max} bytes: raise it (systemd: LimitAS=), or have fewer workers"
+        ),
+    })
+}
+
+/// What there is to say of something that could not be done at a start, with the limit if one was reached.
+pub(crate) fn explained(what: &str, error: Errno) -> anyhow::Error {
+    match error {
+        Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => {
+            let Limit { name, cure } = Limit::behind(error);
+            anyhow::anyhow!("{what}: {name} is reached; {cure}")
+        }
+        other => anyhow::Error::from(other).context(what.to_owned()),
     }
 }
 

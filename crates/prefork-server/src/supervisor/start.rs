@@ -37,7 +37,7 @@ use crate::store::{Folder, Quota, Store, StoreOptions, Swept};
 use crate::supervisor::inherited::{self, Inherited, Origin};
 use crate::supervisor::ledger::Ledger;
 use crate::supervisor::roster::{self, Roster};
-use crate::supervisor::scarcity::Shortages;
+use crate::supervisor::scarcity::{Shortages, explained};
 use crate::supervisor::watchdog::Watchdog;
 use crate::{sandbox, sys};
 
@@ -326,10 +326,13 @@ fn share_memory(
 ) -> Result<(Scoreboard, Holdings, RowAllocator)> {
     let rows = processes_max(config.pool);
     let slots = rows * config.pool.workers_of_a_process_max();
-    let scoreboard = Scoreboard::new(slots).context("cannot map the scoreboard")?;
-    let holdings =
-        Holdings::new(rows, connections_max(config)).context("cannot map the holdings")?;
-    store.share_quota(Quota::new(holdings).context("cannot set up the quota")?);
+    let scoreboard =
+        Scoreboard::new(slots).map_err(|error| explained("cannot map the scoreboard", error))?;
+    let holdings = Holdings::new(rows, connections_max(config))
+        .map_err(|error| explained("cannot map the holdings", error))?;
+    store.share_quota(
+        Quota::new(holdings).map_err(|error| explained("cannot set up the quota", error))?,
+    );
     let bytes_max = config.root_bytes_max;
     let used_bytes = store
         .used_bytes()

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,6 +19,7 @@ use crate::supervisor::inherited::{
     UPGRADE_VARIABLE, Upgrade,
 };
 use crate::supervisor::roster::Event;
+use crate::supervisor::scarcity::explained;
 use crate::words;
 
 /// How much longer than a worker a whole new server may take to become ready.
@@ -326,9 +328,13 @@ impl Supervisor {
             Ok(())
         };
         inheritable(FdFlag::empty())?;
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()));
+        let child = command.spawn().map_err(|error| {
+            let what = format!("cannot start {}", program.display());
+            match error.raw_os_error() {
+                Some(code) => explained(&what, Errno::from_raw(code)),
+                None => anyhow::Error::from(error).context(what),
+            }
+        });
         inheritable(FdFlag::FD_CLOEXEC)?;
         Ok(Successor {
             pid: Pid::from_raw(child?.id().cast_signed()),

@@ -122,6 +122,9 @@ each_pool! {
         if pool != "thread" {
             assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
         }
+        server.signal(Signal::SIGUSR2);
+        let said = server.wait_for_log("not upgrading");
+        assert!(said.contains("pids.max is reached"), "{said}");
         group.set("pids.max", "max");
         server.wait_for_children(|now| now.len() == before.len() && !now.contains(&before[0]));
         assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");

@@ -339,6 +339,28 @@ fn threads_that_would_leave_no_descriptor_to_serve_with_are_refused_with_the_num
 }
 
 #[test]
+fn a_start_without_room_for_what_all_workers_share_names_the_limit() {
+    let ground = Ground::new();
+    let plain = ground.server(
+        "--pool event --workers 400 --max-connections-per-address 9 --allow-root --bind 127.0.0.1:0 --root @root",
+    );
+    let limited = Command::new("sh")
+        .args(["-c", "ulimit -v 30000; exec \"$0\" \"$@\""])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let words = [
+        "cannot map",
+        "ulimit -v is reached",
+        "30720000 bytes",
+        "LimitAS=",
+    ];
+    check("address space", &limited, &words);
+}
+
+#[test]
 fn a_root_that_the_servers_user_cannot_write_is_told_at_the_start_whoever_that_is() {
     if !nix::unistd::Uid::effective().is_root() {
         // As any other user: a folder that is its own, and closed to it.
