@@ -194,48 +194,32 @@ impl Config {
     /// The flags whose values differ between `self` and `other` and that a running server cannot change.
     #[must_use]
     pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
-        [
-            ("--bind", self.bind != other.bind),
-            ("--root", self.root != other.root),
-            ("--pool", self.pool != other.pool),
-            (
-                "--set-aside",
-                self.waits_in_accept() != other.waits_in_accept(),
-            ),
-            ("--congestion", self.congestion != other.congestion),
-            (
-                "--receive-buffer",
-                self.receive_buffer != other.receive_buffer,
-            ),
-            (
-                "--defer-accept",
-                self.defer_accept_s != other.defer_accept_s,
-            ),
-            ("--pidfile", self.pidfile != other.pidfile),
-            ("--admin", self.admin != other.admin),
-            ("--metrics", self.metrics != other.metrics),
-            (
-                "--exit-with-stdin",
-                self.exit_with_stdin != other.exit_with_stdin,
-            ),
-            ("--access-log", self.access_log != other.access_log),
-            ("--log-file", self.log_file != other.log_file),
-            ("--log-level", self.log_level != other.log_level),
-            ("--log-format", self.log_format != other.log_format),
-            ("--ready", self.ready != other.ready),
-            (
-                "--user",
-                self.hardening.user_typed != other.hardening.user_typed,
-            ),
-            (
-                "--allow-root",
-                self.hardening.allow_root != other.hardening.allow_root,
-            ),
-            (
-                "--sandbox",
-                self.hardening.sandbox != other.hardening.sandbox,
-            ),
-        ]
+        macro_rules! differing {
+            ($($flag:literal: $($part:ident).+ $(($($call:tt)*))?,)+) => {
+                [$(($flag, self.$($part).+ $(($($call)*))? != other.$($part).+ $(($($call)*))?),)+]
+            };
+        }
+        differing! {
+            "--bind": bind,
+            "--root": root,
+            "--pool": pool,
+            "--set-aside": waits_in_accept(),
+            "--congestion": congestion,
+            "--receive-buffer": receive_buffer,
+            "--defer-accept": defer_accept_s,
+            "--pidfile": pidfile,
+            "--admin": admin,
+            "--metrics": metrics,
+            "--exit-with-stdin": exit_with_stdin,
+            "--access-log": access_log,
+            "--log-file": log_file,
+            "--log-level": log_level,
+            "--log-format": log_format,
+            "--ready": ready,
+            "--user": hardening.user_typed,
+            "--allow-root": hardening.allow_root,
+            "--sandbox": hardening.sandbox,
+        }
         .into_iter()
         .filter_map(|(flag, differs)| differs.then_some(flag))
         .collect()

@@ -1,9 +1,7 @@
 //! Pools: how workers come to be. What a worker does is the same under each.
 
 pub(crate) mod descriptors;
-pub(crate) mod event;
-pub(crate) mod process;
-pub(crate) mod thread;
+mod thread;
 pub(crate) mod worker;
 
 use std::io;
@@ -17,7 +15,7 @@ use crate::config::{Clocks, PoolKind};
 use crate::connection::session::Service;
 use crate::exit::{WORKER_DONE, WORKER_FAILED, of_shortage};
 use crate::operator::logs::Logs;
-use crate::pool::worker::{Left, Worker};
+use crate::pool::worker::{Left, Worker, blocking, event};
 use crate::sandbox::Confinement;
 use crate::shared::address_cap::AddressCap;
 use crate::shared::gate::Gate;
@@ -219,10 +217,18 @@ fn child_main(
         return WORKER_DONE;
     }
     let reporter = Reporter::new(&inheritance.reports, id, inheritance.max_requests);
+    let slot = assignment.slot(&inheritance.scoreboard);
+    let worker = || inheritance.worker(slot, assignment.workers.start, &reporter);
     let left = match inheritance.kind {
-        PoolKind::Process => process::run(inheritance, assignment, &reporter),
+        PoolKind::Process => {
+            let set_aside = inheritance.set_aside.unwrap_or(0);
+            blocking::run(&worker(), set_aside, || reporter.ready())
+        }
         PoolKind::Thread => thread::run(inheritance, assignment, &reporter),
-        PoolKind::Event => event::run(inheritance, assignment, &reporter),
+        PoolKind::Event => {
+            let connections_max = inheritance.event_connections.unwrap_or(1);
+            event::run(&worker(), connections_max as usize)
+        }
     };
     status.publish_peak(
         assignment

@@ -5,6 +5,7 @@
 use std::ffi::CString;
 use std::io::{self, IoSliceMut};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
@@ -39,32 +40,29 @@ struct Probe {
 /// In this order: what could destroy the file outside comes last.
 const PROBES: [Probe; 20] = [
     probe("read /etc/passwd", Some(1), |_, _| {
-        open("/etc/passwd", READ, NO_MODE).map(drop)?;
-        Ok(())
+        opened(open("/etc/passwd", READ, NO_MODE))
     }),
     probe(
         "list the folder that holds the root",
         Some(1),
         |_, store| {
-            openat(store.directory(), "..", READ | OFlag::O_DIRECTORY, NO_MODE).map(drop)?;
-            Ok(())
+            opened(openat(
+                store.directory(),
+                "..",
+                READ | OFlag::O_DIRECTORY,
+                NO_MODE,
+            ))
         },
     ),
     probe(
         "read a file of its own user's outside",
         Some(1),
-        |ground, _| {
-            open(&ground.outside_file, READ, NO_MODE).map(drop)?;
-            Ok(())
-        },
+        |ground, _| opened(open(&ground.outside_file, READ, NO_MODE)),
     ),
     probe(
         "write to a file of its own user's outside",
         Some(1),
-        |ground, _| {
-            open(&ground.outside_file, OFlag::O_WRONLY, NO_MODE).map(drop)?;
-            Ok(())
-        },
+        |ground, _| opened(open(&ground.outside_file, OFlag::O_WRONLY, NO_MODE)),
     ),
     probe("make a file outside", Some(1), |ground, _| {
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY;
@@ -90,20 +88,12 @@ const PROBES: [Probe; 20] = [
                 STRAY,
                 AtFlags::empty(),
             )?;
-            Ok(unlinkat(
-                store.directory(),
-                STRAY,
-                UnlinkatFlags::NoRemoveDir,
-            )?)
+            remove(store, UnlinkatFlags::NoRemoveDir)
         },
     ),
     probe("make a symbolic link in the root", Some(1), |_, store| {
         symlinkat("/etc/passwd", store.directory(), STRAY)?;
-        Ok(unlinkat(
-            store.directory(),
-            STRAY,
-            UnlinkatFlags::NoRemoveDir,
-        )?)
+        remove(store, UnlinkatFlags::NoRemoveDir)
     }),
     probe("run a program", Some(1), |_, _| run_a_program()),
     probe("read another process's memory", Some(1), |ground, _| {
@@ -153,11 +143,7 @@ const PROBES: [Probe; 20] = [
         "move or remove a file of its own user's outside",
         Some(1),
         |ground, store| match renameat(AT_FDCWD, &ground.outside_file, store.directory(), STRAY) {
-            Ok(()) => Ok(unlinkat(
-                store.directory(),
-                STRAY,
-                UnlinkatFlags::NoRemoveDir,
-            )?),
+            Ok(()) => remove(store, UnlinkatFlags::NoRemoveDir),
             Err(_) => Ok(unlink(&ground.outside_file)?),
         },
     ),
@@ -169,24 +155,15 @@ const READ_ONLY_PROBES: [Probe; 3] = [
     probe("make a file in the root", Some(1), |_, store| {
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
         openat(store.directory(), STRAY, flags, Mode::S_IRUSR).map(drop)?;
-        Ok(unlinkat(
-            store.directory(),
-            STRAY,
-            UnlinkatFlags::NoRemoveDir,
-        )?)
+        remove(store, UnlinkatFlags::NoRemoveDir)
     }),
     probe("make an unnamed file in the root", Some(1), |_, store| {
         let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-        openat(store.directory(), ".", flags, Mode::S_IRUSR).map(drop)?;
-        Ok(())
+        opened(openat(store.directory(), ".", flags, Mode::S_IRUSR))
     }),
     probe("make a folder in the root", Some(1), |_, store| {
         mkdirat(store.directory(), STRAY, Mode::S_IRWXU)?;
-        Ok(unlinkat(
-            store.directory(),
-            STRAY,
-            UnlinkatFlags::RemoveDir,
-        )?)
+        remove(store, UnlinkatFlags::RemoveDir)
     }),
 ];
 
@@ -194,8 +171,7 @@ const READ_ONLY_PROBES: [Probe; 3] = [
 const READ_ONLY_FILE_PROBES: [FileProbe; 2] = [
     ("write to a file in the root", |store, name| {
         let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        openat(store.directory(), name, flags, NO_MODE).map(drop)?;
-        Ok(())
+        opened(openat(store.directory(), name, flags, NO_MODE))
     }),
     ("rename or remove a file in the root", |store, name| {
         // To its own name, which is allowed or not as any other, and does nothing (rename(2)).
@@ -221,6 +197,14 @@ const fn probe(
         denied_from,
         attempt,
     }
+}
+
+fn opened(file: nix::Result<OwnedFd>) -> io::Result<()> {
+    file.map(drop).map_err(io::Error::from)
+}
+
+fn remove(store: &Store, flag: UnlinkatFlags) -> io::Result<()> {
+    Ok(unlinkat(store.directory(), STRAY, flag)?)
 }
 
 /// Tries everything. `abi` is the version of Landlock in force.

@@ -28,12 +28,6 @@ impl Download {
         self.len
     }
 
-    /// Whether the file was empty when it was opened.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Fills `buffer` from `offset` on. Files are not read through a cursor: it would be shared with every
     /// process that inherited the descriptor.
     ///

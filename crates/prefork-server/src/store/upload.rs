@@ -95,12 +95,6 @@ impl PendingUpload {
         self.len
     }
 
-    /// Whether nothing has been written.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Appends `data`.
     ///
     /// # Errors

@@ -155,15 +155,7 @@ impl Server {
 
     /// Waits until the parent's children are such.
     pub(crate) fn wait_for_children(&self, are_right: impl Fn(&[u32]) -> bool) -> Vec<u32> {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let children = self.children();
-            if are_right(&children) {
-                return children;
-            }
-            assert!(Instant::now() < deadline, "still {children:?}");
-            thread::yield_now();
-        }
+        wait_for_workers_of(self.ready.pid, are_right)
     }
 
     /// Waits for a worker process that was not there when the server became ready.
@@ -322,6 +314,19 @@ pub(crate) fn children_of(pid: u32) -> Vec<u32> {
         .split_whitespace()
         .map(|pid| pid.parse().unwrap())
         .collect()
+}
+
+/// Waits until the worker processes of server `pid` are such.
+pub(crate) fn wait_for_workers_of(pid: u32, are_right: impl Fn(&[u32]) -> bool) -> Vec<u32> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let workers = workers_of(pid);
+        if are_right(&workers) {
+            return workers;
+        }
+        assert!(Instant::now() < deadline, "still {workers:?}");
+        thread::yield_now();
+    }
 }
 
 /// Those of them that are workers, by the names they give themselves: not a server that takes over, nor the child that

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use proto::announce::{Announcement, Ready};
 use tempfile::TempDir;
 
-use crate::support::{DEADLINE, Peer, command, fill, workers_of};
+use crate::support::{DEADLINE, Peer, command, fill, wait_for_workers_of, workers_of};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
@@ -177,15 +177,7 @@ impl Stuck {
     }
 
     pub(super) fn wait_for_children(&self, are_right: impl Fn(&[u32]) -> bool) -> Vec<u32> {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let children = self.children();
-            if are_right(&children) {
-                return children;
-            }
-            assert!(Instant::now() < deadline, "still {children:?}");
-            std::thread::yield_now();
-        }
+        wait_for_workers_of(self.ready.pid, are_right)
     }
 
     /// Waits for the end.
