@@ -7,7 +7,8 @@ use crate::fault::Fault;
 use crate::matrix::{ClientPool, DURABILITIES, Operation, ServerPool};
 use crate::measurement::Status;
 use crate::record::Outcome;
-use crate::summary::{Flag, Row, csv};
+use crate::summary::csv::{self, Field};
+use crate::summary::{Flag, Row};
 
 /// What stands above the grammar.
 pub const GRAMMAR_LEAD: &str = "Conditions of --fail-on (one that holds for any row is enough)";
@@ -92,12 +93,12 @@ pub fn hits(conditions: &[Condition], rows: &[Row]) -> Vec<Hit> {
         .flat_map(|condition| rows.iter().map(move |row| (condition, row)));
     pairs
         .filter_map(|(condition, row)| {
-            let value = csv::value(row, condition.column)?;
+            let value = csv::field(row, condition.column)?;
             condition.holds(&value).then(|| Hit {
                 number: row.cell.number,
                 condition: condition.to_string(),
                 column: condition.column,
-                value,
+                value: value.to_string(),
             })
         })
         .collect()
@@ -108,8 +109,8 @@ pub fn hits(conditions: &[Condition], rows: &[Row]) -> Vec<Hit> {
 #[must_use]
 pub fn unjudged(conditions: &[Condition], rows: &[Row]) -> Vec<String> {
     let has_value = |condition: &Condition| {
-        let mut values = rows.iter().map(|row| csv::value(row, condition.column));
-        values.any(|value| value.is_some_and(|value| !value.is_empty()))
+        let mut values = rows.iter().map(|row| csv::field(row, condition.column));
+        values.any(|value| value.is_some_and(|value| !value.is_missing()))
     };
     // Whoever asks for a missing value has it judged; and a row without a flag has none of them.
     let needs_value =
@@ -124,16 +125,19 @@ pub fn unjudged(conditions: &[Condition], rows: &[Row]) -> Vec<String> {
 }
 
 impl Condition {
-    fn holds(&self, found: &str) -> bool {
+    fn holds(&self, found: &Field) -> bool {
         use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
         let is_equal = match &self.value {
-            Value::Missing => found.is_empty(),
-            Value::Word(word) if self.column == "flags" => {
-                found.split(' ').any(|flag| flag == word)
-            }
-            Value::Word(word) => found == word,
+            Value::Missing => found.is_missing(),
+            Value::Word(word) => match found {
+                Field::Text(flags) if self.column == "flags" => {
+                    flags.split(' ').any(|flag| flag == word)
+                }
+                Field::Text(found) => found == word,
+                _ => false,
+            },
             Value::Number(number) => {
-                let Ok(found) = found.parse::<f64>() else {
+                let Some(found) = found.number() else {
                     return false;
                 };
                 return match self.comparison {
@@ -266,7 +270,16 @@ mod tests {
 
     fn holds(condition: &str, found: &str) -> bool {
         let condition: Condition = condition.parse().unwrap();
-        condition.holds(found)
+        let found = match found {
+            found if csv::is_text(condition.column) => Field::Text(found.into()),
+            "" => Field::Missing,
+            found if condition.column.ends_with("_s") && found.contains('.') => {
+                let seconds: f64 = found.parse().unwrap();
+                Field::Micros((seconds * 1e6).round() as u64)
+            }
+            found => Field::Count(found.parse().unwrap()),
+        };
+        condition.holds(&found)
     }
 
     #[test]

@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::summary::{Row, csv};
+use crate::summary::Row;
+use crate::summary::csv::{self, Field};
 
 /// The columns that say which combination a row is.
 const AXES: [&str; 9] = [
@@ -67,7 +68,7 @@ impl<'a> Matching<'a> {
                 shared.push(axis);
             }
         }
-        let mut by_key: BTreeMap<Vec<String>, Vec<&'a Row>> = BTreeMap::new();
+        let mut by_key: BTreeMap<Vec<Field>, Vec<&'a Row>> = BTreeMap::new();
         for row in old {
             by_key.entry(key(row, &shared)).or_default().push(row);
         }
@@ -93,26 +94,27 @@ impl<'a> Matching<'a> {
     }
 }
 
-fn values(rows: &[Row], axis: &str) -> BTreeSet<String> {
+fn values(rows: &[Row], axis: &str) -> BTreeSet<Field> {
     rows.iter().map(|row| value(row, axis)).collect()
 }
 
-fn key(row: &Row, axes: &[&str]) -> Vec<String> {
+fn key(row: &Row, axes: &[&str]) -> Vec<Field> {
     axes.iter().map(|axis| value(row, axis)).collect()
 }
 
-fn value(row: &Row, axis: &str) -> String {
-    let asked = |bytes: Option<u64>| bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
+fn value(row: &Row, axis: &str) -> Field {
+    let asked = |bytes: Option<u64>| bytes.map_or(Field::Missing, Field::Count);
     match axis {
         // What was asked for: a row that was not run has no more than that.
         "client_buffer_bytes" => asked(row.cell.client_buffer),
         "server_buffer_bytes" => asked(row.cell.server_buffer),
-        axis => csv::value(row, axis).unwrap_or_default(),
+        axis => csv::field(row, axis).unwrap_or(Field::Missing),
     }
 }
 
-fn join(values: &BTreeSet<String>) -> String {
-    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+fn join(values: &BTreeSet<Field>) -> String {
+    let mut values: Vec<String> = values.iter().map(Field::to_string).collect();
+    values.sort();
     values.join(",")
 }
 

@@ -1,5 +1,6 @@
 //! `summary.csv`: one row a combination, the assignment's columns first. The same fields as JSON.
 
+use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
@@ -106,10 +107,8 @@ const COLUMNS: [Column; 47] = [
     ("warmup_samples", |row| number(row.warmup_samples)),
     ("ceiling_bytes_per_s", |row| maybe(row.ceiling_bytes_per_s)),
     ("ceiling_fraction", |row| {
-        maybe(
-            row.ceiling_permille()
-                .map(|permille| format!("{}.{:03}", permille / 1_000, permille % 1_000)),
-        )
+        let share = row.ceiling_permille();
+        share.map_or(Field::Missing, Field::Permille)
     }),
 ];
 
@@ -121,7 +120,7 @@ pub fn write(rows: &[Row], out: impl Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(COLUMNS.map(|(name, _)| name))?;
     for row in rows {
-        writer.write_record(COLUMNS.map(|(_, field)| field(row).into_csv()))?;
+        writer.write_record(COLUMNS.map(|(_, field)| field(row).to_string()))?;
     }
     writer.flush()?;
     Ok(())
@@ -149,8 +148,13 @@ pub fn columns() -> impl Iterator<Item = &'static str> {
 /// What stands in `column` of the row; empty if there is no value, none if there is no such column.
 #[must_use]
 pub fn value(row: &Row, column: &str) -> Option<String> {
+    Some(field(row, column)?.to_string())
+}
+
+/// The same as a value.
+pub(crate) fn field(row: &Row, column: &str) -> Option<Field> {
     let (_, field) = COLUMNS.iter().find(|(name, _)| *name == column)?;
-    Some(field(row).into_csv())
+    Some(field(row))
 }
 
 /// Whether `column` holds words rather than numbers.
@@ -172,24 +176,55 @@ const TEXT_COLUMNS: [&str; 9] = [
     "flags",
 ];
 
-/// A field; empty if there is no value.
-enum Field {
+/// What stands in a field; displayed as in the table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Field {
+    Missing,
+    /// A word, or several with a space between; empty if there is none.
     Text(String),
-    Number(String),
+    Count(u64),
+    /// Shown in seconds. A microsecond is less than a loopback round trip.
+    Micros(u64),
+    /// Shown as a share of 1.
+    Permille(u64),
 }
 
 impl Field {
-    fn into_csv(self) -> String {
+    pub(crate) fn is_missing(&self) -> bool {
         match self {
-            Self::Text(text) | Self::Number(text) => text,
+            Self::Missing => true,
+            Self::Text(text) => text.is_empty(),
+            Self::Count(_) | Self::Micros(_) | Self::Permille(_) => false,
+        }
+    }
+
+    /// The number, as the table shows it.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Missing | Self::Text(_) => None,
+            Self::Count(count) => Some(*count as f64),
+            Self::Micros(micros) => Some(*micros as f64 / 1e6),
+            Self::Permille(permille) => Some(*permille as f64 / 1e3),
         }
     }
 
     fn into_json(self) -> String {
         match self {
-            Self::Text(text) | Self::Number(text) if text.is_empty() => "null".into(),
+            field if field.is_missing() => "null".into(),
             Self::Text(text) => serde_json::Value::String(text).to_string(),
-            Self::Number(text) => text,
+            number => number.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => Ok(()),
+            Self::Text(text) => f.write_str(text),
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Micros(micros) => f.write_str(&format_seconds(Duration::from_micros(*micros), 6)),
+            Self::Permille(share) => write!(f, "{}.{:03}", share / 1_000, share % 1_000),
         }
     }
 }
@@ -198,21 +233,20 @@ fn text(value: impl Into<String>) -> Field {
     Field::Text(value.into())
 }
 
-fn number(value: impl ToString) -> Field {
-    Field::Number(value.to_string())
+fn number(value: impl Into<u64>) -> Field {
+    Field::Count(value.into())
 }
 
-fn maybe(value: Option<impl ToString>) -> Field {
-    Field::Number(value.map(|value| value.to_string()).unwrap_or_default())
+fn maybe(value: Option<impl Into<u64>>) -> Field {
+    value.map_or(Field::Missing, number)
 }
 
-/// Seconds to the microsecond: less than a loopback round trip.
+/// Rounded to the nearest microsecond.
 fn seconds(value: Option<Duration>) -> Field {
-    Field::Number(
-        value
-            .map(|time| format_seconds(time, 6))
-            .unwrap_or_default(),
-    )
+    let micros = |time: Duration| u64::try_from((time.as_nanos() + 500) / 1_000);
+    value.map_or(Field::Missing, |time| {
+        Field::Micros(micros(time).unwrap_or(u64::MAX))
+    })
 }
 
 const fn ns(ns: u64) -> Duration {
