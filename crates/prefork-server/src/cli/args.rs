@@ -90,7 +90,7 @@ pub struct Args {
     pub accept_unterminated: Option<Duration>,
 
     /// With --pool event: how many connections a worker holds at once [default: 1024]. At the limit it accepts
-    /// no more, and its longest idle connection yields to whoever waits.
+    /// no more, and closes its longest idle connection for a client that waits.
     #[arg(long, value_name = "N", value_parser = whole(0..=u32::MAX), help_heading = "Limits")]
     pub event_connections: Option<u32>,
 
@@ -163,7 +163,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Watching")]
     pub admin: Option<PathBuf>,
 
-    /// Answer http://ADDR/metrics for Prometheus, to whoever can connect to it [default: off].
+    /// Answer http://ADDR/metrics for Prometheus; any client that can connect may ask [default: off].
     #[arg(long, value_name = "ADDR", help_heading = "Watching")]
     pub metrics: Option<String>,
 
@@ -171,8 +171,8 @@ pub struct Args {
     #[arg(long, help_heading = "Life cycle")]
     pub exit_with_stdin: bool,
 
-    /// Run as this user (name or number) once the address is bound; takes root to start. The default is whoever
-    /// starts the server.
+    /// Run as this user (name or number) once the address is bound; takes root to start. The default is the
+    /// user who starts the server.
     #[arg(long, value_name = "NAME", value_hint = ValueHint::Username, help_heading = "Hardening")]
     pub user: Option<String>,
 

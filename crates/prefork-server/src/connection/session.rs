@@ -124,7 +124,7 @@ pub struct Session<'s> {
     name: Option<FileName>,
     /// The last request that failed on this side, until somebody asks.
     failure: Option<Failure>,
-    /// Requests that are over, for whoever wants to know: none if nobody does.
+    /// Requests that are over, for the access log: none if there is no log.
     finished: Option<Vec<Finished>>,
     /// How the open request is booked, until the output is sent.
     answered: Option<Answer>,

@@ -64,7 +64,7 @@ pub(crate) fn mention_lost_lines(mentioned: &mut u64) {
     if lines != *mentioned && stream::has_room(sys::standard_error()) {
         tracing::warn!(
             lines,
-            "log lines have been lost: whoever reads this log did not keep up"
+            "log lines have been lost: the reader of this log did not keep up"
         );
         // On a full disk this was one more; it must not be a reason to say it again.
         *mentioned = lost_lines();

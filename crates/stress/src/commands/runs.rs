@@ -46,10 +46,12 @@ fn not_there(candidates: &[PathBuf]) -> Unusable {
             folder.display()
         ));
     }
-    let tried: Vec<String> = candidates
+    let mut tried: Vec<String> = candidates
         .iter()
         .map(|run| run.display().to_string())
         .collect();
+    // A whole path is the same in any folder.
+    tried.dedup();
     Unusable(format!(
         "there is no run in {}: name the folder of a run, which has a {FILE_NAME}",
         tried.join(", nor in "),
@@ -88,6 +90,8 @@ mod tests {
         let error = locate(None, out.path()).unwrap_err();
         assert!(error.is::<Unusable>(), "{error}");
         let run = out.path().join("20260101T000000Z-run");
+        let error = locate(Some(&run), out.path()).unwrap_err().to_string();
+        assert_eq!(error.matches("-run").count(), 1, "{error}");
         std::fs::create_dir(&run).unwrap();
         let error = locate(Some(&run), out.path()).unwrap_err().to_string();
         assert!(error.contains("-run has no journal"), "{error}");

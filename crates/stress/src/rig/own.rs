@@ -22,8 +22,6 @@ use crate::host::clock::{Deadline, WaitEnded};
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
 /// How long a server that was told to stop at once may take, and one that has said its last.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
-/// The largest upload that the server takes unless told otherwise.
-const UPLOAD_MAX_DEFAULT: u64 = 4 << 30;
 
 /// Our server, running.
 #[derive(Debug)]
@@ -189,7 +187,7 @@ pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
     if let Some(bytes) = cell.server_buffer {
         arguments.extend(["--receive-buffer".into(), bytes.to_string()]);
     }
-    if cell.volume > UPLOAD_MAX_DEFAULT {
+    if cell.volume > proto::limits::UPLOAD_LEN_MAX {
         arguments.extend(["--upload-max".into(), cell.volume.to_string()]);
     }
     arguments.extend(settings.server_args.iter().cloned());

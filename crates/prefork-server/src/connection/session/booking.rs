@@ -60,7 +60,7 @@ impl Session<'_> {
         true
     }
 
-    /// The open request is over: whoever keeps a log of them is told.
+    /// The open request is over: the access log, if there is one, is told.
     pub(super) fn finish(&mut self, bytes: u64, outcome: Outcome) {
         if let Some(finished) = &mut self.finished {
             finished.push(Finished {

@@ -1,4 +1,4 @@
-//! What a session says of a request that is over, for whoever keeps a log of them.
+//! What a session says of a request that is over, for the access log.
 
 use proto::{Code, FileName, Verb};
 

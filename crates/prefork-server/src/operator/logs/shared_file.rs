@@ -183,11 +183,11 @@ impl Opener {
     }
 }
 
-#[cfg(test)]
 #[expect(
     clippy::disallowed_methods,
     reason = "what is written is looked at from outside"
 )]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::thread;

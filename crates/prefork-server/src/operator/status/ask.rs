@@ -115,7 +115,7 @@ fn body(answer: &[u8]) -> Result<Vec<u8>> {
             bail!("the server closed without an answer: is it just stopping?")
         }
         Ok(httparse::Status::Partial) | Err(_) => {
-            bail!("whoever listens there is no prefork-server")
+            bail!("what listens there is no prefork-server")
         }
     };
     let body = &answer[head_len..];
