@@ -55,7 +55,7 @@ const DERIVED: [Derived; 4] = [
     Derived {
         name: "clients.csv",
         is_wanted: |_| true,
-        fill: |contents, _, out| Ok(summary::clients::write(contents, out)?),
+        fill: |contents, rows, out| Ok(summary::clients::write(contents, rows, out)?),
     },
     Derived {
         name: "models.md",

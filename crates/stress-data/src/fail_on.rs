@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::matrix::{ClientPool, DURABILITIES, Operation, ServerPool};
 use crate::measurement::Status;
 use crate::record::Outcome;
-use crate::summary::csv::{self, Field};
+use crate::summary::csv::{self, Column, Field};
 use crate::summary::{Flag, Row};
 
 /// What stands above the grammar.
@@ -93,7 +93,7 @@ pub fn hits(conditions: &[Condition], rows: &[Row]) -> Vec<Hit> {
         .flat_map(|condition| rows.iter().map(move |row| (condition, row)));
     pairs
         .filter_map(|(condition, row)| {
-            let value = csv::field(row, condition.column)?;
+            let value = csv::field(row, condition.column);
             condition.holds(&value).then(|| Hit {
                 number: row.cell.number,
                 condition: condition.to_string(),
@@ -110,7 +110,7 @@ pub fn hits(conditions: &[Condition], rows: &[Row]) -> Vec<Hit> {
 pub fn unjudged(conditions: &[Condition], rows: &[Row]) -> Vec<String> {
     let has_value = |condition: &Condition| {
         let mut values = rows.iter().map(|row| csv::field(row, condition.column));
-        values.any(|value| value.is_some_and(|value| !value.is_missing()))
+        values.any(|value| !value.is_missing())
     };
     // Whoever asks for a missing value has it judged; and a row without a flag has none of them.
     let needs_value =
@@ -168,8 +168,7 @@ impl FromStr for Condition {
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .unwrap_or(name.len());
         let (name, rest) = name.split_at(name_len);
-        let column = csv::columns().find(|column| *column == name);
-        let Some(column) = column else {
+        let Some((name, column)) = csv::column(name) else {
             let columns: Vec<&str> = csv::columns().collect();
             return Err(format!(
                 "unknown column '{name}'; the columns of summary.csv are: {}",
@@ -180,47 +179,43 @@ impl FromStr for Condition {
         let operator = OPERATORS.iter().find(|(word, _)| rest.starts_with(word));
         let Some((word, comparison)) = operator else {
             return Err(format!(
-                "a comparison must follow {column}: = != < <= > or >=, then a value, as in 'clients_failed>0'"
+                "a comparison must follow {name}: = != < <= > or >=, then a value, as in 'clients_failed>0'"
             ));
         };
-        let value = value(column, *comparison, rest[word.len()..].trim())?;
+        let value = value((name, column), *comparison, rest[word.len()..].trim())?;
         Ok(Self {
-            column,
+            column: name,
             comparison: *comparison,
             value,
         })
     }
 }
 
-fn value(column: &str, comparison: Comparison, text: &str) -> Result<Value, String> {
+fn value(
+    (name, column): (&str, Column),
+    comparison: Comparison,
+    text: &str,
+) -> Result<Value, String> {
     let is_equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
     match text {
         "" if is_equality => return Ok(Value::Missing),
-        "" => return Err(format!("a value is missing after {column}")),
+        "" => return Err(format!("a value is missing after {name}")),
         _ => {}
-    }
-    if csv::is_text(column) {
-        return match is_equality {
-            true => word(column, text).map(Value::Word),
-            false => Err(format!("{column} holds words: compare it with = or !=")),
-        };
     }
     let is_plain = text
         .bytes()
         .all(|byte| byte.is_ascii_digit() || b".-+".contains(&byte));
-    let number = match text.parse::<f64>() {
-        Ok(number) if is_plain => Some(number),
-        _ if column.contains("bytes") => crate::size::parse(text).ok().map(|bytes| bytes as f64),
-        _ => None,
+    let plain = text.parse::<f64>().ok().filter(|_| is_plain);
+    let size = || crate::size::parse(text).ok().map(|bytes| bytes as f64);
+    let (number, example) = match column {
+        Column::Words(_) if is_equality => return word(name, text).map(Value::Word),
+        Column::Words(_) => return Err(format!("{name} holds words: compare it with = or !=")),
+        Column::Bytes(_) => (plain.or_else(size), "100M or 1000000"),
+        Column::Seconds(_) => (plain, "2 or 0.5, in seconds"),
+        Column::Count(_) | Column::Share(_) => (plain, "0 or 5"),
     };
-    number.map(Value::Number).ok_or_else(|| {
-        let example = match column {
-            column if column.contains("bytes") => "100M or 1000000",
-            column if column.ends_with("_s") => "2 or 0.5, in seconds",
-            _ => "0 or 5",
-        };
-        format!("invalid number '{text}' for {column}: write {example}")
-    })
+    let wrong = || format!("invalid number '{text}' for {name}: write {example}");
+    number.map(Value::Number).ok_or_else(wrong)
 }
 
 /// A word that can stand in `column`, as it stands there: a condition on another could never hold.
@@ -233,7 +228,7 @@ fn word(column: &str, text: &str) -> Result<String, String> {
         "server_pool" => ServerPool::ALL.map(ServerPool::as_str).into(),
         "durability" => DURABILITIES.into(),
         "status" => Status::ALL.map(Status::as_str).into(),
-        "top_outcome" => Outcome::ALL.map(csv::outcome_word).into(),
+        "top_outcome" => Outcome::ALL.map(Outcome::as_str).into(),
         "flags" => Flag::ALL.map(Flag::as_str).into(),
         _ => return Ok(text.to_owned()),
     };
@@ -304,7 +299,7 @@ mod tests {
         let contents = testing::contents(&Selection::default(), 1);
         for row in summary::rows(&contents) {
             for column in csv::columns().filter(|column| csv::is_text(column)) {
-                let value = csv::value(&row, column).unwrap();
+                let value = csv::field(&row, column).to_string();
                 assert!(
                     holds(&format!("{column}={value}"), &value),
                     "{column}={value}"

@@ -56,6 +56,11 @@ pub enum Error {
     },
 }
 
+fn io(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    |reason| Error::Io { path, reason }
+}
+
 /// All that a journal says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contents {
@@ -128,10 +133,7 @@ impl Contents {
             true => (&packed, unpack(&packed)),
             false => (&plain, std::fs::read(&plain)),
         };
-        let bytes = bytes.map_err(|reason| Error::Io {
-            path: path.clone(),
-            reason,
-        })?;
+        let bytes = bytes.map_err(io(path))?;
         Self::parse(path, &bytes).map(|(contents, _)| contents)
     }
 
@@ -181,6 +183,12 @@ impl Contents {
     pub fn all_samples(&self) -> impl Iterator<Item = &Sample> {
         let counted = self.samples.values().chain(&self.retaken);
         counted.chain(&self.warmups)
+    }
+
+    /// The samples of the cell `number` that count, by repeat.
+    pub fn samples_of(&self, number: u32) -> impl Iterator<Item = &Sample> {
+        let samples = self.samples.range((number, 0)..=(number, u32::MAX));
+        samples.map(|(_, sample)| sample)
     }
 
     /// The samples that are planned: the number of each cell, with each repeat.
@@ -280,10 +288,7 @@ impl Journal {
     pub fn create(run: &Path, header: &Header) -> Result<Self, Error> {
         let path = run.join(FILE_NAME);
         let opened = OpenOptions::new().append(true).create_new(true).open(&path);
-        let file = opened.map_err(|reason| Error::Io {
-            path: path.clone(),
-            reason,
-        })?;
+        let file = opened.map_err(io(&path))?;
         let mut journal = Self::locked(file, path)?;
         journal.append(&Line::Header(Box::new(header.clone())))?;
         Ok(journal)
@@ -295,20 +300,13 @@ impl Journal {
     /// See [`Error`].
     pub fn resume(run: &Path) -> Result<(Self, Contents), Error> {
         let path = run.join(FILE_NAME);
-        let io = |reason| Error::Io {
-            path: path.clone(),
-            reason,
-        };
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(io)?;
+        let opened = OpenOptions::new().read(true).append(true).open(&path);
+        let file = opened.map_err(io(&path))?;
         let mut journal = Self::locked(file, path.clone())?;
         let mut bytes = Vec::new();
-        journal.file.read_to_end(&mut bytes).map_err(io)?;
+        journal.file.read_to_end(&mut bytes).map_err(io(&path))?;
         let (contents, whole_len) = Contents::parse(&path, &bytes)?;
-        journal.file.set_len(whole_len).map_err(io)?;
+        journal.file.set_len(whole_len).map_err(io(&path))?;
         Ok((journal, contents))
     }
 
@@ -317,20 +315,19 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`].
     pub fn append(&mut self, line: &Line) -> Result<(), Error> {
-        let io = |reason| Error::Io {
-            path: self.path.clone(),
-            reason,
-        };
-        let mut bytes = serde_json::to_vec(line).map_err(|error| io(error.into()))?;
+        self.try_append(line).map_err(io(&self.path))
+    }
+
+    fn try_append(&mut self, line: &Line) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
-        let whole_len = self.file.metadata().map_err(io)?.len();
+        let whole_len = self.file.metadata()?.len();
         let written = self.file.write_all(&bytes);
         written
             .and_then(|()| self.file.sync_data())
-            .map_err(|reason| {
+            .inspect_err(|_| {
                 // Half a line, as of a disk that is full, would spoil the next one.
                 let _ = self.file.set_len(whole_len);
-                io(reason)
             })
     }
 

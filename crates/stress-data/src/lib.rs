@@ -4,6 +4,9 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+#[macro_use]
+mod words;
+
 pub mod compare;
 pub mod derived;
 pub mod fail_on;

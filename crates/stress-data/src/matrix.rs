@@ -29,38 +29,38 @@ pub const SERVERS: [u32; 3] = [1, 5, 50];
 /// The size of the files that make up the volume of a list cell.
 pub const LIST_FILE_BYTES: u64 = 64 << 10;
 
-/// What the clients of a cell do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Operation {
-    /// GET of a file of the cell's volume.
-    Download,
-    /// UPLOAD of a file of the cell's volume.
-    Upload,
-    /// LIST of a root that holds the volume as files of 64 KiB.
-    List,
+words! {
+    /// What the clients of a cell do.
+    pub enum Operation {
+        /// GET of a file of the cell's volume.
+        Download = "download",
+        /// UPLOAD of a file of the cell's volume.
+        Upload = "upload",
+        /// LIST of a root that holds the volume as files of 64 KiB.
+        List = "list",
+    }
 }
 
-/// What the clients of a cell are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClientPool {
-    /// Threads of one process.
-    Thread,
-    /// Processes.
-    Process,
+words! {
+    /// What the clients of a cell are.
+    pub enum ClientPool {
+        /// Threads of one process.
+        Thread = "thread",
+        /// Processes.
+        Process = "process",
+    }
 }
 
-/// What the workers of our server are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ServerPool {
-    /// Forked processes.
-    Process,
-    /// Threads of one forked process.
-    Thread,
-    /// Forked processes, many connections each at once.
-    Event,
+words! {
+    /// What the workers of our server are.
+    pub enum ServerPool {
+        /// Forked processes.
+        Process = "process",
+        /// Threads of one forked process.
+        Thread = "thread",
+        /// Forked processes, many connections each at once.
+        Event = "event",
+    }
 }
 
 /// One combination: a row of the table.
@@ -126,23 +126,21 @@ pub struct Selection {
     pub faults: Vec<Fault>,
 }
 
-/// A plan by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PlanName {
-    #[default]
-    /// 81 rows.
-    Standard,
-    /// The assignment's 54 rows for each pair of pools.
-    Assignment,
-    /// The page an engineer decides from.
-    Models,
+words! {
+    /// A plan by its name.
+    #[derive(Default)]
+    pub enum PlanName {
+        #[default]
+        /// 81 rows.
+        Standard = "standard",
+        /// The assignment's 54 rows for each pair of pools.
+        Assignment = "assignment",
+        /// The page an engineer decides from.
+        Models = "models",
+    }
 }
 
 impl PlanName {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Standard, Self::Assignment, Self::Models];
-
     /// Whether it is the one that needs no name.
     #[must_use]
     pub const fn is_standard(&self) -> bool {
@@ -265,53 +263,11 @@ fn expand<T: Copy>(cells: Vec<Cell>, values: &[T], set: fn(&mut Cell, T)) -> Vec
         .collect()
 }
 
-impl Operation {
-    /// All of them, in the order of the table.
-    pub const ALL: [Self; 3] = [Self::Download, Self::Upload, Self::List];
-
-    /// The word in tables and flags.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Download => "download",
-            Self::Upload => "upload",
-            Self::List => "list",
-        }
-    }
-}
-
-impl ClientPool {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Thread, Self::Process];
-
-    /// The word in tables and flags.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Thread => "thread",
-            Self::Process => "process",
-        }
-    }
-}
-
 impl ServerPool {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Process, Self::Thread, Self::Event];
-
     /// Whether a worker serves one connection at a time.
     #[must_use]
     pub const fn is_blocking(self) -> bool {
         matches!(self, Self::Process | Self::Thread)
-    }
-
-    /// The word in tables and flags.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Process => "process",
-            Self::Thread => "thread",
-            Self::Event => "event",
-        }
     }
 }
 

@@ -14,71 +14,39 @@ use crate::record::{Outcome, Record};
 /// How the note of a sample begins that was not run for want of time.
 pub const BUDGET_NOTE: &str = "--budget:";
 
-/// How a sample ended, a closed set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Every operation verified, and both sides' ledgers agree.
-    Ok,
-    /// Some operation did not succeed.
-    Failed,
-    /// Some operation ran into `--timeout`, and nothing worse happened.
-    Timeout,
-    /// The server was gone before its ledger: its columns stay empty.
-    ServerLost,
-    /// The records and the server's ledger contradict each other.
-    Inconsistent,
-    /// The cell was not run.
-    NotRun,
-    /// The cell was cut short.
-    Cut,
-}
-
-impl Status {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Ok,
-        Self::Failed,
-        Self::Timeout,
-        Self::ServerLost,
-        Self::Inconsistent,
-        Self::NotRun,
-        Self::Cut,
-    ];
-
-    /// The word in tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-            Self::Timeout => "timeout",
-            Self::ServerLost => "server_lost",
-            Self::Inconsistent => "inconsistent",
-            Self::NotRun => "not_run",
-            Self::Cut => "cut",
-        }
+words! {
+    /// How a sample ended, a closed set.
+    pub enum Status {
+        /// Every operation verified, and both sides' ledgers agree.
+        Ok = "ok",
+        /// Some operation did not succeed.
+        Failed = "failed",
+        /// Some operation ran into `--timeout`, and nothing worse happened.
+        Timeout = "timeout",
+        /// The server was gone before its ledger: its columns stay empty.
+        ServerLost = "server_lost",
+        /// The records and the server's ledger contradict each other.
+        Inconsistent = "inconsistent",
+        /// The cell was not run.
+        NotRun = "not_run",
+        /// The cell was cut short.
+        Cut = "cut",
     }
 }
 
-/// How downloads and uploads are verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verify {
-    /// As [`Verify::Checksum`], and every uploaded file is read back from the root outside the measured window.
-    Full,
-    /// The default. Length and CRC-32 of every download; the size and CRC-32 in the server's answer to every
-    /// upload, and reading back (outside the measured window) only where a server's answer has none.
-    Checksum,
-    /// Lengths only; nothing is read back.
-    Size,
-    /// Only that the reply is complete.
-    Off,
-}
-
-impl Verify {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Full, Self::Checksum, Self::Size, Self::Off];
+words! {
+    /// How downloads and uploads are verified.
+    pub enum Verify {
+        /// As [`Verify::Checksum`], and every uploaded file is read back from the root outside the measured window.
+        Full = "full",
+        /// The default. Length and CRC-32 of every download; the size and CRC-32 in the server's answer to every
+        /// upload, and reading back (outside the measured window) only where a server's answer has none.
+        Checksum = "checksum",
+        /// Lengths only; nothing is read back.
+        Size = "size",
+        /// Only that the reply is complete.
+        Off = "off",
+    }
 }
 
 /// What a measurement needs to know besides its cell.
@@ -266,7 +234,7 @@ impl Measurement {
     #[must_use]
     pub fn window(&self) -> Option<Duration> {
         let records = self.records.iter();
-        let ends = records.filter_map(|record| record.ended_ns?.checked_sub(record.released_ns));
+        let ends = records.filter_map(|record| record.since_release(record.ended_ns));
         ends.max().map(Duration::from_nanos)
     }
 }

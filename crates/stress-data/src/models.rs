@@ -141,9 +141,6 @@ fn table(block: &[&Row]) -> Table {
 
 fn fields(row: &Row) -> [String; 10] {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-    let killed = row
-        .connections_cut
-        .filter(|_| row.cell.fault == Fault::KillWorker);
     [
         row.cell.server_pool.as_str().into(),
         row.cell.servers.to_string(),
@@ -158,10 +155,9 @@ fn fields(row: &Row) -> [String; 10] {
             (status, _) => status.as_str().into(),
         },
         or_dash(row.server_memory_bytes.map(approximate)),
-        or_dash(row.memory_per_connection_bytes.map(approximate)),
-        killed.map_or_else(String::new, |cut| {
-            format!("{cut} of {}", row.held_at_once())
-        }),
+        or_dash(row.memory_per_connection_bytes().map(approximate)),
+        row.lost_in_crash()
+            .map_or_else(String::new, |(cut, held)| format!("{cut} of {held}")),
     ]
 }
 
@@ -196,7 +192,7 @@ fn sentences(rows: &[Row]) -> Vec<String> {
             ));
         }
     }
-    let memory = |row: &&Row| Some((row.memory_per_connection_bytes?, pool(row)));
+    let memory = |row: &&Row| Some((row.memory_per_connection_bytes()?, pool(row)));
     let memory: Vec<_> = fast.iter().filter_map(memory).collect();
     if let (Some(least), Some(most)) = (memory.iter().min(), memory.iter().max())
         && memory.len() > 1
@@ -209,15 +205,12 @@ fn sentences(rows: &[Row]) -> Vec<String> {
             most.1
         ));
     }
-    for row in rows
-        .iter()
-        .filter(|row| row.cell.fault == Fault::KillWorker)
-    {
-        if let Some(cut) = row.connections_cut {
-            let (held, pool) = (row.held_at_once(), pool(row));
+    for row in rows {
+        if let Some((cut, held)) = row.lost_in_crash() {
+            let connections = counted(held.into(), "connection");
             sentences.push(format!(
-                "One crash costs {cut} of {} in {pool}.",
-                counted(held.into(), "connection")
+                "One crash costs {cut} of {connections} in {}.",
+                pool(row)
             ));
         }
     }

@@ -4,52 +4,34 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How an operation ended. Every operation ends in exactly one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Done, and verified.
-    Ok,
-    /// The server answered with an error.
-    ServerError,
-    /// The server answered `busy` or `shutting_down`.
-    Busy,
-    /// Nothing listened.
-    ConnectRefused,
-    /// No connection in time.
-    ConnectTimeout,
-    /// Not done in time.
-    Timeout,
-    /// The connection was reset.
-    Reset,
-    /// The server closed before its reply was complete.
-    Eof,
-    /// The reply was none of the protocol's.
-    BadReply,
-    /// The content was not what it had to be.
-    Mismatch,
-    /// The client process died.
-    ClientCrashed,
-    /// The client never came to it.
-    NotSent,
-}
-
-impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::Ok,
-        Self::ServerError,
-        Self::Busy,
-        Self::ConnectRefused,
-        Self::ConnectTimeout,
-        Self::Timeout,
-        Self::Reset,
-        Self::Eof,
-        Self::BadReply,
-        Self::Mismatch,
-        Self::ClientCrashed,
-        Self::NotSent,
-    ];
+words! {
+    /// How an operation ended. Every operation ends in exactly one of these.
+    pub enum Outcome {
+        /// Done, and verified.
+        Ok = "ok",
+        /// The server answered with an error.
+        ServerError = "server_error",
+        /// The server answered `busy` or `shutting_down`.
+        Busy = "busy",
+        /// Nothing listened.
+        ConnectRefused = "connect_refused",
+        /// No connection in time.
+        ConnectTimeout = "connect_timeout",
+        /// Not done in time.
+        Timeout = "timeout",
+        /// The connection was reset.
+        Reset = "reset",
+        /// The server closed before its reply was complete.
+        Eof = "eof",
+        /// The reply was none of the protocol's.
+        BadReply = "bad_reply",
+        /// The content was not what it had to be.
+        Mismatch = "mismatch",
+        /// The client process died.
+        ClientCrashed = "client_crashed",
+        /// The client never came to it.
+        NotSent = "not_sent",
+    }
 }
 
 /// One operation. Times are nanoseconds of CLOCK_MONOTONIC: one origin for all processes of a machine.
@@ -78,6 +60,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// How long after the release `at` was, nanoseconds.
+    #[must_use]
+    pub fn since_release(&self, at: Option<u64>) -> Option<u64> {
+        between(Some(self.released_ns), at)
+    }
+
     /// The record of an operation that has not been tried.
     #[must_use]
     pub const fn not_sent(client: u32, request: u32) -> Self {

@@ -1,32 +1,16 @@
 //! The order in which samples are taken.
 
-use serde::{Deserialize, Serialize};
-
 use crate::matrix::Cell;
 
-/// How the samples of a run follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// One sample of every cell, then the next of every cell, each round in an order of its own that comes
-    /// from the seed: what drifts on the machine then spreads over all cells. A single round is in the order of
-    /// the table.
-    Interleaved,
-    /// All samples of the first cell, then all of the second.
-    Listed,
-}
-
-impl Order {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Interleaved, Self::Listed];
-
-    /// The word in flags.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Interleaved => "interleaved",
-            Self::Listed => "listed",
-        }
+words! {
+    /// How the samples of a run follow each other.
+    pub enum Order {
+        /// One sample of every cell, then the next of every cell, each round in an order of its own that comes
+        /// from the seed: what drifts on the machine then spreads over all cells. A single round is in the order of
+        /// the table.
+        Interleaved = "interleaved",
+        /// All samples of the first cell, then all of the second.
+        Listed = "listed",
     }
 }
 

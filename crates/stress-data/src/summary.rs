@@ -78,16 +78,12 @@ pub struct Row {
     pub client_peak_rss_bytes: Option<u64>,
     /// The most memory that all processes of the server had together in any sample; none if nobody watched.
     pub server_memory_bytes: Option<u64>,
-    /// That over the connections that the server can have in hand at once.
-    pub memory_per_connection_bytes: Option<u64>,
     /// Connections that a dying worker had in hand, by the server's ledger: the most of any sample.
     pub connections_cut: Option<u64>,
     /// Content bytes per second that the machine cannot exceed in this cell; none if nobody measured it.
     pub ceiling_bytes_per_s: Option<u64>,
     /// Samples that were taken first and not counted.
     pub warmup_samples: u32,
-    /// The clients' receive buffer, if one was set.
-    pub client_buffer_bytes: Option<u64>,
     /// The server's receive buffer, if one was set; as the server reports it.
     pub server_buffer_bytes: Option<u64>,
     /// Connections that a blocking worker of the server sets aside, as it reports it.
@@ -105,6 +101,28 @@ pub struct Row {
 }
 
 impl Row {
+    /// The median of the samples' times.
+    #[must_use]
+    pub fn time(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.time_ns?.median))
+    }
+
+    /// What the server's workers are; empty for a foreign server, of which that is not known.
+    #[must_use]
+    pub const fn server_pool(&self) -> &'static str {
+        match self.is_own_server {
+            true => self.cell.server_pool.as_str(),
+            false => "",
+        }
+    }
+
+    /// The most memory of the server, over the connections that it can have in hand at once.
+    #[must_use]
+    pub fn memory_per_connection_bytes(&self) -> Option<u64> {
+        self.server_memory_bytes?
+            .checked_div(self.cell.at_once().into())
+    }
+
     /// The share of the ceiling that all clients together reached, in thousandths.
     #[must_use]
     pub fn ceiling_permille(&self) -> Option<u64> {
@@ -120,11 +138,17 @@ impl Row {
     }
 
     /// Connections that the server can have at once, those included that its workers set aside: what a crash may cost.
-    #[must_use]
-    pub fn held_at_once(&self) -> u32 {
+    fn held_at_once(&self) -> u32 {
         let each = self.set_aside.unwrap_or(0).saturating_add(1);
         let held = self.cell.at_once().saturating_mul(each);
         held.min(self.cell.clients.saturating_add(self.cell.fault.clients()))
+    }
+
+    /// Of a row whose worker was killed, how many connections that one had in hand, and how many a worker can have.
+    #[must_use]
+    pub fn lost_in_crash(&self) -> Option<(u64, u32)> {
+        let cut = self.connections_cut?;
+        (self.cell.fault == Fault::KillWorker).then(|| (cut, self.held_at_once()))
     }
 
     /// Whether it is as it should be: verified, or disturbed on purpose and nothing lost but what the killed
@@ -177,11 +201,7 @@ impl Brief {
 fn row(contents: &Contents, cell: &Cell) -> Row {
     let fingerprint = &contents.header.fingerprint;
     let settings = &fingerprint.settings;
-    let known: Vec<&Sample> = contents
-        .samples
-        .range((cell.number, 0)..=(cell.number, u32::MAX))
-        .map(|(_, sample)| sample)
-        .collect();
+    let known: Vec<&Sample> = contents.samples_of(cell.number).collect();
     let taken: Vec<Figures<'_>> = known
         .iter()
         .filter(|sample| sample.measurement.status != Status::NotRun)
@@ -203,8 +223,6 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
     };
     let mut sessions = contents.sessions.iter();
     let ceilings = sessions.find_map(|session| session.ceilings.as_ref());
-    let server_memory_bytes = values(|figures| figures.server_memory_bytes).max();
-    let at_once = u64::from(cell.at_once());
     let is_warmup = |sample: &&Sample| sample.measurement.cell.number == cell.number;
 
     Row {
@@ -231,14 +249,11 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         latency_p99: percentile_99(latencies()).map(Duration::from_nanos),
         latency_max: latencies().max().map(Duration::from_nanos),
         client_peak_rss_bytes: values(|figures| figures.client_peak_rss_bytes).max(),
-        server_memory_bytes,
-        memory_per_connection_bytes: server_memory_bytes
-            .and_then(|bytes| bytes.checked_div(at_once)),
+        server_memory_bytes: values(|figures| figures.server_memory_bytes).max(),
         connections_cut: values(|figures| figures.connections_cut).max(),
         ceiling_bytes_per_s: ceilings.and_then(|ceilings| ceilings.of(cell)),
         warmup_samples: u32::try_from(contents.warmups.iter().filter(is_warmup).count())
             .unwrap_or(u32::MAX),
-        client_buffer_bytes: cell.client_buffer,
         server_buffer_bytes: ready.and_then(|ready| ready.settings.receive_buffer_bytes),
         set_aside: ready.and_then(|ready| ready.settings.set_aside),
         durability: ready.map(|ready| ready.settings.durability.clone()),

@@ -59,7 +59,7 @@ impl fmt::Display for Finding {
 }
 
 /// What became of one run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Checked {
     /// Its folder.
     pub run: PathBuf,
@@ -85,44 +85,42 @@ pub type Besides = fn(&Path, &[Row]) -> Vec<Finding>;
 /// Verifies the run in the folder `run`, and what `besides` looks at. What cannot be read is a finding too.
 #[must_use]
 pub fn check(run: &Path, besides: Besides) -> Checked {
-    let mut checked = Checked {
-        run: run.to_owned(),
-        rows: 0,
-        rows_ok: 0,
-        samples: 0,
-        operations: 0,
-        findings: Vec::new(),
-        warnings: Vec::new(),
-        prints: Prints::default(),
-    };
     let contents = match Contents::read(run) {
         Ok(contents) => contents,
         Err(error) => {
-            let is_missing = matches!(&error, journal::Error::Io { reason, .. }
-                if reason.kind() == std::io::ErrorKind::NotFound);
-            let what = match is_missing {
-                true => "it is not there, so that nothing can be computed again".into(),
-                false => error.to_string(),
+            return Checked {
+                run: run.to_owned(),
+                findings: vec![unreadable(&error)],
+                ..Checked::default()
             };
-            checked
-                .findings
-                .push(Finding::new(journal::FILE_NAME, "", what));
-            return checked;
         }
     };
     let rows = summary::rows(&contents);
     let taken = || contents.samples.values().filter(|sample| sample.is_taken());
-    checked.rows = rows.len();
-    checked.rows_ok = rows.iter().filter(|row| row.status == Status::Ok).count();
-    checked.samples = taken().count();
-    checked.operations = taken().map(|sample| sample.measurement.records.len()).sum();
-    checked.findings = facts::check(&contents);
-    checked.warnings = facts::warnings(&contents);
-    checked.findings.extend(files::check(run, &contents, &rows));
-    checked.findings.extend(besides(run, &rows));
-    checked.findings.extend(table::check(run));
-    checked.prints = Prints::of(&contents);
-    checked
+    let mut findings = facts::check(&contents);
+    findings.extend(files::check(run, &contents, &rows));
+    findings.extend(besides(run, &rows));
+    findings.extend(table::check(run));
+    Checked {
+        run: run.to_owned(),
+        rows: rows.len(),
+        rows_ok: rows.iter().filter(|row| row.status == Status::Ok).count(),
+        samples: taken().count(),
+        operations: taken().map(|sample| sample.measurement.records.len()).sum(),
+        findings,
+        warnings: facts::warnings(&contents),
+        prints: Prints::of(&contents),
+    }
+}
+
+fn unreadable(error: &journal::Error) -> Finding {
+    let is_missing = matches!(error, journal::Error::Io { reason, .. }
+        if reason.kind() == std::io::ErrorKind::NotFound);
+    let what = match is_missing {
+        true => "it is not there, so that nothing can be computed again".into(),
+        false => error.to_string(),
+    };
+    Finding::new(journal::FILE_NAME, "", what)
 }
 
 /// The samples of all runs that are copies of one another.

@@ -14,12 +14,15 @@ use super::document::{Plate, Text};
 use super::lang::Lang;
 use super::nine;
 use super::parts::Parts;
-use super::svg::Svg;
+use super::svg::{Colour, Svg, Type};
 use super::texts::{count, say};
 use super::variants::{Place, Variant};
 
 use bars::{Bar, Bars};
 use lines::{Figure, Lines};
+
+const TITLE: Type = Type::new(13.0, Colour::Ink).bold();
+const SMALL: Type = Type::new(11.5, Colour::Muted);
 
 /// The charts of one operation; nothing that there is no data for.
 pub(super) fn plates(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Vec<Plate> {
@@ -128,7 +131,7 @@ fn client_workers(clients: u32, lang: Lang) -> String {
 
 fn bar(variant: &Variant<'_>, place: Place, name: String) -> Option<Bar> {
     let row = variant.at(place)?;
-    let parts = Parts::of(&variant.run.contents, row.cell.number)?;
+    let parts = Parts::of(variant.run.contents.samples_of(row.cell.number))?;
     Some(Bar { name, parts })
 }
 

@@ -10,7 +10,7 @@ use stress_data::compare::shift::CONFIDENCE;
 use stress_data::compare::verdict::{Change, Verdict};
 use stress_data::size::{self, rate_text};
 use stress_data::summary::Row;
-use stress_data::summary::csv::{self, format_seconds};
+use stress_data::summary::csv::format_seconds;
 use stress_data::summary::metric::Metric;
 
 use crate::table::heading;
@@ -176,15 +176,9 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
         let verdicts = comparison.changes.iter().map(|change| change.verdict);
         verdicts.filter(|found| *found == verdict).count()
     };
-    let all = [
-        Verdict::NoDifference,
-        Verdict::Better,
-        Verdict::Worse,
-        Verdict::Broken,
-        Verdict::Repaired,
-        Verdict::Unknown,
-    ];
-    let counts = all.into_iter().filter(|verdict| count(*verdict) > 0);
+    let counts = Verdict::ALL
+        .into_iter()
+        .filter(|verdict| count(*verdict) > 0);
     let counts: Vec<String> = counts
         .map(|verdict| format!("{} {}", count(verdict), verdict.as_str()))
         .collect();
@@ -245,14 +239,14 @@ fn row(change: &Change<'_>, metric: Metric) -> Value {
         })
     };
     let interval = change.shift.and_then(|shift| shift.interval);
-    let column = |name: &str| csv::value(change.new, name).filter(|value| !value.is_empty());
+    let cell = &change.new.cell;
     json!({
-        "operation": column("operation"),
-        "volume_bytes": change.new.cell.volume,
-        "client_workers": change.new.cell.clients,
-        "server_workers": change.new.cell.servers,
-        "client_pool": column("client_pool"),
-        "server_pool": column("server_pool"),
+        "operation": cell.operation,
+        "volume_bytes": cell.volume,
+        "client_workers": cell.clients,
+        "server_workers": cell.servers,
+        "client_pool": cell.client_pool,
+        "server_pool": Some(change.new.server_pool()).filter(|pool| !pool.is_empty()),
         "old": side(change.old, change.medians.0, change.lens.0),
         "new": side(change.new, change.medians.1, change.lens.1),
         "change": change.shift.map(|shift| shift.ratio - 1.0),

@@ -14,7 +14,7 @@ use super::chart;
 use super::definitions::{self, Definition};
 use super::diagram;
 use super::document::{
-    Block, Cell, Column, Document, Fact, Group, Plate, Section, Table, TableRow, Text, Tile,
+    Block, Column, Document, Group, Plate, Section, Table, TableRow, Text, Tile,
 };
 use super::findings::{Findings, OPERATIONS};
 use super::lang::Lang;
@@ -24,8 +24,7 @@ use super::texts::say;
 use super::variants::{self, Variant};
 
 /// The report on `runs`.
-#[must_use]
-pub fn document(runs: &[Run], submission: &Submission, lang: Lang) -> Document {
+pub(super) fn document(runs: &[Run], submission: &Submission, lang: Lang) -> Document {
     let variants = variants::of(runs, lang);
     let undisturbed = variants::undisturbed(runs, lang);
     let view = View {
@@ -78,6 +77,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Of several runs, which one follows.
+    fn run_heading(&self, run: &Run) -> Option<Block> {
+        (self.runs.len() > 1).then(|| Block::heading(&run.name))
+    }
+
     fn findings(&self) -> Section {
         let lang = self.lang;
         let findings = Findings {
@@ -85,21 +89,15 @@ impl<'a> View<'a> {
             variants: self.undisturbed,
             lang,
         };
-        Section {
-            id: "findings",
-            title: lang.text("content.findings").into(),
-            blocks: vec![
-                Block::Tiles {
-                    tiles: self.tiles(),
-                },
-                Block::Paragraph {
-                    text: Text::plain(findings.coverage().join(" ")),
-                },
-                Block::Topics {
-                    topics: findings.topics(),
-                },
+        Section::new(
+            "findings",
+            lang.text("content.findings"),
+            vec![
+                Block::Tiles(self.tiles()),
+                Block::Paragraph(Text::plain(findings.coverage().join(" "))),
+                Block::Topics(findings.topics()),
             ],
-        }
+        )
     }
 
     fn tiles(&self) -> Vec<Tile> {
@@ -159,11 +157,11 @@ impl<'a> View<'a> {
             columns: 1,
             panels: vec![diagram::draw(self.variants, lang)],
         };
-        Section {
-            id: "architecture",
-            title: lang.text("content.architecture").into(),
-            blocks: vec![Block::Plate(plate)],
-        }
+        Section::new(
+            "architecture",
+            lang.text("content.architecture"),
+            vec![Block::Plate(plate)],
+        )
     }
 
     fn charts(&self) -> Option<Section> {
@@ -173,11 +171,7 @@ impl<'a> View<'a> {
             let plates = chart::plates(self.undisturbed, operation, lang);
             blocks.extend(plates.into_iter().map(Block::Plate));
         }
-        (!blocks.is_empty()).then(|| Section {
-            id: "charts",
-            title: lang.text("content.charts").into(),
-            blocks,
-        })
+        (!blocks.is_empty()).then(|| Section::new("charts", lang.text("content.charts"), blocks))
     }
 
     fn definitions(&self) -> Section {
@@ -195,16 +189,13 @@ impl<'a> View<'a> {
         let nine = nine::headings(lang)
             .iter()
             .enumerate()
-            .map(|(index, heading)| TableRow {
-                cells: vec![Cell::plain(*heading), marked(&meanings(index))],
-                trouble: None,
-            })
+            .map(|(index, heading)| row(Text::plain(*heading), &meanings(index)))
             .collect();
         let heading = |key| Block::heading(lang.text(key));
-        Section {
-            id: "definitions",
-            title: lang.text("content.definitions").into(),
-            blocks: vec![
+        Section::new(
+            "definitions",
+            lang.text("content.definitions"),
+            vec![
                 heading("content.nine_columns"),
                 two_columns(nine, lang),
                 heading("content.all_columns"),
@@ -216,19 +207,17 @@ impl<'a> View<'a> {
                 heading("content.flags"),
                 listed(&definitions::flags(), lang),
             ],
-        }
+        )
     }
 }
 
 fn listed(definitions: &[Definition], lang: Lang) -> Block {
-    let row = |definition: &Definition| TableRow {
-        cells: vec![
-            Cell::code(definition.name),
-            marked(definition.meaning(lang)),
-        ],
-        trouble: None,
-    };
+    let row = |it: &Definition| row(Text::code(it.name), it.meaning(lang));
     two_columns(definitions.iter().map(row).collect(), lang)
+}
+
+fn row(name: Text, meaning: &str) -> TableRow {
+    vec![name.into(), Text::marked(meaning).into()].into()
 }
 
 fn two_columns(rows: Vec<TableRow>, lang: Lang) -> Block {
@@ -239,15 +228,4 @@ fn two_columns(rows: Vec<TableRow>, lang: Lang) -> Block {
         ],
         groups: vec![Group { title: None, rows }],
     })
-}
-
-fn marked(text: &str) -> Cell {
-    Cell {
-        text: Text::marked(text),
-        ..Cell::default()
-    }
-}
-
-fn fact(name: &str, value: impl Into<String>) -> Fact {
-    Fact::plain(name, value)
 }

@@ -2,30 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use stress_data::summary::csv::value;
+use stress_data::matrix::{Cell, ClientPool, ServerPool};
 
 use super::lang::Lang;
 use super::svg::{Anchor, Colour, Pen, Svg, Type};
 use super::texts::say;
 use super::variants::{Foreign, Variant, foreign_server};
 
-const WIDTH: f64 = 960.0;
-const HEIGHT: f64 = 472.0;
-
-const TITLE: Type = Type {
-    size: 13.5,
-    colour: Colour::Ink,
-    anchor: Anchor::Start,
-    is_bold: true,
-};
-const WORDS: Type = Type {
-    size: 12.0,
-    colour: Colour::Muted,
-    anchor: Anchor::Start,
-    is_bold: false,
-};
+const TITLE: Type = Type::new(13.5, Colour::Ink).bold();
+const WORDS: Type = Type::new(12.0, Colour::Muted);
 const FRAME: Pen = Pen::new(Colour::Muted, 1.2);
 const FLOW: Pen = Pen::new(Colour::Accent, 1.8);
+
+/// Where a card is: its corner and its size.
+type Place = [f64; 4];
 
 /// What of the architecture depends on what was run.
 struct Scene<'a> {
@@ -33,8 +23,9 @@ struct Scene<'a> {
     /// `1, 5, 50`.
     clients: String,
     servers: String,
-    client_pools: BTreeSet<String>,
-    server_pools: BTreeSet<String>,
+    client_pools: BTreeSet<ClientPool>,
+    /// Those of our servers.
+    server_pools: BTreeSet<ServerPool>,
     /// The first server, if none of them is ours.
     foreign: Option<Foreign<'a>>,
     /// Whether any server said what its workers did.
@@ -44,8 +35,7 @@ struct Scene<'a> {
 /// The drawing for these variants.
 pub(super) fn draw(variants: &[Variant<'_>], lang: Lang) -> Svg {
     let scene = Scene::of(variants, lang);
-    let alt = lang.text("diagram.alt");
-    let mut svg = Svg::new(WIDTH, HEIGHT, alt);
+    let mut svg = Svg::new(960.0, 472.0, lang.text("diagram.alt"));
     scene.harness(&mut svg);
     match scene.foreign {
         None => scene.own_server(&mut svg),
@@ -58,11 +48,8 @@ pub(super) fn draw(variants: &[Variant<'_>], lang: Lang) -> Svg {
 impl<'a> Scene<'a> {
     fn of(variants: &'a [Variant<'_>], lang: Lang) -> Self {
         let rows = || variants.iter().flat_map(|variant| &variant.rows);
-        let column = |name: &str| -> BTreeSet<String> {
-            let values = rows().filter_map(|row| value(row, name));
-            values.filter(|value| !value.is_empty()).collect()
-        };
-        let sizes = |pick: fn(&stress_data::matrix::Cell) -> u32| {
+        let own_rows = rows().filter(|row| row.is_own_server);
+        let sizes = |pick: fn(&Cell) -> u32| {
             let sizes: BTreeSet<u32> = rows().map(|row| pick(&row.cell)).collect();
             let sizes: Vec<String> = sizes.into_iter().map(|size| lang.int(size)).collect();
             sizes.join(", ")
@@ -73,139 +60,74 @@ impl<'a> Scene<'a> {
             lang,
             clients: sizes(|cell| cell.clients),
             servers: sizes(|cell| cell.servers),
-            client_pools: column("client_pool"),
-            server_pools: column("server_pool"),
+            client_pools: rows().map(|row| row.cell.client_pool).collect(),
+            server_pools: own_rows.map(|row| row.cell.server_pool).collect(),
             foreign: foreign.and_then(|servers| servers.first().copied()),
             has_ledger: rows().any(|row| row.server_workers.is_some()),
         }
     }
 
+    fn cards<const N: usize>(&self, svg: &mut Svg, cards: [(Place, &str); N]) {
+        for (place, key) in cards {
+            card(svg, place, self.lang.text(key));
+        }
+    }
+
     fn harness(&self, svg: &mut Svg) {
         let lang = self.lang;
-        let title = lang.text("diagram.harness");
-        container(svg, (8.0, 8.0), (396.0, 456.0), title);
-        card(
-            svg,
-            (28.0, 48.0),
-            (168.0, 62.0),
-            lang.text("diagram.plan"),
-            lang.text("diagram.plan_lines"),
-        );
-        card(
-            svg,
-            (216.0, 48.0),
-            (168.0, 62.0),
-            lang.text("diagram.test_files"),
-            lang.text("diagram.test_files_lines"),
-        );
+        // What the records are held against.
+        let checking = match self.has_ledger || self.foreign.is_none() {
+            true => "diagram.records_against_ledger",
+            false => "diagram.uploads_read_back",
+        };
+        container(svg, 8.0, lang.text("diagram.harness"));
+        let plan = ([28.0, 48.0, 168.0, 62.0], "diagram.plan");
+        let files = ([216.0, 48.0, 168.0, 62.0], "diagram.test_files");
+        self.cards(svg, [plan, files]);
         self.client_pool(svg);
-        card(
-            svg,
-            (28.0, 280.0),
-            (168.0, 78.0),
-            lang.text("diagram.records"),
-            lang.text("diagram.records_lines"),
-        );
-        card(
-            svg,
-            (216.0, 280.0),
-            (168.0, 78.0),
-            lang.text("diagram.reconciliation"),
-            self.checking(),
-        );
-        card(
-            svg,
-            (28.0, 384.0),
-            (356.0, 62.0),
-            "journal.ndjson",
-            lang.text("diagram.journal_lines"),
-        );
+        let records = ([28.0, 280.0, 168.0, 78.0], "diagram.records");
+        let checking = ([216.0, 280.0, 168.0, 78.0], checking);
+        let journal = ([28.0, 384.0, 356.0, 62.0], "diagram.journal");
+        self.cards(svg, [records, checking, journal]);
         svg.arrow(&[(206.0, 110.0), (206.0, 132.0)], FLOW);
         svg.arrow(&[(112.0, 256.0), (112.0, 280.0)], FLOW);
         svg.arrow(&[(196.0, 319.0), (216.0, 319.0)], FLOW);
         svg.arrow(&[(300.0, 358.0), (300.0, 384.0)], FLOW);
     }
 
-    /// What the records are held against.
-    fn checking(&self) -> &'static str {
-        let has_ledger = self.has_ledger || self.foreign.is_none();
-        self.lang.text(match has_ledger {
-            true => "diagram.records_against_ledger",
-            false => "diagram.uploads_read_back",
-        })
-    }
-
     fn client_pool(&self, svg: &mut Svg) {
         let lang = self.lang;
-        let title = say!(
-            lang,
-            "diagram.client_pool",
-            workers = lang.workers(&self.clients)
-        );
-        card(svg, (28.0, 132.0), (356.0, 124.0), &title, "");
-        for (index, name) in ["1", "2", "3", "…", "N"].into_iter().enumerate() {
-            worker(
-                svg,
-                (44.0 + 66.0 * index as f64, 164.0),
-                (58.0, 28.0),
-                name,
-                index,
-            );
-        }
+        let workers = lang.workers(&self.clients);
+        let title = say!(lang, "diagram.client_pool", workers);
+        card(svg, [28.0, 132.0, 356.0, 124.0], &title);
+        workers_of(svg, 44.0, (58.0, 8.0), &["1", "2", "3", "…", "N"]);
         let line = Pen {
             dash: "3 3",
             ..Pen::new(Colour::Accent, 1.4)
         };
         svg.line((44.0, 203.0), (366.0, 203.0), line);
-        let pools = self.client_pools.iter().map(|pool| match pool.as_str() {
-            "process" => lang.text("diagram.processes"),
-            _ => lang.text("diagram.threads"),
-        });
-        let kinds = pools
-            .collect::<Vec<_>>()
-            .join(&format!(" {} ", lang.text("diagram.or")));
-        let words = [
-            say!(lang, "diagram.all_released_at_once", kinds),
-            lang.text("diagram.one_connection_an_operation").to_owned(),
+        let kinds = [
+            (ClientPool::Process, "diagram.processes"),
+            (ClientPool::Thread, "diagram.threads"),
         ];
-        for (index, words) in words.iter().enumerate() {
-            svg.text((44.0, 222.0 + 17.0 * index as f64), WORDS, words);
-        }
+        let kinds = kinds
+            .iter()
+            .filter(|(it, _)| self.client_pools.contains(it));
+        let kinds: Vec<&str> = kinds.map(|(_, key)| lang.text(key)).collect();
+        let kinds = kinds.join(&format!(" {} ", lang.text("diagram.or")));
+        let released = say!(lang, "diagram.all_released_at_once", kinds);
+        let connection = lang.text("diagram.one_connection_an_operation");
+        lines(svg, (44.0, 222.0), 17.0, WORDS, [&*released, connection]);
     }
 
     fn own_server(&self, svg: &mut Svg) {
-        let lang = self.lang;
-        let title = lang.text("diagram.own_server");
-        container(svg, (556.0, 8.0), (396.0, 456.0), title);
-        card(
-            svg,
-            (576.0, 48.0),
-            (356.0, 62.0),
-            lang.text("diagram.parent"),
-            lang.text("diagram.parent_lines"),
-        );
+        container(svg, 556.0, self.lang.text("diagram.own_server"));
+        self.cards(svg, [([576.0, 48.0, 356.0, 62.0], "diagram.parent")]);
         self.queue_and_workers(svg);
-        card(
-            svg,
-            (576.0, 280.0),
-            (168.0, 78.0),
-            lang.text("diagram.scoreboard"),
-            lang.text("diagram.scoreboard_lines"),
-        );
-        card(
-            svg,
-            (764.0, 280.0),
-            (168.0, 78.0),
-            lang.text("diagram.files"),
-            lang.text("diagram.files_lines"),
-        );
-        card(
-            svg,
-            (576.0, 384.0),
-            (356.0, 62.0),
-            "READY, DONE",
-            lang.text("diagram.ready_and_done_lines"),
-        );
+        let scoreboard = ([576.0, 280.0, 168.0, 78.0], "diagram.scoreboard");
+        let files = ([764.0, 280.0, 168.0, 78.0], "diagram.files");
+        let announced = ([576.0, 384.0, 356.0, 62.0], "diagram.ready_and_done");
+        self.cards(svg, [scoreboard, files, announced]);
         svg.arrow(&[(760.0, 110.0), (760.0, 132.0)], FLOW);
         svg.arrow(&[(848.0, 256.0), (848.0, 280.0)], FLOW);
         svg.arrow(&[(720.0, 256.0), (720.0, 280.0)], FLOW);
@@ -214,165 +136,113 @@ impl<'a> Scene<'a> {
 
     fn queue_and_workers(&self, svg: &mut Svg) {
         let lang = self.lang;
-        card(
-            svg,
-            (576.0, 132.0),
-            (92.0, 124.0),
-            lang.text("diagram.queue"),
-            lang.text("diagram.queue_lines"),
-        );
+        self.cards(svg, [([576.0, 132.0, 92.0, 124.0], "diagram.queue")]);
         svg.arrow(&[(668.0, 178.0), (690.0, 178.0)], FLOW);
         let title = say!(lang, "diagram.pool", workers = lang.workers(&self.servers));
-        card(svg, (690.0, 132.0), (242.0, 124.0), &title, "");
-        for (index, name) in ["1", "2", "…", "N"].into_iter().enumerate() {
-            worker(
-                svg,
-                (702.0 + 56.0 * index as f64, 164.0),
-                (50.0, 28.0),
-                name,
-                index,
-            );
-        }
-        let lines = self.server_pools.iter().map(|pool| match pool.as_str() {
-            "process" => lang.text("diagram.process_workers"),
-            "thread" => lang.text("diagram.thread_workers"),
-            "event" => lang.text("diagram.event_workers"),
-            other => other,
-        });
-        for (index, line) in lines.enumerate() {
-            svg.text((702.0, 212.0 + 16.0 * index as f64), WORDS, line);
-        }
+        card(svg, [690.0, 132.0, 242.0, 124.0], &title);
+        workers_of(svg, 702.0, (50.0, 6.0), &["1", "2", "…", "N"]);
+        let kinds = [
+            (ServerPool::Event, "diagram.event_workers"),
+            (ServerPool::Process, "diagram.process_workers"),
+            (ServerPool::Thread, "diagram.thread_workers"),
+        ];
+        let kinds = kinds
+            .iter()
+            .filter(|(it, _)| self.server_pools.contains(it));
+        let kinds = kinds.map(|(_, key)| lang.text(key));
+        lines(svg, (702.0, 212.0), 16.0, WORDS, kinds);
     }
 
     fn foreign_server(&self, svg: &mut Svg, server: Foreign<'_>) {
         let lang = self.lang;
         let (title, how) = match server {
-            Foreign::Command(_) => (
-                lang.text("diagram.foreign_server"),
-                lang.text("diagram.command"),
-            ),
-            Foreign::Target(_) => (
-                lang.text("diagram.server_that_ran_already"),
-                lang.text("diagram.address"),
-            ),
+            Foreign::Command(_) => ("diagram.foreign_server", "diagram.command"),
+            Foreign::Target(_) => ("diagram.server_that_ran_already", "diagram.address"),
         };
-        container(svg, (556.0, 8.0), (396.0, 456.0), title);
-        let mut lines = wrapped(server.words(), 52);
-        lines.truncate(6);
-        card(svg, (576.0, 48.0), (356.0, 140.0), how, &lines.join("\n"));
-        let workers = say!(lang, "diagram.workers_as_said", sizes = self.servers);
-        let ledger = match self.has_ledger {
-            true => lang.text("diagram.ledger_by_admin_socket"),
-            false => lang.text("diagram.no_ledger"),
-        };
-        card(
-            svg,
-            (576.0, 212.0),
-            (356.0, 78.0),
-            lang.text("diagram.what_is_known"),
-            &[
-                workers.as_str(),
-                lang.text("diagram.ready_when_it_answers"),
-                ledger,
-            ]
-            .join("\n"),
-        );
+        container(svg, 556.0, lang.text(title));
+        let mut words = vec![lang.text(how).to_owned()];
+        words.extend(wrapped(server.words(), 52).into_iter().take(6));
+        card(svg, [576.0, 48.0, 356.0, 140.0], &words.join("\n"));
+        let ledger = lang.text(match self.has_ledger {
+            true => "diagram.ledger_by_admin_socket",
+            false => "diagram.no_ledger",
+        });
+        let known = say!(lang, "diagram.known", sizes = self.servers, ledger);
+        card(svg, [576.0, 212.0, 356.0, 78.0], &known);
     }
 
     fn between(&self, svg: &mut Svg) {
         let lang = self.lang;
-        let is_own = self.foreign.is_none();
-        let middle = Type {
-            anchor: Anchor::Middle,
-            ..WORDS
+        let middle = WORDS.anchored(Anchor::Middle);
+        let is_started = !matches!(self.foreign, Some(Foreign::Target(_)));
+        if is_started {
+            svg.text((480.0, 66.0), middle, lang.text("diagram.starts_it_waits"));
+        }
+        let until = match self.foreign {
+            None => "diagram.for_ready",
+            Some(_) => "diagram.until_it_answers",
         };
-        let mut say = |y: f64, lines: &[&str]| {
-            for (index, line) in lines.iter().enumerate() {
-                svg.text((480.0, y + 15.0 * index as f64), middle, line);
-            }
-        };
-        say(
-            66.0,
-            &[match self.foreign {
-                Some(Foreign::Target(_)) => "",
-                _ => lang.text("diagram.starts_it_waits"),
-            }],
-        );
-        say(
-            98.0,
-            &[match is_own {
-                true => lang.text("diagram.for_ready"),
-                false => lang.text("diagram.until_it_answers"),
-            }],
-        );
-        say(164.0, &["TCP"]);
-        say(
-            200.0,
-            &[
-                "LIST · GET",
-                "UPLOAD · DELETE",
-                lang.text("diagram.base64_in_json"),
-                "CRLF CRLF",
-            ],
-        );
+        svg.text((480.0, 98.0), middle, lang.text(until));
+        svg.text((480.0, 164.0), middle, "TCP");
+        let protocol = lang.text("diagram.protocol").lines();
+        lines(svg, (480.0, 200.0), 15.0, middle, protocol);
         svg.arrow(&[(404.0, 79.0), (556.0, 79.0)], FLOW);
         let both = Pen::new(Colour::Accent, 2.4);
         svg.arrow(&[(470.0, 178.0), (384.0, 178.0)], both);
         svg.arrow(&[(470.0, 178.0), (576.0, 178.0)], both);
-        if is_own {
-            svg.text((458.0, 372.0), WORDS, lang.text("diagram.ledger"));
-            svg.text((458.0, 387.0), WORDS, "DONE");
-            svg.arrow(
-                &[
-                    (576.0, 415.0),
-                    (450.0, 415.0),
-                    (450.0, 319.0),
-                    (384.0, 319.0),
-                ],
-                FLOW,
-            );
+        if self.foreign.is_none() {
+            let ledger = lang.text("diagram.ledger").lines();
+            lines(svg, (458.0, 372.0), 15.0, WORDS, ledger);
+            let corners = [(450.0, 415.0), (450.0, 319.0)];
+            let [from, to] = [(576.0, 415.0), (384.0, 319.0)];
+            svg.arrow(&[from, corners[0], corners[1], to], FLOW);
         }
     }
 }
 
-fn container(svg: &mut Svg, corner: (f64, f64), size: (f64, f64), title: &str) {
-    svg.rect(
-        corner,
-        size,
-        10.0,
-        Colour::Soft,
-        Some(Pen::new(Colour::Line, 1.2)),
-    );
-    let look = Type {
-        size: 14.5,
-        colour: Colour::Accent,
-        ..TITLE
-    };
-    svg.text((corner.0 + 20.0, corner.1 + 25.0), look, title);
-}
-
-fn card(svg: &mut Svg, corner: (f64, f64), size: (f64, f64), title: &str, lines: &str) {
-    svg.rect(corner, size, 6.0, Colour::Paper, Some(FRAME));
-    svg.text((corner.0 + 12.0, corner.1 + 20.0), TITLE, title);
-    for (index, line) in lines.lines().enumerate() {
-        let y = corner.1 + 37.0 + 16.0 * index as f64;
-        svg.text((corner.0 + 12.0, y), WORDS, line);
+/// The words of several lines, so far apart.
+fn lines<'w>(
+    svg: &mut Svg,
+    (x, mut y): (f64, f64),
+    step: f64,
+    look: Type,
+    words: impl IntoIterator<Item = &'w str>,
+) {
+    for line in words {
+        svg.text((x, y), look, line);
+        y += step;
     }
 }
 
-fn worker(svg: &mut Svg, corner: (f64, f64), size: (f64, f64), name: &str, index: usize) {
+fn container(svg: &mut Svg, x: f64, title: &str) {
+    let pen = Pen::new(Colour::Line, 1.2);
+    svg.rect((x, 8.0), (396.0, 456.0), 10.0, Colour::Soft, Some(pen));
+    let look = Type::new(14.5, Colour::Accent).bold();
+    svg.text((x + 20.0, 33.0), look, title);
+}
+
+/// The first line of `text` is the title.
+fn card(svg: &mut Svg, [x, y, width, height]: Place, text: &str) {
+    svg.rect((x, y), (width, height), 6.0, Colour::Paper, Some(FRAME));
+    let (title, rest) = text.split_once('\n').unwrap_or((text, ""));
+    svg.text((x + 12.0, y + 20.0), TITLE, title);
+    lines(svg, (x + 12.0, y + 37.0), 16.0, WORDS, rest.lines());
+}
+
+/// A pool's workers from `x` on, of this width and with this gap between them.
+fn workers_of(svg: &mut Svg, x: f64, (width, gap): (f64, f64), names: &[&str]) {
     let pen = Pen::new(Colour::Series(0), 1.4);
-    if name != "…" {
-        svg.rect(corner, size, 5.0, Colour::Soft, Some(pen));
+    for (index, name) in names.iter().enumerate() {
+        let x = x + (width + gap) * index as f64;
+        if *name != "…" {
+            svg.rect((x, 164.0), (width, 28.0), 5.0, Colour::Soft, Some(pen));
+        }
+        let look = Type {
+            is_bold: index == 0,
+            ..Type::new(WORDS.size, Colour::Ink).anchored(Anchor::Middle)
+        };
+        svg.text((x + width / 2.0, 182.5), look, name);
     }
-    let look = Type {
-        anchor: Anchor::Middle,
-        colour: Colour::Ink,
-        is_bold: index == 0,
-        ..WORDS
-    };
-    let middle = (corner.0 + size.0 / 2.0, corner.1 + size.1 / 2.0 + 4.5);
-    svg.text(middle, look, name);
 }
 
 /// `text` in lines of at most `width` characters, broken at spaces where there are any.

@@ -3,82 +3,51 @@
 use super::lang::Lang;
 use super::svg::Svg;
 
-/// The whole of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Document {
-    /// Its language.
-    pub lang: Lang,
-    /// What it is about.
-    pub title: String,
+#[derive(Debug, PartialEq)]
+pub(crate) struct Document {
+    pub(crate) lang: Lang,
+    pub(crate) title: String,
     /// Which run, and when.
-    pub subtitle: String,
-    /// Who hands it in, for which class: names and values.
-    pub byline: Vec<Fact>,
-    /// Its parts, in order.
-    pub sections: Vec<Section>,
+    pub(crate) subtitle: String,
+    /// Who hands it in, for which class.
+    pub(crate) byline: Vec<Fact>,
+    pub(crate) sections: Vec<Section>,
 }
 
 /// A part with a heading of its own.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Section {
+#[derive(Debug, PartialEq)]
+pub(crate) struct Section {
     /// For links to it; the same in every language.
-    pub id: &'static str,
-    /// Its heading.
-    pub title: String,
-    /// What is in it.
-    pub blocks: Vec<Block>,
+    pub(crate) id: &'static str,
+    pub(crate) title: String,
+    pub(crate) blocks: Vec<Block>,
+}
+
+impl Section {
+    pub(crate) fn new(id: &'static str, title: &str, blocks: Vec<Block>) -> Self {
+        let title = title.into();
+        Self { id, title, blocks }
+    }
 }
 
 /// What stands on lines of its own.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Block {
-    /// A heading inside a section; 1 is the largest.
-    Heading {
-        /// From 1 to 4.
-        level: u8,
-        /// Its words.
-        text: Text,
-    },
-    /// A paragraph.
-    Paragraph {
-        /// Its words.
-        text: Text,
-    },
-    /// A list.
-    List {
-        /// The first number, or none for bullets.
-        start: Option<u64>,
-        /// Its items.
-        items: Vec<Vec<Block>>,
-    },
-    /// A quotation.
-    Quote {
-        /// What is quoted.
-        blocks: Vec<Block>,
-    },
+#[derive(Debug, PartialEq)]
+pub(crate) enum Block {
+    /// A heading inside a section, of a level from 1, the largest, to 4.
+    Heading(u8, Text),
+    Paragraph(Text),
+    /// A list: its first number, or none for bullets, and its items.
+    List(Option<u64>, Vec<Vec<Block>>),
+    Quote(Vec<Block>),
     /// Lines to be typed, or a program's.
-    Code {
-        /// As they are.
-        text: String,
-    },
+    Code(String),
     /// A line across.
     Rule,
-    /// Names with their values.
-    Facts {
-        /// In order.
-        facts: Vec<Fact>,
-    },
+    Facts(Vec<Fact>),
     /// The few figures that a reader wants first.
-    Tiles {
-        /// In order.
-        tiles: Vec<Tile>,
-    },
+    Tiles(Vec<Tile>),
     /// Lists under headings of their own, that may stand beside each other.
-    Topics {
-        /// In order.
-        topics: Vec<Topic>,
-    },
-    /// A table.
+    Topics(Vec<Topic>),
     Table(Table),
     /// Charts that are read together.
     Plate(Plate),
@@ -88,72 +57,31 @@ pub enum Block {
 
 impl Block {
     /// A paragraph of `text`, in which backticks enclose code.
-    #[must_use]
-    pub fn paragraph(text: impl AsRef<str>) -> Self {
-        Self::Paragraph {
-            text: Text::marked(text.as_ref()),
-        }
+    pub(crate) fn paragraph(text: impl AsRef<str>) -> Self {
+        Self::Paragraph(Text::marked(text.as_ref()))
     }
 
-    /// A heading inside a section.
-    #[must_use]
-    pub fn heading(text: impl AsRef<str>) -> Self {
-        Self::Heading {
-            level: 1,
-            text: Text::plain(text.as_ref()),
-        }
-    }
-
-    /// A list of paragraphs.
-    #[must_use]
-    pub fn bullets(items: Vec<Text>) -> Self {
-        Self::List {
-            start: None,
-            items: items
-                .into_iter()
-                .map(|text| vec![Self::Paragraph { text }])
-                .collect(),
-        }
+    pub(crate) fn heading(text: impl AsRef<str>) -> Self {
+        Self::Heading(1, Text::plain(text.as_ref()))
     }
 }
 
 /// Words of one paragraph.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Text(pub Vec<Inline>);
+pub(crate) struct Text(pub(crate) Vec<Inline>);
 
 /// Words that look alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Inline {
-    /// As they are.
-    Plain {
-        /// The words.
-        text: String,
-    },
-    /// To be typed, or a program's.
-    Code {
-        /// The words.
-        text: String,
-    },
-    /// Important.
-    Strong {
-        /// The words.
-        text: Text,
-    },
-    /// Stressed.
-    Emphasis {
-        /// The words.
-        text: Text,
-    },
-    /// Crossed out.
-    Struck {
-        /// The words.
-        text: Text,
-    },
+pub(crate) enum Inline {
+    Plain(String),
+    Code(String),
+    Strong(Text),
+    Emphasis(Text),
+    Struck(Text),
     /// Leading elsewhere.
     Link {
-        /// Where: `http:`, `https:` or `mailto:`.
+        /// Of a scheme that [`is_safe_url`] lets through.
         url: String,
-        /// The words.
         text: Text,
     },
     /// The end of a line.
@@ -161,157 +89,117 @@ pub enum Inline {
 }
 
 impl Text {
-    /// `text` as it is.
-    #[must_use]
-    pub fn plain(text: impl Into<String>) -> Self {
-        Self(vec![Inline::Plain { text: text.into() }])
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self(vec![Inline::Plain(text.into())])
     }
 
-    /// `text` as code.
-    #[must_use]
-    pub fn code(text: impl Into<String>) -> Self {
-        Self(vec![Inline::Code { text: text.into() }])
+    pub(crate) fn code(text: impl Into<String>) -> Self {
+        Self(vec![Inline::Code(text.into())])
     }
 
     /// `text`, in which backticks enclose code.
-    #[must_use]
-    pub fn marked(text: &str) -> Self {
+    pub(crate) fn marked(text: &str) -> Self {
         let parts = text.split('`').enumerate();
-        let inlines = parts.filter(|(_, part)| !part.is_empty());
-        Self(
-            inlines
-                .map(|(index, part)| match index % 2 {
-                    0 => Inline::Plain { text: part.into() },
-                    _ => Inline::Code { text: part.into() },
-                })
-                .collect(),
-        )
+        let parts = parts.filter(|(_, part)| !part.is_empty());
+        let inline = |(index, part): (usize, &str)| match index % 2 {
+            0 => Inline::Plain(part.into()),
+            _ => Inline::Code(part.into()),
+        };
+        Self(parts.map(inline).collect())
     }
 
     /// A link if `url` is one that may be followed, else its words.
-    #[must_use]
-    pub fn link(url: &str) -> Self {
-        match is_safe_url(url) {
-            true => Self(vec![Inline::Link {
-                url: url.into(),
-                text: Self::plain(url),
-            }]),
-            false => Self::plain(url),
+    pub(crate) fn link(url: &str) -> Self {
+        let text = Self::plain(url);
+        let url = url.to_owned();
+        match is_safe_url(&url) {
+            true => Self(vec![Inline::Link { url, text }]),
+            false => text,
         }
     }
 
     /// The words alone.
-    #[must_use]
-    pub fn words(&self) -> String {
-        self.0
-            .iter()
-            .map(|inline| match inline {
-                Inline::Plain { text } | Inline::Code { text } => text.clone(),
-                Inline::Strong { text }
-                | Inline::Emphasis { text }
-                | Inline::Struck { text }
-                | Inline::Link { text, .. } => text.words(),
-                Inline::Break => " ".into(),
-            })
-            .collect()
+    pub(crate) fn words(&self) -> String {
+        let words = |inline: &Inline| match inline {
+            Inline::Plain(text) | Inline::Code(text) => text.clone(),
+            Inline::Strong(text)
+            | Inline::Emphasis(text)
+            | Inline::Struck(text)
+            | Inline::Link { text, .. } => text.words(),
+            Inline::Break => " ".into(),
+        };
+        self.0.iter().map(words).collect()
     }
 }
 
 /// Whether a link to `url` may be made: of a scheme that only ever leads somewhere.
-#[must_use]
-pub fn is_safe_url(url: &str) -> bool {
+pub(crate) fn is_safe_url(url: &str) -> bool {
     let scheme = url.split_once(':').map(|(scheme, _)| scheme);
-    let allowed = ["http", "https", "mailto"];
-    scheme.is_some_and(|scheme| {
-        allowed
-            .iter()
-            .any(|allowed| scheme.eq_ignore_ascii_case(allowed))
-    })
+    let is_allowed = |scheme: &str| {
+        let allowed = ["http", "https", "mailto"];
+        allowed.iter().any(|it| it.eq_ignore_ascii_case(scheme))
+    };
+    scheme.is_some_and(is_allowed)
 }
 
 /// A name with its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fact {
-    /// What.
-    pub name: String,
-    /// Which.
-    pub value: Text,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fact {
+    pub(crate) name: String,
+    pub(crate) value: Text,
 }
 
 impl Fact {
-    /// A fact in plain words.
-    #[must_use]
-    pub fn plain(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: Text::plain(value),
-        }
+    pub(crate) fn plain(name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), Text::plain(value));
+        Self { name, value }
     }
 
-    /// A fact whose value is code.
-    #[must_use]
-    pub fn code(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: Text::code(value),
-        }
+    pub(crate) fn code(name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), Text::code(value));
+        Self { name, value }
     }
 }
 
 /// A figure in large type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tile {
-    /// The figure.
-    pub figure: String,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Tile {
+    pub(crate) figure: String,
     /// What it is.
-    pub label: String,
-    /// Whether it is a bad one.
-    pub is_bad: bool,
+    pub(crate) label: String,
+    pub(crate) is_bad: bool,
 }
 
 /// Sentences about one thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topic {
-    /// The thing.
-    pub title: String,
-    /// What is to be said about it.
-    pub sentences: Vec<Text>,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Topic {
+    pub(crate) title: String,
+    pub(crate) sentences: Vec<Text>,
 }
 
-/// A table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
-    /// Its columns.
-    pub columns: Vec<Column>,
-    /// Its rows, grouped.
-    pub groups: Vec<Group>,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) groups: Vec<Group>,
 }
 
-/// A column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
-    /// Its heading.
-    pub title: String,
-    /// Where its cells stand.
-    pub align: Align,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) title: String,
+    pub(crate) align: Align,
     /// Whether its cells are long texts, which wrap and take what is left of the width.
-    pub is_wide: bool,
+    pub(crate) is_wide: bool,
 }
 
 impl Column {
-    /// A column of numbers.
-    #[must_use]
-    pub fn number(title: impl Into<String>) -> Self {
+    pub(crate) fn number(title: impl Into<String>) -> Self {
         Self {
-            title: title.into(),
             align: Align::Right,
-            is_wide: false,
+            ..Self::word(title)
         }
     }
 
-    /// A column of words.
-    #[must_use]
-    pub fn word(title: impl Into<String>) -> Self {
+    pub(crate) fn word(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
             align: Align::Left,
@@ -320,8 +208,7 @@ impl Column {
     }
 
     /// A column of sentences.
-    #[must_use]
-    pub fn prose(title: impl Into<String>) -> Self {
+    pub(crate) fn prose(title: impl Into<String>) -> Self {
         Self {
             is_wide: true,
             ..Self::word(title)
@@ -329,99 +216,93 @@ impl Column {
     }
 }
 
-/// Where the cells of a column stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
+pub(crate) enum Align {
     /// Words.
     Left,
     /// Numbers.
     Right,
 }
 
-/// Rows under a heading.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// The heading, if they have one.
-    pub title: Option<String>,
-    /// The rows.
-    pub rows: Vec<TableRow>,
+/// Rows under a heading, if they have one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) title: Option<String>,
+    pub(crate) rows: Vec<TableRow>,
 }
 
-/// A row of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableRow {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TableRow {
     /// One for each column.
-    pub cells: Vec<Cell>,
+    pub(crate) cells: Vec<Cell>,
     /// What is wrong with it, if something is: shown below it, and the row is marked.
-    pub trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
 }
 
-/// A cell of a table.
+impl From<Vec<Cell>> for TableRow {
+    fn from(cells: Vec<Cell>) -> Self {
+        let trouble = None;
+        Self { cells, trouble }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Cell {
-    /// What it says.
-    pub text: Text,
+pub(crate) struct Cell {
+    pub(crate) text: Text,
     /// What stands beside it in small type.
-    pub aside: Option<String>,
+    pub(crate) aside: Option<String>,
     /// Whether it is what is wrong.
-    pub is_bad: bool,
+    pub(crate) is_bad: bool,
+}
+
+impl From<Text> for Cell {
+    fn from(text: Text) -> Self {
+        Self {
+            text,
+            ..Self::default()
+        }
+    }
 }
 
 impl Cell {
-    /// A cell of plain words or a number.
-    #[must_use]
-    pub fn plain(text: impl Into<String>) -> Self {
-        Self {
-            text: Text::plain(text),
-            ..Self::default()
-        }
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Text::plain(text).into()
     }
 
-    /// A cell of code.
-    #[must_use]
-    pub fn code(text: impl Into<String>) -> Self {
-        Self {
-            text: Text::code(text),
-            ..Self::default()
-        }
+    /// A cell of such, if there is any.
+    pub(crate) fn maybe(text: Option<String>) -> Self {
+        Self::plain(text.unwrap_or_default())
     }
 }
 
-/// Charts that are read together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plate {
-    /// What they show.
-    pub title: String,
+#[derive(Debug, PartialEq)]
+pub(crate) struct Plate {
+    /// What the charts show.
+    pub(crate) title: String,
     /// How to read them.
-    pub caption: Text,
+    pub(crate) caption: Text,
     /// What the colours and shapes stand for.
-    pub legend: Vec<Key>,
+    pub(crate) legend: Vec<Key>,
     /// How many stand beside each other where there is room.
-    pub columns: usize,
-    /// The charts.
-    pub panels: Vec<Svg>,
+    pub(crate) columns: usize,
+    pub(crate) panels: Vec<Svg>,
 }
 
 /// An entry of a legend.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Key {
-    /// How it is drawn.
-    pub swatch: Svg,
-    /// What it is.
-    pub label: String,
+#[derive(Debug, PartialEq)]
+pub(crate) struct Key {
+    pub(crate) swatch: Svg,
+    pub(crate) label: String,
 }
 
-/// A picture from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub(crate) struct Image {
     /// A name for a file of its own beside the report.
-    pub name: String,
+    pub(crate) name: String,
     /// What stands below it.
-    pub caption: String,
-    /// Its media type.
-    pub media_type: &'static str,
-    /// The file's content.
-    pub bytes: Vec<u8>,
+    pub(crate) caption: String,
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[cfg(test)]
@@ -430,8 +311,8 @@ mod tests {
 
     #[test]
     fn backticks_enclose_code() {
-        let plain = |text: &str| Inline::Plain { text: text.into() };
-        let code = |text: &str| Inline::Code { text: text.into() };
+        let plain = |text: &str| Inline::Plain(text.into());
+        let code = |text: &str| Inline::Code(text.into());
         assert_eq!(
             Text::marked("say `--pdf` here"),
             Text(vec![plain("say "), code("--pdf"), plain(" here")])

@@ -1,6 +1,5 @@
 //! Where the time of a row went, in sentences, with the records they come from.
 
-mod parts;
 mod sentences;
 
 use std::time::Duration;
@@ -12,7 +11,7 @@ use stress_data::journal::{Contents, Sample};
 use stress_data::measurement::Status;
 use stress_data::record::{Outcome, Record};
 use stress_data::run::Run;
-use stress_data::summary::csv::{format_seconds, outcome_word, to_json};
+use stress_data::summary::csv::{format_seconds, to_json};
 use stress_data::summary::{Brief, Row};
 
 /// Of a sample's records no more than this are shown, unless all are asked for.
@@ -100,11 +99,8 @@ fn sample<'a>(
     repeat: Option<u32>,
 ) -> Result<Option<&'a Sample>, Unusable> {
     let number = row.cell.number;
-    let all = contents.samples.range((number, 0)..=(number, u32::MAX));
-    let all: Vec<&Sample> = all.map(|(_, sample)| sample).collect();
     if let Some(repeat) = repeat {
-        let mut found = all.into_iter();
-        let found = found.find(|sample| sample.measurement.repeat == repeat);
+        let found = contents.samples.get(&(number, repeat));
         return found.map(Some).ok_or_else(|| {
             Unusable(format!(
                 "--repeat: row {number} has no sample {repeat}; they count from 0, and {} planned",
@@ -116,12 +112,15 @@ fn sample<'a>(
         });
     }
     let settings = &contents.header.fingerprint.settings;
-    let taken = || all.iter().copied().filter(|sample| sample.is_taken());
+    let taken = || {
+        contents
+            .samples_of(number)
+            .filter(|sample| sample.is_taken())
+    };
     let trouble = taken().find(|sample| sample.measurement.status == row.status);
-    let middle = row.time_ns.map(|time| Duration::from_nanos(time.median));
     let distance = |sample: &&Sample| {
         let time = Brief::new(sample, settings).time;
-        time.zip(middle)
+        time.zip(row.time())
             .map_or(Duration::MAX, |(time, middle)| time.abs_diff(middle))
     };
     Ok(match row.status {
@@ -180,11 +179,8 @@ fn records_text(sample: &Sample, is_all: bool, screen: Screen) -> String {
 /// Times count from the release of the clients.
 fn cells(record: &Record) -> [String; 7] {
     let at = |time: Option<u64>| {
-        let since = time.and_then(|time| time.checked_sub(record.released_ns));
-        since.map_or_else(
-            || "-".into(),
-            |ns| format_seconds(Duration::from_nanos(ns), 6),
-        )
+        let since = record.since_release(time).map(Duration::from_nanos);
+        since.map_or_else(|| "-".into(), |time| format_seconds(time, 6))
     };
     [
         record.client.to_string(),
@@ -193,7 +189,7 @@ fn cells(record: &Record) -> [String; 7] {
         at(record.first_byte_ns),
         at(record.ended_ns),
         record.bytes.to_string(),
-        outcome_word(record.outcome).to_owned(),
+        record.outcome.as_str().to_owned(),
     ]
 }
 

@@ -167,8 +167,8 @@ impl<'a> Findings<'a> {
         let of = |variant: &Variant<'a>| {
             let (few, many) = self.corners(variant, operation)?;
             let share = |row: &Row| {
-                let parts = Parts::of(&variant.run.contents, row.cell.number)?;
-                Some(lang.percent(parts.share_before_first_byte()))
+                let parts = Parts::of(variant.run.contents.samples_of(row.cell.number))?;
+                Some(lang.percent(parts.share([parts.connect, parts.wait])))
             };
             let (at_few, at_many) = (share(few)?, share(many)?);
             let volume = size::format(few.cell.volume);

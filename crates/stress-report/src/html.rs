@@ -8,15 +8,13 @@ use super::document::{
     Align, Block, Cell, Column, Document, Fact, Group, Image, Inline, Plate, Section, Table,
     TableRow, Text, Tile, Topic,
 };
-use super::lang::Lang;
 
 const STYLE: &str = include_str!("html/style.css");
 /// Nothing may be loaded and nothing run: what the file does not hold it does not need.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 /// The page.
-#[must_use]
-pub fn render(document: &Document) -> String {
+pub(crate) fn render(document: &Document) -> String {
     let Document {
         lang,
         title,
@@ -26,7 +24,7 @@ pub fn render(document: &Document) -> String {
     } = document;
     let page = html! {
         (DOCTYPE)
-        html lang=(lang.code()) {
+        html lang=(lang.as_str()) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -44,7 +42,7 @@ pub fn render(document: &Document) -> String {
                 nav aria-label=(lang.text("html.contents")) {
                     ul { @for section in sections { li { a href=(format!("#{}", section.id)) { (section.title) } } } }
                 }
-                main { @for section in sections { (part(section, *lang)) } }
+                main { @for section in sections { (part(section)) } }
             }
         }
     };
@@ -64,41 +62,41 @@ fn foot(words: &str) -> String {
     format!("@page {{ @bottom-left {{ content: \"{quoted}\"; }} }}\n")
 }
 
-fn part(section: &Section, lang: Lang) -> Markup {
+fn part(section: &Section) -> Markup {
     html! {
         section id=(section.id) {
             h2 { (section.title) }
-            @for found in &section.blocks { (block(found, lang)) }
+            @for found in &section.blocks { (block(found)) }
         }
     }
 }
 
-fn block(block: &Block, lang: Lang) -> Markup {
+fn block(block: &Block) -> Markup {
     match block {
-        Block::Heading { level: 1, text } => html! { h3 { (words(text)) } },
-        Block::Heading { level: 2, text } => html! { h4 { (words(text)) } },
-        Block::Heading { level: 3, text } => html! { h5 { (words(text)) } },
-        Block::Heading { text, .. } => html! { h6 { (words(text)) } },
-        Block::Paragraph { text } => html! { p { (words(text)) } },
-        Block::List { start, items } => list(*start, items, lang),
-        Block::Quote { blocks } => html! {
-            blockquote { @for inner in blocks { (self::block(inner, lang)) } }
+        Block::Heading(1, text) => html! { h3 { (words(text)) } },
+        Block::Heading(2, text) => html! { h4 { (words(text)) } },
+        Block::Heading(3, text) => html! { h5 { (words(text)) } },
+        Block::Heading(_, text) => html! { h6 { (words(text)) } },
+        Block::Paragraph(text) => html! { p { (words(text)) } },
+        Block::List(start, items) => list(*start, items),
+        Block::Quote(blocks) => html! {
+            blockquote { @for inner in blocks { (self::block(inner)) } }
         },
-        Block::Code { text } => html! { pre tabindex="0" { code { (text) } } },
+        Block::Code(text) => html! { pre tabindex="0" { code { (text) } } },
         Block::Rule => html! { hr; },
-        Block::Facts { facts: all } => facts(all, "facts"),
-        Block::Tiles { tiles: all } => tiles(all),
-        Block::Topics { topics: all } => topics(all),
+        Block::Facts(all) => facts(all, "facts"),
+        Block::Tiles(all) => tiles(all),
+        Block::Topics(all) => topics(all),
         Block::Table(found) => table(found),
         Block::Plate(found) => plate(found),
         Block::Image(found) => image(found),
     }
 }
 
-fn list(start: Option<u64>, items: &[Vec<Block>], lang: Lang) -> Markup {
+fn list(start: Option<u64>, items: &[Vec<Block>]) -> Markup {
     let item = |blocks: &Vec<Block>| match &blocks[..] {
-        [Block::Paragraph { text }] => html! { li { (words(text)) } },
-        blocks => html! { li { @for inner in blocks { (block(inner, lang)) } } },
+        [Block::Paragraph(text)] => html! { li { (words(text)) } },
+        blocks => html! { li { @for inner in blocks { (block(inner)) } } },
     };
     match start {
         Some(start) => html! { ol start=(start) { @for blocks in items { (item(blocks)) } } },
@@ -112,11 +110,11 @@ fn words(text: &Text) -> Markup {
 
 fn word(inline: &Inline) -> Markup {
     match inline {
-        Inline::Plain { text } => html! { (text) },
-        Inline::Code { text } => html! { code { (text) } },
-        Inline::Strong { text } => html! { strong { (words(text)) } },
-        Inline::Emphasis { text } => html! { em { (words(text)) } },
-        Inline::Struck { text } => html! { s { (words(text)) } },
+        Inline::Plain(text) => html! { (text) },
+        Inline::Code(text) => html! { code { (text) } },
+        Inline::Strong(text) => html! { strong { (words(text)) } },
+        Inline::Emphasis(text) => html! { em { (words(text)) } },
+        Inline::Struck(text) => html! { s { (words(text)) } },
         Inline::Link { url, text } => html! { a href=(url) rel="noreferrer" { (words(text)) } },
         Inline::Break => html! { br; },
     }

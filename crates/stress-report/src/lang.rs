@@ -4,27 +4,24 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::Deserialize;
 use stress_data::size::with_commas;
 use stress_data::summary::csv::format_seconds;
 
 use super::texts::{self, Texts, Values, say};
 
-/// The language of a whole report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Lang {
-    /// English.
-    #[default]
-    En,
-    /// Indonesian.
-    Id,
+stress_data::words! {
+    /// The language of a whole report; its word is the code that HTML has for it.
+    #[derive(Default)]
+    pub enum Lang {
+        /// English.
+        #[default]
+        En = "en",
+        /// Indonesian.
+        Id = "id",
+    }
 }
 
 impl Lang {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::En, Self::Id];
-
     /// The text of `key`, which has no placeholder.
     pub(crate) fn text(self, key: &str) -> &'static str {
         self.texts().text(key)
@@ -49,15 +46,6 @@ impl Lang {
         match self {
             Self::En => &texts::EN,
             Self::Id => &texts::ID,
-        }
-    }
-
-    /// The code that HTML knows it by.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Id => "id",
         }
     }
 

@@ -6,21 +6,21 @@
 mod chart;
 pub mod compare;
 mod content;
-pub mod definitions;
+mod definitions;
 mod diagram;
-pub mod document;
+mod document;
 pub mod explain;
 mod findings;
-pub mod html;
+mod html;
 pub mod lang;
-pub mod markdown;
-pub mod nine;
-pub mod notes;
+mod markdown;
+mod nine;
+mod notes;
 mod parts;
 pub mod recheck;
 pub mod submission;
 pub mod submitted;
-pub mod svg;
+mod svg;
 pub mod table;
 mod texts;
 mod variants;
@@ -32,8 +32,6 @@ use anyhow::Result;
 use stress_data::derived;
 use stress_data::run::Run;
 
-pub use content::document;
-use document::Document;
 use submission::Submission;
 
 /// What a person opens.
@@ -45,26 +43,27 @@ pub const PAGE: &str = "report.html";
 /// [`stress_data::Unusable`] says what is wrong with what the folder remembers; else a file cannot be written.
 pub fn write_beside(folder: &Path, run: &Run) -> Result<()> {
     let submission = Submission::remembered(folder)?.unwrap_or_default();
-    let runs = slice::from_ref(run);
-    let document = content::document(runs, &submission, submission.lang());
-    write(runs, &document, &html::render(&document), folder)
+    write(slice::from_ref(run), &submission, folder).map(drop)
 }
 
-/// Writes all files of a report on `runs` into the folder `target`, each whole or not at all.
+/// Writes all files of a report on `runs` into the folder `target`, each whole or not at all; gives its page.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(runs: &[Run], document: &Document, page: &str, target: &Path) -> Result<()> {
-    let lang = document.lang;
+pub fn write(runs: &[Run], submission: &Submission, target: &Path) -> Result<String> {
+    let lang = submission.lang();
+    let document = content::document(runs, submission, lang);
+    let page = html::render(&document);
     save(target, PAGE, page.as_bytes())?;
-    save(target, "report.md", markdown::render(document).as_bytes())?;
+    save(target, "report.md", markdown::render(&document).as_bytes())?;
     for run in runs {
         let mut table = Vec::new();
         nine::write_csv(&run.rows, lang, &mut table)?;
         save(target, &table_name(runs, run), &table)?;
     }
     let workbook = nine::workbook(&variants::of(runs, lang), lang)?;
-    save(target, "table.xlsx", &workbook)
+    save(target, "table.xlsx", &workbook)?;
+    Ok(page)
 }
 
 /// The assignment's table of `run`: nine columns cannot say which run a row is of.

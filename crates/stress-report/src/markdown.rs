@@ -1,184 +1,142 @@
 //! `report.md`: the same words and tables, for where Markdown is read. Charts are left to the other formats.
 
-use std::fmt::Write;
-
 use super::document::{
-    Align, Block, Cell, Column, Document, Fact, Group, Image, Inline, Table, TableRow, Text, Tile,
-    Topic,
+    Align, Block, Cell, Column, Document, Fact, Group, Image, Inline, Section, Table, TableRow,
+    Text, Tile, Topic,
 };
 
 /// The folder beside the report that its pictures are in.
-pub const CAPTURES: &str = "captures";
+pub(crate) const CAPTURES: &str = "captures";
 
 /// The text.
-#[must_use]
-pub fn render(document: &Document) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write_document(&mut out, document);
+pub(crate) fn render(document: &Document) -> String {
+    let (title, subtitle) = (escaped(&document.title), escaped(&document.subtitle));
+    let mut out = format!("# {title}\n\n{subtitle}\n");
+    if !document.byline.is_empty() {
+        out += &format!("\n{}", facts(&document.byline));
+    }
+    for Section { title, blocks, .. } in &document.sections {
+        // Charts and drawings alone make no section here.
+        if blocks.iter().any(is_shown) {
+            out += &format!("\n## {}\n{}", escaped(title), shown(blocks));
+        }
+    }
     out
 }
 
-fn write_document(out: &mut String, document: &Document) -> std::fmt::Result {
-    writeln!(out, "# {}\n", escaped(&document.title))?;
-    writeln!(out, "{}", escaped(&document.subtitle))?;
-    if !document.byline.is_empty() {
-        writeln!(out)?;
-        write_facts(out, &document.byline)?;
-    }
-    for section in &document.sections {
-        // Charts and drawings alone make no section here.
-        if section
-            .blocks
-            .iter()
-            .all(|block| matches!(block, Block::Plate(_)))
-        {
-            continue;
-        }
-        writeln!(out, "\n## {}", escaped(&section.title))?;
-        write_blocks(out, &section.blocks)?;
-    }
-    Ok(())
+const fn is_shown(block: &Block) -> bool {
+    !matches!(block, Block::Plate(_))
 }
 
-fn write_blocks(out: &mut String, blocks: &[Block]) -> std::fmt::Result {
-    for block in blocks {
-        if !matches!(block, Block::Plate(_)) {
-            writeln!(out)?;
-        }
-        write_block(out, block)?;
-    }
-    Ok(())
+fn shown(blocks: &[Block]) -> String {
+    let shown = blocks.iter().filter(|block| is_shown(block));
+    shown.map(|found| format!("\n{}", block(found))).collect()
 }
 
-fn write_block(out: &mut String, block: &Block) -> std::fmt::Result {
+fn block(block: &Block) -> String {
     match block {
-        Block::Heading { level, text } => {
+        Block::Heading(level, text) => {
             let marks = "#".repeat(usize::from(*level) + 2);
-            writeln!(out, "{marks} {}", words(text))
+            format!("{marks} {}\n", words(text))
         }
-        Block::Paragraph { text } => writeln!(out, "{}", words(text)),
-        Block::List { start, items } => write_list(out, *start, items),
-        Block::Quote { blocks } => write_indented(out, blocks, "> ", "> "),
-        Block::Code { text } => {
+        Block::Paragraph(text) => words(text) + "\n",
+        Block::List(start, items) => list(*start, items),
+        Block::Quote(blocks) => indented(blocks, "> ", "> "),
+        Block::Code(text) => {
             let fence = fence(text);
-            writeln!(out, "{fence}\n{text}\n{fence}")
+            format!("{fence}\n{text}\n{fence}\n")
         }
-        Block::Rule => writeln!(out, "---"),
-        Block::Facts { facts } => write_facts(out, facts),
-        Block::Tiles { tiles } => write_tiles(out, tiles),
-        Block::Topics { topics } => write_topics(out, topics),
-        Block::Table(table) => write_table(out, table),
-        Block::Plate(_) => Ok(()),
+        Block::Rule => "---\n".into(),
+        Block::Facts(all) => facts(all),
+        Block::Tiles(tiles) => {
+            let tile =
+                |it: &Tile| format!("- **{}** {}\n", escaped(&it.figure), escaped(&it.label));
+            tiles.iter().map(tile).collect()
+        }
+        Block::Topics(all) => all.iter().map(topic).collect::<Vec<_>>().join("\n"),
+        Block::Table(found) => table(found),
+        Block::Plate(_) => String::new(),
         Block::Image(Image { name, caption, .. }) => {
-            writeln!(out, "![{}]({CAPTURES}/{name})", escaped(caption))
+            format!("![{}]({CAPTURES}/{name})\n", escaped(caption))
         }
     }
 }
 
-fn write_list(out: &mut String, start: Option<u64>, items: &[Vec<Block>]) -> std::fmt::Result {
-    for (index, item) in (0..).zip(items) {
+fn list(start: Option<u64>, items: &[Vec<Block>]) -> String {
+    let item = |(index, item): (u64, &Vec<Block>)| {
         let mark = match start {
             Some(start) => format!("{}. ", start.saturating_add(index)),
             None => "- ".into(),
         };
-        let indent = " ".repeat(mark.len());
-        write_indented(out, item, &mark, &indent)?;
-    }
-    Ok(())
+        indented(item, &mark, &" ".repeat(mark.len()))
+    };
+    (0..).zip(items).map(item).collect()
 }
 
 /// `blocks` with `first` before the first line and `rest` before the others.
-fn write_indented(out: &mut String, blocks: &[Block], first: &str, rest: &str) -> std::fmt::Result {
-    let mut inner = String::new();
-    write_blocks(&mut inner, blocks)?;
-    for (index, line) in inner.trim().lines().enumerate() {
+fn indented(blocks: &[Block], first: &str, rest: &str) -> String {
+    let line = |(index, line): (usize, &str)| {
         let start = if index == 0 { first } else { rest };
-        writeln!(out, "{}", format!("{start}{line}").trim_end())?;
-    }
-    Ok(())
+        format!("{start}{line}").trim_end().to_owned() + "\n"
+    };
+    shown(blocks).trim().lines().enumerate().map(line).collect()
 }
 
-fn write_facts(out: &mut String, facts: &[Fact]) -> std::fmt::Result {
-    for Fact { name, value } in facts {
-        writeln!(out, "- {}: {}", escaped(name), words(value))?;
-    }
-    Ok(())
+fn facts(facts: &[Fact]) -> String {
+    let fact = |it: &Fact| format!("- {}: {}\n", escaped(&it.name), words(&it.value));
+    facts.iter().map(fact).collect()
 }
 
-fn write_tiles(out: &mut String, tiles: &[Tile]) -> std::fmt::Result {
-    for Tile { figure, label, .. } in tiles {
-        writeln!(out, "- **{}** {}", escaped(figure), escaped(label))?;
-    }
-    Ok(())
-}
-
-fn write_topics(out: &mut String, topics: &[Topic]) -> std::fmt::Result {
-    for (index, Topic { title, sentences }) in topics.iter().enumerate() {
-        let before = if index == 0 { "" } else { "\n" };
-        writeln!(out, "{before}### {}\n", escaped(title))?;
-        for sentence in sentences {
-            writeln!(out, "- {}", words(sentence))?;
-        }
-    }
-    Ok(())
+fn topic(topic: &Topic) -> String {
+    let sentences = topic.sentences.iter();
+    let sentences: String = sentences.map(|it| format!("- {}\n", words(it))).collect();
+    format!("### {}\n\n{sentences}", escaped(&topic.title))
 }
 
 /// Groups become rows of their own: a table here has one head and no more.
-fn write_table(out: &mut String, table: &Table) -> std::fmt::Result {
-    let width = table.columns.len();
-    let titles: Vec<String> = table
-        .columns
-        .iter()
-        .map(|column| in_cell(escaped(&column.title)))
-        .collect();
-    writeln!(out, "| {} |", titles.join(" | "))?;
+fn table(table: &Table) -> String {
+    let titles = table.columns.iter().map(|it| in_cell(escaped(&it.title)));
     let rule = |column: &Column| match column.align {
         Align::Left => "---",
         Align::Right => "--:",
     };
     let rules: Vec<&str> = table.columns.iter().map(rule).collect();
-    writeln!(out, "|{}|", rules.join("|"))?;
+    let mut out = format!("{}|{}|\n", line(titles), rules.join("|"));
+    let width = table.columns.len();
     for Group { title, rows } in &table.groups {
         if let Some(title) = title {
-            writeln!(
-                out,
-                "| **{}** {}|",
-                in_cell(escaped(title)),
-                "| ".repeat(width.saturating_sub(1))
-            )?;
+            out += &across(&format!("**{}**", in_cell(escaped(title))), width);
         }
-        for row in rows {
-            write_row(out, row, width)?;
+        for TableRow { cells, trouble } in rows {
+            out += &line(cells.iter().map(cell));
+            if let Some(trouble) = trouble {
+                out += &across(&format!("↳ {}", in_cell(escaped(trouble))), width);
+            }
         }
     }
-    Ok(())
+    out
 }
 
-fn write_row(out: &mut String, row: &TableRow, width: usize) -> std::fmt::Result {
-    let cell = |Cell {
-                    text,
-                    aside,
-                    is_bad,
-                }: &Cell| {
-        let text = words(text);
-        let text = if *is_bad { format!("**{text}**") } else { text };
-        in_cell(match aside {
-            Some(aside) => format!("{text} ({})", escaped(aside)),
-            None => text,
-        })
+fn line(cells: impl Iterator<Item = String>) -> String {
+    format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+}
+
+/// A row with words in its first cell only.
+fn across(words: &str, width: usize) -> String {
+    format!("| {words} {}|\n", "| ".repeat(width.saturating_sub(1)))
+}
+
+fn cell(cell: &Cell) -> String {
+    let text = words(&cell.text);
+    let text = if cell.is_bad {
+        format!("**{text}**")
+    } else {
+        text
     };
-    let cells: Vec<String> = row.cells.iter().map(cell).collect();
-    writeln!(out, "| {} |", cells.join(" | "))?;
-    match &row.trouble {
-        Some(trouble) => writeln!(
-            out,
-            "| ↳ {} {}|",
-            in_cell(escaped(trouble)),
-            "| ".repeat(width.saturating_sub(1))
-        ),
-        None => Ok(()),
-    }
+    in_cell(match &cell.aside {
+        Some(aside) => format!("{text} ({})", escaped(aside)),
+        None => text,
+    })
 }
 
 fn words(text: &Text) -> String {
@@ -187,11 +145,11 @@ fn words(text: &Text) -> String {
 
 fn word(inline: &Inline) -> String {
     match inline {
-        Inline::Plain { text } => escaped(text),
-        Inline::Code { text } => code(text),
-        Inline::Strong { text } => format!("**{}**", words(text)),
-        Inline::Emphasis { text } => format!("*{}*", words(text)),
-        Inline::Struck { text } => format!("~~{}~~", words(text)),
+        Inline::Plain(text) => escaped(text),
+        Inline::Code(text) => code(text),
+        Inline::Strong(text) => format!("**{}**", words(text)),
+        Inline::Emphasis(text) => format!("*{}*", words(text)),
+        Inline::Struck(text) => format!("~~{}~~", words(text)),
         Inline::Link { url, text } if text.words() == *url => format!("<{}>", in_url(url)),
         Inline::Link { url, text } => format!("[{}](<{}>)", words(text), in_url(url)),
         Inline::Break => "\\\n".into(),
@@ -286,7 +244,7 @@ mod tests {
             let text = text.trim();
             prop_assume!(!text.is_empty());
             let read = notes::read(&format!("x {}", escaped(text)));
-            let [Block::Paragraph { text: found }] = &read[..] else {
+            let [Block::Paragraph(found)] = &read[..] else {
                 return Err(TestCaseError::fail(format!("{read:?}")));
             };
             prop_assert_eq!(found.words(), format!("x {text}"));

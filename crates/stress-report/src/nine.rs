@@ -9,16 +9,15 @@ use rust_xlsxwriter::{
 };
 use stress_data::matrix::Operation;
 use stress_data::size;
-use stress_data::summary::Row;
 use stress_data::summary::csv::format_seconds;
+use stress_data::summary::{ClientCounts, Row};
 
 use super::lang::Lang;
 use super::texts::say;
 use super::variants::Variant;
 
 /// The columns' headings.
-#[must_use]
-pub fn headings(lang: Lang) -> [&'static str; 9] {
+pub(crate) fn headings(lang: Lang) -> [&'static str; 9] {
     [
         "nine.number",
         "nine.operation",
@@ -33,74 +32,23 @@ pub fn headings(lang: Lang) -> [&'static str; 9] {
     .map(|key| lang.text(key))
 }
 
-/// A row of the assignment's table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nine {
-    /// The row's number.
-    pub number: u32,
-    /// What the clients did.
-    pub operation: &'static str,
-    /// How much each client moved; of a list, how much the folder held.
-    pub volume: String,
-    /// The size of the client pool.
-    pub clients: u32,
-    /// The size of the server pool.
-    pub servers: u32,
-    /// The time of a client; none if no client succeeded.
-    pub time: Option<Duration>,
-    /// The rate of a client in bytes per second; none if no client succeeded.
-    pub throughput: Option<u64>,
-    /// Client workers that succeeded and that failed.
-    pub client_workers: Option<Counts>,
-    /// Server workers that succeeded (idle ones among them, as the assignment counts) and that failed.
-    pub server_workers: Option<Counts>,
+/// Server workers that succeeded (idle ones among them, as the assignment counts) and that failed.
+pub(crate) fn server_workers(row: &Row) -> Option<ClientCounts> {
+    let workers = row.server_workers?;
+    Some(ClientCounts {
+        ok: workers.ok + workers.idle,
+        failed: workers.failed,
+    })
 }
 
-/// How many succeeded, and how many failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// Those that succeeded.
-    pub ok: u32,
-    /// Those that failed.
-    pub failed: u32,
-}
-
-impl Counts {
-    /// In words: a bare `5/1` would become the fifth of January in a spreadsheet.
-    #[must_use]
-    pub fn in_words(self, lang: Lang) -> String {
-        let Self { ok, failed } = self;
-        say!(lang, "nine.in_words", ok, failed)
-    }
-}
-
-impl Nine {
-    /// What the assignment's table says of `row`.
-    #[must_use]
-    pub fn new(row: &Row) -> Self {
-        Self {
-            number: row.cell.number,
-            operation: operation(row.cell.operation),
-            volume: size::format(row.cell.volume),
-            clients: row.cell.clients,
-            servers: row.cell.servers,
-            time: row.time_ns.map(|time| Duration::from_nanos(time.median)),
-            throughput: row.throughput_bytes_per_s,
-            client_workers: row.clients.map(|counts| Counts {
-                ok: counts.ok,
-                failed: counts.failed,
-            }),
-            server_workers: row.server_workers.map(|counts| Counts {
-                ok: counts.ok + counts.idle,
-                failed: counts.failed,
-            }),
-        }
-    }
+/// In words: a bare `5/1` would become the fifth of January in a spreadsheet.
+fn in_words(counts: Option<ClientCounts>, lang: Lang) -> Option<String> {
+    let ClientCounts { ok, failed } = counts?;
+    Some(say!(lang, "nine.in_words", ok, failed))
 }
 
 /// The operation's name; the same in both languages.
-#[must_use]
-pub const fn operation(operation: Operation) -> &'static str {
+pub(crate) const fn operation(operation: Operation) -> &'static str {
     match operation {
         Operation::Download => "Download",
         Operation::Upload => "Upload",
@@ -113,7 +61,7 @@ pub const fn operation(operation: Operation) -> &'static str {
 ///
 /// # Errors
 /// What writing said.
-pub fn write_csv(rows: &[Row], lang: Lang, mut out: impl Write) -> Result<()> {
+pub(crate) fn write_csv(rows: &[Row], lang: Lang, mut out: impl Write) -> Result<()> {
     if lang == Lang::Id {
         out.write_all("\u{feff}".as_bytes())?;
     }
@@ -125,22 +73,21 @@ pub fn write_csv(rows: &[Row], lang: Lang, mut out: impl Write) -> Result<()> {
         .terminator(csv::Terminator::CRLF)
         .from_writer(out);
     writer.write_record(headings(lang))?;
-    for nine in rows.iter().map(Nine::new) {
-        let counts = |counts: Option<Counts>| counts.map(|counts| counts.in_words(lang));
+    for row in rows {
+        let cell = &row.cell;
         // No groups of digits: a spreadsheet makes them.
         let seconds = |time| format_seconds(time, 6).replace('.', lang.point());
+        let rate = row.throughput_bytes_per_s.map(|rate| rate.to_string());
         writer.write_record([
-            nine.number.to_string(),
-            nine.operation.into(),
-            nine.volume,
-            nine.clients.to_string(),
-            nine.servers.to_string(),
-            nine.time.map(seconds).unwrap_or_default(),
-            nine.throughput
-                .map(|rate| rate.to_string())
-                .unwrap_or_default(),
-            counts(nine.client_workers).unwrap_or_default(),
-            counts(nine.server_workers).unwrap_or_default(),
+            cell.number.to_string(),
+            operation(cell.operation).into(),
+            size::format(cell.volume),
+            cell.clients.to_string(),
+            cell.servers.to_string(),
+            row.time().map(seconds).unwrap_or_default(),
+            rate.unwrap_or_default(),
+            in_words(row.clients, lang).unwrap_or_default(),
+            in_words(server_workers(row), lang).unwrap_or_default(),
         ])?;
     }
     Ok(writer.flush()?)
@@ -218,19 +165,20 @@ fn fill_sheet(sheet: &mut Worksheet, variant: &Variant<'_>, lang: Lang) -> Resul
     }
     sheet.set_row_height(0, 48)?;
     for (line, row) in (1..).zip(&variant.rows) {
-        let nine = Nine::new(row);
-        sheet.write_with_format(line, 0, nine.number, &whole)?;
-        sheet.write_with_format(line, 1, nine.operation, &words)?;
-        sheet.write_with_format(line, 2, nine.volume, &words)?;
-        sheet.write_with_format(line, 3, nine.clients, &whole)?;
-        sheet.write_with_format(line, 4, nine.servers, &whole)?;
+        let cell = &row.cell;
+        let volume = size::format(cell.volume);
+        sheet.write_with_format(line, 0, cell.number, &whole)?;
+        sheet.write_with_format(line, 1, operation(cell.operation), &words)?;
+        sheet.write_with_format(line, 2, volume, &words)?;
+        sheet.write_with_format(line, 3, cell.clients, &whole)?;
+        sheet.write_with_format(line, 4, cell.servers, &whole)?;
         // An empty cell for a value that nobody measured, never a zero.
-        sheet.write_with_format(line, 5, nine.time.map(to_seconds), &seconds)?;
+        sheet.write_with_format(line, 5, row.time().map(to_seconds), &seconds)?;
         // Excel's numbers are exact up to 2^53, nine petabytes a second.
-        sheet.write_with_format(line, 6, nine.throughput.map(|rate| rate as f64), &rate)?;
-        let told = |counts: Option<Counts>| counts.map(|counts| counts.in_words(lang));
-        sheet.write_with_format(line, 7, told(nine.client_workers), &words)?;
-        sheet.write_with_format(line, 8, told(nine.server_workers), &words)?;
+        let figure = row.throughput_bytes_per_s.map(|rate| rate as f64);
+        sheet.write_with_format(line, 6, figure, &rate)?;
+        sheet.write_with_format(line, 7, in_words(row.clients, lang), &words)?;
+        sheet.write_with_format(line, 8, in_words(server_workers(row), lang), &words)?;
     }
     sheet.set_freeze_panes(1, 0)?;
     sheet.set_repeat_rows(0, 0)?;

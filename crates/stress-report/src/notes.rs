@@ -1,7 +1,7 @@
 //! The author's notes: Markdown, read into blocks. HTML in it becomes text, links that could do anything but lead
 //! somewhere become their words, and pictures become links: the report loads nothing from anywhere.
 
-use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Alignment, CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use super::document::{
     Align, Block, Cell, Column, Group, Inline, Table, TableRow, Text, is_safe_url,
@@ -11,8 +11,7 @@ use super::document::{
 const DEPTH_MAX: usize = 16;
 
 /// The blocks that `markdown` says.
-#[must_use]
-pub fn read(markdown: &str) -> Vec<Block> {
+pub(crate) fn read(markdown: &str) -> Vec<Block> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut reader = Reader {
         events: Parser::new_ext(markdown, options),
@@ -57,38 +56,32 @@ impl<'a> Reader<'a> {
     fn block(&mut self, tag: Tag<'a>, blocks: &mut Vec<Block>) {
         let end = tag.to_end();
         match tag {
-            Tag::Paragraph => blocks.push(Block::Paragraph {
-                text: self.text(end),
-            }),
-            Tag::Heading { level, .. } => blocks.push(Block::Heading {
-                level: depth(level),
-                text: self.text(end),
-            }),
+            Tag::Paragraph => blocks.push(Block::Paragraph(self.text(end))),
+            // The first level of the notes lies below the headings of the report's sections.
+            Tag::Heading { level, .. } => {
+                blocks.push(Block::Heading((level as u8).min(4), self.text(end)));
+            }
             Tag::CodeBlock(kind) => {
                 let text = self.text(end).words();
                 let is_empty = matches!(kind, CodeBlockKind::Fenced(_)) && text.is_empty();
                 if !is_empty {
-                    blocks.push(Block::Code {
-                        text: text.trim_end_matches('\n').into(),
-                    });
+                    blocks.push(Block::Code(text.trim_end_matches('\n').into()));
                 }
             }
             Tag::HtmlBlock => {
                 let text = self.text(end).words();
-                blocks.push(Block::Code {
-                    text: text.trim_end_matches('\n').into(),
-                });
+                blocks.push(Block::Code(text.trim_end_matches('\n').into()));
             }
             Tag::Table(align) => blocks.push(Block::Table(self.table(&align))),
             Tag::List(start) => {
                 let items = self.nested(end, |reader| reader.items(end));
                 match items {
-                    Ok(items) => blocks.push(Block::List { start, items }),
+                    Ok(items) => blocks.push(Block::List(start, items)),
                     Err(flat) => blocks.extend(flat),
                 }
             }
             _ => match self.nested(end, |reader| reader.blocks(Some(end))) {
-                Ok(inner) => blocks.push(Block::Quote { blocks: inner }),
+                Ok(inner) => blocks.push(Block::Quote(inner)),
                 Err(flat) => blocks.extend(flat),
             },
         }
@@ -102,7 +95,7 @@ impl<'a> Reader<'a> {
     ) -> Result<T, Vec<Block>> {
         if self.depth >= DEPTH_MAX {
             let text = self.flat(end);
-            return Err(vec![Block::Paragraph { text }]);
+            return Err(vec![Block::Paragraph(text)]);
         }
         self.depth += 1;
         let found = read(self);
@@ -147,14 +140,8 @@ impl<'a> Reader<'a> {
             },
             is_wide: false,
         };
-        let cell = |text: Text| Cell {
-            text,
-            ..Cell::default()
-        };
-        let rows = rows.map(|row| TableRow {
-            cells: row.into_iter().map(cell).collect(),
-            trouble: None,
-        });
+        let cells = |row: Vec<Text>| row.into_iter().map(Cell::from).collect::<Vec<_>>();
+        let rows = rows.map(|row| TableRow::from(cells(row)));
         Table {
             columns: head.iter().enumerate().map(column).collect(),
             groups: vec![Group {
@@ -189,9 +176,7 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Event::Text(words) | Event::Code(words) => {
-                    text.0.push(Inline::Plain {
-                        text: format!("{words} "),
-                    });
+                    text.0.push(Inline::Plain(format!("{words} ")));
                 }
                 _ => {}
             }
@@ -200,22 +185,20 @@ impl<'a> Reader<'a> {
     }
 
     fn inline(&mut self, event: Event<'a>, found: &mut Vec<Inline>) {
-        let plain = |text: &str| Inline::Plain { text: text.into() };
+        let plain = |text: &str| Inline::Plain(text.into());
         match event {
             Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => {
                 found.push(plain(&text));
             }
-            Event::Code(text) => found.push(Inline::Code {
-                text: text.into_string(),
-            }),
+            Event::Code(text) => found.push(Inline::Code(text.into_string())),
             Event::SoftBreak => found.push(plain(" ")),
             Event::HardBreak => found.push(Inline::Break),
             Event::Start(tag) => {
                 let text = self.text(tag.to_end());
                 match tag {
-                    Tag::Strong => found.push(Inline::Strong { text }),
-                    Tag::Emphasis => found.push(Inline::Emphasis { text }),
-                    Tag::Strikethrough => found.push(Inline::Struck { text }),
+                    Tag::Strong => found.push(Inline::Strong(text)),
+                    Tag::Emphasis => found.push(Inline::Emphasis(text)),
+                    Tag::Strikethrough => found.push(Inline::Struck(text)),
                     Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }
                         if is_safe_url(&dest_url) =>
                     {
@@ -247,17 +230,7 @@ fn is_block(tag: &Tag<'_>) -> bool {
 fn flush(blocks: &mut Vec<Block>, loose: &mut Text) {
     if !loose.0.is_empty() {
         let text = std::mem::take(loose);
-        blocks.push(Block::Paragraph { text });
-    }
-}
-
-/// The first level of the notes lies below the headings of the report's sections.
-const fn depth(level: HeadingLevel) -> u8 {
-    match level {
-        HeadingLevel::H1 => 1,
-        HeadingLevel::H2 => 2,
-        HeadingLevel::H3 => 3,
-        _ => 4,
+        blocks.push(Block::Paragraph(text));
     }
 }
 
@@ -268,13 +241,11 @@ mod tests {
     use super::*;
 
     fn plain(text: &str) -> Inline {
-        Inline::Plain { text: text.into() }
+        Inline::Plain(text.into())
     }
 
     fn paragraph(inlines: Vec<Inline>) -> Block {
-        Block::Paragraph {
-            text: Text(inlines),
-        }
+        Block::Paragraph(Text(inlines))
     }
 
     #[test]
@@ -283,37 +254,25 @@ mod tests {
             "# Head\n\nSome **bold** `code`.\n\n- one\n- two\n\n3. three\n\n> said\n\n---\n\n```sh\nls\n```\n",
         );
         let want = [
-            Block::Heading {
-                level: 1,
-                text: Text::plain("Head"),
-            },
+            Block::Heading(1, Text::plain("Head")),
             paragraph(vec![
                 plain("Some "),
-                Inline::Strong {
-                    text: Text::plain("bold"),
-                },
+                Inline::Strong(Text::plain("bold")),
                 plain(" "),
-                Inline::Code {
-                    text: "code".into(),
-                },
+                Inline::Code("code".into()),
                 plain("."),
             ]),
-            Block::List {
-                start: None,
-                items: vec![
+            Block::List(
+                None,
+                vec![
                     vec![paragraph(vec![plain("one")])],
                     vec![paragraph(vec![plain("two")])],
                 ],
-            },
-            Block::List {
-                start: Some(3),
-                items: vec![vec![paragraph(vec![plain("three")])]],
-            },
-            Block::Quote {
-                blocks: vec![paragraph(vec![plain("said")])],
-            },
+            ),
+            Block::List(Some(3), vec![vec![paragraph(vec![plain("three")])]]),
+            Block::Quote(vec![paragraph(vec![plain("said")])]),
             Block::Rule,
-            Block::Code { text: "ls".into() },
+            Block::Code("ls".into()),
         ];
         assert_eq!(blocks, want);
     }
@@ -341,9 +300,7 @@ mod tests {
                     plain("c"),
                     plain("</b>")
                 ]),
-                Block::Code {
-                    text: "<script>alert(1)</script>".into()
-                },
+                Block::Code("<script>alert(1)</script>".into()),
             ]
         );
         let link = |url: &str| read(&format!("[words]({url})"));
@@ -370,13 +327,13 @@ mod tests {
         let blocks = read(&format!("{} deep", "> ".repeat(5_000)));
         let mut depth = 0;
         let mut inner = &blocks[..];
-        while let [Block::Quote { blocks }] = inner {
+        while let [Block::Quote(blocks)] = inner {
             depth += 1;
             inner = blocks;
         }
         assert!(depth <= DEPTH_MAX, "{depth}");
         assert!(
-            matches!(inner, [Block::Paragraph { text }] if text.words().contains("deep")),
+            matches!(inner, [Block::Paragraph(text)] if text.words().contains("deep")),
             "{inner:?}"
         );
     }

@@ -1,47 +1,61 @@
-//! Where the time of an operation went: connecting, waiting for the first byte, and the rest.
+//! Where the time of operations went: connecting, waiting for the first byte, and the rest. Pure.
 
-use stress_data::journal::Contents;
+use stress_data::journal::Sample;
 use stress_data::record::parts;
+use stress_data::summary::statistics::Spread;
 
-/// The mean operation of a cell in its three parts, nanoseconds. Means, because only means add up to the whole.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How long one part of each operation took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) spread: Spread,
+    sum_ns: u64,
+}
+
+/// The verified operations of some samples in their three parts.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Parts {
-    /// From its start (the release, or the end of the one before it) to the established connection.
-    pub(super) connect_ns: f64,
+    /// From the start (the release, or the end of the operation before) to the established connection.
+    pub(super) connect: Part,
     /// From there to the first byte of the reply.
-    pub(super) wait_ns: f64,
+    pub(super) wait: Part,
     /// From there to the last byte of the reply.
-    pub(super) rest_ns: f64,
+    pub(super) rest: Part,
+    /// How many operations.
+    pub(super) len: usize,
 }
 
 impl Parts {
-    /// The parts of the verified operations in all samples of the cell `number`; none if there are none.
-    pub(super) fn of(contents: &Contents, number: u32) -> Option<Self> {
-        let samples = contents.samples.range((number, 0)..=(number, u32::MAX));
-        let operations: Vec<[u64; 3]> = samples
-            .flat_map(|(_, sample)| parts(&sample.measurement.records))
+    /// None if no operation was verified.
+    pub(super) fn of<'a>(samples: impl Iterator<Item = &'a Sample>) -> Option<Self> {
+        let all: Vec<[u64; 3]> = samples
+            .flat_map(|sample| parts(&sample.measurement.records))
             .collect();
-        let mean = |index: usize| {
-            let sum: f64 = operations.iter().map(|parts| parts[index] as f64).sum();
-            sum / operations.len() as f64
+        let part = |index: usize| {
+            let values = all.iter().map(|parts| parts[index]);
+            Some(Part {
+                spread: Spread::of(values.clone())?,
+                sum_ns: values.sum(),
+            })
         };
-        (!operations.is_empty()).then(|| Self {
-            connect_ns: mean(0),
-            wait_ns: mean(1),
-            rest_ns: mean(2),
+        Some(Self {
+            connect: part(0)?,
+            wait: part(1)?,
+            rest: part(2)?,
+            len: all.len(),
         })
     }
 
-    /// All of it.
-    pub(super) fn total_ns(&self) -> f64 {
-        self.connect_ns + self.wait_ns + self.rest_ns
+    /// The mean of a part; means, because only these add up to the whole.
+    pub(super) fn mean_ns(&self, part: Part) -> f64 {
+        part.sum_ns as f64 / self.len as f64
     }
 
-    /// How much of it passed before the first byte of the reply.
-    pub(super) fn share_before_first_byte(&self) -> f64 {
-        match self.total_ns() {
-            0.0 => 0.0,
-            total => (self.connect_ns + self.wait_ns) / total,
+    /// The share of some parts in the whole.
+    pub(super) fn share<const N: usize>(&self, parts: [Part; N]) -> f64 {
+        let sum = |parts: &[Part]| parts.iter().map(|part| part.sum_ns).sum::<u64>();
+        match sum(&[self.connect, self.wait, self.rest]) {
+            0 => 0.0,
+            whole => sum(&parts) as f64 / whole as f64,
         }
     }
 }
@@ -52,12 +66,17 @@ mod tests {
 
     #[test]
     fn a_share_is_of_all_parts() {
-        let parts = Parts {
-            connect_ns: 10.0,
-            wait_ns: 30.0,
-            rest_ns: 60.0,
+        let part = |sum_ns| Part {
+            spread: Spread::of([sum_ns]).unwrap(),
+            sum_ns,
         };
-        assert_eq!(parts.total_ns(), 100.0);
-        assert!((parts.share_before_first_byte() - 0.4).abs() < 1e-9);
+        let parts = Parts {
+            connect: part(10),
+            wait: part(30),
+            rest: part(60),
+            len: 2,
+        };
+        assert!((parts.share([parts.connect, parts.wait]) - 0.4).abs() < 1e-9);
+        assert!((parts.mean_ns(parts.rest) - 30.0).abs() < 1e-9);
     }
 }

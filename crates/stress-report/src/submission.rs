@@ -35,39 +35,26 @@ pub struct Given {
     pub forget: Vec<Item>,
 }
 
-/// What of it can be forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Item {
-    /// All of it, the language too.
-    All,
-    /// The authors and their numbers.
-    Author,
-    /// The authors' numbers.
-    StudentId,
-    /// The class.
-    Class,
-    /// Where the sources are.
-    Repository,
-    /// The notes.
-    Notes,
-    /// The screenshots.
-    Capture,
-    /// The language.
-    Lang,
-}
-
-impl Item {
-    /// All that can be named.
-    pub const ALL: [Self; 8] = [
-        Self::All,
-        Self::Author,
-        Self::StudentId,
-        Self::Class,
-        Self::Repository,
-        Self::Notes,
-        Self::Capture,
-        Self::Lang,
-    ];
+stress_data::words! {
+    /// What of it can be forgotten.
+    pub enum Item {
+        /// All of it, the language too.
+        All = "all",
+        /// The authors and their numbers.
+        Author = "author",
+        /// The authors' numbers.
+        StudentId = "student-id",
+        /// The class.
+        Class = "class",
+        /// Where the sources are.
+        Repository = "repository",
+        /// The notes.
+        Notes = "notes",
+        /// The screenshots.
+        Capture = "capture",
+        /// The language.
+        Lang = "lang",
+    }
 }
 
 /// The same, read.
@@ -205,18 +192,18 @@ impl Submission {
     pub(super) fn sections(&self, lang: Lang) -> Vec<Section> {
         let mut sections = Vec::new();
         if let Some(notes) = &self.notes {
-            sections.push(Section {
-                id: "notes",
-                title: lang.text("submission.notes").into(),
-                blocks: notes::read(notes),
-            });
+            sections.push(Section::new(
+                "notes",
+                lang.text("submission.notes"),
+                notes::read(notes),
+            ));
         }
         if !self.captures.is_empty() {
-            sections.push(Section {
-                id: "captures",
-                title: lang.text("submission.screenshots").into(),
-                blocks: self.captures.iter().cloned().map(Block::Image).collect(),
-            });
+            sections.push(Section::new(
+                "captures",
+                lang.text("submission.screenshots"),
+                self.captures.iter().cloned().map(Block::Image).collect(),
+            ));
         }
         sections
     }

@@ -4,7 +4,7 @@ use maud::{Markup, PreEscaped, html};
 
 /// A drawing. It is scaled to the room it gets; a length of one is about a pixel.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Svg {
+pub(crate) struct Svg {
     width: f64,
     height: f64,
     /// What it shows, for those who do not see it; empty for an ornament.
@@ -14,7 +14,7 @@ pub struct Svg {
 
 /// A colour by what it is for. The page's style gives it: in light, in dark and on paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
+pub(crate) enum Colour {
     /// Words.
     Ink,
     /// Words of less weight.
@@ -33,38 +33,29 @@ pub enum Colour {
     Series(usize),
 }
 
-/// The series that the page's style has colours for.
-const SERIES: [&str; 8] = [
-    "var(--s0)",
-    "var(--s1)",
-    "var(--s2)",
-    "var(--s3)",
-    "var(--s4)",
-    "var(--s5)",
-    "var(--s6)",
-    "var(--s7)",
-];
+/// So many series the page's style has colours for.
+const SERIES_LEN: usize = 8;
 
 impl Colour {
     /// As it is written in an attribute.
-    #[must_use]
-    pub const fn token(self) -> &'static str {
-        match self {
-            Self::Ink => "var(--ink)",
-            Self::Muted => "var(--muted)",
-            Self::Line => "var(--line)",
-            Self::Paper => "var(--paper)",
-            Self::Soft => "var(--soft)",
-            Self::Accent => "var(--accent)",
-            Self::Bad => "var(--bad)",
-            Self::Series(number) => SERIES[number % SERIES.len()],
-        }
+    pub(crate) fn token(self) -> String {
+        let name = match self {
+            Self::Ink => "ink",
+            Self::Muted => "muted",
+            Self::Line => "line",
+            Self::Paper => "paper",
+            Self::Soft => "soft",
+            Self::Accent => "accent",
+            Self::Bad => "bad",
+            Self::Series(number) => return format!("var(--s{})", number % SERIES_LEN),
+        };
+        format!("var(--{name})")
     }
 }
 
 /// Where words stand against their point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Anchor {
+pub(crate) enum Anchor {
     /// Right of it.
     Start,
     /// In the middle.
@@ -85,32 +76,53 @@ impl Anchor {
 
 /// How words look.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Type {
+pub(crate) struct Type {
     /// The size of the letters.
-    pub size: f64,
+    pub(crate) size: f64,
     /// Their colour.
-    pub colour: Colour,
+    pub(crate) colour: Colour,
     /// Where they stand.
-    pub anchor: Anchor,
+    pub(crate) anchor: Anchor,
     /// Whether they are bold.
-    pub is_bold: bool,
+    pub(crate) is_bold: bool,
+}
+
+impl Type {
+    /// From their point on, in ordinary weight.
+    pub(crate) const fn new(size: f64, colour: Colour) -> Self {
+        Self {
+            size,
+            colour,
+            anchor: Anchor::Start,
+            is_bold: false,
+        }
+    }
+
+    pub(crate) const fn bold(mut self) -> Self {
+        self.is_bold = true;
+        self
+    }
+
+    pub(crate) const fn anchored(mut self, anchor: Anchor) -> Self {
+        self.anchor = anchor;
+        self
+    }
 }
 
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pen {
+pub(crate) struct Pen {
     /// Its colour.
-    pub colour: Colour,
+    pub(crate) colour: Colour,
     /// Its width.
-    pub width: f64,
+    pub(crate) width: f64,
     /// Its dashes; empty for a whole line.
-    pub dash: &'static str,
+    pub(crate) dash: &'static str,
 }
 
 impl Pen {
     /// A whole line.
-    #[must_use]
-    pub const fn new(colour: Colour, width: f64) -> Self {
+    pub(crate) const fn new(colour: Colour, width: f64) -> Self {
         Self {
             colour,
             width,
@@ -121,7 +133,7 @@ impl Pen {
 
 /// The mark of a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
+pub(crate) enum Mark {
     /// ●
     Circle,
     /// ■
@@ -134,8 +146,7 @@ pub enum Mark {
 
 impl Mark {
     /// The mark of a series.
-    #[must_use]
-    pub const fn of(series: usize) -> Self {
+    pub(crate) const fn of(series: usize) -> Self {
         match series % 4 {
             0 => Self::Circle,
             1 => Self::Square,
@@ -147,8 +158,7 @@ impl Mark {
 
 impl Svg {
     /// An empty drawing.
-    #[must_use]
-    pub fn new(width: f64, height: f64, alt: impl Into<String>) -> Self {
+    pub(crate) fn new(width: f64, height: f64, alt: impl Into<String>) -> Self {
         Self {
             width,
             height,
@@ -157,18 +167,12 @@ impl Svg {
         }
     }
 
-    /// Its width over its height.
-    #[must_use]
-    pub const fn size(&self) -> (f64, f64) {
-        (self.width, self.height)
-    }
-
     fn add(&mut self, shape: Markup) {
         self.body.push_str(&shape.into_string());
     }
 
     /// A straight line.
-    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), pen: Pen) {
+    pub(crate) fn line(&mut self, from: (f64, f64), to: (f64, f64), pen: Pen) {
         self.add(html! {
             line x1=(n(from.0)) y1=(n(from.1)) x2=(n(to.0)) y2=(n(to.1))
                 stroke=(pen.colour.token()) stroke-width=(n(pen.width)) stroke-dasharray=[dash(pen)] {}
@@ -176,19 +180,15 @@ impl Svg {
     }
 
     /// A line through `points`.
-    pub fn path(&mut self, points: &[(f64, f64)], pen: Pen) {
-        let points: Vec<String> = points
-            .iter()
-            .map(|(x, y)| format!("{},{}", n(*x), n(*y)))
-            .collect();
+    pub(crate) fn path(&mut self, points: &[(f64, f64)], pen: Pen) {
         self.add(html! {
-            polyline points=(points.join(" ")) fill="none" stroke=(pen.colour.token())
+            polyline points=(joined(points)) fill="none" stroke=(pen.colour.token())
                 stroke-width=(n(pen.width)) stroke-linejoin="round" stroke-dasharray=[dash(pen)] {}
         });
     }
 
     /// A line through `points` with a head at its end.
-    pub fn arrow(&mut self, points: &[(f64, f64)], pen: Pen) {
+    pub(crate) fn arrow(&mut self, points: &[(f64, f64)], pen: Pen) {
         let [.., before, tip] = points else { return };
         let (dx, dy) = (tip.0 - before.0, tip.1 - before.1);
         let length = dx.hypot(dy).max(1e-9);
@@ -208,7 +208,7 @@ impl Svg {
     }
 
     /// A rectangle with round corners.
-    pub fn rect(
+    pub(crate) fn rect(
         &mut self,
         corner: (f64, f64),
         size: (f64, f64),
@@ -220,7 +220,7 @@ impl Svg {
     }
 
     /// The same, with words that a browser shows on pointing at it.
-    pub fn titled_rect(
+    pub(crate) fn titled_rect(
         &mut self,
         corner: (f64, f64),
         size: (f64, f64),
@@ -240,19 +240,15 @@ impl Svg {
     }
 
     /// A filled shape.
-    pub fn polygon(&mut self, points: &[(f64, f64)], fill: Colour, pen: Option<Pen>) {
-        let points: Vec<String> = points
-            .iter()
-            .map(|(x, y)| format!("{},{}", n(*x), n(*y)))
-            .collect();
+    pub(crate) fn polygon(&mut self, points: &[(f64, f64)], fill: Colour, pen: Option<Pen>) {
         self.add(html! {
-            polygon points=(points.join(" ")) fill=(fill.token())
+            polygon points=(joined(points)) fill=(fill.token())
                 stroke=[pen.map(|pen| pen.colour.token())] stroke-width=[pen.map(|pen| n(pen.width))] {}
         });
     }
 
     /// The mark of a point, with words that a browser shows on pointing at it. Hollow if not `is_filled`.
-    pub fn mark(
+    pub(crate) fn mark(
         &mut self,
         mark: Mark,
         at: (f64, f64),
@@ -280,7 +276,7 @@ impl Svg {
     }
 
     /// A cross over what went wrong.
-    pub fn cross(&mut self, (x, y): (f64, f64), title: &str) {
+    pub(crate) fn cross(&mut self, (x, y): (f64, f64), title: &str) {
         let arms = format!("M{} {}l10 10m0 -10l-10 10", n(x - 5.0), n(y - 5.0));
         self.add(html! {
             path d=(arms) fill="none" stroke=(Colour::Bad.token()) stroke-width="2" {
@@ -290,7 +286,7 @@ impl Svg {
     }
 
     /// Words on one line.
-    pub fn text(&mut self, at: (f64, f64), look: Type, words: &str) {
+    pub(crate) fn text(&mut self, at: (f64, f64), look: Type, words: &str) {
         self.add(html! {
             text x=(n(at.0)) y=(n(at.1)) font-size=(n(look.size)) fill=(look.colour.token())
                 text-anchor=(look.anchor.word()) font-weight=[look.is_bold.then_some("600")] { (words) }
@@ -298,8 +294,7 @@ impl Svg {
     }
 
     /// As an element of a page.
-    #[must_use]
-    pub fn to_html(&self) -> Markup {
+    pub(crate) fn to_html(&self) -> Markup {
         let view = format!("0 0 {} {}", n(self.width), n(self.height));
         let is_ornament = self.alt.is_empty();
         html! {
@@ -312,13 +307,17 @@ impl Svg {
 }
 
 /// How wide `words` are at most, about, in letters of `size`: sans-serif faces differ.
-#[must_use]
-pub fn text_width(words: &str, size: f64) -> f64 {
+pub(crate) fn text_width(words: &str, size: f64) -> f64 {
     words.chars().map(|_| 0.58).sum::<f64>() * size
 }
 
 fn dash(pen: Pen) -> Option<&'static str> {
     (!pen.dash.is_empty()).then_some(pen.dash)
+}
+
+fn joined(points: &[(f64, f64)]) -> String {
+    let points = points.iter().map(|(x, y)| format!("{},{}", n(*x), n(*y)));
+    points.collect::<Vec<_>>().join(" ")
 }
 
 /// A coordinate, to a tenth.
@@ -335,12 +334,7 @@ fn n(value: f64) -> String {
 mod tests {
     use super::*;
 
-    const LOOK: Type = Type {
-        size: 12.0,
-        colour: Colour::Series(9),
-        anchor: Anchor::Start,
-        is_bold: false,
-    };
+    const LOOK: Type = Type::new(12.0, Colour::Series(9));
 
     #[test]
     fn words_cannot_leave_their_element() {

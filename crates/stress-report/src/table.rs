@@ -2,8 +2,6 @@
 
 mod foot;
 
-use std::time::Duration;
-
 use screen::{Column, Screen, Table, counted};
 use stress_data::journal::Contents;
 use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
@@ -91,10 +89,9 @@ pub fn heading(row: &Row) -> String {
             format!("list {volume_text} ({files}, {bytes})")
         }
     };
-    let server = if row.is_own_server {
-        row.cell.server_pool.as_str()
-    } else {
-        "foreign"
+    let server = match row.server_pool() {
+        "" => "foreign",
+        pool => pool,
     };
     let pool = client_pool.as_str();
     let conditions = conditions(&row.cell);
@@ -120,9 +117,7 @@ pub fn conditions(cell: &Cell) -> String {
 }
 
 fn cells(row: &Row, has_spread: bool) -> Vec<String> {
-    let time = row
-        .time_ns
-        .map(|time| format_seconds(Duration::from_nanos(time.median), 4));
+    let time = row.time().map(|time| format_seconds(time, 4));
     let rate = |rate: Option<u64>| or_dash(rate.map(rate_text));
     let workers = |pick: fn(&stress_data::summary::ServerWorkers) -> u32| {
         or_dash(row.server_workers.as_ref().map(pick))

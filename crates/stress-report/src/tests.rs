@@ -13,6 +13,7 @@ use stress_data::matrix::Selection;
 use stress_data::summary;
 use stress_data::testing;
 
+use super::document::Document;
 use super::*;
 use crate::lang::Lang;
 use crate::submission::Given;
@@ -70,7 +71,7 @@ fn a_troubled_run_as_a_page_and_as_text_in_both_languages() {
     let runs = [run_of(made_up::troubled())];
     for lang in [Lang::En, Lang::Id] {
         let document = document_of(&runs, lang);
-        let code = lang.code();
+        let code = lang.as_str();
         insta::assert_snapshot!(format!("troubled_{code}.html"), page(&document));
         insta::assert_snapshot!(format!("troubled_{code}.md"), markdown::render(&document));
     }

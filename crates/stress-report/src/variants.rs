@@ -1,11 +1,11 @@
 //! The runs of a report, and the variants in them: the same combinations measured with other pools, buffers or
 //! faults, or in another run. Charts and comparisons set variants side by side.
 
+use stress_data::fault::Fault;
 use stress_data::matrix::{ClientPool, Operation};
 use stress_data::measurement::ServerChoice;
 use stress_data::run::Run;
 use stress_data::summary::Row;
-use stress_data::summary::csv::value;
 
 use super::lang::Lang;
 use super::texts::say;
@@ -53,15 +53,6 @@ impl<'a> Variant<'a> {
     }
 }
 
-/// What rows of a variant share: the run's place, and the values in these columns.
-const SHARED: [&str; 5] = [
-    "server_pool",
-    "client_pool",
-    "client_buffer_bytes",
-    "server_buffer_bytes",
-    "fault",
-];
-
 /// All variants of `runs`, in the order of their first rows.
 pub(super) fn of(runs: &[Run], lang: Lang) -> Vec<Variant<'_>> {
     with_rows(runs, lang, |_| true)
@@ -98,52 +89,50 @@ fn with_rows(runs: &[Run], lang: Lang, is_wanted: fn(&Row) -> bool) -> Vec<Varia
         }
     }
     let labels = labels(&keys, &found, lang);
-    let has_both = has_several(&keys, |key| &key.values[1]);
-    let mut colours: Vec<(usize, Vec<&str>)> = Vec::new();
-    for ((variant, key), label) in found.iter_mut().zip(&keys).zip(labels) {
+    let has_both = differ(&keys, |key| key.clients);
+    let mut colours: Vec<Key> = Vec::new();
+    for ((variant, key), label) in found.iter_mut().zip(keys).zip(labels) {
         variant.label = label;
-        variant.is_dashed = has_both && key.values[1] == ClientPool::Process.as_str();
-        let kind = key.colour();
-        variant.colour = colours
-            .iter()
-            .position(|known| *known == kind)
-            .unwrap_or_else(|| {
-                colours.push(kind);
-                colours.len() - 1
-            });
+        variant.is_dashed = has_both && key.clients == ClientPool::Process;
+        // The colour tells everything but the clients' pool, which the dashes tell.
+        let kind = Key {
+            clients: ClientPool::Thread,
+            ..key
+        };
+        let known = colours.iter().position(|known| *known == kind);
+        variant.colour = known.unwrap_or(colours.len());
+        if known.is_none() {
+            colours.push(kind);
+        }
     }
     found
 }
 
-#[derive(Debug, PartialEq)]
+/// What rows of a variant share.
+#[derive(Debug, Clone, PartialEq)]
 struct Key {
+    /// The run's place.
     run: usize,
-    values: [String; SHARED.len()],
+    /// What the server is.
+    server: String,
+    clients: ClientPool,
+    client_buffer: Option<u64>,
+    /// What was asked for, which a row whose server was lost has too.
+    server_buffer: Option<u64>,
+    fault: Fault,
 }
 
 impl Key {
     fn of(run_index: usize, run: &Run, row: &Row) -> Self {
-        let mut values = SHARED.map(|column| value(row, column).unwrap_or_default());
-        if !row.is_own_server {
-            values[0] = foreign_server(run).map(Foreign::name).unwrap_or_default();
-        }
-        // What was asked for, which a row whose server was lost has too.
-        values[3] = row
-            .cell
-            .server_buffer
-            .map(|bytes| bytes.to_string())
-            .unwrap_or_default();
+        let foreign = foreign_server(run).map(Foreign::name);
         Self {
             run: run_index,
-            values,
+            server: foreign.unwrap_or_else(|| row.server_pool().to_owned()),
+            clients: row.cell.client_pool,
+            client_buffer: row.cell.client_buffer,
+            server_buffer: row.cell.server_buffer,
+            fault: row.cell.fault,
         }
-    }
-
-    /// What the colour tells: everything but the clients' pool, which the dashes tell.
-    fn colour(&self) -> (usize, Vec<&str>) {
-        let values = self.values.iter().enumerate();
-        let told = values.filter(|(index, _)| *index != 1);
-        (self.run, told.map(|(_, value)| value.as_str()).collect())
     }
 }
 
@@ -188,29 +177,49 @@ impl<'a> Foreign<'a> {
     }
 }
 
-fn has_several(keys: &[Key], pick: fn(&Key) -> &String) -> bool {
+fn differ<T: PartialEq>(keys: &[Key], pick: impl Fn(&Key) -> T) -> bool {
     keys.windows(2).any(|pair| pick(&pair[0]) != pick(&pair[1]))
 }
 
 /// Each variant's label names what differs among them. A single one is named by its pools.
 fn labels(keys: &[Key], variants: &[Variant<'_>], lang: Lang) -> Vec<String> {
-    let has_runs = keys.windows(2).any(|pair| pair[0].run != pair[1].run);
-    let mut differs = [true, true, false, false, false];
-    if keys.len() > 1 {
-        for (index, differs) in differs.iter_mut().enumerate() {
-            *differs = keys
-                .windows(2)
-                .any(|pair| pair[0].values[index] != pair[1].values[index]);
-        }
-    }
+    let is_single = keys.len() == 1;
+    let has_runs = differ(keys, |key| key.run);
+    let has_servers = is_single || differ(keys, |key| key.server.clone());
+    let has_clients = is_single || differ(keys, |key| key.clients);
+    let has_client_buffers = differ(keys, |key| key.client_buffer);
+    let has_server_buffers = differ(keys, |key| key.server_buffer);
+    let has_faults = differ(keys, |key| key.fault);
+    let size = |bytes: Option<u64>| match bytes {
+        Some(bytes) => lang.bytes(bytes),
+        None => lang.text("variants.kernels").into(),
+    };
     let label = |(key, variant): (&Key, &Variant<'_>)| {
         let mut parts = Vec::new();
         if has_runs {
             parts.push(run_label(variant.run, variants));
         }
-        let values = key.values.iter().enumerate();
-        let told = values.filter(|(index, _)| differs[*index]);
-        parts.extend(told.map(|(index, value)| part(index, value, lang)));
+        if has_servers {
+            parts.push(say!(lang, "variants.server", value = key.server));
+        }
+        if has_clients {
+            let value = key.clients.as_str();
+            parts.push(say!(lang, "variants.clients", value));
+        }
+        if has_client_buffers {
+            let size = size(key.client_buffer);
+            parts.push(say!(lang, "variants.client_buffer", size));
+        }
+        if has_server_buffers {
+            let size = size(key.server_buffer);
+            parts.push(say!(lang, "variants.server_buffer", size));
+        }
+        if has_faults {
+            parts.push(match key.fault {
+                Fault::None => lang.text("variants.no_fault").into(),
+                value => say!(lang, "variants.fault", value),
+            });
+        }
         parts.join(", ")
     };
     keys.iter().zip(variants).map(label).collect()
@@ -226,20 +235,5 @@ fn run_label(run: &Run, variants: &[Variant<'_>]) -> String {
         run.name.clone()
     } else {
         label.clone()
-    }
-}
-
-fn part(index: usize, value: &str, lang: Lang) -> String {
-    let size = || match value.parse() {
-        Ok(bytes) => lang.bytes(bytes),
-        Err(_) => lang.text("variants.kernels").into(),
-    };
-    match index {
-        0 => say!(lang, "variants.server", value),
-        1 => say!(lang, "variants.clients", value),
-        2 => say!(lang, "variants.client_buffer", size = size()),
-        3 => say!(lang, "variants.server_buffer", size = size()),
-        _ if value == "none" => lang.text("variants.no_fault").into(),
-        _ => say!(lang, "variants.fault", value),
     }
 }

@@ -25,37 +25,25 @@ pub struct Change<'a> {
     pub verdict: Verdict,
 }
 
-/// What is to be made of a change; a closed set of words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The interval holds "no change", or the change is within the noise.
-    NoDifference,
-    /// Beyond the noise, to the good.
-    Better,
-    /// Beyond the noise, to the bad.
-    Worse,
-    /// It was ok in the old run and is not in the new one.
-    Broken,
-    /// It is ok in the new run and was not in the old one.
-    Repaired,
-    /// There is nothing to compare: no sample that is ok on either side, or not run.
-    Unknown,
+words! {
+    /// What is to be made of a change; a closed set of words.
+    pub enum Verdict {
+        /// The interval holds "no change", or the change is within the noise.
+        NoDifference = "no difference seen",
+        /// Beyond the noise, to the good.
+        Better = "better",
+        /// Beyond the noise, to the bad.
+        Worse = "worse",
+        /// It was ok in the old run and is not in the new one.
+        Broken = "broken",
+        /// It is ok in the new run and was not in the old one.
+        Repaired = "repaired",
+        /// There is nothing to compare: no sample that is ok on either side, or not run.
+        Unknown = "unknown",
+    }
 }
 
 impl Verdict {
-    /// The word in tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoDifference => "no difference seen",
-            Self::Better => "better",
-            Self::Worse => "worse",
-            Self::Broken => "broken",
-            Self::Repaired => "repaired",
-            Self::Unknown => "unknown",
-        }
-    }
-
     /// Whether a program that watches over regressions should stop here.
     #[must_use]
     pub const fn is_regression(self) -> bool {

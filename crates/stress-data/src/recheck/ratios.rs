@@ -15,26 +15,15 @@ pub struct Pair {
     pub now_ns: Vec<u64>,
 }
 
-/// What a cell comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Its factor is near the common one.
-    Holds,
-    /// It is not.
-    DoesNotHold,
-    /// No sample of it is ok now.
-    Failed,
-}
-
-impl Verdict {
-    /// The word in tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::DoesNotHold => "does not hold",
-            Self::Failed => "failed here",
-        }
+words! {
+    /// What a cell comes to.
+    pub enum Verdict {
+        /// Its factor is near the common one.
+        Holds = "holds",
+        /// It is not.
+        DoesNotHold = "does not hold",
+        /// No sample of it is ok now.
+        Failed = "failed here",
     }
 }
 

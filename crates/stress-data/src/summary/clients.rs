@@ -3,14 +3,13 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::csv::{format_seconds, outcome_word};
-use crate::journal::{Contents, SCHEMA, Sample};
-use crate::measurement::ServerChoice;
+use super::Row;
+use super::csv::{field, format_seconds};
+use crate::journal::{Contents, SCHEMA};
 use crate::record::Record;
-use crate::size;
 
-/// The columns, in order. Repeats, clients and requests count from 0, as in the journal.
-const COLUMNS: [&str; 19] = [
+/// The columns that an operation has from its row.
+const SHARED: [&str; 8] = [
     "no",
     "operation",
     "volume",
@@ -19,68 +18,55 @@ const COLUMNS: [&str; 19] = [
     "server_workers",
     "client_pool",
     "server_pool",
-    "repeat",
-    "client",
-    "request",
-    "connected_s",
-    "first_byte_s",
-    "ended_s",
-    "bytes",
-    "verified_bytes",
-    "outcome",
-    "detail",
-    "schema",
 ];
 
-/// Writes the operations of all samples, by cell and repeat.
+/// A column of an operation's own, read from its sample's repeat and its record.
+type Own = (&'static str, fn(u32, &Record) -> String);
+
+/// Those, behind the others. Repeats, clients and requests count from 0, as in the journal.
+const OWN: [Own; 11] = [
+    ("repeat", |repeat, _| repeat.to_string()),
+    ("client", |_, it| it.client.to_string()),
+    ("request", |_, it| it.request.to_string()),
+    ("connected_s", |_, it| since_release(it, it.connected_ns)),
+    ("first_byte_s", |_, it| since_release(it, it.first_byte_ns)),
+    ("ended_s", |_, it| since_release(it, it.ended_ns)),
+    ("bytes", |_, it| it.bytes.to_string()),
+    ("verified_bytes", |_, it| it.verified_bytes.to_string()),
+    ("outcome", |_, it| it.outcome.as_str().into()),
+    ("detail", |_, it| it.detail.clone().unwrap_or_default()),
+    ("schema", |_, _| SCHEMA.to_string()),
+];
+
+fn since_release(record: &Record, at: Option<u64>) -> String {
+    let elapsed = record.since_release(at);
+    elapsed.map_or_else(String::new, |ns| {
+        format_seconds(Duration::from_nanos(ns), 9)
+    })
+}
+
+/// The names of all columns, in order.
+pub fn columns() -> impl Iterator<Item = &'static str> {
+    SHARED.into_iter().chain(OWN.map(|(name, _)| name))
+}
+
+/// Writes the operations of all samples, by row and repeat.
 ///
 /// # Errors
 /// What writing said.
-pub fn write(contents: &Contents, out: impl Write) -> csv::Result<()> {
+pub fn write(contents: &Contents, rows: &[Row], out: impl Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(COLUMNS)?;
-    let is_own_server = contents.header.fingerprint.settings.server == ServerChoice::Own;
-    for sample in contents.samples.values() {
-        for record in &sample.measurement.records {
-            writer.write_record(fields(sample, record, is_own_server))?;
+    writer.write_record(columns())?;
+    for row in rows {
+        let shared = SHARED.map(|name| field(row, name).to_string());
+        for sample in contents.samples_of(row.cell.number) {
+            let measurement = &sample.measurement;
+            for record in &measurement.records {
+                let own = OWN.map(|(_, read)| read(measurement.repeat, record));
+                writer.write_record(shared.iter().chain(&own))?;
+            }
         }
     }
     writer.flush()?;
     Ok(())
-}
-
-fn fields(sample: &Sample, record: &Record, is_own_server: bool) -> [String; COLUMNS.len()] {
-    let cell = &sample.measurement.cell;
-    let server_pool = if is_own_server {
-        cell.server_pool.as_str()
-    } else {
-        ""
-    };
-    let since_release = |at: Option<u64>| {
-        let elapsed = at.and_then(|at| at.checked_sub(record.released_ns));
-        elapsed.map_or_else(String::new, |ns| {
-            format_seconds(Duration::from_nanos(ns), 9)
-        })
-    };
-    [
-        cell.number.to_string(),
-        cell.operation.as_str().into(),
-        size::format(cell.volume),
-        cell.volume.to_string(),
-        cell.clients.to_string(),
-        cell.servers.to_string(),
-        cell.client_pool.as_str().into(),
-        server_pool.into(),
-        sample.measurement.repeat.to_string(),
-        record.client.to_string(),
-        record.request.to_string(),
-        since_release(record.connected_ns),
-        since_release(record.first_byte_ns),
-        since_release(record.ended_ns),
-        record.bytes.to_string(),
-        record.verified_bytes.to_string(),
-        outcome_word(record.outcome).into(),
-        record.detail.clone().unwrap_or_default(),
-        SCHEMA.to_string(),
-    ]
 }

@@ -9,108 +9,115 @@ use crate::journal::SCHEMA;
 use crate::record::Outcome;
 use crate::size;
 
-/// A column: its name, and its field in a row.
-type Column = (&'static str, fn(&Row) -> Field);
+/// What a column holds, and how it is read from a row; a number that nobody measured is none, a word that is not there
+/// is empty.
+#[derive(Clone, Copy)]
+pub(crate) enum Column {
+    Words(fn(&Row) -> String),
+    Count(fn(&Row) -> Option<u64>),
+    Bytes(fn(&Row) -> Option<u64>),
+    Seconds(fn(&Row) -> Option<Duration>),
+    /// Thousandths.
+    Share(fn(&Row) -> Option<u64>),
+}
 
-/// All columns, in order; the first eleven are the assignment's.
-const COLUMNS: [Column; 47] = [
-    ("no", |row| number(row.cell.number)),
-    ("operation", |row| text(row.cell.operation.as_str())),
-    ("volume", |row| text(size::format(row.cell.volume))),
-    ("client_workers", |row| number(row.cell.clients)),
-    ("server_workers", |row| number(row.cell.servers)),
-    ("time_per_client_s", |row| {
-        seconds(row.time_ns.map(|time| ns(time.median)))
-    }),
-    ("throughput_per_client_bytes_per_s", |row| {
-        maybe(row.throughput_bytes_per_s)
-    }),
-    ("clients_ok", |row| {
-        maybe(row.clients.map(|clients| clients.ok))
-    }),
-    ("clients_failed", |row| {
-        maybe(row.clients.map(|clients| clients.failed))
-    }),
-    ("server_workers_ok", |row| {
-        maybe(row.server_workers.map(|workers| workers.ok))
-    }),
-    ("server_workers_failed", |row| {
-        maybe(row.server_workers.map(|workers| workers.failed))
-    }),
-    ("server_workers_idle", |row| {
-        maybe(row.server_workers.map(|workers| workers.idle))
-    }),
-    ("client_pool", |row| text(row.cell.client_pool.as_str())),
-    ("server_pool", |row| {
-        text(if row.is_own_server {
-            row.cell.server_pool.as_str()
-        } else {
-            ""
-        })
-    }),
-    ("client_buffer_bytes", |row| maybe(row.client_buffer_bytes)),
-    ("server_buffer_bytes", |row| maybe(row.server_buffer_bytes)),
-    ("volume_bytes", |row| number(row.cell.volume)),
-    ("repeats", |row| number(row.repeats)),
-    ("samples", |row| number(row.samples)),
-    ("status", |row| text(row.status.as_str())),
-    ("time_min_s", |row| {
-        seconds(row.time_ns.map(|time| ns(time.min)))
-    }),
-    ("time_max_s", |row| {
-        seconds(row.time_ns.map(|time| ns(time.max)))
-    }),
-    ("time_mad_s", |row| {
-        seconds(row.time_ns.and_then(|time| time.mad).map(ns))
-    }),
-    ("connect_median_s", |row| seconds(row.connect)),
-    ("first_byte_median_s", |row| seconds(row.first_byte)),
-    ("first_done_s", |row| seconds(row.first_done)),
-    ("makespan_s", |row| seconds(row.makespan)),
-    ("aggregate_bytes_per_s", |row| {
-        maybe(row.aggregate_bytes_per_s)
-    }),
-    ("server_cpu_s", |row| seconds(row.server_cpu)),
-    ("server_peak_rss_bytes", |row| {
-        maybe(row.server_peak_rss_bytes)
-    }),
-    ("client_cpu_s", |row| seconds(row.client_cpu)),
-    ("durability", |row| {
-        text(row.durability.clone().unwrap_or_default())
-    }),
-    ("fault", |row| text(row.cell.fault.to_string())),
-    ("top_outcome", |row| {
-        text(row.top_outcome.map_or("", outcome_word))
-    }),
-    ("flags", |row| {
-        text(
-            row.flags
+use Column::{Bytes, Count, Seconds, Share, Words};
+
+/// All columns, in order; the first eleven are the assignment's. What each means is in the report's texts.
+const COLUMNS: [(&str, Column); 47] = [
+    ("no", Count(|r| Some(r.cell.number.into()))),
+    ("operation", Words(|r| r.cell.operation.as_str().into())),
+    ("volume", Words(|r| size::format(r.cell.volume))),
+    ("client_workers", Count(|r| Some(r.cell.clients.into()))),
+    ("server_workers", Count(|r| Some(r.cell.servers.into()))),
+    ("time_per_client_s", Seconds(Row::time)),
+    (
+        "throughput_per_client_bytes_per_s",
+        Bytes(|r| r.throughput_bytes_per_s),
+    ),
+    ("clients_ok", Count(|r| Some(r.clients?.ok.into()))),
+    ("clients_failed", Count(|r| Some(r.clients?.failed.into()))),
+    (
+        "server_workers_ok",
+        Count(|r| Some(r.server_workers?.ok.into())),
+    ),
+    (
+        "server_workers_failed",
+        Count(|r| Some(r.server_workers?.failed.into())),
+    ),
+    (
+        "server_workers_idle",
+        Count(|r| Some(r.server_workers?.idle.into())),
+    ),
+    ("client_pool", Words(|r| r.cell.client_pool.as_str().into())),
+    ("server_pool", Words(|r| r.server_pool().into())),
+    ("client_buffer_bytes", Bytes(|r| r.cell.client_buffer)),
+    ("server_buffer_bytes", Bytes(|r| r.server_buffer_bytes)),
+    ("volume_bytes", Bytes(|r| Some(r.cell.volume))),
+    ("repeats", Count(|r| Some(r.repeats.into()))),
+    ("samples", Count(|r| Some(r.samples.into()))),
+    ("status", Words(|r| r.status.as_str().into())),
+    ("time_min_s", Seconds(|r| ns(r.time_ns?.min))),
+    ("time_max_s", Seconds(|r| ns(r.time_ns?.max))),
+    ("time_mad_s", Seconds(|r| ns(r.time_ns?.mad?))),
+    ("connect_median_s", Seconds(|r| r.connect)),
+    ("first_byte_median_s", Seconds(|r| r.first_byte)),
+    ("first_done_s", Seconds(|r| r.first_done)),
+    ("makespan_s", Seconds(|r| r.makespan)),
+    ("aggregate_bytes_per_s", Bytes(|r| r.aggregate_bytes_per_s)),
+    ("server_cpu_s", Seconds(|r| r.server_cpu)),
+    ("server_peak_rss_bytes", Bytes(|r| r.server_peak_rss_bytes)),
+    ("client_cpu_s", Seconds(|r| r.client_cpu)),
+    (
+        "durability",
+        Words(|r| r.durability.clone().unwrap_or_default()),
+    ),
+    ("fault", Words(|r| r.cell.fault.to_string())),
+    (
+        "top_outcome",
+        Words(|r| r.top_outcome.map_or("", Outcome::as_str).into()),
+    ),
+    (
+        "flags",
+        Words(|r| {
+            r.flags
                 .iter()
                 .map(|flag| flag.as_str())
                 .collect::<Vec<_>>()
-                .join(" "),
-        )
-    }),
-    ("schema", |_| number(SCHEMA)),
-    ("wait_median_s", |row| seconds(row.wait)),
-    ("transfer_median_s", |row| seconds(row.transfer)),
-    ("latency_p50_s", |row| seconds(row.latency_p50)),
-    ("latency_p99_s", |row| seconds(row.latency_p99)),
-    ("client_peak_rss_bytes", |row| {
-        maybe(row.client_peak_rss_bytes)
-    }),
-    ("server_memory_bytes", |row| maybe(row.server_memory_bytes)),
-    ("memory_per_connection_bytes", |row| {
-        maybe(row.memory_per_connection_bytes)
-    }),
-    ("connections_cut", |row| maybe(row.connections_cut)),
-    ("warmup_samples", |row| number(row.warmup_samples)),
-    ("ceiling_bytes_per_s", |row| maybe(row.ceiling_bytes_per_s)),
-    ("ceiling_fraction", |row| {
-        let share = row.ceiling_permille();
-        share.map_or(Field::Missing, Field::Permille)
-    }),
+                .join(" ")
+        }),
+    ),
+    ("schema", Count(|_| Some(SCHEMA.into()))),
+    ("wait_median_s", Seconds(|r| r.wait)),
+    ("transfer_median_s", Seconds(|r| r.transfer)),
+    ("latency_p50_s", Seconds(|r| r.latency_p50)),
+    ("latency_p99_s", Seconds(|r| r.latency_p99)),
+    ("client_peak_rss_bytes", Bytes(|r| r.client_peak_rss_bytes)),
+    ("server_memory_bytes", Bytes(|r| r.server_memory_bytes)),
+    (
+        "memory_per_connection_bytes",
+        Bytes(Row::memory_per_connection_bytes),
+    ),
+    ("connections_cut", Count(|r| r.connections_cut)),
+    ("warmup_samples", Count(|r| Some(r.warmup_samples.into()))),
+    ("ceiling_bytes_per_s", Bytes(|r| r.ceiling_bytes_per_s)),
+    ("ceiling_fraction", Share(Row::ceiling_permille)),
 ];
+
+const fn ns(ns: u64) -> Option<Duration> {
+    Some(Duration::from_nanos(ns))
+}
+
+impl Column {
+    fn of(self, row: &Row) -> Field {
+        match self {
+            Words(word) => Field::Text(word(row)),
+            Count(number) | Bytes(number) => number(row).map_or(Field::Missing, Field::Count),
+            Seconds(time) => time(row).map_or(Field::Missing, Field::seconds),
+            Share(permille) => permille(row).map_or(Field::Missing, Field::Permille),
+        }
+    }
+}
 
 /// Writes the table.
 ///
@@ -118,9 +125,9 @@ const COLUMNS: [Column; 47] = [
 /// What writing said.
 pub fn write(rows: &[Row], out: impl Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(COLUMNS.map(|(name, _)| name))?;
+    writer.write_record(columns())?;
     for row in rows {
-        writer.write_record(COLUMNS.map(|(_, field)| field(row).to_string()))?;
+        writer.write_record(COLUMNS.map(|(_, column)| column.of(row).to_string()))?;
     }
     writer.flush()?;
     Ok(())
@@ -130,7 +137,7 @@ pub fn write(rows: &[Row], out: impl Write) -> csv::Result<()> {
 /// written as in the table, which no general writer of floating point numbers would do.
 #[must_use]
 pub fn to_json(row: &Row) -> String {
-    let fields = COLUMNS.map(|(name, field)| format!("\"{name}\":{}", field(row).into_json()));
+    let fields = COLUMNS.map(|(name, column)| format!("\"{name}\":{}", column.of(row).into_json()));
     format!("{{{}}}", fields.join(","))
 }
 
@@ -145,36 +152,20 @@ pub fn columns() -> impl Iterator<Item = &'static str> {
     COLUMNS.iter().map(|(name, _)| *name)
 }
 
-/// What stands in `column` of the row; empty if there is no value, none if there is no such column.
-#[must_use]
-pub fn value(row: &Row, column: &str) -> Option<String> {
-    Some(field(row, column)?.to_string())
+/// The column `name`; none if there is none.
+pub(crate) fn column(name: &str) -> Option<(&'static str, Column)> {
+    COLUMNS.into_iter().find(|(known, _)| *known == name)
 }
 
-/// The same as a value.
-pub(crate) fn field(row: &Row, column: &str) -> Option<Field> {
-    let (_, field) = COLUMNS.iter().find(|(name, _)| *name == column)?;
-    Some(field(row))
+/// What stands in the column `name` of the row; missing if there is no such column.
+pub(crate) fn field(row: &Row, name: &str) -> Field {
+    column(name).map_or(Field::Missing, |(_, column)| column.of(row))
 }
 
-/// Whether `column` holds words rather than numbers.
-#[must_use]
-pub fn is_text(column: &str) -> bool {
-    TEXT_COLUMNS.contains(&column)
+/// Whether the column `name` holds words rather than numbers.
+pub(crate) fn is_text(name: &str) -> bool {
+    matches!(column(name), Some((_, Words(_))))
 }
-
-/// The columns that hold words; a test holds them to what rows have.
-const TEXT_COLUMNS: [&str; 9] = [
-    "operation",
-    "volume",
-    "client_pool",
-    "server_pool",
-    "status",
-    "durability",
-    "fault",
-    "top_outcome",
-    "flags",
-];
 
 /// What stands in a field; displayed as in the table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,6 +181,12 @@ pub(crate) enum Field {
 }
 
 impl Field {
+    /// Rounded to the nearest microsecond.
+    fn seconds(time: Duration) -> Self {
+        let micros = (time.as_nanos() + 500) / 1_000;
+        Self::Micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn is_missing(&self) -> bool {
         match self {
             Self::Missing => true,
@@ -229,30 +226,6 @@ impl fmt::Display for Field {
     }
 }
 
-fn text(value: impl Into<String>) -> Field {
-    Field::Text(value.into())
-}
-
-fn number(value: impl Into<u64>) -> Field {
-    Field::Count(value.into())
-}
-
-fn maybe(value: Option<impl Into<u64>>) -> Field {
-    value.map_or(Field::Missing, number)
-}
-
-/// Rounded to the nearest microsecond.
-fn seconds(value: Option<Duration>) -> Field {
-    let micros = |time: Duration| u64::try_from((time.as_nanos() + 500) / 1_000);
-    value.map_or(Field::Missing, |time| {
-        Field::Micros(micros(time).unwrap_or(u64::MAX))
-    })
-}
-
-const fn ns(ns: u64) -> Duration {
-    Duration::from_nanos(ns)
-}
-
 /// `time` in seconds with `decimals` (at most 9) decimals and a point, rounded to the nearest.
 #[must_use]
 pub fn format_seconds(time: Duration, decimals: u32) -> String {
@@ -269,44 +242,13 @@ pub fn format_seconds(time: Duration, decimals: u32) -> String {
     }
 }
 
-/// The outcome's word in tables, the journal's.
-#[must_use]
-pub const fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::ServerError => "server_error",
-        Outcome::Busy => "busy",
-        Outcome::ConnectRefused => "connect_refused",
-        Outcome::ConnectTimeout => "connect_timeout",
-        Outcome::Timeout => "timeout",
-        Outcome::Reset => "reset",
-        Outcome::Eof => "eof",
-        Outcome::BadReply => "bad_reply",
-        Outcome::Mismatch => "mismatch",
-        Outcome::ClientCrashed => "client_crashed",
-        Outcome::NotSent => "not_sent",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::Selection;
-    use crate::{summary, testing};
 
     #[test]
-    fn every_column_is_known_to_hold_words_or_numbers() {
-        let contents = testing::contents(&Selection::default(), 1);
-        let row = &summary::rows(&contents)[0];
-        for (name, field) in COLUMNS {
-            assert_eq!(
-                is_text(name),
-                matches!(field(row), Field::Text(_)),
-                "{name}"
-            );
-        }
-        assert_eq!(value(row, "volume").as_deref(), Some("10M"));
-        assert_eq!(value(row, "makespan_s").as_deref(), Some(""));
-        assert_eq!(value(row, "nonsense"), None);
+    fn a_column_is_known_by_its_name() {
+        let is_text = ["volume", "makespan_s", "nonsense"].map(is_text);
+        assert_eq!(is_text, [true, false, false]);
     }
 }

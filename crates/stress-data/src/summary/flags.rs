@@ -5,57 +5,31 @@ use super::statistics::Spread;
 use crate::journal::Contents;
 use crate::measurement::ServerChoice;
 
-/// One reason for care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flag {
-    /// More than a tenth of the processors was in use just before the run, or the resumption, that a sample is
-    /// from.
-    BusyMachine,
-    /// During a sample the hypervisor took more than 2 % of the processors' time away.
-    Steal,
-    /// In a sample the clients rather than the server used up the processors.
-    ClientBound,
-    /// A sample lies so far from the median that it is of another kind; it is counted all the same.
-    Outlier,
-    /// The files were on tmpfs: in memory, not on a disk.
-    Tmpfs,
-    /// A sample that was not ok was taken again, with `--rerun-failed`: what is shown is the later one, and the
-    /// journal has both.
-    Retaken,
-    /// During a sample connections found the queue of a listening socket of this machine full.
-    ListenOverflow,
-    /// Uploads of a sample that no answer vouched for were not read back, as `--verify` asks for.
-    Unverified,
+words! {
+    /// One reason for care.
+    pub enum Flag {
+        /// More than a tenth of the processors was in use just before the run, or the resumption, that a sample is
+        /// from.
+        BusyMachine = "busy_machine",
+        /// During a sample the hypervisor took more than 2 % of the processors' time away.
+        Steal = "steal",
+        /// In a sample the clients rather than the server used up the processors.
+        ClientBound = "client_bound",
+        /// A sample lies so far from the median that it is of another kind; it is counted all the same.
+        Outlier = "outlier",
+        /// The files were on tmpfs: in memory, not on a disk.
+        Tmpfs = "tmpfs",
+        /// A sample that was not ok was taken again, with `--rerun-failed`: what is shown is the later one, and the
+        /// journal has both.
+        Retaken = "retaken",
+        /// During a sample connections found the queue of a listening socket of this machine full.
+        ListenOverflow = "listen_overflow",
+        /// Uploads of a sample that no answer vouched for were not read back, as `--verify` asks for.
+        Unverified = "unverified",
+    }
 }
 
 impl Flag {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::BusyMachine,
-        Self::Steal,
-        Self::ClientBound,
-        Self::Outlier,
-        Self::Tmpfs,
-        Self::Retaken,
-        Self::ListenOverflow,
-        Self::Unverified,
-    ];
-
-    /// The word in tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BusyMachine => "busy_machine",
-            Self::Steal => "steal",
-            Self::ClientBound => "client_bound",
-            Self::Outlier => "outlier",
-            Self::Tmpfs => "tmpfs",
-            Self::Retaken => "retaken",
-            Self::ListenOverflow => "listen_overflow",
-            Self::Unverified => "unverified",
-        }
-    }
-
     /// What it means, for the foot of a table.
     #[must_use]
     pub const fn meaning(self) -> &'static str {

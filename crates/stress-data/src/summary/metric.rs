@@ -5,59 +5,31 @@ use crate::fault::Fault;
 use crate::journal::Contents;
 use crate::measurement::Status;
 
-/// What can be compared: figures that every sample has one of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metric {
-    /// From the barrier's release to a client's last byte, mean over the clients that succeeded.
-    TimePerClientS,
-    /// Verified bytes per second of a client, mean over the clients that succeeded.
-    ThroughputPerClientBytesPerS,
-    /// When the first client finished.
-    FirstDoneS,
-    /// When the last client finished.
-    MakespanS,
-    /// All verified bytes over the makespan.
-    AggregateBytesPerS,
-    /// Median over operations, from their start to the first byte of the reply.
-    FirstByteMedianS,
-    /// CPU time of the server's workers.
-    ServerCpuS,
-    /// CPU time of the clients.
-    ClientCpuS,
-    /// The most memory of a server process.
-    ServerPeakRssBytes,
+words! {
+    /// What can be compared: figures that every sample has one of.
+    pub enum Metric {
+        /// From the barrier's release to a client's last byte, mean over the clients that succeeded.
+        TimePerClientS = "time_per_client_s",
+        /// Verified bytes per second of a client, mean over the clients that succeeded.
+        ThroughputPerClientBytesPerS = "throughput_per_client_bytes_per_s",
+        /// When the first client finished.
+        FirstDoneS = "first_done_s",
+        /// When the last client finished.
+        MakespanS = "makespan_s",
+        /// All verified bytes over the makespan.
+        AggregateBytesPerS = "aggregate_bytes_per_s",
+        /// Median over operations, from their start to the first byte of the reply.
+        FirstByteMedianS = "first_byte_median_s",
+        /// CPU time of the server's workers.
+        ServerCpuS = "server_cpu_s",
+        /// CPU time of the clients.
+        ClientCpuS = "client_cpu_s",
+        /// The most memory of a server process.
+        ServerPeakRssBytes = "server_peak_rss_bytes",
+    }
 }
 
 impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::TimePerClientS,
-        Self::ThroughputPerClientBytesPerS,
-        Self::FirstDoneS,
-        Self::MakespanS,
-        Self::AggregateBytesPerS,
-        Self::FirstByteMedianS,
-        Self::ServerCpuS,
-        Self::ClientCpuS,
-        Self::ServerPeakRssBytes,
-    ];
-
-    /// Its column in `summary.csv`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TimePerClientS => "time_per_client_s",
-            Self::ThroughputPerClientBytesPerS => "throughput_per_client_bytes_per_s",
-            Self::FirstDoneS => "first_done_s",
-            Self::MakespanS => "makespan_s",
-            Self::AggregateBytesPerS => "aggregate_bytes_per_s",
-            Self::FirstByteMedianS => "first_byte_median_s",
-            Self::ServerCpuS => "server_cpu_s",
-            Self::ClientCpuS => "client_cpu_s",
-            Self::ServerPeakRssBytes => "server_peak_rss_bytes",
-        }
-    }
-
     /// Whether more of it is better.
     #[must_use]
     pub const fn is_better_high(self) -> bool {
@@ -83,8 +55,8 @@ impl Metric {
     #[must_use]
     pub fn values(self, contents: &Contents, number: u32) -> Vec<u64> {
         let settings = &contents.header.fingerprint.settings;
-        let samples = contents.samples.range((number, 0)..=(number, u32::MAX));
-        let figures = samples.map(|(_, sample)| Figures::new(sample, settings));
+        let samples = contents.samples_of(number);
+        let figures = samples.map(|sample| Figures::new(sample, settings));
         let is_killed =
             |figures: &Figures<'_>| figures.sample.measurement.cell.fault == Fault::KillWorker;
         let is_wanted = |figures: &Figures<'_>| match figures.status {

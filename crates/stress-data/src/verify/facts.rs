@@ -21,13 +21,9 @@ pub(super) fn check(contents: &Contents) -> Vec<Finding> {
     findings.extend(session_lengths(contents));
     findings.extend(retaken(contents));
     for sample in contents.all_samples() {
-        let problems = sample_problems(contents, sample);
         let place = place(&sample.measurement);
-        findings.extend(
-            problems
-                .into_iter()
-                .map(|what| Finding::new(JOURNAL, &place, what)),
-        );
+        let problems = sample_problems(contents, sample).into_iter();
+        findings.extend(problems.map(|what| Finding::new(JOURNAL, &place, what)));
     }
     findings
 }
@@ -56,20 +52,14 @@ fn sessions(contents: &Contents) -> Vec<Finding> {
     let mut ended = BTreeSet::new();
     for end in &contents.ends {
         let place = format!("session {}", end.session);
-        expect(
-            known.contains(&end.session),
-            place.clone(),
-            "it ended and never began",
-        );
+        let is_known = known.contains(&end.session);
+        expect(is_known, place.clone(), "it ended and never began");
         expect(ended.insert(end.session), place, "it ended twice");
     }
     for sample in contents.all_samples() {
         let is_known = known.contains(&sample.session);
-        expect(
-            is_known,
-            place(&sample.measurement),
-            "it belongs to no session",
-        );
+        let place = place(&sample.measurement);
+        expect(is_known, place, "it belongs to no session");
     }
     findings
 }
@@ -146,11 +136,8 @@ fn session_lengths(contents: &Contents) -> Vec<Finding> {
         let sum: u64 = of_session.filter_map(|sample| sample.wall_ns).sum();
         if sum > end.wall_ns {
             let what = format!("its samples took {sum} ns, and all of it {}", end.wall_ns);
-            findings.push(Finding::new(
-                JOURNAL,
-                format!("session {}", end.session),
-                what,
-            ));
+            let place = format!("session {}", end.session);
+            findings.push(Finding::new(JOURNAL, place, what));
         }
     }
     findings

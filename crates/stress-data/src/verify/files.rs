@@ -24,11 +24,8 @@ pub(super) fn check(run: &Path, contents: &Contents, rows: &[Row]) -> Vec<Findin
         let expected = match derived.content(contents, rows) {
             Ok(expected) => expected,
             Err(error) => {
-                findings.push(Finding::new(
-                    name,
-                    "",
-                    format!("cannot be computed: {error:#}"),
-                ));
+                let what = format!("cannot be computed: {error:#}");
+                findings.push(Finding::new(name, "", what));
                 continue;
             }
         };
@@ -107,13 +104,12 @@ fn csv_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> 
         return vec![Finding::new(name, "", "it is empty")];
     };
     if columns != written_columns {
-        let missing = columns
-            .iter()
-            .find(|column| !written_columns.contains(column));
-        let strange = written_columns
-            .iter()
-            .find(|column| !columns.contains(column));
-        let what = match (missing, strange) {
+        let without = |of: &[String], other: &[String]| {
+            let mut columns = of.iter();
+            columns.find(|column| !other.contains(column)).cloned()
+        };
+        let missing = without(columns, written_columns);
+        let what = match (missing, without(written_columns, columns)) {
             (Some(column), _) => format!("the column {column} is missing"),
             (None, Some(column)) => format!("there is no column {column}"),
             (None, None) => "its columns are in another order".into(),
@@ -204,11 +200,8 @@ fn compare(name: &str, place: &str, written: &Value, expected: &Value, found: &m
                 compare(name, &inner(key), value, wanted, found);
             }
             for key in written.keys().filter(|key| !expected.contains_key(*key)) {
-                found.push(Finding::new(
-                    name,
-                    inner(key),
-                    "the journal gives no such key",
-                ));
+                let what = "the journal gives no such key";
+                found.push(Finding::new(name, inner(key), what));
             }
         }
         (Value::Array(written), Value::Array(expected)) if written.len() == expected.len() => {

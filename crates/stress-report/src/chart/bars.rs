@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use stress_data::matrix::Operation;
 
+use super::{SMALL, TITLE};
 use crate::document::Key;
 use crate::lang::Lang;
 use crate::parts::Parts;
-use crate::svg::{Anchor, Colour, Svg, Type, text_width};
+use crate::svg::{Anchor, Colour, Svg, text_width};
 
 const WIDTH: f64 = 320.0;
 const TOP: f64 = 28.0;
 const STEP: f64 = 17.0;
 const THICKNESS: f64 = 11.0;
-const TYPE_SIZE: f64 = 11.5;
 /// Room for the time at the end.
 const RIGHT: f64 = 62.0;
 
@@ -71,19 +71,13 @@ impl Bars {
         let widest = self
             .bars
             .iter()
-            .map(|bar| text_width(&bar.name, TYPE_SIZE))
+            .map(|bar| text_width(&bar.name, SMALL.size))
             .fold(0.0, f64::max);
         // Names of variants may be long; bars keep at least their half.
         let left = (widest + 8.0).clamp(40.0, WIDTH / 2.0);
         let height = TOP + STEP * self.bars.len() as f64 + 4.0;
         let mut svg = Svg::new(WIDTH, height, self.title.clone());
-        let title = Type {
-            size: 13.0,
-            colour: Colour::Ink,
-            anchor: Anchor::Start,
-            is_bold: true,
-        };
-        svg.text((0.0, 15.0), title, &self.title);
+        svg.text((0.0, 15.0), TITLE, &self.title);
         for (index, bar) in self.bars.iter().enumerate() {
             let y = TOP + STEP * index as f64;
             self.draw_bar(&mut svg, bar, left, y);
@@ -92,18 +86,16 @@ impl Bars {
     }
 
     fn draw_bar(&self, svg: &mut Svg, bar: &Bar, left: f64, y: f64) {
-        let beside = Type {
-            size: TYPE_SIZE,
-            colour: Colour::Muted,
-            anchor: Anchor::End,
-            is_bold: false,
-        };
-        svg.text((left - 6.0, y + 9.5), beside, &bar.name);
+        svg.text(
+            (left - 6.0, y + 9.5),
+            SMALL.anchored(Anchor::End),
+            &bar.name,
+        );
         let length = WIDTH - RIGHT - left;
         let parts = &bar.parts;
-        let total = parts.total_ns().max(1.0);
         let mut x = left;
-        let split = [parts.connect_ns, parts.wait_ns, parts.rest_ns];
+        let split = [parts.connect, parts.wait, parts.rest].map(|part| parts.mean_ns(part));
+        let total = split.iter().sum::<f64>().max(1.0);
         let names = names(self.operation, self.lang);
         for ((ns, colour), name) in split.into_iter().zip([CONNECT, WAIT, REST]).zip(names) {
             let width = ns / total * length;
@@ -115,11 +107,7 @@ impl Bars {
             }
             x += width;
         }
-        let end = Type {
-            anchor: Anchor::Start,
-            ..beside
-        };
         let time = self.lang.time(Duration::from_nanos(total as u64));
-        svg.text((WIDTH - RIGHT + 6.0, y + 9.5), end, &time);
+        svg.text((WIDTH - RIGHT + 6.0, y + 9.5), SMALL, &time);
     }
 }

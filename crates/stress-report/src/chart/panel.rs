@@ -3,8 +3,9 @@
 use stress_data::summary::statistics::Spread;
 
 use super::axis::Scale;
+use super::{SMALL, TITLE};
 use crate::lang::Lang;
-use crate::svg::{Anchor, Colour, Mark, Pen, Svg, Type, text_width};
+use crate::svg::{Anchor, Colour, Mark, Pen, Svg, text_width};
 
 const WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 224.0;
@@ -14,13 +15,6 @@ const TOP: f64 = 30.0;
 const BOTTOM: f64 = 40.0;
 /// Between the marks of two series at the same place.
 const DODGE: f64 = 4.0;
-
-const SMALL: Type = Type {
-    size: 11.5,
-    colour: Colour::Muted,
-    anchor: Anchor::Middle,
-    is_bold: false,
-};
 
 /// What is drawn.
 pub(super) struct Panel<'a> {
@@ -76,13 +70,7 @@ pub(super) struct Point {
 impl Panel<'_> {
     pub(super) fn draw(&self) -> Svg {
         let mut svg = Svg::new(WIDTH, HEIGHT, self.alt.clone());
-        let title = Type {
-            size: 13.0,
-            colour: Colour::Ink,
-            anchor: Anchor::Start,
-            is_bold: true,
-        };
-        svg.text((LEFT, 18.0), title, &self.title);
+        svg.text((LEFT, 18.0), TITLE, &self.title);
         self.draw_grid(&mut svg);
         let count = self.lines.len();
         for (index, line) in self.lines.iter().enumerate() {
@@ -95,35 +83,30 @@ impl Panel<'_> {
 
     fn draw_grid(&self, svg: &mut Svg) {
         let grid = Pen::new(Colour::Line, 1.0);
-        let beside = Type {
-            anchor: Anchor::End,
-            ..SMALL
-        };
+        let beside = SMALL.anchored(Anchor::End);
         for (value, words) in self.y.ticks(self.lang) {
             let y = self.y_of(value);
             svg.line((LEFT, y), (WIDTH - RIGHT, y), grid);
             svg.text((LEFT - 6.0, y + 4.0), beside, &words);
         }
         let base = HEIGHT - BOTTOM;
-        svg.line(
-            (LEFT, base),
-            (WIDTH - RIGHT, base),
-            Pen::new(Colour::Muted, 1.0),
-        );
+        let axis = Pen::new(Colour::Muted, 1.0);
+        svg.line((LEFT, base), (WIDTH - RIGHT, base), axis);
+        let below = SMALL.anchored(Anchor::Middle);
         let mut last_end = f64::NEG_INFINITY;
         for size in self.sizes {
             let x = self.x_of(*size);
             let words = self.lang.int(*size);
             let half = text_width(&words, SMALL.size) / 2.0;
-            svg.line((x, base), (x, base + 4.0), Pen::new(Colour::Muted, 1.0));
+            svg.line((x, base), (x, base + 4.0), axis);
             // Where numbers would run into each other the later one is left out.
             if x - half > last_end + 2.0 {
-                svg.text((x, base + 17.0), SMALL, &words);
+                svg.text((x, base + 17.0), below, &words);
                 last_end = x + half;
             }
         }
         let middle = f64::midpoint(LEFT, WIDTH - RIGHT);
-        svg.text((middle, HEIGHT - 6.0), SMALL, self.x_title);
+        svg.text((middle, HEIGHT - 6.0), below, self.x_title);
     }
 
     fn draw_line(&self, svg: &mut Svg, line: &Line, dodge: f64) {

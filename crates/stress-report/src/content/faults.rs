@@ -24,25 +24,18 @@ impl View<'_> {
         let has_fault = |run: &&Run| run.rows.iter().any(|row| !row.cell.fault.is_none());
         let mut blocks = Vec::new();
         for run in self.runs.iter().filter(has_fault) {
-            if self.runs.len() > 1 {
-                blocks.push(Block::heading(&run.name));
-            }
+            blocks.extend(self.run_heading(run));
             let sentences = sentences(&run.rows, lang);
             if !sentences.is_empty() {
-                blocks.push(Block::bullets(
-                    sentences.into_iter().map(Text::plain).collect(),
-                ));
+                let item = |sentence| vec![Block::Paragraph(Text::plain(sentence))];
+                blocks.push(Block::List(None, sentences.into_iter().map(item).collect()));
             }
             blocks.push(Block::Table(table(&run.rows, lang)));
         }
         let legend = lang.text("faults.legend");
         (!blocks.is_empty()).then(|| {
             blocks.push(Block::paragraph(legend));
-            Section {
-                id: "faults",
-                title: lang.text("faults.title").into(),
-                blocks,
-            }
+            Section::new("faults", lang.text("faults.title"), blocks)
         })
     }
 }
@@ -118,47 +111,29 @@ fn fault_name(fault: Fault, lang: Lang) -> String {
 }
 
 fn cells(row: &Row, lang: Lang) -> TableRow {
-    let time =
-        |time: Option<Duration>| Cell::plain(time.map(|time| lang.time(time)).unwrap_or_default());
-    let bytes =
-        |bytes: Option<u64>| Cell::plain(bytes.map(|bytes| lang.bytes(bytes)).unwrap_or_default());
+    let time = |time: Option<Duration>| Cell::maybe(time.map(|time| lang.time(time)));
+    let bytes = |bytes: Option<u64>| Cell::maybe(bytes.map(|bytes| lang.bytes(bytes)));
     let failed = row.clients.map(|clients| clients.failed);
-    let cut = row
-        .connections_cut
-        .filter(|_| row.cell.fault == Fault::KillWorker);
-    let lost = cut.map(|cut| {
-        let held = lang.int(row.held_at_once());
+    let lost = row.lost_in_crash().map(|(cut, held)| {
+        let held = lang.int(held);
         say!(lang, "faults.lost", cut = lang.int(cut), held)
     });
-    TableRow {
-        cells: vec![
-            Cell::plain(pool(row)),
-            Cell::plain(lang.int(row.cell.servers)),
-            Cell::plain(
-                row.aggregate_bytes_per_s
-                    .map(|rate| lang.megabytes(rate))
-                    .unwrap_or_default(),
-            ),
-            time(row.latency_p50),
-            time(row.latency_p99),
-            time(row.latency_max),
-            Cell {
-                is_bad: failed.is_some_and(|failed| failed > 0),
-                ..Cell::plain(failed.map(|failed| lang.int(failed)).unwrap_or_default())
-            },
-            bytes(row.server_memory_bytes),
-            bytes(row.memory_per_connection_bytes),
-            Cell::plain(lost.unwrap_or_default()),
-        ],
-        trouble: None,
-    }
-}
-
-const fn pool(row: &Row) -> &'static str {
-    match row.is_own_server {
-        true => row.cell.server_pool.as_str(),
-        false => "",
-    }
+    vec![
+        Cell::plain(row.server_pool()),
+        Cell::plain(lang.int(row.cell.servers)),
+        Cell::maybe(row.aggregate_bytes_per_s.map(|rate| lang.megabytes(rate))),
+        time(row.latency_p50),
+        time(row.latency_p99),
+        time(row.latency_max),
+        Cell {
+            is_bad: failed.is_some_and(|failed| failed > 0),
+            ..Cell::maybe(failed.map(|failed| lang.int(failed)))
+        },
+        bytes(row.server_memory_bytes),
+        bytes(row.memory_per_connection_bytes()),
+        Cell::maybe(lost),
+    ]
+    .into()
 }
 
 /// Each fault that made the good clients wait notably longer, and what each crash cost.
@@ -167,23 +142,19 @@ fn sentences(rows: &[Row], lang: Lang) -> Vec<String> {
     for row in rows.iter().filter(|row| row.cell.fault.clients() > 0) {
         found.extend(waits_longer(row, rows, lang));
     }
-    for row in rows
-        .iter()
-        .filter(|row| row.cell.fault == Fault::KillWorker)
-    {
-        let Some(cut) = row.connections_cut else {
-            continue;
-        };
-        let cut = lang.int(cut);
-        let held = count!(lang, "faults.connections", row.held_at_once());
-        let workers = workers(row, lang);
-        found.push(say!(lang, "faults.crash_cost", cut, held, workers));
+    for row in rows {
+        if let Some((cut, held)) = row.lost_in_crash() {
+            let cut = lang.int(cut);
+            let held = count!(lang, "faults.connections", held);
+            let workers = workers(row, lang);
+            found.push(say!(lang, "faults.crash_cost", cut, held, workers));
+        }
     }
     found
 }
 
 fn workers(row: &Row, lang: Lang) -> String {
-    let pool = pool(row);
+    let pool = row.server_pool();
     count!(lang, "faults.pool_workers", row.cell.servers, pool)
 }
 

@@ -1,16 +1,16 @@
 //! What was run on what, and how to do it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
-use stress_data::journal::{Contents, Session};
-use stress_data::measurement::Settings;
+use stress_data::journal::{Contents, Header, Session};
+use stress_data::measurement::Verify;
 use stress_data::run::Run;
 use stress_data::shell::quoted;
 
-use super::{View, fact};
-use crate::document::{Block, Fact, Section, Text};
+use super::View;
+use crate::document::{Block, Fact, Section};
 use crate::lang::Lang;
 use crate::texts::say;
 use crate::variants::{Foreign, foreign_server};
@@ -20,71 +20,51 @@ impl View<'_> {
         let lang = self.lang;
         let mut blocks = Vec::new();
         for run in self.runs {
-            if self.runs.len() > 1 {
-                blocks.push(Block::heading(&run.name));
-            }
-            blocks.push(Block::Facts {
-                facts: machine_facts(&run.contents, lang),
-            });
-            blocks.push(Block::Facts {
-                facts: plan_facts(run, lang),
-            });
+            blocks.extend(self.run_heading(run));
+            let facts = [machine_facts(&run.contents, lang), plan_facts(run, lang)];
+            blocks.extend(facts.map(Block::Facts));
             if let Some(table) = reported_settings(&run.contents, lang) {
                 blocks.push(Block::heading(lang.text("subject.reported_settings")));
                 blocks.push(table);
             }
         }
-        Section {
-            id: "subject",
-            title: lang.text("subject.title").into(),
-            blocks,
-        }
+        Section::new("subject", lang.text("subject.title"), blocks)
     }
 
     pub(super) fn reproduction(&self) -> Section {
         let lang = self.lang;
         let mut blocks = Vec::new();
         for run in self.runs {
-            if self.runs.len() > 1 {
-                blocks.push(Block::heading(&run.name));
-            }
+            blocks.extend(self.run_heading(run));
             blocks.extend(steps(run, lang));
         }
-        Section {
-            id: "reproduction",
-            title: lang.text("subject.reproduction").into(),
-            blocks,
-        }
+        Section::new("reproduction", lang.text("subject.reproduction"), blocks)
     }
 }
 
 fn machine_facts(contents: &Contents, lang: Lang) -> Vec<Fact> {
+    let fact = |key: &str, value: String| Fact::plain(lang.text(key), value);
     let machine = &contents.header.fingerprint.machine;
-    let cores = lang.int(machine.cores);
+    let memory = lang.bytes(machine.memory_bytes);
     let mut facts = vec![
-        fact(lang.text("subject.processor"), &machine.cpu_model),
-        fact(lang.text("subject.processors_usable"), cores),
-        fact(
-            lang.text("subject.memory"),
-            lang.bytes(machine.memory_bytes),
-        ),
-        fact("Kernel", &machine.kernel),
+        fact("subject.processor", machine.cpu_model.clone()),
+        fact("subject.processors_usable", lang.int(machine.cores)),
+        fact("subject.memory", memory),
+        Fact::plain("Kernel", &machine.kernel),
     ];
     if let Some(session) = contents.sessions.first() {
         facts.extend(session_facts(session, lang));
     }
     facts.extend(ceiling_facts(contents, lang));
-    let steal = contents
-        .ends
-        .iter()
-        .filter_map(|end| end.cpu?.steal_permille());
-    if let Some(permille) = steal.max() {
-        facts.push(fact(
-            lang.text("subject.steal"),
-            lang.percent(permille as f64 / 1e3),
-        ));
+    let ends = contents.ends.iter();
+    if let Some(permille) = ends.filter_map(|end| end.cpu?.steal_permille()).max() {
+        facts.push(fact("subject.steal", permille_text(permille, lang)));
     }
     facts
+}
+
+fn permille_text(permille: u64, lang: Lang) -> String {
+    lang.percent(permille as f64 / 1e3)
 }
 
 /// What the machine can at most, if that was measured.
@@ -93,94 +73,71 @@ fn ceiling_facts(contents: &Contents, lang: Lang) -> Vec<Fact> {
     let Some(ceilings) = sessions.find_map(|session| session.ceilings.as_ref()) else {
         return Vec::new();
     };
+    let fact = |name: &str, rate| Fact::plain(name, lang.rate(rate));
     let loopback = ceilings.loopback.iter().map(|loopback| {
         let connections = lang.int(loopback.connections);
         let name = say!(lang, "subject.ceiling_loopback", connections);
-        fact(&name, lang.rate(loopback.wire_bytes_per_s))
+        fact(&name, loopback.wire_bytes_per_s)
     });
-    let cache = [
-        (
-            lang.text("subject.ceiling_page_cache_writing"),
-            ceilings.cache_write_bytes_per_s,
-        ),
-        (
-            lang.text("subject.ceiling_page_cache_reading"),
-            ceilings.cache_read_bytes_per_s,
-        ),
-    ];
-    loopback
-        .chain(cache.map(|(name, rate)| fact(name, lang.rate(rate))))
-        .collect()
+    let writing = lang.text("subject.ceiling_page_cache_writing");
+    let reading = lang.text("subject.ceiling_page_cache_reading");
+    let mut facts: Vec<Fact> = loopback.collect();
+    facts.push(fact(writing, ceilings.cache_write_bytes_per_s));
+    facts.push(fact(reading, ceilings.cache_read_bytes_per_s));
+    facts
 }
 
 fn session_facts(session: &Session, lang: Lang) -> Vec<Fact> {
-    let mut facts = vec![fact(
-        lang.text("subject.file_system"),
-        &session.work_file_system,
-    )];
-    if let Some(name) = &session.congestion_default {
-        facts.push(fact(lang.text("subject.kernels_congestion_control"), name));
+    let fact = |key: &str, value: String| Fact::plain(lang.text(key), value);
+    let system = session.work_file_system.clone();
+    let mut facts = vec![fact("subject.file_system", system)];
+    if let Some(name) = session.congestion_default.clone() {
+        facts.push(fact("subject.kernels_congestion_control", name));
     }
     if let Some(load) = &session.load_before {
-        let words = match lang {
-            Lang::En => load.clone(),
-            Lang::Id => load.replace('.', ","),
-        };
-        facts.push(fact(lang.text("subject.load_average_before"), words));
+        let words = load.replace('.', lang.point());
+        facts.push(fact("subject.load_average_before", words));
     }
     if let Some(permille) = session.busy_before_permille {
-        facts.push(fact(
-            lang.text("subject.processors_in_use_before"),
-            lang.percent(f64::from(u32::try_from(permille).unwrap_or(u32::MAX)) / 1e3),
-        ));
+        let share = permille_text(permille, lang);
+        facts.push(fact("subject.processors_in_use_before", share));
     }
     facts
 }
 
 fn plan_facts(run: &Run, lang: Lang) -> Vec<Fact> {
-    let contents = &run.contents;
-    let fingerprint = &contents.header.fingerprint;
+    let fact = |key: &str, value: String| Fact::plain(lang.text(key), value);
+    let fingerprint = &run.contents.header.fingerprint;
     let settings = &fingerprint.settings;
+    let cells = lang.int(fingerprint.cells.len() as u64);
+    let all = lang.int(fingerprint.full_len);
+    let combinations = say!(lang, "subject.of_full_plan", cells, all);
+    let transfers = lang.int(settings.transfer_requests);
+    let lists = lang.int(settings.list_requests);
+    let operations = say!(lang, "subject.operations", transfers, lists);
+    let verified = lang.text(match settings.verify {
+        Verify::Full => "subject.verified_and_read_back",
+        Verify::Checksum => "subject.verified_by_checksum",
+        Verify::Size => "subject.lengths_only",
+        Verify::Off => "subject.complete_replies",
+    });
     let mut facts = vec![
-        fact(
-            lang.text("subject.combinations"),
-            say!(
-                lang,
-                "subject.of_full_plan",
-                cells = lang.int(fingerprint.cells.len() as u64),
-                all = lang.int(fingerprint.full_len)
-            ),
-        ),
-        fact(
-            lang.text("subject.samples_of_each"),
-            lang.int(fingerprint.repeats),
-        ),
-        fact(lang.text("subject.seed"), settings.seed.to_string()),
-        fact(
-            lang.text("subject.timeout"),
-            lang.set_time(settings.timeout),
-        ),
-        fact(lang.text("subject.verified"), verified(settings, lang)),
-        fact(
-            lang.text("subject.operations_of_each_client"),
-            say!(
-                lang,
-                "subject.operations",
-                transfers = lang.int(settings.transfer_requests),
-                lists = lang.int(settings.list_requests)
-            ),
-        ),
+        fact("subject.combinations", combinations),
+        fact("subject.samples_of_each", lang.int(fingerprint.repeats)),
+        fact("subject.seed", settings.seed.to_string()),
+        fact("subject.timeout", lang.set_time(settings.timeout)),
+        fact("subject.verified", verified.into()),
+        fact("subject.operations_of_each_client", operations),
     ];
-    if let Some(session) = contents.sessions.first() {
+    if let Some(session) = run.contents.sessions.first() {
         facts.push(fact(
-            lang.text("subject.harness"),
+            "subject.harness",
             format!("stress {}", session.version),
         ));
         facts.push(Fact::code("Commit", short_commit(&session.commit)));
     }
     if settings.warmup > 0 {
-        let words = lang.text("subject.warm_up_samples");
-        facts.push(fact(words, lang.int(settings.warmup)));
+        facts.push(fact("subject.warm_up_samples", lang.int(settings.warmup)));
     }
     facts.push(server_fact(run, lang));
     facts
@@ -196,39 +153,23 @@ fn short_commit(commit: &str) -> String {
     format!("{short}{changed}")
 }
 
-fn verified(settings: &Settings, lang: Lang) -> &'static str {
-    use stress_data::measurement::Verify;
-    match settings.verify {
-        Verify::Full => lang.text("subject.verified_and_read_back"),
-        Verify::Checksum => lang.text("subject.verified_by_checksum"),
-        Verify::Size => lang.text("subject.lengths_only"),
-        Verify::Off => lang.text("subject.complete_replies"),
-    }
-}
-
 fn server_fact(run: &Run, lang: Lang) -> Fact {
-    match foreign_server(run) {
-        None => {}
-        Some(Foreign::Command(command)) => {
-            return Fact::code(lang.text("subject.server_foreign"), command);
-        }
-        Some(Foreign::Target(address)) => {
-            let name = lang.text("subject.server_that_ran_already");
-            return Fact::code(name, address);
-        }
+    if let Some(foreign) = foreign_server(run) {
+        let name = lang.text(match foreign {
+            Foreign::Command(_) => "subject.server_foreign",
+            Foreign::Target(_) => "subject.server_that_ran_already",
+        });
+        return Fact::code(name, foreign.words());
     }
     let samples = run.contents.samples.values();
     let readies = samples.filter_map(|sample| sample.measurement.ready.as_ref());
-    let mut versions: Vec<String> = readies
-        .map(|ready| format!("prefork-server {}", ready.version))
-        .collect();
-    versions.sort_unstable();
-    versions.dedup();
-    let words = match versions.is_empty() {
-        true => lang.text("subject.never_ready").into(),
-        false => versions.join(", "),
+    let versions = readies.map(|ready| format!("prefork-server {}", ready.version));
+    let versions = Vec::from_iter(BTreeSet::from_iter(versions)).join(", ");
+    let words = match versions.as_str() {
+        "" => lang.text("subject.never_ready"),
+        versions => versions,
     };
-    fact("Server", words)
+    Fact::plain("Server", words)
 }
 
 /// Every setting with all values that servers of this run reported.
@@ -249,9 +190,9 @@ fn reported_settings(contents: &Contents, lang: Lang) -> Option<Block> {
             }
         }
     }
-    let fact = |(name, values): (String, Vec<String>)| fact(&name, values.join("; "));
+    let fact = |(name, values): (String, Vec<String>)| Fact::plain(name, values.join("; "));
     let facts: Vec<Fact> = settings.into_iter().map(fact).collect();
-    (!facts.is_empty()).then_some(Block::Facts { facts })
+    (!facts.is_empty()).then_some(Block::Facts(facts))
 }
 
 /// Settings within settings get names with a point.
@@ -296,54 +237,39 @@ fn setting(name: &str, value: &Value, lang: Lang) -> String {
 }
 
 fn steps(run: &Run, lang: Lang) -> Vec<Block> {
-    let contents = &run.contents;
-    let sessions = &contents.sessions;
-    let commit = sessions
-        .first()
-        .map_or("unknown", |session| session.commit.as_str());
+    let Header { fingerprint, .. } = &run.contents.header;
+    let sessions = &run.contents.sessions;
     let mut lines = Vec::new();
+    let commit = sessions.first().map_or("unknown", |it| &it.commit);
     match commit.strip_suffix("-dirty").unwrap_or(commit) {
         "unknown" => {}
         commit => lines.push(format!("git checkout {commit}")),
     }
     for session in sessions {
-        let words = session.command_line.iter().skip(1);
-        let words: Vec<String> = words.map(|word| quoted(word)).collect();
-        let line = ["cargo run --release --bin stress --".to_owned()]
-            .into_iter()
-            .chain(words);
-        lines.push(
-            line.collect::<Vec<_>>()
-                .join(" ")
-                .trim_end_matches(" --")
-                .to_owned(),
-        );
+        let mut words = vec!["cargo run --release --bin stress".to_owned()];
+        if session.command_line.len() > 1 {
+            words.push("--".into());
+        }
+        words.extend(session.command_line.iter().skip(1).map(|word| quoted(word)));
+        lines.push(words.join(" "));
     }
-    let seed = contents.header.fingerprint.settings.seed;
-    let words = say!(lang, "subject.same_bytes_same_order", seed);
+    let seed = fingerprint.settings.seed;
+    let text = lines.join("\n");
+    let is_shortened = text.contains('…');
     let mut blocks = vec![
-        Block::Code {
-            text: lines.join("\n"),
-        },
-        Block::paragraph(words),
+        Block::Code(text),
+        Block::paragraph(say!(lang, "subject.same_bytes_same_order", seed)),
     ];
-    if lines.iter().any(|line| line.contains('…')) {
+    if is_shortened {
         blocks.push(Block::paragraph(lang.text("subject.folder_left_out")));
     }
-    let binary = &contents.header.fingerprint.binary;
-    blocks.push(Block::Facts {
-        facts: vec![
-            Fact {
-                name: lang.text("subject.program").into(),
-                value: Text::plain(say!(
-                    lang,
-                    "subject.binary",
-                    bytes = lang.int(binary.bytes),
-                    crc32 = binary.crc32
-                )),
-            },
-            Fact::code(lang.text("subject.run"), &run.name),
-        ],
-    });
+    let bytes = lang.int(fingerprint.binary.bytes);
+    let crc32 = &fingerprint.binary.crc32;
+    let binary = say!(lang, "subject.binary", bytes, crc32);
+    let facts = vec![
+        Fact::plain(lang.text("subject.program"), binary),
+        Fact::code(lang.text("subject.run"), &run.name),
+    ];
+    blocks.push(Block::Facts(facts));
     blocks
 }

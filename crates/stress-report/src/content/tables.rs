@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use stress_data::matrix::{LIST_FILE_BYTES, Operation};
 use stress_data::measurement::Status;
+use stress_data::record::Outcome;
 use stress_data::run::Run;
 use stress_data::size;
-use stress_data::summary::Row;
-use stress_data::summary::csv::outcome_word;
+use stress_data::summary::{ClientCounts, Row};
 
 use super::View;
 use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow};
 use crate::findings::OPERATIONS;
 use crate::lang::Lang;
-use crate::nine::{self, Counts, Nine};
+use crate::nine;
 use crate::texts::{count, say};
 use crate::variants::{Place, Variant, foreign_server};
 
@@ -39,11 +39,7 @@ impl View<'_> {
             }
             blocks.push(Block::Table(nine_columns(variant, lang)));
         }
-        Section {
-            id: "table",
-            title: lang.text("tables.title").into(),
-            blocks,
-        }
+        Section::new("table", lang.text("tables.title"), blocks)
     }
 
     /// Every place that the first variant shares with another: the first one's figure, and the others' beside it.
@@ -81,11 +77,8 @@ impl View<'_> {
                 groups,
             }));
         }
-        (blocks.len() > 1).then(|| Section {
-            id: "comparison",
-            title: lang.text("tables.side_by_side").into(),
-            blocks,
-        })
+        (blocks.len() > 1)
+            .then(|| Section::new("comparison", lang.text("tables.side_by_side"), blocks))
     }
 }
 
@@ -134,33 +127,25 @@ fn decimals(variant: &Variant<'_>) -> u32 {
 }
 
 fn nine_cells(row: &Row, decimals: u32, lang: Lang) -> TableRow {
-    let nine = Nine::new(row);
+    let cell = &row.cell;
     let mad = row.time_ns.and_then(|time| {
         let share = time.mad? as f64 / time.median.max(1) as f64;
         Some(format!("±{}", lang.percent(share)))
     });
     let time = Cell {
         aside: mad,
-        ..Cell::plain(
-            nine.time
-                .map(|time| lang.seconds(time, decimals))
-                .unwrap_or_default(),
-        )
+        ..Cell::maybe(row.time().map(|time| lang.seconds(time, decimals)))
     };
     let cells = vec![
-        Cell::plain(lang.int(nine.number)),
-        Cell::plain(nine.operation),
-        Cell::plain(nine.volume),
-        Cell::plain(lang.int(nine.clients)),
-        Cell::plain(lang.int(nine.servers)),
+        Cell::plain(lang.int(cell.number)),
+        Cell::plain(nine::operation(cell.operation)),
+        Cell::plain(size::format(cell.volume)),
+        Cell::plain(lang.int(cell.clients)),
+        Cell::plain(lang.int(cell.servers)),
         time,
-        Cell::plain(
-            nine.throughput
-                .map(|rate| lang.int(rate))
-                .unwrap_or_default(),
-        ),
-        counts(nine.client_workers, lang),
-        counts(nine.server_workers, lang),
+        Cell::maybe(row.throughput_bytes_per_s.map(|rate| lang.int(rate))),
+        counts(row.clients, lang),
+        counts(nine::server_workers(row), lang),
     ];
     TableRow {
         cells,
@@ -168,10 +153,10 @@ fn nine_cells(row: &Row, decimals: u32, lang: Lang) -> TableRow {
     }
 }
 
-fn counts(counts: Option<Counts>, lang: Lang) -> Cell {
+fn counts(counts: Option<ClientCounts>, lang: Lang) -> Cell {
     match counts {
         None => Cell::default(),
-        Some(Counts { ok, failed }) => Cell {
+        Some(ClientCounts { ok, failed }) => Cell {
             is_bad: failed > 0,
             ..Cell::plain(format!("{} / {}", lang.int(ok), lang.int(failed)))
         },
@@ -182,7 +167,7 @@ fn counts(counts: Option<Counts>, lang: Lang) -> Cell {
 fn trouble(row: &Row) -> String {
     let outcome = row
         .top_outcome
-        .map(outcome_word)
+        .map(Outcome::as_str)
         .filter(|word| *word != "ok");
     let why = row.notes.first().map(String::as_str).or(outcome);
     let text = match why {
@@ -231,10 +216,7 @@ fn groups_of(
                     let pools =
                         [place.clients, place.servers].map(|size| Cell::plain(lang.int(size)));
                     let cells = [pools.to_vec(), cells(*place)?].concat();
-                    Some(TableRow {
-                        cells,
-                        trouble: None,
-                    })
+                    Some(TableRow::from(cells))
                 });
             let rows: Vec<TableRow> = rows.collect();
             if !rows.is_empty() {

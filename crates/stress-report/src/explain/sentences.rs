@@ -9,17 +9,18 @@ use stress_data::matrix::{Cell, ClientPool, Operation};
 use stress_data::measurement::{Measurement, Status};
 use stress_data::record::Outcome;
 use stress_data::size::{self, counted, counted_as, rate_text, with_commas};
-use stress_data::summary::csv::{format_seconds, outcome_word};
+use stress_data::summary::csv::format_seconds;
+use stress_data::summary::statistics::{Spread, median, rate};
 use stress_data::summary::{Brief, Row};
 
-use super::parts::{Part, Parts};
+use crate::parts::{Part, Parts};
 
 /// Everything that is known about `row`, with `sample` as the one that is looked into.
 pub(super) fn of(contents: &Contents, row: &Row, sample: Option<&Sample>) -> Vec<String> {
     let mut said = vec![what(row), how_often(contents, row)];
     if let Some(sample) = sample {
         let measurement = &sample.measurement;
-        let parts = Parts::of(&measurement.records);
+        let parts = Parts::of(std::iter::once(sample));
         let cores = contents.header.fingerprint.machine.cores;
         said.extend(looked_into(row, measurement));
         said.extend(clients(measurement));
@@ -49,6 +50,10 @@ fn seconds(time: Duration) -> String {
         }
         time => format!("{} s", format_seconds(time, 3)),
     }
+}
+
+fn nanoseconds(ns: u64) -> String {
+    seconds(Duration::from_nanos(ns))
 }
 
 fn what(row: &Row) -> String {
@@ -95,9 +100,9 @@ fn how_often(contents: &Contents, row: &Row) -> String {
     }
     let number = row.cell.number;
     let settings = &contents.header.fingerprint.settings;
-    let all = contents.samples.range((number, 0)..=(number, u32::MAX));
-    let each: Vec<String> = all
-        .map(|(_, sample)| {
+    let each: Vec<String> = contents
+        .samples_of(number)
+        .map(|sample| {
             let brief = Brief::new(sample, settings);
             let time = brief.time.map_or_else(|| "no time".into(), seconds);
             match brief.status {
@@ -121,52 +126,38 @@ fn looked_into(row: &Row, measurement: &Measurement) -> Option<String> {
 fn clients(measurement: &Measurement) -> Option<String> {
     let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
     for record in &measurement.records {
-        if let Some(since) = record
-            .ended_ns
-            .and_then(|at| at.checked_sub(record.released_ns))
-        {
+        if let Some(since) = record.since_release(record.ended_ns) {
             let end = ends.entry(record.client).or_default();
             *end = since.max(*end);
         }
     }
     let (first, last) = (ends.values().min()?, ends.values().max()?);
-    let verified: u64 = measurement
-        .records
-        .iter()
-        .map(|record| record.verified_bytes)
-        .sum();
-    let rate = stress_data::summary::statistics::rate(verified, *last)
+    let records = measurement.records.iter();
+    let verified = records.map(|record| record.verified_bytes).sum();
+    let rate = rate(verified, *last)
         .map_or_else(String::new, |rate| format!(", {} MB/s", rate_text(rate)));
-    let (first, last) = (Duration::from_nanos(*first), Duration::from_nanos(*last));
-    let moved = format!(
-        "{} verified bytes in that time{rate}",
-        with_commas(verified)
-    );
+    let (first, last) = (nanoseconds(*first), nanoseconds(*last));
+    let bytes = with_commas(verified);
+    let moved = format!("{bytes} verified bytes in that time{rate}");
     Some(match ends.len() {
-        1 => format!(
-            "The client was done {} after the release: {moved}.",
-            seconds(last)
-        ),
+        1 => format!("The client was done {last} after the release: {moved}."),
         _ => format!(
-            "The first client was done {} after the release, the last after {}: {moved}.",
-            seconds(first),
-            seconds(last)
+            "The first client was done {first} after the release, the last after {last}: {moved}."
         ),
     })
 }
 
 fn split(cell: &Cell, parts: &Parts) -> String {
-    let share = |part: &Part| {
+    let share = |part: Part| {
+        let Spread {
+            median, min, max, ..
+        } = part.spread;
+        let [median, min, max] = [median, min, max].map(nanoseconds);
         let range = match parts.len {
-            1 => seconds(part.median),
-            _ => format!(
-                "median {}, {} to {}",
-                seconds(part.median),
-                seconds(part.min),
-                seconds(part.max)
-            ),
+            1 => median,
+            _ => format!("median {median}, {min} to {max}"),
         };
-        format!("{:.1} % ({range})", parts.percent(part))
+        format!("{:.1} % ({range})", parts.share([part]) * 100.0)
     };
     let (wait, transfer) = match cell.operation {
         Operation::Upload => (
@@ -179,9 +170,9 @@ fn split(cell: &Cell, parts: &Parts) -> String {
     format!(
         "Of the time of {}, {} went in connecting, {} {wait}, {} {transfer}.",
         counted(parts.len as u64, "verified operation"),
-        share(&parts.connect),
-        share(&parts.wait),
-        share(&parts.transfer)
+        share(parts.connect),
+        share(parts.wait),
+        share(parts.rest)
     )
 }
 
@@ -204,8 +195,8 @@ fn queueing(cell: &Cell, parts: &Parts) -> Option<String> {
         }
         Operation::Download | Operation::List => format!(
             "The first byte of the luckiest operation came {} after its connection, that of the unluckiest after {}",
-            seconds(parts.wait.min),
-            seconds(parts.wait.max)
+            nanoseconds(parts.wait.spread.min),
+            nanoseconds(parts.wait.spread.max)
         ),
     };
     Some(format!(
@@ -242,7 +233,7 @@ fn fault(measurement: &Measurement) -> Vec<String> {
     if let Some(killed) = report.killed {
         let since = released.and_then(|released| killed.at_ns.checked_sub(released));
         let when = since.map_or_else(String::new, |ns| {
-            format!(" {} after the release", seconds(Duration::from_nanos(ns)))
+            format!(" {} after the release", nanoseconds(ns))
         });
         said.push(format!(
             "Fault {fault}: worker process {} was killed{when}, with {} in hand.",
@@ -252,11 +243,11 @@ fn fault(measurement: &Measurement) -> Vec<String> {
     }
     if !report.clients.is_empty() {
         let held = report.clients.iter().map(|client| client.held_ns);
-        let held = stress_data::summary::statistics::median(held).unwrap_or(0);
+        let held = median(held).unwrap_or(0);
         said.push(format!(
             "Fault {fault}: {} had a connection besides, for {} (median).",
             counted_as(report.connected(), "faulty client", "faulty clients"),
-            seconds(Duration::from_nanos(held))
+            nanoseconds(held)
         ));
     }
     said
@@ -434,8 +425,8 @@ fn failures(measurement: &Measurement) -> Option<String> {
     let each: Vec<String> = by_outcome
         .iter()
         .map(|(outcome, (count, detail))| match detail {
-            Some(detail) => format!("{count} {} ({detail})", outcome_word(*outcome)),
-            None => format!("{count} {}", outcome_word(*outcome)),
+            Some(detail) => format!("{count} {} ({detail})", outcome.as_str()),
+            None => format!("{count} {}", outcome.as_str()),
         })
         .collect();
     let all = measurement.records.len() as u64;

@@ -1,5 +1,7 @@
 //! What one axis does, all others being equal: ratios of rows that differ in nothing else.
 
+use std::mem::replace;
+
 use stress_data::matrix::Operation;
 use stress_data::measurement::Status;
 use stress_data::size;
@@ -98,6 +100,25 @@ fn is_apart((from, to): &(&Row, &Row)) -> bool {
     }
 }
 
+/// Rows of `first`, each with the row of `other` at the place that `to` makes of its own, all of them verified; those
+/// that it refuses are left out.
+fn pairs<'a>(
+    first: &Variant<'a>,
+    other: &Variant<'a>,
+    operation: Operation,
+    to: impl Fn(&mut Place) -> bool,
+) -> Vec<(&'a Row, &'a Row)> {
+    let is_ok = |row: &Row| row.status == Status::Ok;
+    let rows = first.rows.iter().copied();
+    let rows = rows.filter(|row| row.cell.operation == operation && is_ok(row));
+    let pair = |row: &'a Row| {
+        let mut place = Place::of(row);
+        let other = to(&mut place).then(|| other.at(place))??;
+        is_ok(other).then_some((row, other))
+    };
+    rows.filter_map(pair).collect()
+}
+
 fn time(row: &Row) -> Option<u64> {
     row.time_ns.map(|time| time.median)
 }
@@ -107,21 +128,11 @@ fn together(row: &Row) -> Option<u64> {
 }
 
 impl<'a> Findings<'a> {
-    /// Rows of the variant that are both verified, and differ as `to` says; rows it says nothing about are left
-    /// out.
-    fn pairs(
-        variant: &Variant<'a>,
-        operation: Operation,
-        to: impl Fn(Place) -> Option<Place>,
-    ) -> Vec<(&'a Row, &'a Row)> {
-        let is_ok = |row: &Row| row.status == Status::Ok;
-        let rows = variant.rows.iter().copied();
-        let rows = rows.filter(|row| row.cell.operation == operation && is_ok(row));
-        let pair = |row: &'a Row| {
-            let other = variant.at(to(Place::of(row))?)?;
-            is_ok(other).then_some((row, other))
-        };
-        rows.filter_map(pair).collect()
+    /// The least and the greatest value of an axis, if these are two.
+    fn ends<T: Ord + Copy>(&self, operation: Operation, of: fn(Place) -> T) -> Option<(T, T)> {
+        let values = self.values(operation, of);
+        let ends = (*values.first()?, *values.last()?);
+        (values.len() > 1).then_some(ends)
     }
 
     /// How many times as long a client takes, as a clause after `what`: with the whole of the evidence for a single
@@ -130,10 +141,10 @@ impl<'a> Findings<'a> {
         &self,
         operation: Operation,
         what: &str,
-        to: impl Fn(Place) -> Option<Place> + Copy,
+        to: impl Fn(&mut Place) -> bool + Copy,
     ) -> Option<String> {
         let lang = self.lang;
-        let effect = |variant: &Variant<'a>| Effect::of(&Self::pairs(variant, operation, to), time);
+        let effect = |it: &Variant<'a>| Effect::of(&pairs(it, it, operation, to), time);
         if let [variant] = self.variants {
             let effect = effect(variant)?;
             let (factor, from) = effect.text(lang);
@@ -158,14 +169,8 @@ impl<'a> Findings<'a> {
 
     pub(super) fn clients_effect(&self, operation: Operation) -> Option<String> {
         let lang = self.lang;
-        let sizes = self.values(operation, |place| place.clients);
-        let (few, many) = (*sizes.first()?, *sizes.last()?);
-        let to = |place: Place| {
-            (few != many && place.clients == few).then_some(Place {
-                clients: many,
-                ..place
-            })
-        };
+        let (few, many) = self.ends(operation, |place| place.clients)?;
+        let to = |place: &mut Place| replace(&mut place.clients, many) == few;
         let (first, last) = (lang.int(few), lang.int(many));
         let what = say!(lang, "findings.clients_effect", last, first);
         self.longer(operation, &what, to)
@@ -177,14 +182,9 @@ impl<'a> Findings<'a> {
         let [variant] = self.variants else {
             return None;
         };
-        let sizes = self.values(operation, |place| place.clients);
-        let (few, many) = (*sizes.first()?, *sizes.last()?);
-        let pairs = Self::pairs(variant, operation, |place| {
-            (few != many && place.clients == few).then_some(Place {
-                clients: many,
-                ..place
-            })
-        });
+        let (few, many) = self.ends(operation, |place| place.clients)?;
+        let to = |place: &mut Place| replace(&mut place.clients, many) == few;
+        let pairs = pairs(variant, variant, operation, to);
         let more = Effect::of(&pairs, together)?;
         let (factor, from) = more.text(lang);
         let (few, many) = (lang.int(few), lang.int(many));
@@ -201,14 +201,9 @@ impl<'a> Findings<'a> {
     pub(super) fn servers_effect(&self, operation: Operation) -> Option<String> {
         let lang = self.lang;
         let clients = *self.values(operation, |place| place.clients).last()?;
-        let sizes = self.values(operation, |place| place.servers);
-        let (few, many) = (*sizes.first()?, *sizes.last()?);
-        let to = |place: Place| {
-            let is_start = few != many && place.servers == few && place.clients == clients;
-            is_start.then_some(Place {
-                servers: many,
-                ..place
-            })
+        let (few, many) = self.ends(operation, |place| place.servers)?;
+        let to = |place: &mut Place| {
+            replace(&mut place.servers, many) == few && place.clients == clients
         };
         let what = say!(
             lang,
@@ -222,14 +217,8 @@ impl<'a> Findings<'a> {
 
     pub(super) fn volume_effect(&self, operation: Operation) -> Option<String> {
         let lang = self.lang;
-        let sizes = self.values(operation, |place| place.volume);
-        let (small, large) = (*sizes.first()?, *sizes.last()?);
-        let to = |place: Place| {
-            (small != large && place.volume == small).then_some(Place {
-                volume: large,
-                ..place
-            })
-        };
+        let (small, large) = self.ends(operation, |place| place.volume)?;
+        let to = |place: &mut Place| replace(&mut place.volume, large) == small;
         let times = match large.is_multiple_of(small) {
             true => lang.int(large / small),
             false => lang.ratio(large as f64 / small as f64),
@@ -243,12 +232,11 @@ impl<'a> Findings<'a> {
         let lang = self.lang;
         // Of the first variant: means over several would mix models with each other.
         let variant = self.variants.first()?;
-        let pairs = Self::pairs(variant, Operation::Download, |place| {
-            Some(Place {
-                operation: Operation::Upload,
-                ..place
-            })
-        });
+        let to = |place: &mut Place| {
+            place.operation = Operation::Upload;
+            true
+        };
+        let pairs = pairs(variant, variant, Operation::Download, to);
         let under = match self.variants {
             [_] => String::new(),
             _ => say!(lang, "findings.under", label = variant.label),
@@ -273,7 +261,7 @@ impl<'a> Findings<'a> {
         };
         let of = |other: &Variant<'a>| {
             let parts = OPERATIONS.iter().filter_map(|operation| {
-                let pairs = self.same_rows(first, other, *operation);
+                let pairs = pairs(first, other, *operation, |_| true);
                 let effect = Effect::of(&pairs, together)?;
                 let (factor, from) = effect.text(lang);
                 let apart = effect.apart_of(lang);
@@ -294,24 +282,6 @@ impl<'a> Findings<'a> {
             found.push(words.into());
         }
         found
-    }
-
-    fn same_rows(
-        &self,
-        first: &Variant<'a>,
-        other: &Variant<'a>,
-        operation: Operation,
-    ) -> Vec<(&'a Row, &'a Row)> {
-        let is_ok = |row: &Row| row.status == Status::Ok;
-        let rows = first.rows.iter().copied();
-        let rows = rows.filter(|row| row.cell.operation == operation && is_ok(row));
-        let pair = |row: &'a Row| {
-            other
-                .at(Place::of(row))
-                .filter(|other| is_ok(other))
-                .map(|other| (row, other))
-        };
-        rows.filter_map(pair).collect()
     }
 
     /// How near the machine's ceiling the rows come that know it.

@@ -107,7 +107,7 @@ impl Submission {
     }
 
     fn to_toml(&self) -> String {
-        let mut lines = vec![format!("lang = {}", quoted(self.lang.code()))];
+        let mut lines = vec![format!("lang = {}", quoted(self.lang.as_str()))];
         let list = |words: &[String]| {
             let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
             words.join(", ")

@@ -6,7 +6,7 @@ use screen::{Screen, counted, counted_as};
 use stress_data::derived::Totals;
 use stress_data::journal::Contents;
 use stress_data::measurement::{BUDGET_NOTE, Status};
-use stress_data::summary::csv::{format_seconds, outcome_word};
+use stress_data::summary::csv::format_seconds;
 use stress_data::summary::{Flag, Row};
 
 /// Rows that failed are explained below the table, up to this many.
@@ -69,7 +69,7 @@ fn why(row: &Row) -> Option<String> {
         let note = note.map_or_else(String::new, |note| format!(": {note}"));
         return Some(format!("{} of {} samples{note}", row.samples, row.repeats));
     }
-    let outcome = || row.top_outcome.map(outcome_word).map(str::to_owned);
+    let outcome = || row.top_outcome.map(|outcome| outcome.as_str().to_owned());
     note.cloned().or_else(outcome)
 }
 

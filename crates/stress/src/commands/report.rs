@@ -8,9 +8,9 @@ use cli_kit::output::{print, say};
 use stress_data::Unusable;
 use stress_data::derived;
 use stress_data::run::Run;
+use stress_report::PAGE;
 use stress_report::lang::Lang;
 use stress_report::submission::{self, Given, Item, Submission, word};
-use stress_report::{PAGE, html};
 
 use super::exit::Exit;
 use super::{runs, words};
@@ -148,10 +148,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit> {
     fs::create_dir_all(&target).map_err(|error| results::unusable(&target, &error))?;
     say_which(args, &folders);
     recalled.remember(&target)?;
-    let submission = &recalled.submission;
-    let document = stress_report::document(&runs, submission, submission.lang());
-    let page = html::render(&document);
-    stress_report::write(&runs, &document, &page, &target)?;
+    let page = stress_report::write(&runs, &recalled.submission, &target)?;
     let paths =
         stress_report::names(&runs).map(|name| format!("{}\n", target.join(name).display()));
     print(&paths.collect::<String>())?;

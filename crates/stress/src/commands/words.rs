@@ -123,8 +123,8 @@ pub(super) fn metric() -> impl TypedValueParser<Value = Metric> {
 
 pub(super) fn lang() -> impl TypedValueParser<Value = Lang> {
     one_of(Lang::ALL, |lang| match lang {
-        Lang::En => value(lang.code(), "English"),
-        Lang::Id => value(lang.code(), "Indonesian"),
+        Lang::En => value(lang.as_str(), "English"),
+        Lang::Id => value(lang.as_str(), "Indonesian"),
     })
 }
 

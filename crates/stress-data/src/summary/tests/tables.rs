@@ -81,10 +81,14 @@ fn clients_csv_has_a_row_for_every_operation() {
         records,
     ))));
     let mut out = Vec::new();
-    clients::write(&contents, &mut out).unwrap();
+    clients::write(&contents, &rows(&contents), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3);
+    assert_eq!(
+        lines[0],
+        "no,operation,volume,volume_bytes,client_workers,server_workers,client_pool,server_pool,repeat,client,request,connected_s,first_byte_s,ended_s,bytes,verified_bytes,outcome,detail,schema"
+    );
     assert_eq!(
         lines[1],
         "5,download,10M,10485760,5,5,thread,process,0,0,0,0.001000000,0.002000000,0.100000000,10485760,10485760,ok,,1"
