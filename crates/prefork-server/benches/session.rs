@@ -44,7 +44,7 @@ fn converse(session: &mut Session<'_>, buffer_pool: &mut BufferPool, mut request
                 session.arrived(len);
             }
             Want::Next => session.go_on(),
-            Want::Resume | Want::Peer | Want::Linger(_) | Want::Close => {
+            Want::Send | Want::Resume | Want::Peer | Want::Linger(_) | Want::Close => {
                 unreachable!("nothing here ends the conversation")
             }
         }

@@ -133,6 +133,8 @@ pub struct Config {
     pub min_free_bytes: u64,
     /// What all files under the root may hold together, in bytes; none for as much as fits on the disk.
     pub root_bytes_max: Option<u64>,
+    /// How much memory holds files that are encoded already; none for the default, 0 for none.
+    pub encoded_cache_bytes: Option<u64>,
     /// The clocks of a connection.
     pub clocks: Clocks,
     /// How long a graceful stop may take.
@@ -207,6 +209,7 @@ impl Config {
             "--congestion": congestion,
             "--receive-buffer": receive_buffer,
             "--defer-accept": defer_accept_s,
+            "--encoded-cache": encoded_cache_bytes,
             "--pidfile": pidfile,
             "--admin": admin,
             "--metrics": metrics,

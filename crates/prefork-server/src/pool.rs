@@ -18,6 +18,7 @@ use crate::operator::logs::Logs;
 use crate::pool::worker::{Left, Worker, blocking, event};
 use crate::sandbox::Confinement;
 use crate::shared::address_cap::AddressCap;
+use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::gate::Gate;
 use crate::shared::holdings::Holdings;
 use crate::shared::lifeline::Watch;
@@ -70,6 +71,8 @@ pub(crate) struct Inheritance {
     pub logs: Logs,
     /// The store and the limits.
     pub service: Service,
+    /// Where files are encoded already, if anywhere.
+    pub cache: Option<EncodedCache>,
     /// How workers are confined.
     pub confinement: Confinement,
     /// The clocks of a connection.
@@ -128,7 +131,20 @@ impl Inheritance {
             reporter,
             address_cap: self.address_cap(),
             logs: &self.logs,
+            cache: self
+                .cache
+                .as_ref()
+                .map(|cache| cache.reader(self.reader(index))),
         }
+    }
+
+    /// The number of one worker of this process among all that use the cache: that of its slot in the scoreboard.
+    const fn reader(&self, index: u32) -> u32 {
+        let Assignment {
+            workers,
+            first_slot,
+        } = self.assignment(index, self.row);
+        first_slot + (index - workers.start)
     }
 
     /// What a worker process keeps of its parent's descriptors, besides the standard streams: what is not named here is
@@ -143,6 +159,7 @@ impl Inheritance {
         own.into_iter()
             .chain(self.service.store.descriptors())
             .chain(self.logs.descriptors())
+            .chain(self.cache.iter().flat_map(EncodedCache::descriptors))
             .collect()
     }
 
@@ -174,6 +191,9 @@ pub(crate) fn spawn(
     assignment: &Assignment,
 ) -> nix::Result<Pid> {
     let parent = Pid::this();
+    if let Some(cache) = &inheritance.cache {
+        cache.use_readers(assignment.readers().end);
+    }
     match sys::fork()? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {

@@ -1,6 +1,7 @@
 //! What the parent and all workers have together: the listener, words of memory, and lines to each other.
 
 pub(crate) mod address_cap;
+pub(crate) mod encoded_cache;
 pub(crate) mod gate;
 pub(crate) mod holdings;
 pub(crate) mod lifeline;

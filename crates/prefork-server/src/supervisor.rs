@@ -4,6 +4,7 @@
 //! Its loop waits for a signal, a READY report or a deadline, tells the pure [`Roster`], and obeys.
 
 mod announce;
+mod caching;
 mod deferred_close;
 mod events;
 pub(crate) mod inherited;
@@ -47,6 +48,7 @@ use crate::supervisor::watchdog::{Sign, Watchdog};
 pub(crate) use start::{open_folder, open_store};
 
 use announce::Facts;
+use caching::Caching;
 use deferred_close::DeferredClose;
 use events::{Events, News};
 use members::Members;
@@ -92,6 +94,7 @@ struct Supervisor {
     members: Members,
     deferred_close: DeferredClose,
     shortages: Shortages,
+    caching: Caching,
     started: Instant,
     /// The settings before a reload that is under way.
     replaced_config: Option<Config>,
@@ -179,6 +182,7 @@ impl Supervisor {
             }
             News::Tick => {
                 self.serve_admin();
+                self.mind_the_cache();
                 if let Flow::Leave(exit) = self.check_successor()? {
                     return Ok(Flow::Leave(exit));
                 }
@@ -400,6 +404,7 @@ impl Supervisor {
             .chain(door)
             .chain(again)
             .chain(self.next_telling())
+            .chain(self.next_look_at_the_cache())
             .min()
     }
 }

@@ -129,6 +129,9 @@ pub struct Settings {
     /// What all files under the root may hold together, in bytes; none when off.
     #[serde(default)]
     pub root_bytes_max: Option<u64>,
+    /// How much memory holds files that are encoded already, in bytes; none when off.
+    #[serde(default)]
+    pub encoded_cache_bytes: Option<u64>,
     /// Where requests are written down; none when off.
     #[serde(default)]
     pub access_log: Option<String>,
@@ -253,6 +256,7 @@ mod tests {
             connections_per_address_max: None,
             min_free_bytes: 0,
             root_bytes_max: None,
+            encoded_cache_bytes: Some(1 << 20),
             access_log: None,
             log_file: None,
             accept_unterminated_ms: Some(50),

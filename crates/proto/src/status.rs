@@ -51,6 +51,9 @@ pub struct Server {
     /// Files of the root that the last listing left out, because no client can name them; none before the first.
     #[serde(default)]
     pub files_unlisted: Option<u64>,
+    /// What the encoded cache holds; none where there is none.
+    #[serde(default)]
+    pub cached_bytes: Option<u64>,
 }
 
 /// What a server is doing.

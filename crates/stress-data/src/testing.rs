@@ -142,6 +142,7 @@ pub fn ready() -> Ready {
             connections_per_address_max: None,
             min_free_bytes: 64 << 20,
             root_bytes_max: None,
+            encoded_cache_bytes: None,
             access_log: None,
             log_file: None,
             accept_unterminated_ms: None,

@@ -132,6 +132,11 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
     pub root_max_bytes: Option<u64>,
 
+    /// Keep files encoded in so much memory, from their second download on, and send them from there; 0 for none
+    /// [default: 0].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
+    pub encoded_cache: Option<u64>,
+
     /// How long a graceful stop may take before what is left is cut.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = any_duration, help_heading = "Life cycle")]
     pub drain_timeout: Duration,

@@ -60,6 +60,7 @@ impl TryFrom<Args> for Config {
             connections_per_address_max: args.max_connections_per_address,
             min_free_bytes: args.min_free,
             root_bytes_max: args.root_max_bytes,
+            encoded_cache_bytes: args.encoded_cache,
             clocks: Clocks {
                 head_timeout: args.head_timeout,
                 idle_timeout: args.idle_timeout,

@@ -4,7 +4,9 @@
 //! has had its turn. The sockets are non-blocking under every pool; the pools differ only in how they wait:
 //! a blocking worker polls one connection, an event loop arms it and goes on to the next.
 
-use std::io::{self, ErrorKind, Read, Write};
+mod send;
+
+use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -161,6 +163,7 @@ impl<'s> Connection<'s> {
             Want::Linger(_) | Want::Close => Stage::Lingering,
             Want::Read(Reading::Body | Reading::Settling)
             | Want::Write
+            | Want::Send
             | Want::Resume
             | Want::Peer => Stage::Transfer,
         }
@@ -221,9 +224,11 @@ impl<'s> Connection<'s> {
     fn move_bytes(&mut self) -> Pause {
         let mut turn = Turn::new(Instant::now());
         loop {
-            let result = match self.session.want() {
+            let want = self.session.want();
+            let result = match want {
                 Want::Read(_) => self.socket.read(self.session.space()),
-                Want::Write => self.socket.write(self.session.output()),
+                Want::Write => self.write(),
+                Want::Send => self.send_encoded(),
                 Want::Linger(_) => self.linger(),
                 Want::Next => {
                     self.next_request();
@@ -239,7 +244,7 @@ impl<'s> Connection<'s> {
                 },
                 Want::Close => return Pause::Over,
             };
-            if let Some(pause) = self.moved(result, &mut turn) {
+            if let Some(pause) = self.moved(want, result, &mut turn) {
                 return pause;
             }
             self.write_down();
@@ -251,8 +256,7 @@ impl<'s> Connection<'s> {
     }
 
     /// What has come of reading or writing; none if there is something else to do at once.
-    fn moved(&mut self, result: io::Result<usize>, turn: &mut Turn) -> Option<Pause> {
-        let want = self.session.want();
+    fn moved(&mut self, want: Want, result: io::Result<usize>, turn: &mut Turn) -> Option<Pause> {
         match (result, want) {
             (Ok(0), Want::Read(_)) => self.session.end(End::PeerClosed),
             (Ok(0), Want::Linger(_)) => return Some(Pause::Over),
@@ -262,6 +266,10 @@ impl<'s> Connection<'s> {
                 match want {
                     Want::Read(reading) => self.arrived(len, reading),
                     Want::Write => self.sent(len, turn),
+                    Want::Send => {
+                        self.session.sent_encoded(len);
+                        self.clock.replied();
+                    }
                     Want::Next | Want::Resume | Want::Peer | Want::Linger(_) | Want::Close => {}
                 }
             }
@@ -367,7 +375,7 @@ impl<'s> Connection<'s> {
         let now = Instant::now();
         let (waiting, interest) = match want {
             Want::Read(reading) => (Waiting::For(reading), Interest::Readable),
-            Want::Write => (Waiting::ToWrite, Interest::Writable),
+            Want::Write | Want::Send => (Waiting::ToWrite, Interest::Writable),
             Want::Linger(lingering) => (Waiting::ToClose(lingering), Interest::Readable),
             Want::Next | Want::Resume | Want::Peer | Want::Close => return Some(Pause::Over),
         };

@@ -6,8 +6,10 @@
 
 mod booking;
 mod buffers;
+mod download;
 mod failure;
 mod finished;
+mod want;
 mod work;
 
 use std::ops::Range;
@@ -18,13 +20,17 @@ use proto::{Code, FileName, Limits, Verb, reply};
 pub(crate) use failure::Failure;
 pub(crate) use finished::{Finished, Outcome};
 
+use crate::shared::encoded_cache::CacheReader;
 use crate::shared::scoreboard::{ConnectionEnd, Field, RequestEnd, Slot};
-use crate::store::{Download, PendingUpload, Store};
+use crate::store::{PendingUpload, Store};
 
 use booking::Answer;
 use buffers::{Buffers, INPUT_LEN, Needed};
+use download::Downloading;
 
 pub use buffers::BufferPool;
+pub use want::Want;
+pub(crate) use want::{End, Lingering, Reading};
 
 /// What all sessions of a server share.
 #[derive(Debug)]
@@ -35,67 +41,6 @@ pub struct Service {
     pub limits: Limits,
 }
 
-/// What a session wants next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// Bytes from the peer, into [`Session::space`].
-    Read(Reading),
-    /// To have [`Session::output`] sent.
-    Write,
-    /// To be told to go on ([`Session::go_on`]): a request is over, and what came behind it is there already. Others
-    /// may have their turn before.
-    Next,
-    /// To be told to go on shortly ([`Session::resume`]), whatever the peer does: the store cannot yet.
-    Resume,
-    /// To be told to go on ([`Session::resume`]) if the peer is still there. It has sent its end, as one does that waits
-    /// for the answer, and as one does that has gone: the first bytes of the answer are out, which only the latter resets.
-    Peer,
-    /// To stop sending, take a bounded amount of what still comes, and close: closing with input unread would
-    /// reset the connection and destroy the reply.
-    Linger(Lingering),
-    /// To be closed.
-    Close,
-}
-
-/// How long a closing connection waits for what may still come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lingering {
-    /// Between requests nothing is due but a request that crosses the close on its way.
-    Briefly,
-    /// After a refusal the peer may still be sending what was refused.
-    Fully,
-}
-
-/// What is read; each has a clock of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
-    /// The first request's head, of which nothing has come.
-    First,
-    /// The next request's head, of which nothing has come.
-    Idle,
-    /// The rest of a head.
-    Head,
-    /// A body.
-    Body,
-    /// What follows at once a body that may be the first line of a longer text.
-    Settling,
-}
-
-/// Why a connection cannot go on, seen from outside the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The peer stopped sending.
-    PeerClosed,
-    /// The connection is broken.
-    PeerGone,
-    /// The peer was too slow.
-    TimedOut,
-    /// The server stops at once.
-    Stopped,
-    /// A panic of our own.
-    Crashed,
-}
-
 /// One connection's conversation. Its memory, whatever the file's size: while bytes move under 650 KiB of address
 /// space, of which an upload touches 512 KiB and a download 224; while it waits half of that at most, and
 /// nothing between two requests. Only a listing is held whole, 1 MiB of names at most.
@@ -103,6 +48,7 @@ pub enum End {
 pub struct Session<'s> {
     service: &'s Service,
     slot: Slot,
+    cache: Option<CacheReader<'s>>,
     decoder: RequestDecoder,
     buffers: Buffers,
     /// The part of the input that has not been decoded.
@@ -149,11 +95,7 @@ enum Task {
     },
     /// An upload that has failed already; the answer waits for the body's end.
     Discard(Refusal),
-    Download {
-        file: Download,
-        offset: u64,
-        crc: crc32fast::Hasher,
-    },
+    Download(Downloading),
 }
 
 /// What is to be done again when the store can.
@@ -181,6 +123,7 @@ impl<'s> Session<'s> {
         Self {
             service,
             slot,
+            cache: None,
             decoder: RequestDecoder::new(service.limits),
             buffers: Buffers::default(),
             undecoded: 0..0,
@@ -202,6 +145,13 @@ impl<'s> Session<'s> {
             closing: None,
             draining: false,
         }
+    }
+
+    /// Has files sent from where they are encoded already.
+    #[must_use]
+    pub(crate) fn with_cache(mut self, cache: Option<CacheReader<'s>>) -> Self {
+        self.cache = cache;
+        self
     }
 
     /// Takes the buffers that it needs to move bytes: before [`Session::space`] and what follows from it.
@@ -258,6 +208,9 @@ impl<'s> Session<'s> {
     pub fn want(&self) -> Want {
         if !self.output().is_empty() {
             return Want::Write;
+        }
+        if self.sends_encoded() {
+            return Want::Send;
         }
         match self.deferred {
             Some(_) if self.is_opened => return Want::Peer,
@@ -381,7 +334,7 @@ impl<'s> Session<'s> {
         }
         let between_requests =
             !self.request_open && self.output().is_empty() && self.decoder.phase() == Phase::Idle;
-        let mid_reply = !self.output().is_empty() || matches!(self.task, Task::Download { .. });
+        let mid_reply = !self.output().is_empty() || matches!(self.task, Task::Download(_));
         match end {
             End::PeerClosed | End::Stopped if between_requests => {
                 self.cut(None, ConnectionEnd::Closed);
@@ -466,8 +419,11 @@ impl<'s> Session<'s> {
             }
             self.buffers.output.clear();
             self.sent = 0;
-            if matches!(self.task, Task::Download { .. }) {
-                self.fill_from_file();
+            if matches!(self.task, Task::Download(_)) {
+                self.continue_download();
+                if self.sends_encoded() {
+                    return;
+                }
                 continue;
             }
             let is_over = self.answer_is_sent();

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::{Config, PoolKind};
+use crate::shared::encoded_cache;
 
 /// What a worker process has beside its connections: standard streams, root, listener, pipes, logs, epoll.
 const OTHER_DESCRIPTORS: u64 = 32;
@@ -15,29 +16,26 @@ const DESCRIPTORS_EACH: u64 = 2;
 /// set. One that waits in accept holds one, too: the kernel takes the descriptor before it waits.
 const DESCRIPTORS_OF_A_WORKER: u64 = 3;
 
-/// Makes room in every process forked from now on, as far as the hard limit allows. Says for how many connections of an
-/// event worker there is room; none where a worker has one.
+/// Makes room in every process forked from now on, as far as the hard limit allows, beside those of the encoded cache if
+/// there is one. Says for how many connections of an event worker there is room; none where a worker has one.
 ///
 /// # Errors
 /// None would be left to serve even one client with.
-pub(crate) fn make_room(config: &Config) -> Result<Option<u32>> {
+pub(crate) fn make_room(config: &Config, has_cache: bool) -> Result<Option<u32>> {
     let Config {
         pool,
         workers,
         event_connections,
-        set_aside,
         ..
     } = *config;
     let connections = event_connections.unwrap_or(1);
-    let of_a_worker = DESCRIPTORS_OF_A_WORKER + u64::from(set_aside.unwrap_or(0));
-    let threads = u64::from(workers);
-    // For all that may be asked for at once; and for one client, while all other threads wait for one.
-    let (needed, least) = match pool {
-        PoolKind::Process => (of_a_worker, DESCRIPTORS_OF_A_WORKER),
-        PoolKind::Thread => (threads * of_a_worker, threads - 1 + DESCRIPTORS_OF_A_WORKER),
-        PoolKind::Event => (u64::from(connections) * DESCRIPTORS_EACH, DESCRIPTORS_EACH),
+    let of_cache = if has_cache {
+        encoded_cache::DESCRIPTORS
+    } else {
+        0
     };
-    let (needed, least) = (needed + OTHER_DESCRIPTORS, least + OTHER_DESCRIPTORS);
+    let (needed, least) = needs(config);
+    let (needed, least) = (needed + of_cache, least + of_cache);
     let available = raise(needed);
     if available < least {
         let or_fewer = match pool {
@@ -54,7 +52,7 @@ pub(crate) fn make_room(config: &Config) -> Result<Option<u32>> {
     match pool {
         _ if available >= needed => {}
         PoolKind::Event => {
-            let room = room(connections, available);
+            let room = room(connections, available.saturating_sub(of_cache));
             tracing::warn!(
                 "--event-connections {connections}: with {available} descriptors a worker holds {room}; \
                  raise the hard limit (ulimit -Hn {needed}) for more"
@@ -67,6 +65,25 @@ pub(crate) fn make_room(config: &Config) -> Result<Option<u32>> {
         ),
     }
     Ok(event_connections)
+}
+
+/// Whether there is room for the encoded cache beside all that a process may need: nobody is to be refused for it.
+pub(crate) fn has_room_for_cache(config: &Config) -> bool {
+    let needed = needs(config).0 + encoded_cache::DESCRIPTORS;
+    raise(needed) >= needed
+}
+
+/// What a process needs for all that may be asked for at once; and for one client, while all other threads wait for one.
+fn needs(config: &Config) -> (u64, u64) {
+    let of_a_worker = DESCRIPTORS_OF_A_WORKER + u64::from(config.set_aside.unwrap_or(0));
+    let connections = config.event_connections.unwrap_or(1);
+    let threads = u64::from(config.workers);
+    let (needed, least) = match config.pool {
+        PoolKind::Process => (of_a_worker, DESCRIPTORS_OF_A_WORKER),
+        PoolKind::Thread => (threads * of_a_worker, threads - 1 + DESCRIPTORS_OF_A_WORKER),
+        PoolKind::Event => (u64::from(connections) * DESCRIPTORS_EACH, DESCRIPTORS_EACH),
+    };
+    (needed + OTHER_DESCRIPTORS, least + OTHER_DESCRIPTORS)
 }
 
 /// Raises the soft limit to `wanted`, or to the hard one; says what it is then.

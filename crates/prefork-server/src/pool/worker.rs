@@ -24,6 +24,7 @@ use crate::connection::failures;
 use crate::connection::session::{BufferPool, Service, Session};
 use crate::operator::logs::Logs;
 use crate::shared::address_cap::{AddressCap, Admission};
+use crate::shared::encoded_cache::CacheReader;
 use crate::shared::gate::Gate;
 use crate::shared::lifeline::Watch;
 use crate::shared::listener;
@@ -71,6 +72,8 @@ pub(crate) struct Worker<'a> {
     pub address_cap: Option<AddressCap>,
     /// Where requests are written down.
     pub logs: &'a Logs,
+    /// Where files are encoded already, if anywhere.
+    pub cache: Option<CacheReader<'a>>,
 }
 
 /// Why a worker left its accept loop.
@@ -175,7 +178,7 @@ impl<'a> Worker<'a> {
         }
         let log = self.logs.access.as_ref();
         let logger = log.map(|log| AccessLogger::new(log, self.slot, self.index, peer));
-        let session = Session::new(self.service, self.slot);
+        let session = Session::new(self.service, self.slot).with_cache(self.cache);
         let connection = Connection::new(socket, session, self.clocks).written_down_by(logger);
         let admission = match (self.address_cap, peer) {
             (Some(cap), Some(peer)) => cap.admit(peer),

@@ -98,6 +98,8 @@ fields! {
     AcceptErrors(limit: Limit, Limit::ALL.len()),
     /// Requests whose line in the access log could not be written.
     Unlogged,
+    /// Encoded content sent from the encoded cache.
+    SentFromCacheBytes,
     /// The worker's VmHWM in bytes; set rather than added to.
     PeakRss,
     /// Connections that a blocking worker has set aside; set rather than added to.
@@ -191,6 +193,11 @@ impl Assignment {
             .clone()
             .zip(self.first_slot..)
             .map(|(worker, index)| (worker, scoreboard.slot(index)))
+    }
+
+    /// The numbers of its workers among all that use the cache: those of their slots.
+    pub(crate) fn readers(&self) -> std::ops::Range<u32> {
+        self.first_slot..self.first_slot + (self.workers.end - self.workers.start)
     }
 
     /// The first worker's slot: the parent tells all workers of a process the same.
@@ -323,6 +330,7 @@ impl Slot {
             aborted_by_stop: unanswered(RequestEnd::AbortedByStop),
             aborted_by_crash: unanswered(RequestEnd::AbortedByCrash),
             unlogged: self.get(Field::Unlogged),
+            sent_from_cache_bytes: self.get(Field::SentFromCacheBytes),
             ..Requests::default()
         };
         for verb in Verb::ALL {

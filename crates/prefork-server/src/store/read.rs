@@ -13,11 +13,13 @@ use proto::FileName;
 
 use super::freeing::Opened;
 use super::{Root, StoreError};
+use crate::shared::encoded_cache::FileKey;
 
 /// A file that is being read. It stays what it was when it was opened.
 #[derive(Debug)]
 pub struct Download {
     file: Opened,
+    key: FileKey,
     len: u64,
 }
 
@@ -26,6 +28,19 @@ impl Download {
     #[must_use]
     pub const fn len(&self) -> u64 {
         self.len
+    }
+
+    /// What the file was known by when it was opened.
+    #[must_use]
+    pub const fn key(&self) -> &FileKey {
+        &self.key
+    }
+
+    /// Whether it is still known by that: neither its content nor its names have changed.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        let metadata = self.file.metadata();
+        metadata.is_ok_and(|now| FileKey::of(&now) == self.key)
     }
 
     /// Fills `buffer` from `offset` on. Files are not read through a cursor: it would be shared with every
@@ -65,6 +80,7 @@ pub(super) fn download(root: &Arc<Root>, opened: OwnedFd) -> Result<Download, St
     }
     Ok(Download {
         file,
+        key: FileKey::of(&metadata),
         len: metadata.len(),
     })
 }

@@ -13,6 +13,7 @@ use screen::{counted, counted_as};
 
 use crate::config::Config;
 use crate::pool::Inheritance;
+use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::listener::{self, BACKLOG};
 use crate::supervisor::ledger::{self, Ledger};
 use crate::sys;
@@ -107,6 +108,7 @@ pub(super) fn settings(
         connections_per_address_max: config.connections_per_address_max,
         min_free_bytes: config.min_free_bytes,
         root_bytes_max: config.root_bytes_max,
+        encoded_cache_bytes: inheritance.cache.as_ref().map(EncodedCache::bytes_max),
         access_log: shown(config.access_log.as_deref()),
         log_file: shown(config.log_file.as_deref()),
         accept_unterminated_ms: config.clocks.accept_unterminated.map(millis),

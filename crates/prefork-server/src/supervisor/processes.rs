@@ -156,6 +156,12 @@ impl Supervisor {
             self.sweeper.add(dead.pid);
         }
         self.rows.release(dead.pid);
+        if let Some(cache) = &self.inheritance.cache {
+            cache.clear_dead(member.assignment.readers());
+        }
+        if end == End::OutOfMemory {
+            self.empty_cache("a worker was killed for want of memory");
+        }
         self.tell_roster(Event::Exited {
             process: member.id,
             end,

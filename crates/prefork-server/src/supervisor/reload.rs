@@ -172,9 +172,13 @@ impl Supervisor {
         inheritance.connections_per_address_max = config.connections_per_address_max;
         inheritance.max_requests = config.max_requests;
         inheritance.set_aside = config.set_aside;
-        match descriptors::make_room(&config) {
+        match descriptors::make_room(&config, inheritance.cache.is_some()) {
             Ok(event_connections) => inheritance.event_connections = event_connections,
             Err(shortage) => tracing::error!("{shortage}"),
+        }
+        // What is off by default with --read-only.
+        if config.read_only && config.encoded_cache_bytes.is_none() {
+            self.close_cache();
         }
         self.roster.set_policy(policy(&config));
         self.watchdog = Watchdog::new(config.worker_timeout, self.started.elapsed());

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::announce::Facts;
+use super::caching::{self, Caching};
 use super::deferred_close::DeferredClose;
 use super::events::Events;
 use super::members::Members;
@@ -26,6 +27,7 @@ use crate::operator::pidfile::Pidfile;
 use crate::operator::{port, stream};
 use crate::pool::{Inheritance, descriptors};
 use crate::sandbox::Confinement;
+use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::gate::Gate;
 use crate::shared::holdings::{Holdings, RowAllocator};
 use crate::shared::lifeline::{Hold, Watch, lifeline};
@@ -60,7 +62,8 @@ impl Supervisor {
         // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
         // this process and in every worker.
         stream::own_standard_streams();
-        let event_connections = descriptors::make_room(&config)?;
+        let has_cache = caching::is_to_be_made(&config);
+        let event_connections = descriptors::make_room(&config, has_cache)?;
         sys::ignore(Signal::SIGXFSZ).context("cannot ignore SIGXFSZ")?;
         let inherited = inherited::take()?;
         sandbox::harden_process();
@@ -96,7 +99,14 @@ impl Supervisor {
             sys::set_defer_accept(&foundation.listener, seconds)
                 .context("cannot set --defer-accept")?;
         }
-        Self::assemble(config, reread, foundation, event_connections)
+        let cache = has_cache.then(|| caching::make(&config, slots_max(config.pool)));
+        Self::assemble(
+            config,
+            reread,
+            foundation,
+            event_connections,
+            cache.flatten(),
+        )
     }
 
     fn assemble(
@@ -104,14 +114,11 @@ impl Supervisor {
         reread: Reread,
         foundation: Foundation,
         event_connections: Option<u32>,
+        cache: Option<EncodedCache>,
     ) -> Result<Self> {
         let predecessor = foundation.predecessor.as_ref().map(|it| it.pid);
-        let mut ground = Ground::prepare(
-            &config,
-            foundation.folder,
-            foundation.inherited_root,
-            predecessor,
-        )?;
+        let root = (foundation.folder, foundation.inherited_root);
+        let mut ground = Ground::prepare(&config, root, predecessor)?;
         let ((hold, watch), (reports_reader, reports)) = lines_to_workers()?;
         let admin = Admin::open(
             config.admin.as_deref(),
@@ -136,6 +143,7 @@ impl Supervisor {
                 store: ground.store,
                 limits: config.limits,
             },
+            cache,
             confinement: ground.confinement,
             clocks: config.clocks,
             congestion: config.congestion.clone(),
@@ -159,6 +167,7 @@ impl Supervisor {
             members: Members::default(),
             deferred_close: DeferredClose::default(),
             shortages: Shortages::watch(),
+            caching: Caching::new(started),
             origin: foundation.origin,
             predecessor: foundation.predecessor,
             successor: None,
@@ -190,8 +199,7 @@ struct Ground {
 impl Ground {
     fn prepare(
         config: &Config,
-        folder: Folder,
-        inherited_root: Option<(OwnedFd, Option<OwnedFd>)>,
+        (folder, inherited_root): (Folder, Option<(OwnedFd, Option<OwnedFd>)>),
         predecessor: Option<Pid>,
     ) -> Result<Self> {
         let access_log = wanted_log("--access-log", config.access_log.as_deref())?;
@@ -256,6 +264,11 @@ fn left_out(typed: &str, address: SocketAddr, others: &[SocketAddr]) -> Option<S
 /// How many processes a pool may have at once when it has grown, those included that retire.
 const fn processes_max(pool: PoolKind) -> u32 {
     roster::processes_max(pool.processes(WORKERS_MAX))
+}
+
+/// How many workers all these may be.
+const fn slots_max(pool: PoolKind) -> u32 {
+    processes_max(pool) * pool.workers_of_a_process_max()
 }
 
 /// How many connections a process may have in hand. A worker may be allowed more in a reload, too: up to this number if
@@ -325,9 +338,8 @@ fn share_memory(
     config: &Config,
 ) -> Result<(Scoreboard, Holdings, RowAllocator)> {
     let rows = processes_max(config.pool);
-    let slots = rows * config.pool.workers_of_a_process_max();
-    let scoreboard =
-        Scoreboard::new(slots).map_err(|error| explained("cannot map the scoreboard", error))?;
+    let scoreboard = Scoreboard::new(slots_max(config.pool))
+        .map_err(|error| explained("cannot map the scoreboard", error))?;
     let holdings = Holdings::new(rows, connections_max(config))
         .map_err(|error| explained("cannot map the holdings", error))?;
     store.share_quota(

@@ -14,6 +14,7 @@ use super::{Supervisor, announce, upgrade};
 use crate::operator::backlog;
 use crate::operator::logger;
 use crate::operator::usage::{self, Usage};
+use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::report::ProcessId;
 use crate::shared::scoreboard::{Field, Slot};
 use crate::supervisor::ledger;
@@ -68,6 +69,7 @@ impl Supervisor {
             predecessor_pid: self.predecessor_pid().map(raw),
             successor_pid: self.successor_pid().map(raw),
             files_unlisted: self.inheritance.service.store.files_unlisted(),
+            cached_bytes: self.inheritance.cache.as_ref().map(EncodedCache::bytes),
         }
     }
 

@@ -136,6 +136,7 @@ impl Supervisor {
         self.admin.hand_over();
         self.inheritance.service.store.remove_lock_at_the_end(false);
         self.let_go_of_listener();
+        self.close_cache();
         title::former_parent();
         self.tell_roster(Event::HandOver)
     }

@@ -5,6 +5,11 @@
     reason = "the tests look at the root from outside the store"
 )]
 
+#[path = "../suite/asking/mod.rs"]
+#[expect(dead_code, reason = "written for all modules of the suite")]
+mod asking;
+#[path = "../suite/encoded_cache/mod.rs"]
+mod encoded_cache;
 #[path = "../suite/races/mod.rs"]
 mod races;
 #[path = "../suite/support.rs"]
@@ -20,3 +25,5 @@ const RACE: races::Length = races::Length {
     flips: 100_000,
     requests: 3_000,
 };
+
+const CACHE_KILLS: u64 = 400;

@@ -1,13 +1,11 @@
 //! The admin socket and the metrics address: what they say, who may ask, and that nobody who asks does harm.
 
-pub(crate) mod exposition;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -15,63 +13,9 @@ use nix::sys::signal::Signal;
 use proto::status::{ProcessState, ServerState, Status};
 use tempfile::TempDir;
 
-use crate::support::{self, DEADLINE, Server, content, each_pool, noise, upload};
-use exposition::Exposition;
-
-/// Where a server's admin socket is, and how to ask there.
-pub(crate) struct Admin {
-    folder: TempDir,
-    path: PathBuf,
-}
-
-impl Admin {
-    pub(crate) fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("admin");
-        Self { folder, path }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// For `--admin`.
-    pub(crate) fn arg(&self) -> &str {
-        self.path.to_str().unwrap()
-    }
-
-    pub(crate) fn start(&self, pool: &str, args: &[&str]) -> Server {
-        Server::start(pool, &[&["--admin", self.arg()], args].concat())
-    }
-
-    fn connect(&self) -> UnixStream {
-        let stream = UnixStream::connect(&self.path).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        let body = whole_answer(self.connect(), "/status");
-        serde_json::from_str(&body).unwrap()
-    }
-
-    /// Waits until the status is such.
-    pub(crate) fn wait_for(&self, is_so: impl Fn(&Status) -> bool) -> Status {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let status = self.status();
-            if is_so(&status) {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "still {status:#?}");
-            std::thread::yield_now();
-        }
-    }
-
-    pub(crate) fn metrics(&self) -> Exposition {
-        Exposition::parse(&whole_answer(self.connect(), "/metrics"))
-    }
-}
+use crate::asking::exposition::Exposition;
+use crate::asking::{Admin, whole_answer};
+use crate::support::{self, DEADLINE, content, each_pool, noise, upload};
 
 /// As a server leaves it that is killed while it takes over from another.
 #[test]
@@ -84,18 +28,6 @@ fn a_hidden_socket_of_a_dead_server_is_gone_after_the_next_start() {
     let entries: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
     assert_eq!(entries, ["admin"]);
     assert_eq!(server.stop().1, 0);
-}
-
-/// Sends one GET and checks the answer's head; the body.
-fn whole_answer(mut stream: impl Read + Write, path: &str) -> String {
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
-    let length = format!("Content-Length: {}", body.len());
-    assert!(head.contains(&length), "{head}");
-    body.to_owned()
 }
 
 pub(crate) fn serving(status: &Status) -> usize {

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use proto::status::Status;
 use tempfile::TempDir;
 
-use crate::admin::Admin;
+use crate::asking::Admin;
 use crate::support::{self, DEADLINE, Server, each_pool, skip, upload};
 
 /// A control group of version 1 or 2 below this process's, removed at the end.

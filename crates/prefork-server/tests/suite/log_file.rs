@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::User;
 use tempfile::TempDir;
 
-use crate::admin::Admin;
+use crate::asking::Admin;
 use crate::support::{DEADLINE, Server, command, each_pool, is_root};
 
 each_pool! {

@@ -11,8 +11,10 @@ mod trace;
 mod access_log;
 mod addresses;
 mod admin;
+mod asking;
 mod defer_accept;
 mod durability;
+mod encoded_cache;
 mod event;
 mod examples;
 mod exhaustion;
@@ -53,3 +55,6 @@ const RACE: races::Length = races::Length {
     flips: 2_000,
     requests: 500,
 };
+
+/// The same of the workers that are killed under the cache.
+const CACHE_KILLS: u64 = 12;

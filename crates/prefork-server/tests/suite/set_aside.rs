@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::addresses::connect_from;
-use crate::admin::Admin;
+use crate::asking::Admin;
 use crate::support::{Peer, Server, content, each_blocking_pool, noise, upload};
 
 fn names(reply: &Value) -> Vec<&str> {

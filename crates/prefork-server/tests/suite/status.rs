@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use proto::status::Status;
 use tempfile::TempDir;
 
-use crate::admin::Admin;
+use crate::asking::Admin;
 use crate::support::{Server, each_pool};
 
 fn status(socket: &Path, args: &[&str]) -> Command {

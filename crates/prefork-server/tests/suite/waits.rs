@@ -15,7 +15,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::admin::Admin;
+use crate::asking::Admin;
 use crate::support::{DEADLINE, Server, children_of, command, under, with_a_disk_at};
 use sink::{Kind, Stuck, Which};
 

@@ -174,6 +174,9 @@ counters! {
         /// Those that are over, however they ended, and whose line in the access log could not be written.
         #[serde(default)]
         unlogged: u64,
+        /// Encoded content of replies that was sent from the encoded cache, of those that broke off too.
+        #[serde(default)]
+        sent_from_cache_bytes: u64,
     }
 }
 

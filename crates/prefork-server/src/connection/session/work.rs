@@ -1,17 +1,13 @@
 //! What a request does: file work through the store, and the reply that comes of it.
 
 use proto::request::{Event, Refusal, Request};
-use proto::{Code, Verb, base64, reply};
+use proto::{Code, Verb, reply};
 
 use super::booking::Answer;
 use super::buffers::FILE_WRITE_LEN;
-use super::{Closing, Deferred, Failure, Lingering, Outcome, Session, Task};
+use super::{Closing, Deferred, Failure, Lingering, Session, Task};
 use crate::shared::scoreboard::{ConnectionEnd, Field};
 use crate::store::StoreError;
-
-/// File content read at once for a download: a multiple of 3, so that every piece encodes without a rest, and
-/// 128 KiB once encoded. Larger pieces leave the cache and halve the codec's speed.
-const FILE_READ_LEN: usize = 96 << 10;
 
 /// The store cannot do it yet.
 pub(super) struct NotYet;
@@ -102,12 +98,7 @@ impl Session<'_> {
             Request::Get(name) => match store.read(&name) {
                 Ok(file) => {
                     reply::encode_get_start(&mut self.buffers.output, &name);
-                    self.task = Task::Download {
-                        file,
-                        offset: 0,
-                        crc: crc32fast::Hasher::new(),
-                    };
-                    self.fill_from_file();
+                    self.begin_download(file);
                 }
                 Err(error) => self.fail(error),
             },
@@ -148,7 +139,7 @@ impl Session<'_> {
                 let written = self.slot.in_store(|| file.write(content));
                 written.map(|()| crc.update(content))
             }
-            Task::None | Task::Discard(_) | Task::Download { .. } => Ok(()),
+            Task::None | Task::Discard(_) | Task::Download(_) => Ok(()),
         };
         match written {
             Ok(()) => {}
@@ -191,61 +182,11 @@ impl Session<'_> {
                 }
             }
             Task::Discard(refusal) => self.refuse(&refusal),
-            Task::None | Task::Download { .. } => {}
+            Task::None | Task::Download(_) => {}
         }
     }
 
-    /// Encodes the next piece of the file; the last one with the reply's end.
-    pub(super) fn fill_from_file(&mut self) {
-        let Task::Download { file, offset, crc } = &mut self.task else {
-            return;
-        };
-        let left = file.len() - *offset;
-        let want = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(FILE_READ_LEN);
-        let piece = &mut self.buffers.content[..want];
-        if let Err(error) = file.read_exact_at(piece, *offset) {
-            match *offset {
-                0 => self.fail_before_it_began(error),
-                offset => self.break_off(offset, error),
-            }
-            return;
-        }
-        crc.update(piece);
-        *offset += want as u64;
-        let out = &mut self.buffers.output;
-        encode_piece(piece, out);
-        if want as u64 == left {
-            let size = *offset;
-            reply::encode_get_end(out, size, crc.clone().finalize());
-            self.task = Task::None;
-            self.answer(Answer::Ok(Verb::Get, size));
-        }
-    }
-
-    /// A download whose file cannot even begin to be read: of its reply nothing is out yet.
-    fn fail_before_it_began(&mut self, error: std::io::Error) {
-        self.buffers.output.clear();
-        self.fail(error.into());
-    }
-
-    /// A part of the reply is out: leaving it without its terminator says that it is none.
-    fn break_off(&mut self, offset: u64, error: std::io::Error) {
-        self.failure = Some(Failure {
-            verb: self.verb,
-            name: self.name.clone(),
-            error: error.into(),
-            is_broken_off: true,
-        });
-        self.slot.add(Field::Error(Code::Internal), 1);
-        self.slot.add(Field::SentError(Code::Internal), 1);
-        self.finish(offset, Outcome::Error(Code::Internal));
-        self.request_open = false;
-        self.cut(None, ConnectionEnd::Closed);
-    }
-
-    fn fail(&mut self, error: StoreError) {
+    pub(super) fn fail(&mut self, error: StoreError) {
         let refusal = self.refusal_for(error);
         self.refuse(&refusal);
     }
@@ -279,15 +220,8 @@ impl Session<'_> {
     pub(super) fn moved_bytes(&self) -> u64 {
         match &self.task {
             Task::Upload { file, .. } => file.len() + self.content_len as u64,
-            Task::Download { offset, .. } => *offset,
+            Task::Download(download) => download.moved_bytes(),
             Task::None | Task::Discard(_) => 0,
         }
     }
-}
-
-/// Pieces are whole groups of three but for a file's last, so no state goes from one to the next.
-fn encode_piece(piece: &[u8], out: &mut Vec<u8>) {
-    let mut encoder = base64::Encoder::new();
-    encoder.encode(piece, out);
-    encoder.finish(out);
 }

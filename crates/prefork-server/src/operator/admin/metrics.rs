@@ -80,6 +80,18 @@ fn server(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
             files,
         )?;
     }
+    if let Some(bytes) = server.cached_bytes {
+        out.gauge(
+            "encoded_cache_bytes",
+            "What the encoded cache holds, or has room for while it is being filled.",
+            bytes,
+        )?;
+        out.counter(
+            "encoded_cache_sent_bytes",
+            "Encoded content that was sent from the encoded cache.",
+            status.sum.counts.requests.sent_from_cache_bytes,
+        )?;
+    }
     out.gauges(
         "server_state",
         "What the server is doing: 1 for what it is, 0 for all else.",

@@ -78,6 +78,7 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
         reporter: &Reporter::new(&reporting, process, None),
         address_cap: None,
         logs: &logs,
+        cache: None,
     };
     let address = listener.socket().local_addr().unwrap();
     let left = thread::scope(|scope| {

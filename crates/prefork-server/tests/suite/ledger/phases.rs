@@ -8,7 +8,7 @@ use std::io::Read;
 use nix::sys::signal::Signal;
 use proto::announce::Done;
 
-use crate::admin::Admin;
+use crate::asking::Admin;
 use crate::support::{Peer, Server, each_pool, noise, upload};
 
 const SIGNALS: [Signal; 3] = [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT];

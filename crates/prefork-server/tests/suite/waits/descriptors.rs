@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::admin::Admin;
+use crate::asking::Admin;
 use crate::support::each_pool;
 
 /// What each descriptor of a process refers to, without numbers, in order.

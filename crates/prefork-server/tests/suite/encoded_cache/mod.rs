@@ -1,0 +1,319 @@
+//! `--encoded-cache`: a reply may be faster for it, and is never another, whatever becomes of the files, of the workers
+//! and of the memory.
+
+mod kills;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread::{scope, yield_now};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::asking::Admin;
+use crate::support::{self, DEADLINE, Peer, Server, content, each_pool, noise, upload};
+
+/// All is over when one of those is that go on until then, however it ends.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// Content in a piece.
+const PIECE: usize = 96 << 10;
+
+/// As a download has to be: the content, with its size and its CRC-32.
+fn get(peer: &mut Peer, name: &str) -> Vec<u8> {
+    let reply = peer.ask(format!("GET {name}\r\n"));
+    let content = content(&reply);
+    assert_eq!(reply["size"], content.len() as u64);
+    let crc32 = format!("{:08x}", crc32fast::hash(&content));
+    assert_eq!(reply["crc32"], crc32.as_str());
+    content
+}
+
+fn sent_from_cache(admin: &Admin) -> u64 {
+    admin.status().sum.counts.requests.sent_from_cache_bytes
+}
+
+/// Downloads the file until all of one reply came from the cache: it must have been left alone for a while before.
+fn warm_up(server: &Server, admin: &Admin, name: &str, file: &[u8]) {
+    let deadline = Instant::now() + DEADLINE;
+    let text_len = support::encode(file).len() as u64;
+    let mut peer = server.connect();
+    loop {
+        let before = sent_from_cache(admin);
+        assert!(get(&mut peer, name) == file, "{name}");
+        match sent_from_cache(admin) - before {
+            sent if sent == text_len => return,
+            _ => assert!(
+                Instant::now() < deadline,
+                "{name} is never sent from the cache"
+            ),
+        }
+        yield_now();
+    }
+}
+
+each_pool! {
+    fn files_come_from_the_cache_byte_for_byte_whatever_their_length(pool) {
+        let admin = Admin::new();
+        let server = admin.start(pool, &["--workers", "2", "--encoded-cache", "16M"]);
+        assert_eq!(server.ready.settings.encoded_cache_bytes, Some(16 << 20));
+        let lens = [256 << 10, 3 * PIECE, 5 * PIECE + 1, 5 * PIECE + 2, 12 * PIECE - 1];
+        for (seed, len) in (0..).zip(lens) {
+            server.put(&format!("f{len}"), &noise(seed, len));
+        }
+        server.put("small", &noise(9, (256 << 10) - 1));
+        // The first download leaves no trace.
+        let mut peer = server.connect();
+        assert_eq!(get(&mut peer, "f262144"), noise(0, 256 << 10));
+        assert_eq!(admin.status().server.cached_bytes, Some(0));
+        for (seed, len) in (0..).zip(lens) {
+            warm_up(&server, &admin, &format!("f{len}"), &noise(seed, len));
+        }
+        let held: usize = lens.iter().map(|len| len.div_ceil(3) * 4).sum();
+        assert_eq!(admin.status().server.cached_bytes, Some(held as u64));
+        let before = sent_from_cache(&admin);
+        for _ in 0..5 {
+            assert_eq!(get(&mut peer, "small"), noise(9, (256 << 10) - 1));
+        }
+        assert_eq!(sent_from_cache(&admin), before);
+        assert_eq!(admin.metrics().value("prefork_encoded_cache_bytes", &[]), held as f64);
+        assert_eq!(admin.metrics().value("prefork_encoded_cache_sent_bytes_total", &[]), before as f64);
+        drop(peer);
+        let (done, code) = server.stop();
+        assert_eq!((done.sum.requests.sent_from_cache_bytes, code), (before, 0));
+    }
+
+    fn a_file_that_has_changed_is_sent_as_it_is_at_once(pool) {
+        let admin = Admin::new();
+        let server = admin.start(pool, &["--workers", "2", "--encoded-cache", "32M"]);
+        let old = noise(1, 10 * PIECE + 7);
+        let path = |name: &str| server.root().join(name);
+        let opened = |name: &str| File::options().write(true).open(path(name)).unwrap();
+        let names = ["uploaded", "renamed", "rewritten", "written", "cut", "grown"];
+        for name in names {
+            server.put(name, &old);
+        }
+        for name in names {
+            warm_up(&server, &admin, name, &old);
+        }
+        let new = noise(2, old.len());
+        let mut peer = server.connect();
+        assert_eq!(peer.ask(upload("uploaded", &new))["status"], "OK");
+        server.put(".new", &new);
+        fs::rename(path(".new"), path("renamed")).unwrap();
+        opened("rewritten").write_all_at(&new, 0).unwrap();
+        fs::write(path("written"), &new).unwrap();
+        opened("cut").set_len(5 * PIECE as u64).unwrap();
+        opened("grown").write_all_at(b"more", old.len() as u64).unwrap();
+        for name in ["uploaded", "renamed", "rewritten", "written"] {
+            assert!(get(&mut peer, name) == new, "{name}");
+        }
+        assert!(get(&mut peer, "cut") == old[..5 * PIECE]);
+        assert!(get(&mut peer, "grown") == [&old[..], b"more"].concat());
+        assert_eq!(peer.ask("DELETE cut\r\n")["status"], "OK");
+        assert_eq!(peer.ask("GET cut\r\n")["code"], "not_found");
+        // And then these are sent from the cache.
+        for name in ["uploaded", "rewritten"] {
+            warm_up(&server, &admin, name, &new);
+        }
+    }
+
+    fn a_file_that_changes_under_its_readers_is_never_sent_with_a_wrong_sum(pool) {
+        let admin = Admin::new();
+        let server = admin.start(pool, &["--workers", "4", "--encoded-cache", "32M"]);
+        let versions = [noise(1, 20 * PIECE + 5), noise(2, 20 * PIECE + 5)];
+        server.put("replaced", &versions[0]);
+        server.put("rewritten", &versions[0]);
+        let is_over = AtomicBool::new(false);
+        scope(|scope| {
+            for _ in 0..3 {
+                let (server, versions, is_over) = (&server, &versions, &is_over);
+                scope.spawn(move || {
+                    let _guard = Over(is_over);
+                    let mut peer = server.connect();
+                    while !is_over.load(SeqCst) {
+                        let whole = get(&mut peer, "replaced");
+                        assert!(versions.contains(&whole));
+                        // A file that is written in place is sent piece by piece as it is just then.
+                        let mixed = get(&mut peer, "rewritten");
+                        assert_eq!(mixed.len(), versions[0].len());
+                    }
+                });
+            }
+            let _guard = Over(&is_over);
+            for round in 1..3 {
+                let before = sent_from_cache(&admin);
+                admin.wait_for(|status| status.sum.counts.requests.sent_from_cache_bytes > before + (8 << 20));
+                let new = &versions[round % 2];
+                server.put(".new", new);
+                fs::rename(server.root().join(".new"), server.root().join("replaced")).unwrap();
+                let file = File::options().write(true).open(server.root().join("rewritten")).unwrap();
+                for (n, piece) in new.chunks(10_000).enumerate() {
+                    file.write_all_at(piece, n as u64 * 10_000).unwrap();
+                }
+            }
+        });
+        for name in ["replaced", "rewritten"] {
+            assert!(get(&mut server.connect(), name) == versions[0], "{name}");
+        }
+        let (done, _) = server.stop();
+        assert_eq!(done.sum.requests.errors.total(), 0);
+    }
+
+    fn a_slow_reader_gets_all_of_a_file_that_was_put_out_for_another(pool) {
+        let admin = Admin::new();
+        let server = admin.start(pool, &["--workers", "3", "--encoded-cache", "40M"]);
+        let files = [noise(1, 24_000_000), noise(2, 24_000_000)];
+        for (name, file) in ["a", "b"].iter().zip(&files) {
+            server.put(name, file);
+        }
+        warm_up(&server, &admin, "a", &files[0]);
+        let before = sent_from_cache(&admin);
+        let mut slow = server.connect();
+        slow.send("GET a\r\n");
+        // Its socket is full of the cache's pages.
+        admin.wait_for(|status| status.sum.counts.requests.sent_from_cache_bytes > before);
+        warm_up(&server, &admin, "b", &files[1]);
+        let reply = slow.reply();
+        assert!(content(&reply) == files[0]);
+        assert_eq!(reply["crc32"], format!("{:08x}", crc32fast::hash(&files[0])).as_str());
+        // Nor is it in the way of the next.
+        warm_up(&server, &admin, "a", &files[0]);
+    }
+
+    fn workers_that_come_later_use_what_others_have_put_there(pool) {
+        let admin = Admin::new();
+        let mut server = admin.start(pool, &["--workers", "2", "--encoded-cache", "16M"]);
+        let file = noise(1, 3_000_000);
+        server.put("f", &file);
+        warm_up(&server, &admin, "f", &file);
+        let text_len = support::encode(&file).len() as u64;
+        let sends_at_once = |server: &Server| {
+            let before = sent_from_cache(&admin);
+            assert!(get(&mut server.connect(), "f") == file);
+            assert_eq!(sent_from_cache(&admin) - before, text_len);
+        };
+        let workers = server.children();
+        server.signal(Signal::SIGHUP);
+        server.wait_for_children(|now| now.iter().all(|pid| !workers.contains(pid)));
+        sends_at_once(&server);
+        let workers = server.children();
+        for &pid in &workers {
+            server.kill_worker(pid, Signal::SIGKILL);
+        }
+        server.wait_for_children(|now| now.iter().all(|pid| !workers.contains(pid)) && !now.is_empty());
+        sends_at_once(&server);
+        // A new server has a cache of its own, and the old one gives its back, though somebody still reads there.
+        let large = noise(2, 12_000_000);
+        server.put("large", &large);
+        let mut slow = server.connect();
+        slow.send("GET large\r\n");
+        assert_eq!(slow.stream.peek(&mut [0]).unwrap(), 1);
+        let old = server.ready.pid;
+        assert!(memory_of_cache(old) > 0);
+        server.signal(Signal::SIGUSR2);
+        server.wait_for_successor();
+        support::wait_until("the old server's cache is empty", || memory_of_cache(old) == 0);
+        warm_up(&server, &admin, "f", &file);
+        assert!(content(&slow.reply()) == large);
+        server.signal(Signal::SIGTERM);
+        server.next_done();
+        server.next_done();
+    }
+}
+
+/// What the cache of a server's holds, by the kernel's word.
+fn memory_of_cache(pid: u32) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let of_cache = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let target = fs::read_link(&path).ok()?;
+        let is_it = target
+            .to_string_lossy()
+            .starts_with("/memfd:prefork-server encoded cache");
+        is_it.then(|| fs::metadata(path).map_or(0, |it| it.blocks()))
+    });
+    of_cache.sum()
+}
+
+#[test]
+fn a_server_that_only_reads_has_a_cache_if_it_is_told_to() {
+    let server = Server::start("process", &["--read-only"]);
+    assert_eq!(server.ready.settings.encoded_cache_bytes, None);
+    let (admin, root) = (Admin::new(), TempDir::new().unwrap());
+    let file = noise(1, 1_000_000);
+    fs::write(root.path().join("f"), &file).unwrap();
+    let args = [
+        "--read-only",
+        "--encoded-cache",
+        "8M",
+        "--admin",
+        admin.arg(),
+    ];
+    let server = Server::start_on(root.path(), "process", &args);
+    warm_up(&server, &admin, "f", &file);
+    let server = Server::start("process", &["--encoded-cache", "0"]);
+    assert_eq!(server.ready.settings.encoded_cache_bytes, None);
+}
+
+/// A limit on the size of files is one on that of this memory too.
+#[test]
+fn memory_that_cannot_be_written_costs_the_cache_and_no_reply() {
+    let (admin, root) = (Admin::new(), TempDir::new().unwrap());
+    let file = noise(1, 3_000_000);
+    fs::write(root.path().join("f"), &file).unwrap();
+    let like = support::command(
+        root.path(),
+        "process",
+        &["--encoded-cache", "8M", "--admin", admin.arg()],
+    );
+    let limited = "ulimit -f 2000; exec \"$0\" \"$@\"";
+    let server = Server::spawn(&mut support::under(&["sh", "-c", limited], &like));
+    let is_over = AtomicBool::new(false);
+    scope(|scope| {
+        scope.spawn(|| {
+            let mut peer = server.connect();
+            while !is_over.load(SeqCst) {
+                assert!(get(&mut peer, "f") == file);
+            }
+        });
+        let _over = Over(&is_over);
+        server.wait_for_log("going on without a cache");
+    });
+    support::wait_until("the memory is given back", || {
+        memory_of_cache(server.ready.pid) == 0
+    });
+    assert!(get(&mut server.connect(), "f") == file);
+    assert_eq!(admin.status().server.cached_bytes, Some(0));
+    server.signal(Signal::SIGTERM);
+    let warnings = server.rest_of_log();
+    assert!(
+        !warnings.iter().any(|line| line.contains("without a cache")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_running_server_cannot_change_it() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("config.toml");
+    fs::write(&config, "encoded-cache = \"8M\"\n").unwrap();
+    let server = Server::start("process", &["--config", config.to_str().unwrap()]);
+    File::create(&config)
+        .unwrap()
+        .write_all(b"encoded-cache = \"9M\"\n")
+        .unwrap();
+    server.signal(Signal::SIGHUP);
+    let said = server.wait_for_log("a running server cannot change these");
+    assert!(said.contains("--encoded-cache"), "{said}");
+}
