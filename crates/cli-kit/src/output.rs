@@ -54,7 +54,6 @@ fn cannot_write(error: &io::Error) -> io::Error {
 }
 
 /// `Permission denied` for `Permission denied (os error 13)`.
-#[must_use]
 pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     match (error.raw_os_error(), text.split_once(" (os error")) {
@@ -66,7 +65,6 @@ pub fn plain(error: &io::Error) -> String {
 }
 
 /// Whether the reader of standard output has gone: nothing to complain about.
-#[must_use]
 pub fn is_closed(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe
 }

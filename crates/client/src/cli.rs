@@ -5,7 +5,7 @@ mod sections;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli_kit::Handout;
 use cli_kit::value::{self, LONGEST, SHORTEST};
@@ -80,11 +80,11 @@ pub(crate) struct Common {
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "END", value_parser = terminator(), default_value = "crlf")]
     pub(crate) terminator: Terminator,
 
-    /// Give up when no byte has moved for so long, such as 500ms, 30s or 5m. (Not a limit on a whole transfer.)
+    /// Give up when no byte has moved for this time, such as 500ms, 30s or 5m. (Not a limit on a whole transfer.)
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "60s", value_parser = value::duration(SHORTEST..=LONGEST))]
     pub(crate) timeout: Duration,
 
-    /// Give up when there is no connection after so long. All addresses of a name share it.
+    /// Give up when there is no connection after this time. All addresses of a name share it.
     #[arg(long, global = true, help_heading = CONNECTION, value_name = "TIME", default_value = "10s", value_parser = value::duration(SHORTEST..=LONGEST))]
     pub(crate) connect_timeout: Duration,
 
@@ -171,13 +171,8 @@ fn is_stdout(path: &Path) -> bool {
 }
 
 fn terminator() -> impl TypedValueParser<Value = Terminator> {
-    let values = [
-        PossibleValue::new("crlf"),
-        PossibleValue::new("crlfcrlf"),
-        PossibleValue::new("lf"),
-        PossibleValue::new("none"),
-    ];
-    PossibleValuesParser::new(values).try_map(|text| text.parse::<Terminator>())
+    let words = ["crlf", "crlfcrlf", "lf", "none"];
+    PossibleValuesParser::new(words).try_map(|text| text.parse::<Terminator>())
 }
 
 #[cfg(test)]

@@ -205,26 +205,22 @@ impl Connection {
     }
 
     /// Closes the connection and hands its buffers on, for the next one.
-    #[must_use]
     pub fn into_buffers(self) -> Buffers {
         self.buffers
     }
 
     /// The server's address.
-    #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
     /// After an operation that failed: whether its request was sent to the last byte. If that was an upload, and was
     /// not, a prefork-server has stored nothing; another server may have stored what came.
-    #[must_use]
     pub fn sent_all(&self) -> bool {
         self.sent_all
     }
 
     /// Whether any reply had what only a prefork-server sends: one of its codes, or a checksum.
-    #[must_use]
     pub fn is_prefork_server(&self) -> bool {
         self.is_prefork_server
     }
@@ -232,7 +228,6 @@ impl Connection {
     /// Whether the connection can carry another operation, as far as is known: not after an operation that
     /// failed, but for a refusal behind which the server goes on. Waits at most `grace` for the server to
     /// close: many close after each reply, a moment later, and what is sent in that moment is lost.
-    #[must_use]
     pub fn is_usable(&self, grace: Duration) -> bool {
         match &self.state {
             State::Closed(_) => false,

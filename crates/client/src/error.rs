@@ -109,7 +109,6 @@ fn instead_of_content(under: Option<&str>) -> String {
 impl Error {
     /// Whether, after this error of an upload or a delete, the server may or may not have carried
     /// it out. It must then not be sent again blindly.
-    #[must_use]
     pub const fn leaves_fate_unknown(&self) -> bool {
         match self {
             Self::Timeout(_)

@@ -57,11 +57,8 @@ impl<'a> Content<'a> {
     ) -> Self {
         Self {
             sink: Some(sink),
-            observer,
-            size: 0,
             size_max,
-            crc32: crc32fast::Hasher::new(),
-            elsewhere: None,
+            ..Self::ignored(observer)
         }
     }
 

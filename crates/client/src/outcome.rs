@@ -126,23 +126,18 @@ impl Failure {
 
     /// A file whose turn did not come.
     pub(crate) fn not_tried() -> Self {
-        let message = "not tried".to_owned();
         Self {
             kind: Kind::NotTried,
-            code: None,
-            message,
-            fate: Fate::NotDone,
+            ..Self::local("not tried".to_owned())
         }
     }
 
     /// The same failure as the user's own doing.
     pub(crate) fn by_interrupt(self) -> Self {
-        let message = "interrupted".to_owned();
         Self {
             kind: Kind::Interrupted,
-            code: None,
-            message,
-            ..self
+            fate: self.fate,
+            ..Self::local("interrupted".to_owned())
         }
     }
 

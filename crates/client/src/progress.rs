@@ -30,15 +30,15 @@ impl Display {
             Self::Hidden => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(len, target);
-        let template = match len {
-            Some(_) => {
-                "{msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
-            }
-            None => "{spinner} {msg} {binary_bytes} {binary_bytes_per_sec} {elapsed}",
-        };
-        let style = match len {
-            Some(_) => ProgressStyle::default_bar(),
-            None => ProgressStyle::default_spinner(),
+        let (style, template) = match len {
+            Some(_) => (
+                ProgressStyle::default_bar(),
+                "{msg} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+            ),
+            None => (
+                ProgressStyle::default_spinner(),
+                "{spinner} {msg} {binary_bytes} {binary_bytes_per_sec} {elapsed}",
+            ),
         };
         // A template that does not parse is a mistake of this file, shown by its test.
         bar.set_style(style.clone().template(template).unwrap_or(style));

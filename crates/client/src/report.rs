@@ -59,7 +59,7 @@ impl<'a> From<&'a Failure> for ErrorJson<'a> {
     }
 }
 
-/// Prints a listing, and what was wrong with it.
+/// Prints a listing, and what was wrong with it, or why there is none.
 ///
 /// # Errors
 /// What writing to standard output gives.
@@ -70,54 +70,27 @@ pub(crate) fn listing(
     failure: Option<&Failure>,
 ) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    match style {
-        Style::Json => {
-            let operation = Operation::List;
-            json_line(
-                &mut out,
-                &ListingJson {
-                    operation,
-                    ok: failure.is_none(),
-                    names,
-                    truncated,
-                    error: failure.map(Into::into),
-                },
-            )?;
-        }
-        Style::Lines | Style::Quiet => {
-            for name in names {
-                writeln!(out, "{}", shown(name))?;
-            }
-        }
+    if style == Style::Json {
+        return json_line(
+            &mut out,
+            &ListingJson {
+                operation: Operation::List,
+                ok: failure.is_none(),
+                names,
+                truncated,
+                error: failure.map(Into::into),
+            },
+        );
+    }
+    for name in names {
+        writeln!(out, "{}", shown(name))?;
     }
     out.flush()?;
-    if truncated && style != Style::Json {
+    if truncated {
         say("warning: the server has more files than it lists");
     }
-    if let Some(failure) = failure
-        && style != Style::Json
-    {
+    if let Some(failure) = failure {
         say(format_args!("error: {}", explained(failure)));
-    }
-    Ok(())
-}
-
-/// Tells that there is no listing.
-///
-/// # Errors
-/// What writing to standard output gives.
-pub(crate) fn no_listing(style: Style, failure: &Failure) -> io::Result<()> {
-    let error = Some(failure.into());
-    let listing = ListingJson {
-        operation: Operation::List,
-        ok: false,
-        names: &[],
-        truncated: false,
-        error,
-    };
-    match style {
-        Style::Json => json_line(&mut io::stdout().lock(), &listing)?,
-        Style::Lines | Style::Quiet => say(format_args!("error: {}", explained(failure))),
     }
     Ok(())
 }

@@ -1,20 +1,17 @@
 //! Counts with their nouns.
 
 /// `number` of the things that `noun` names one of: `1 file`, `1,600 files`.
-#[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
     counted_as(number, noun, &format!("{noun}s"))
 }
 
 /// The same for a noun with a plural of its own: `1 process`, `5 processes`.
-#[must_use]
 pub fn counted_as(number: u64, one: &str, many: &str) -> String {
     let noun = if number == 1 { one } else { many };
     format!("{} {noun}", with_commas(number))
 }
 
 /// `number` with a comma after every third digit from the right.
-#[must_use]
 pub fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

@@ -34,7 +34,6 @@ impl Screen {
 
     /// Standard output. With colours if it is a terminal that has them, unless they are unwanted:
     /// <https://no-color.org>.
-    #[must_use]
     pub fn stdout() -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -46,7 +45,6 @@ impl Screen {
     }
 
     /// Standard error, without colours.
-    #[must_use]
     pub fn stderr() -> Self {
         Self {
             size: size(&Term::stderr()),
@@ -55,7 +53,6 @@ impl Screen {
     }
 
     /// A terminal of so many columns, without colours.
-    #[must_use]
     pub const fn of_columns(columns: usize) -> Self {
         Self {
             size: Some((ROWS_UNTOLD as usize, columns)),
@@ -73,19 +70,16 @@ impl Screen {
     }
 
     /// How many columns a line may have; none where it may have any number.
-    #[must_use]
     pub fn columns(self) -> Option<usize> {
         self.size.map(|(_, columns)| columns)
     }
 
     /// How many lines are seen at once; none in a file or a pipe.
-    #[must_use]
     pub fn rows(self) -> Option<usize> {
         self.size.map(|(rows, _)| rows)
     }
 
     /// `text` in lines that fit; what goes on stands two columns further in than its beginning.
-    #[must_use]
     pub fn wrapped(self, text: &str) -> String {
         match self.columns() {
             None => wrap::visible(text),
@@ -94,7 +88,6 @@ impl Screen {
     }
 
     /// A sentence in lines that fit and are comfortable to read, in a file too.
-    #[must_use]
     pub fn prose(self, text: &str) -> String {
         const COLUMNS_MAX: usize = 100;
         let columns = self.columns().unwrap_or(COLUMNS_MAX).min(COLUMNS_MAX);
@@ -102,13 +95,11 @@ impl Screen {
     }
 
     /// `lines`, to be seen at once.
-    #[must_use]
     pub fn strong(self, lines: &str) -> String {
         self.painted("\x1b[1m", lines)
     }
 
     /// `lines`, as what is not well.
-    #[must_use]
     pub fn bad(self, lines: &str) -> String {
         self.painted("\x1b[31m", lines)
     }

@@ -29,7 +29,6 @@ struct Head {
 
 impl Column {
     /// A column of words.
-    #[must_use]
     pub fn text(head: impl Into<String>) -> Self {
         Self {
             head: Head {
@@ -43,7 +42,6 @@ impl Column {
     }
 
     /// A column of numbers, which end below one another.
-    #[must_use]
     pub fn number(head: impl Into<String>) -> Self {
         Self {
             is_number: true,
@@ -111,7 +109,6 @@ pub struct Shown {
 
 impl Table {
     /// A table without rows.
-    #[must_use]
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         Self {
             columns: columns.into_iter().collect(),
@@ -156,7 +153,6 @@ impl Table {
     }
 
     /// The table on `screen`, with an end of line after each line.
-    #[must_use]
     pub fn render(&self, screen: Screen) -> String {
         let Shown { head, body, foot } = self.shown(screen);
         let mut out = String::new();
@@ -168,7 +164,6 @@ impl Table {
     }
 
     /// The same in its parts.
-    #[must_use]
     pub fn shown(&self, screen: Screen) -> Shown {
         let layout = Layout::new(self, screen.columns());
         let mut body = Vec::new();

@@ -8,7 +8,6 @@ use console::{measure_text_width, truncate_str};
 const HANGING: usize = 2;
 
 /// How many columns `text` takes.
-#[must_use]
 pub fn width(text: &str) -> usize {
     measure_text_width(text)
 }

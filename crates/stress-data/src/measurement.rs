@@ -110,23 +110,8 @@ impl Settings {
 pub enum ServerChoice {
     /// Ours, by running our own executable again.
     Own,
-    /// A command of the user's with `{port}`, `{workers}` and `{root}` in it.
-    Command {
-        /// The command line, split as a shell splits words.
-        command: String,
-        /// The folder it is started in, if not the harness's.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cwd: Option<PathBuf>,
-        /// The address that it listens on, if not 127.0.0.1.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        /// The port it always listens on; none if it is told.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        port: Option<u16>,
-        /// The folder it always serves; none if it is told.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        root: Option<PathBuf>,
-    },
+    /// One that the user's command starts.
+    Command(ServerCommand),
     /// A server that runs already.
     Target {
         /// `HOST:PORT`.
@@ -137,12 +122,31 @@ pub enum ServerChoice {
     },
 }
 
+/// How a server of the user's choice is started.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ServerCommand {
+    /// The command line, split as a shell splits words, with `{port}`, `{workers}` and `{root}` in it.
+    pub command: String,
+    /// The folder it is started in, if not the harness's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
+    /// The address that it listens on, if not 127.0.0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The port it always listens on; none if it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The folder it always serves; none if it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
+}
+
 impl ServerChoice {
     /// The folder that it always serves, if it is one that we start and cannot tell another.
     #[must_use]
     pub fn root(&self) -> Option<&Path> {
         match self {
-            Self::Command { root, .. } => root.as_deref(),
+            Self::Command(command) => command.root.as_deref(),
             Self::Own | Self::Target { .. } => None,
         }
     }
@@ -152,7 +156,7 @@ impl ServerChoice {
     pub fn is_told_workers(&self) -> bool {
         match self {
             Self::Own => true,
-            Self::Command { command, .. } => command.contains("{workers}"),
+            Self::Command(it) => it.command.contains("{workers}"),
             Self::Target { .. } => false,
         }
     }

@@ -7,8 +7,8 @@ use proto::announce::{Ready, Sandbox, Settings as ServerSettings};
 use crate::fingerprint::{Binary, Fingerprint};
 use crate::journal::{Contents, Header, SCHEMA, Session};
 use crate::machine::Machine;
-use crate::matrix::{Plan, PlanName, Selection};
-use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
+use crate::matrix::{Cell, Operation, Plan, PlanName, Selection};
+use crate::measurement::{Measurement, ServerChoice, ServerCommand, Settings, Status, Verify};
 use crate::schedule::Order;
 
 /// Those of a run without flags.
@@ -35,12 +35,25 @@ pub fn settings() -> Settings {
 /// A foreign server that can be told everything.
 #[must_use]
 pub fn foreign(command: &str) -> ServerChoice {
-    ServerChoice::Command {
+    ServerChoice::Command(ServerCommand {
         command: command.into(),
-        cwd: None,
-        host: None,
-        port: None,
-        root: None,
+        ..ServerCommand::default()
+    })
+}
+
+/// A row of one client, number 1.
+#[must_use]
+pub fn cell(operation: Operation, volume: u64) -> Cell {
+    let selection = Selection {
+        operations: vec![operation],
+        volumes: vec![volume],
+        clients: vec![1],
+        servers: vec![1],
+        ..Selection::default()
+    };
+    Cell {
+        number: 1,
+        ..Plan::new(&selection).cells.swap_remove(0)
     }
 }
 

@@ -190,7 +190,7 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
     ))
 }
 
-/// `no 1, 2, 3`, the first few of them.
+/// `rows 1, 2, 3`, the first few of them.
 fn numbers(rows: &[&Row]) -> String {
     const SHOWN_MAX: usize = 12;
     let shown = rows.iter().take(SHOWN_MAX);
@@ -199,7 +199,8 @@ fn numbers(rows: &[&Row]) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("no {}{more}", shown.join(", "))
+    let noun = if rows.len() == 1 { "row" } else { "rows" };
+    format!("{noun} {}{more}", shown.join(", "))
 }
 
 /// For a program.

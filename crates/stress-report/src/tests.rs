@@ -229,13 +229,7 @@ fn a_page_loads_nothing_and_lets_nothing_out_of_its_place() {
     contents.header.label = evil.into();
     contents.header.fingerprint.machine.cpu_model = evil.into();
     contents.sessions[0].command_line.push(evil.into());
-    contents.header.fingerprint.settings.server = stress_data::measurement::ServerChoice::Command {
-        command: evil.into(),
-        cwd: None,
-        host: None,
-        port: None,
-        root: None,
-    };
+    contents.header.fingerprint.settings.server = stress_data::testing::foreign(evil);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.md");
     fs::write(

@@ -149,7 +149,7 @@ pub(super) enum Foreign<'a> {
 pub(super) fn foreign_server(run: &Run) -> Option<Foreign<'_>> {
     match &run.contents.header.fingerprint.settings.server {
         ServerChoice::Own => None,
-        ServerChoice::Command { command, .. } => Some(Foreign::Command(command)),
+        ServerChoice::Command(it) => Some(Foreign::Command(&it.command)),
         ServerChoice::Target { address, .. } => Some(Foreign::Target(address)),
     }
 }

@@ -63,8 +63,8 @@ enum Command {
     /// Keep our server under mixed load while its workers are killed, its settings reloaded and its program
     /// upgraded; then check that nothing acknowledged was lost and that both sides' accounts agree.
     Soak(soak::SoakArgs),
-    /// Attack our server with hostile clients (silent, slow, greedy), and see what becomes of them and what a good
-    /// client meanwhile sees, under each pool.
+    /// Attack our server with hostile clients (silent, slow, greedy), and show how each ends and what a good
+    /// client sees meanwhile, under each pool.
     Hostile(hostile::HostileArgs),
     /// Measure this machine's ceilings: bytes through the loopback over 1, 5 and 50 connections, and through the
     /// page cache. With --baseline a run does that first, and every row shows its fraction.
@@ -79,7 +79,6 @@ enum Command {
 
 /// Runs the program as this process's arguments say. Must be called before any thread starts, because one of
 /// the hidden subcommands is our server, and servers fork.
-#[must_use]
 pub fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = roles::run(&argv) {

@@ -30,7 +30,6 @@ impl Salt {
     pub const DOWNLOAD: Self = Self(u64::MAX);
 
     /// Of what `client` sends as its upload number `request`.
-    #[must_use]
     pub const fn upload(client: u32, request: u32) -> Self {
         Self((client as u64) << 32 | request as u64)
     }
@@ -38,7 +37,6 @@ impl Salt {
 
 impl Corpus {
     /// The contents that `seed` gives.
-    #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut state = seed;
         let base = std::iter::repeat_with(|| split_mix(&mut state).to_le_bytes())
@@ -52,7 +50,6 @@ impl Corpus {
     /// so no two blocks are equal and a lost, doubled or misplaced one shows, and yet making a content costs
     /// little more than copying it. A generator run over every byte would compete with the measured transfer
     /// for the processor.
-    #[must_use]
     pub fn content(&self, salt: Salt, len: u64) -> Content {
         Content {
             base: Arc::clone(&self.base),
@@ -63,7 +60,6 @@ impl Corpus {
     }
 
     /// The CRC-32 of that content.
-    #[must_use]
     pub fn crc32(&self, salt: Salt, len: u64) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         let mut content = self.content(salt, len);
@@ -126,7 +122,7 @@ impl Read for Content {
 
 /// A sink that compares what it is given with the content that should come.
 #[derive(Debug)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     expected: Content,
     piece: Vec<u8>,
     is_equal: bool,
@@ -134,8 +130,7 @@ pub struct Comparison {
 
 impl Comparison {
     /// Nothing has been compared yet.
-    #[must_use]
-    pub fn with(expected: Content) -> Self {
+    pub(crate) fn with(expected: Content) -> Self {
         Self {
             expected,
             piece: vec![0; BLOCK_LEN],
@@ -144,8 +139,7 @@ impl Comparison {
     }
 
     /// Whether all of the content came, and nothing else.
-    #[must_use]
-    pub const fn is_equal(&self) -> bool {
+    pub(crate) const fn is_equal(&self) -> bool {
         self.is_equal && self.expected.position == self.expected.len
     }
 }
@@ -166,32 +160,27 @@ impl Write for Comparison {
 
 /// The name under which `client` downloads. Published servers lower-case names, hide those without a dot, and
 /// write every `*.txt` to one file: these names are safe from all of that.
-#[must_use]
-pub fn download_name(client: u32) -> FileName {
+pub(crate) fn download_name(client: u32) -> FileName {
     name(&format!("d{client:04}.bin"))
 }
 
 /// The name under which `client` stores its upload number `request`.
-#[must_use]
-pub fn upload_name(client: u32, request: u32) -> FileName {
+pub(crate) fn upload_name(client: u32, request: u32) -> FileName {
     name(&format!("u{client:04}-{request}.bin"))
 }
 
 /// The name under which the slow client `number` stores its upload.
-#[must_use]
-pub fn slow_name(number: u32) -> FileName {
+pub(crate) fn slow_name(number: u32) -> FileName {
     name(&format!("slow{number:04}.bin"))
 }
 
 /// The name in the head of an upload that a stalled client does not finish.
-#[must_use]
-pub fn stalled_name() -> FileName {
+pub(crate) fn stalled_name() -> FileName {
     name("stalled.bin")
 }
 
-/// The names in the root of a list cell of `len` files, sorted by bytes.
-#[must_use]
-pub fn list_names(len: u64) -> Vec<String> {
+/// The names in the root of a list row of `len` files, sorted by bytes.
+pub(crate) fn list_names(len: u64) -> Vec<String> {
     let mut names: Vec<String> = (0..len).map(|index| format!("l{index:04}.bin")).collect();
     names.sort_unstable();
     names

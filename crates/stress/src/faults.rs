@@ -1,4 +1,4 @@
-//! Carries out what a cell does to its server while the clients are at work.
+//! Carries out what a row does to its server while the clients are at work.
 
 mod client;
 mod killer;
@@ -13,23 +13,17 @@ use crate::clients::operation::Job;
 
 use client::Faulty;
 
-/// Lets the clients do their `work`, which is `job`, while `fault` is carried out on the server that said `ready`. All faulty clients stand before `work` begins,
-/// and are gone when this returns.
+/// Lets the clients do their `work`, which is `job`, while its fault is carried out on the server that said `ready`. All
+/// faulty clients stand before `work` begins, and are gone when this returns.
 ///
 /// # Errors
 /// Why the fault cannot be carried out; `work` has not begun.
 pub(crate) fn carry_out<T>(
-    fault: Fault,
     job: &Job,
     ready: Option<&Ready>,
     work: impl FnOnce() -> T,
 ) -> Result<(T, Option<FaultReport>), String> {
-    let address = job.address;
-    let faulty = || match fault {
-        Fault::SlowClient { bytes_per_s, .. } => Faulty::slow(job, bytes_per_s),
-        Fault::StallClient { .. } => Faulty::stalled(address),
-        Fault::SilentClient { .. } | Fault::None | Fault::KillWorker => Faulty::silent(address),
-    };
+    let fault = job.cell.fault;
     let targets = match (fault, ready) {
         (Fault::None, _) => return Ok((work(), None)),
         (Fault::KillWorker, Some(ready)) => killer::targets(&ready.worker_pids)?,
@@ -39,7 +33,7 @@ pub(crate) fn carry_out<T>(
     let is_over = &AtomicBool::new(false);
     let targets = &targets;
     thread::scope(|scope| {
-        let crowd: Vec<Faulty> = (0..fault.clients()).map(|_| faulty()).collect();
+        let crowd: Vec<Faulty> = (0..fault.clients()).map(|_| Faulty::connect(job)).collect();
         let threads: Vec<_> = (0..)
             .zip(crowd)
             .map(|(number, client)| scope.spawn(move || client.go_on(number, job, is_over)))

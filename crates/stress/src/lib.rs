@@ -1,4 +1,4 @@
-//! The stress harness: plans cells, starts a server for each, drives a pool of clients, verifies every byte,
+//! The stress harness: plans rows, starts a server for each, drives a pool of clients, verifies every byte,
 //! reconciles both sides' ledgers, and writes a journal.
 
 // They panic when the stream is full or gone, and a run with them.

@@ -6,7 +6,7 @@ mod windows;
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -18,8 +18,12 @@ use crate::host::clock::{Deadline, WaitEnded};
 use crate::host::guard::{GuardedProgram, Report};
 use crate::host::stops::set_by_interrupts;
 use stress_data::Unusable;
+use stress_report::PAGE;
 
 use browser::Browser;
+
+/// What the page is printed to.
+pub(super) const PDF: &str = "report.pdf";
 
 /// A page takes two seconds; a long one on a busy machine a minute.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -30,20 +34,12 @@ const SANDBOX: &str = "sandbox";
 /// Every PDF ends with this, and some white space.
 const END_MARK: &[u8] = b"%%EOF";
 
-/// What became of printing.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Printed {
-    /// The file.
-    Whole(Vec<u8>),
-    /// The user wanted it to stop.
-    Interrupted,
-}
-
-/// Prints `html`, which stands in the file `page` too, with the browser `named` or the first that is found.
+/// Prints `html`, which stands in the file `page` too, with the browser `named` or the first that is found; none if the user
+/// wanted it to stop.
 ///
 /// # Errors
 /// [`Unusable`] says what to install or to change; else what the browser said.
-pub(super) fn print(html: &str, page: &Path, named: Option<&Path>) -> Result<Printed> {
+pub(super) fn print(html: &str, page: &Path, named: Option<&Path>) -> Result<Option<Vec<u8>>> {
     let browser = match named {
         Some(path) => Browser::named(path).map_err(Unusable)?,
         None => Browser::find().ok_or_else(|| Unusable(without_browser(page)))?,
@@ -68,17 +64,15 @@ fn without_browser(page: &Path) -> String {
 }
 
 /// Without the browser's sandbox only where it cannot have one: root's browser has none, and a container's may not.
-fn print_with(browser: &Browser, html: &str, interrupt: &AtomicBool) -> Result<Printed> {
+fn print_with(browser: &Browser, html: &str, interrupt: &AtomicBool) -> Result<Option<Vec<u8>>> {
     let mut has_sandbox = !nix::unistd::geteuid().is_root();
     loop {
         match attempt(browser, html, has_sandbox, interrupt)? {
-            Outcome::Printed(printed) => return Ok(printed),
-            Outcome::Failed { words, .. }
-                if has_sandbox && words.to_lowercase().contains(SANDBOX) =>
-            {
+            Ok(printed) => return Ok(printed),
+            Err(Failed { words, .. }) if has_sandbox && words.to_lowercase().contains(SANDBOX) => {
                 has_sandbox = false;
             }
-            Outcome::Failed { how, words } => return Err(failure(browser, &how, &words)),
+            Err(failed) => return Err(failure(browser, &failed)),
         }
     }
 }
@@ -89,34 +83,27 @@ fn attempt(
     html: &str,
     has_sandbox: bool,
     interrupt: &AtomicBool,
-) -> Result<Outcome> {
+) -> Result<Result<Option<Vec<u8>>, Failed>> {
     let folder = browser.make_folder()?;
-    let job = Job {
-        page: folder.path().join("report.html"),
-        profile: folder.path().join("profile"),
-        pdf: folder.path().join("report.pdf"),
-    };
-    fs::write(&job.page, html).with_context(|| job.page.display().to_string())?;
-    let words = command::line(browser, &job, has_sandbox)?;
+    let (page, pdf) = (folder.path().join(PAGE), folder.path().join(PDF));
+    fs::write(&page, html).with_context(|| page.display().to_string())?;
+    let words = command::line(browser, folder.path(), has_sandbox)?;
     let mut guarded = GuardedProgram::start(words, None, &folder.path().join("guard.log"))?;
     let mut how = match wait(&mut guarded, interrupt) {
         Ok(how) => how,
-        Err(WaitEnded::Interrupted) => return Ok(Outcome::Printed(Printed::Interrupted)),
+        Err(WaitEnded::Interrupted) => return Ok(Ok(None)),
         Err(WaitEnded::Late) => format!("did not end within {} s", LIMIT.as_secs()),
     };
     // What the browser has started has ended too before the folder is looked at, and removed.
     guarded.end();
-    match fs::read(&job.pdf) {
-        Ok(pdf) if is_whole(&pdf) => return Ok(Outcome::Printed(Printed::Whole(pdf))),
+    match fs::read(&pdf) {
+        Ok(pdf) if is_whole(&pdf) => return Ok(Ok(Some(pdf))),
         Ok(_) => how.push_str(", and its PDF is not whole"),
         Err(error) if error.kind() == ErrorKind::NotFound => how.push_str(" without a PDF"),
-        Err(error) => bail!("{}: {error}", job.pdf.display()),
+        Err(error) => bail!("{}: {error}", pdf.display()),
     }
-    let words = match guarded.ended() {
-        Some(Report::Ended { output, .. }) => output.clone(),
-        _ => String::new(),
-    };
-    Ok(Outcome::Failed { how, words })
+    let words = guarded.output();
+    Ok(Err(Failed { how, words }))
 }
 
 /// Waits for the browser's end, and says how it ended.
@@ -133,8 +120,8 @@ fn wait(guarded: &mut GuardedProgram, interrupt: &AtomicBool) -> Result<String, 
     }
 }
 
-fn failure(browser: &Browser, how: &str, words: &str) -> anyhow::Error {
-    let mut said = format!("{} {how}", browser.path().display());
+fn failure(browser: &Browser, Failed { how, words }: &Failed) -> anyhow::Error {
+    let mut said = format!("{} {how}", browser.path.display());
     let lines: Vec<&str> = words.lines().collect();
     let last = &lines[lines.len().saturating_sub(LINES_MAX)..];
     if !last.is_empty() {
@@ -145,21 +132,11 @@ fn failure(browser: &Browser, how: &str, words: &str) -> anyhow::Error {
     anyhow!(said)
 }
 
-/// What one start came to.
-enum Outcome {
-    Printed(Printed),
-    Failed {
-        how: String,
-        /// What it wrote last.
-        words: String,
-    },
-}
-
-/// Where a browser finds and leaves things, as our own system names them.
-struct Job {
-    page: PathBuf,
-    profile: PathBuf,
-    pdf: PathBuf,
+/// A start that gave no PDF.
+struct Failed {
+    how: String,
+    /// What it wrote last.
+    words: String,
 }
 
 /// Whether a PDF has its beginning and its end.

@@ -1,4 +1,4 @@
-//! Rigs: what starts the server of a cell, says when it is ready, and stops it again.
+//! Rigs: what starts the server of a row, says when it is ready, and stops it again.
 
 pub(crate) mod foreign;
 pub(crate) mod own;
@@ -34,7 +34,7 @@ pub(crate) trait Rig {
     fn stop(&mut self, interrupt: &AtomicBool) -> Ending;
 }
 
-/// A moment of a cell.
+/// A moment of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// Before the first client comes.
@@ -83,22 +83,9 @@ pub(crate) fn start(
             log,
             interrupt,
         )?),
-        ServerChoice::Command {
-            command,
-            cwd,
-            host,
-            port,
-            ..
-        } => {
-            let orders = foreign::Orders {
-                command,
-                workers: cell.servers,
-                root,
-                cwd: cwd.as_deref(),
-                host: host.as_deref(),
-                port: *port,
-            };
-            let mut foreign = foreign::Foreign::start(&orders, log, interrupt)?;
+        ServerChoice::Command(command) => {
+            let workers = cell.servers;
+            let mut foreign = foreign::Foreign::start(command, workers, root, log, interrupt)?;
             foreign.settle(terminator()?, cell.servers, settle, interrupt)?;
             Box::new(foreign)
         }

@@ -68,7 +68,7 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
     // Before the run's folder: one that cannot be used leaves no run that has nothing but a journal.
     let (_made, work) = workdir::make(request.work_parent())?;
     if let Some(root) = request.settings.server.root() {
-        // Also before: each cell takes it anew.
+        // Also before: each row takes it anew.
         drop(ServedFolder::take(root).map_err(|error| Unusable(error.to_string()))?);
     }
     if let Some(budget) = request.budget {

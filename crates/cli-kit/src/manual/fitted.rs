@@ -3,6 +3,8 @@
 
 use screen::Screen;
 
+use super::text::{Item, blocks, indent, is_indented, items, joined};
+
 /// As clap has it where there is no terminal, and at the most.
 const COLUMNS_WITHOUT: usize = 100;
 
@@ -10,60 +12,26 @@ const COLUMNS_WITHOUT: usize = 100;
 const EXPLANATION_COLUMNS_MIN: usize = 32;
 
 /// `text` for standard output: as it is where it fits.
-#[must_use]
 pub fn fitted(text: &str) -> String {
     within(text, Screen::stdout().columns().unwrap_or(COLUMNS_WITHOUT))
 }
 
-pub(crate) fn within(text: &str, columns: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    let is_indented = |line: &str| line.starts_with(' ');
-    let same =
-        |a: &&str, b: &&str| a.is_empty() == b.is_empty() && is_indented(a) == is_indented(b);
-    let blocks = lines.chunk_by(same).map(|block| {
+fn within(text: &str, columns: usize) -> String {
+    let blocks = blocks(text).into_iter().map(|block| {
         let fits = block.iter().all(|line| screen::width(line) <= columns);
         match (fits, is_indented(block[0])) {
             (true, _) => block.join("\n"),
             (false, false) => wrapped(&block.join(" "), 0, columns),
-            (false, true) => items(block, columns),
+            (false, true) => fitted_items(&block, columns),
         }
     });
     blocks.collect::<Vec<_>>().join("\n")
 }
 
-/// What is explained, in its lines, and its explanation, which may be empty.
-struct Item<'a> {
-    lines: Vec<&'a str>,
-    explanation: String,
-}
-
-/// Indented lines: each an item, or what goes on with the one above.
-fn items(block: &[&str], columns: usize) -> String {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let base = indent(block[0]);
-    let mut items: Vec<Item<'_>> = Vec::new();
-    for line in block {
-        let (item, explanation) = line.trim().split_once("  ").unwrap_or((line.trim(), ""));
-        let explanation = explanation.trim();
-        match items.last_mut() {
-            // A command over several lines.
-            Some(above) if above.lines.last().is_some_and(|last| last.ends_with('\\')) => {
-                above.lines.push(item);
-                above.explanation.push_str(explanation);
-            }
-            Some(above) if indent(line) > base => {
-                above.explanation.push(' ');
-                above.explanation.push_str(line.trim());
-            }
-            _ => items.push(Item {
-                lines: vec![item],
-                explanation: explanation.to_owned(),
-            }),
-        }
-    }
+fn fitted_items(block: &[&str], columns: usize) -> String {
+    let (base, items) = (indent(block[0]), items(block));
     if items.iter().all(|item| item.explanation.is_empty()) {
-        let lines: Vec<&str> = block.iter().map(|line| line.trim()).collect();
-        return wrapped(&lines.join(" "), base, columns);
+        return wrapped(&joined(block), base, columns);
     }
     let widest = items.iter().map(|item| screen::width(item.lines[0])).max();
     let column = base + widest.unwrap_or(0) + 2;

@@ -86,7 +86,7 @@ fn options(man: &Man) -> String {
     page
 }
 
-/// `"COMBINATIONS (EACH …)"` as it was before it was shouted.
+/// `"ROWS (EACH …)"` as it was before it was shouted.
 fn sentence_case(heading: &str) -> String {
     let mut is_first = true;
     let lowered = |letter: char| match letter.is_alphabetic() && !std::mem::take(&mut is_first) {

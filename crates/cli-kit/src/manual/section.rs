@@ -25,7 +25,6 @@ pub enum Topic {
 
 impl Topic {
     /// The heading in the manual.
-    #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
             Self::Description => "DESCRIPTION",
@@ -65,28 +64,24 @@ pub(crate) enum Lead {
 
 impl Section {
     /// Under `heading` in the help, and under the topic's title in the manual.
-    #[must_use]
     pub const fn new(topic: Topic, heading: &'static str, text: &'static str) -> Self {
         let lead = Lead::Help(heading);
         Self { topic, lead, text }
     }
 
     /// With `lead` above it in the help and in the manual.
-    #[must_use]
     pub const fn led(topic: Topic, lead: &'static str, text: &'static str) -> Self {
         let lead = Lead::Both(lead);
         Self { topic, lead, text }
     }
 
     /// With nothing above it in the help.
-    #[must_use]
     pub const fn plain(topic: Topic, text: &'static str) -> Self {
         let lead = Lead::Nothing;
         Self { topic, lead, text }
     }
 
     /// In the manual only: a help is to be short.
-    #[must_use]
     pub const fn manual_only(topic: Topic, text: &'static str) -> Self {
         let lead = Lead::ManualOnly;
         Self { topic, lead, text }
@@ -94,7 +89,6 @@ impl Section {
 }
 
 /// The sections as they stand below the flags of the help, in their order.
-#[must_use]
 pub fn help(sections: &[Section]) -> String {
     let texts = sections.iter().filter_map(|section| match section.lead {
         Lead::Help(lead) | Lead::Both(lead) => Some(format!("{lead}:\n{}", section.text)),

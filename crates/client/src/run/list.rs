@@ -21,27 +21,26 @@ pub(super) fn run(run: &mut Run<'_>) -> io::Result<Exit> {
     let result = run
         .link
         .repeatable(&mut meter, |connection, meter| connection.list(meter));
-    match result {
+    let (names, truncated, failure) = match result {
         Ok(listing) => {
             let (names, wrong): (Vec<_>, Vec<_>) = listing
                 .names
                 .into_iter()
                 .partition(|name| FileName::parse(name.as_bytes()).is_ok());
             let failure = (!wrong.is_empty()).then(|| Failure::bad_reply(told(&wrong)));
-            match report::listing(run.style, &names, listing.truncated, failure.as_ref()) {
-                // `list | head -1` has got what it wanted.
-                Err(error) if output::is_closed(&error) => {}
-                result => result?,
-            }
-            Ok(Exit::of_failures(&failure))
+            (names, listing.truncated, failure)
         }
         Err(error) => {
             let failure = Failure::of(error, Operation::List, run.link.server(), "");
-            let failure = run.explain(failure);
-            report::no_listing(run.style, &failure)?;
-            Ok(Exit::of_failures([&failure]))
+            (Vec::new(), false, Some(run.explain(failure)))
         }
+    };
+    match report::listing(run.style, &names, truncated, failure.as_ref()) {
+        // `list | head -1` has got what it wanted.
+        Err(error) if output::is_closed(&error) => {}
+        result => result?,
     }
+    Ok(Exit::of_failures(&failure))
 }
 
 fn told(wrong: &[String]) -> String {

@@ -25,7 +25,8 @@ pub(super) struct Layout {
 impl Layout {
     /// For lines of at most so many columns; none for any number.
     pub(super) fn new(table: &Table, columns: Option<usize>) -> Self {
-        let contents = contents(table);
+        let mut contents = widths(table.rows());
+        contents.resize(table.columns.len(), 0);
         let mut kept: Vec<usize> = (0..table.columns.len()).collect();
         loop {
             for (heads, gap) in [(Heads::Whole, GAP), (Heads::Whole, 1), (Heads::Short, 1)] {
@@ -128,9 +129,10 @@ struct Span<'a> {
 }
 
 /// How wide the widest cell of each column is.
-fn contents(table: &Table) -> Vec<usize> {
-    let mut widths = vec![0; table.columns.len()];
-    for cells in table.rows() {
+pub(super) fn widths<'a>(rows: impl Iterator<Item = &'a Vec<String>>) -> Vec<usize> {
+    let mut widths = Vec::new();
+    for cells in rows {
+        widths.resize(cells.len(), 0);
         for (wide, cell) in widths.iter_mut().zip(cells) {
             *wide = width(cell).max(*wide);
         }

@@ -1,19 +1,13 @@
 //! A table in Markdown, for documents: all of its columns, padded so that it reads well as it is.
 
+use super::layout::widths;
 use super::{Table, pad};
-use crate::wrap::width;
 
 impl Table {
     /// The rows under their heads; headings and notes have no place in it.
-    #[must_use]
     pub fn markdown(&self) -> String {
         let heads: Vec<String> = self.columns.iter().map(super::Column::name).collect();
-        let mut widths: Vec<usize> = heads.iter().map(|head| width(head)).collect();
-        for cells in self.rows() {
-            for (wide, cell) in widths.iter_mut().zip(cells) {
-                *wide = width(cell).max(*wide);
-            }
-        }
+        let widths = widths(std::iter::once(&heads).chain(self.rows()));
         let mut out = self.markdown_line(&heads, &widths);
         for wide in &widths {
             out.push('|');

@@ -226,7 +226,7 @@ fn status_problem(measurement: &Measurement, settings: &Settings) -> Vec<String>
     let possible: &[bool] = match (&settings.server, has_no_ledger) {
         (_, false) => &[false],
         (ServerChoice::Own, true) => &[true],
-        (ServerChoice::Command { .. } | ServerChoice::Target { .. }, true) => &[false, true],
+        (ServerChoice::Command(_) | ServerChoice::Target { .. }, true) => &[false, true],
     };
     let verdicts: Vec<_> = possible.iter().map(|is_lost| verdict(*is_lost)).collect();
     let said = measurement.status;

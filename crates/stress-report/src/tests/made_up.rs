@@ -130,14 +130,9 @@ pub(super) fn foreign() -> Contents {
     };
     let mut contents = started(&selection, 3);
     contents.header.label = "python".into();
-    contents.header.fingerprint.settings.server = ServerChoice::Command {
-        command: "python3 …/reference_server.py --port {port} --workers {workers} --root {root}"
-            .into(),
-        cwd: None,
-        host: None,
-        port: None,
-        root: None,
-    };
+    contents.header.fingerprint.settings.server = stress_data::testing::foreign(
+        "python3 …/reference_server.py --port {port} --workers {workers} --root {root}",
+    );
     for index in 0..contents.header.fingerprint.cells.len() {
         for repeat in 0..3 {
             let mut sample = sample(&contents, index, repeat);

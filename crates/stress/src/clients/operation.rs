@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use client::{Buffers, Connection, Download, Listing, Observer, Options, Terminator};
 use serde::{Deserialize, Serialize};
-use stress_data::matrix::Operation;
-use stress_data::measurement::Verify;
+use stress_data::matrix::{Cell, Operation};
+use stress_data::measurement::{Settings, Verify};
 use stress_data::record::{Outcome, Record};
 use stress_data::size::counted;
 
@@ -16,36 +16,28 @@ use crate::corpus::{Corpus, Salt, download_name, list_names, upload_name};
 use crate::host::clock::now_ns;
 
 /// The most that is kept of a failure's detail, in bytes: some of it are a server's words.
-pub const DETAIL_LEN_MAX: usize = 500;
+pub(crate) const DETAIL_LEN_MAX: usize = 500;
 
-/// What all clients of a cell have to do.
+/// What all clients of a row have to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Where the server is.
     pub address: SocketAddr,
-    /// What to do.
-    pub operation: Operation,
-    /// With how many bytes.
-    pub volume: u64,
-    /// How many times.
-    pub requests: u32,
-    /// Which content.
-    pub seed: u64,
-    /// The CRC-32 of what is downloaded; none in other cells.
+    /// What, with how many bytes, and how many they are.
+    pub cell: Cell,
+    /// How it is measured.
+    pub settings: Settings,
+    /// The CRC-32 of what is downloaded; none in other rows.
     pub download_crc32: Option<u32>,
     /// All clients download one file under one name.
-    #[serde(default)]
     pub is_shared: bool,
-    /// How contents are verified.
-    pub verify: Verify,
-    /// For one operation, connecting included.
-    pub timeout: Duration,
-    /// `crlf`, `crlfcrlf`, `lf` or `none`.
-    pub terminator: String,
-    /// `auto`, `system` or a name.
-    pub congestion: String,
-    /// The receive buffer in bytes; none leaves the kernel's tuning alone.
-    pub receive_buffer: Option<u64>,
+}
+
+impl Job {
+    /// Operations of each client.
+    pub(crate) const fn requests(&self) -> u32 {
+        self.settings.requests(&self.cell)
+    }
 }
 
 /// What one operation came to.
@@ -53,31 +45,33 @@ pub struct Job {
 pub struct Attempt {
     /// Its record. `released_ns` is filled in by whoever released the barrier.
     pub record: Record,
-    /// The server took an upload and said nothing about its content that [`Job::verify`] asks for: it counts as
+    /// The server took an upload and said nothing about its content that `--verify` asks for: it counts as
     /// verified only once it has been read back.
     pub is_unconfirmed: bool,
 }
 
 impl Attempt {
     /// An operation of which nothing is known but how it ended.
-    #[must_use]
     pub fn without_times(client: u32, request: u32, outcome: Outcome, detail: &str) -> Self {
-        let record = Record {
-            client,
-            request,
-            released_ns: 0,
-            connected_ns: None,
-            first_byte_ns: None,
-            ended_ns: None,
-            bytes: 0,
-            verified_bytes: 0,
-            outcome,
-            detail: Some(detail.to_owned()),
-        };
         Self {
-            record,
+            record: Record {
+                outcome,
+                detail: Some(detail.to_owned()),
+                ..Record::not_sent(client, request)
+            },
             is_unconfirmed: false,
         }
+    }
+}
+
+/// What of an operation is known while it goes on.
+impl Observer for Attempt {
+    fn first_byte(&mut self) {
+        self.record.first_byte_ns = Some(now_ns());
+    }
+
+    fn content(&mut self, total: u64) {
+        self.record.bytes = total;
     }
 }
 
@@ -86,7 +80,7 @@ impl Attempt {
 pub struct Worker<'a> {
     job: &'a Job,
     corpus: Corpus,
-    /// What a listing must be; empty in other cells.
+    /// What a listing must be; empty in other rows.
     names: Vec<String>,
     options: Options,
     client: u32,
@@ -100,8 +94,8 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// What in `job` cannot be understood.
     pub fn new(job: &'a Job, corpus: Corpus, client: u32) -> Result<Self, String> {
-        let names = match job.operation {
-            Operation::List => list_names(list_len(job.volume)),
+        let names = match job.cell.operation {
+            Operation::List => list_names(list_len(job.cell.volume)),
             Operation::Download | Operation::Upload => Vec::new(),
         };
         Ok(Self {
@@ -117,9 +111,9 @@ impl<'a> Worker<'a> {
     /// Performs all operations. After one that ran into its deadline, or found nobody listening, the rest are
     /// not tried: they would wait as long again, each.
     pub fn run(&mut self) -> Vec<Attempt> {
-        let mut attempts = Vec::with_capacity(self.job.requests as usize);
+        let mut attempts = Vec::with_capacity(self.job.requests() as usize);
         let mut given_up = None;
-        for request in 0..self.job.requests {
+        for request in 0..self.job.requests() {
             let attempt = match given_up {
                 None => self.perform(request),
                 Some(outcome) => {
@@ -139,119 +133,92 @@ impl<'a> Worker<'a> {
     }
 
     /// Performs one operation.
-    #[must_use]
     pub fn perform(&mut self, request: u32) -> Attempt {
         let started_ns = now_ns();
-        let mut stamps = Stamps::default();
-        let (connected_ns, result) = match Connection::connect(self.job.address, &self.options) {
-            Err(error) => (None, Err(Failure::of(error))),
+        let mut attempt = Attempt {
+            record: Record::not_sent(self.client, request),
+            is_unconfirmed: false,
+        };
+        let result = match Connection::connect(self.job.address, &self.options) {
+            Err(error) => Err(error.into()),
             Ok(connection) => {
-                let connected_ns = now_ns();
+                attempt.record.connected_ns = Some(now_ns());
                 let mut connection = connection.with_buffers(take(&mut self.buffers));
-                let result = self.exchange(&mut connection, request, &mut stamps);
+                let result = self.exchange(&mut connection, &mut attempt);
                 self.buffers = connection.into_buffers();
-                (Some(connected_ns), result)
+                result
             }
         };
+        let record = &mut attempt.record;
         // An operation that failed ended when that was noticed.
-        let ended_ns = stamps.ended_ns.unwrap_or_else(now_ns);
+        let ended_ns = *record.ended_ns.get_or_insert_with(now_ns);
         let took = Duration::from_nanos(ended_ns.saturating_sub(started_ns));
-        let result = match took > self.job.timeout {
+        let result = match result {
             // Connecting and the exchange have a limit each; together they have the same.
-            true if result.is_ok() => Err(Failure {
+            Ok(()) if took > self.job.settings.timeout => Err(Failure {
                 outcome: Outcome::Timeout,
                 detail: format!("done, but only after {took:?}"),
             }),
-            _ => result,
+            result => result,
         };
-        let bytes = match &result {
-            Ok(success) => success.bytes,
-            Err(_) => stamps.content_len,
-        };
-        let record = Record {
-            client: self.client,
-            request,
-            released_ns: 0,
-            connected_ns,
-            first_byte_ns: stamps.first_byte_ns,
-            ended_ns: Some(ended_ns),
-            bytes,
-            verified_bytes: if result.is_ok() { bytes } else { 0 },
-            outcome: result
-                .as_ref()
-                .map_or_else(|failure| failure.outcome, |_| Outcome::Ok),
-            detail: result
-                .as_ref()
-                .err()
-                .map(|failure| shortened(&failure.detail)),
-        };
-        Attempt {
-            record,
-            is_unconfirmed: result.is_ok_and(|success| success.is_unconfirmed),
+        match result {
+            Ok(()) => {
+                record.outcome = Outcome::Ok;
+                record.verified_bytes = record.bytes;
+            }
+            Err(Failure { outcome, detail }) => {
+                record.outcome = outcome;
+                record.detail = Some(shortened(&detail));
+                attempt.is_unconfirmed = false;
+            }
+        }
+        attempt
+    }
+
+    fn exchange(&self, connection: &mut Connection, attempt: &mut Attempt) -> Result<(), Failure> {
+        match self.job.cell.operation {
+            Operation::Download => self.download(connection, attempt),
+            Operation::Upload => self.upload(connection, attempt),
+            Operation::List => self.list(connection, attempt),
         }
     }
 
-    fn exchange(
-        &self,
-        connection: &mut Connection,
-        request: u32,
-        stamps: &mut Stamps,
-    ) -> Result<Success, Failure> {
-        match self.job.operation {
-            Operation::Download => self.download(connection, stamps),
-            Operation::Upload => self.upload(connection, request, stamps),
-            Operation::List => self.list(connection, stamps),
-        }
-    }
-
-    fn download(
-        &self,
-        connection: &mut Connection,
-        stamps: &mut Stamps,
-    ) -> Result<Success, Failure> {
+    fn download(&self, connection: &mut Connection, attempt: &mut Attempt) -> Result<(), Failure> {
         let name = match self.job.is_shared {
             true => download_name(0),
             false => download_name(self.client),
         };
         // The connection counts and sums up what passes; nobody needs the bytes themselves.
-        let download = connection.get(&name, &mut std::io::sink(), stamps)?;
-        stamps.ended_ns = Some(now_ns());
-        check_download(self.job, &download).map_err(Failure::mismatch)?;
-        Ok(Success::of(download.size))
+        let download = connection.get(&name, &mut std::io::sink(), attempt)?;
+        attempt.record.ended_ns = Some(now_ns());
+        attempt.record.bytes = download.size;
+        check_download(self.job, &download).map_err(Failure::mismatch)
     }
 
-    fn upload(
-        &self,
-        connection: &mut Connection,
-        request: u32,
-        stamps: &mut Stamps,
-    ) -> Result<Success, Failure> {
+    fn upload(&self, connection: &mut Connection, attempt: &mut Attempt) -> Result<(), Failure> {
+        let request = attempt.record.request;
         let name = upload_name(self.client, request);
         let salt = Salt::upload(self.client, request);
-        let mut content = self.corpus.content(salt, self.job.volume);
-        let upload = connection.upload(&name, &mut content, stamps)?;
-        stamps.ended_ns = Some(now_ns());
-        let is_confirmed = match self.job.verify {
-            Verify::Checksum | Verify::Full => upload.verified,
-            Verify::Size | Verify::Off => upload.verified || upload.is_size_confirmed,
+        let mut content = self.corpus.content(salt, self.job.cell.volume);
+        let upload = connection.upload(&name, &mut content, attempt)?;
+        attempt.record.ended_ns = Some(now_ns());
+        attempt.record.bytes = upload.size;
+        attempt.is_unconfirmed = match self.job.settings.verify {
+            Verify::Checksum | Verify::Full => !upload.verified,
+            Verify::Size | Verify::Off => !upload.verified && !upload.is_size_confirmed,
         };
-        Ok(Success {
-            bytes: upload.size,
-            is_unconfirmed: !is_confirmed,
-        })
+        Ok(())
     }
 
-    fn list(&self, connection: &mut Connection, stamps: &mut Stamps) -> Result<Success, Failure> {
-        let listing = connection.list(stamps)?;
-        stamps.ended_ns = Some(now_ns());
-        let json_len = listing.json_len;
-        stamps.content_len = json_len;
-        match self.job.verify {
-            Verify::Off => {}
-            Verify::Size => compare_len(&listing, &self.names)?,
-            Verify::Checksum | Verify::Full => compare_names(listing, &self.names)?,
+    fn list(&self, connection: &mut Connection, attempt: &mut Attempt) -> Result<(), Failure> {
+        let listing = connection.list(attempt)?;
+        attempt.record.ended_ns = Some(now_ns());
+        attempt.record.bytes = listing.json_len;
+        match self.job.settings.verify {
+            Verify::Off => Ok(()),
+            Verify::Size => compare_len(&listing, &self.names),
+            Verify::Checksum | Verify::Full => compare_names(listing, &self.names),
         }
-        Ok(Success::of(json_len))
     }
 }
 
@@ -260,8 +227,8 @@ impl<'a> Worker<'a> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check_download(job: &Job, download: &Download) -> Result<(), String> {
-    let Job { verify, volume, .. } = job;
-    if *verify != Verify::Off && download.size != *volume {
+    let (verify, volume) = (job.settings.verify, job.cell.volume);
+    if verify != Verify::Off && download.size != volume {
         return Err(format!(
             "{} came, not {volume}",
             counted(download.size, "byte")
@@ -285,37 +252,13 @@ pub(crate) fn shortened(detail: &str) -> String {
     }
 }
 
-/// An operation that succeeded.
-struct Success {
-    bytes: u64,
-    is_unconfirmed: bool,
-}
-
-impl Success {
-    const fn of(bytes: u64) -> Self {
-        Self {
-            bytes,
-            is_unconfirmed: false,
-        }
-    }
-}
-
-/// An operation that did not.
+/// Why an operation did not succeed.
 struct Failure {
     outcome: Outcome,
     detail: String,
 }
 
 impl Failure {
-    fn of(error: client::Error) -> Self {
-        let outcome = outcome_of(&error);
-        let detail = match outcome {
-            Outcome::NotSent => format!("the harness itself: {error}"),
-            _ => error.to_string(),
-        };
-        Self { outcome, detail }
-    }
-
     const fn mismatch(detail: String) -> Self {
         Self {
             outcome: Outcome::Mismatch,
@@ -326,7 +269,12 @@ impl Failure {
 
 impl From<client::Error> for Failure {
     fn from(error: client::Error) -> Self {
-        Self::of(error)
+        let outcome = outcome_of(&error);
+        let detail = match outcome {
+            Outcome::NotSent => format!("the harness itself: {error}"),
+            _ => error.to_string(),
+        };
+        Self { outcome, detail }
     }
 }
 
@@ -390,36 +338,18 @@ fn compare_names(listing: Listing, expected: &[String]) -> Result<(), Failure> {
 }
 
 pub(crate) fn options(job: &Job) -> Result<Options, String> {
-    let terminator: Terminator = job.terminator.parse()?;
-    let receive_buffer = job.receive_buffer.map(usize::try_from).transpose();
+    let terminator: Terminator = job.settings.terminator.parse()?;
+    let receive_buffer = job.cell.client_buffer.map(usize::try_from).transpose();
     Ok(Options {
-        connect_timeout: job.timeout,
-        operation_timeout: Some(job.timeout),
+        connect_timeout: job.settings.timeout,
+        operation_timeout: Some(job.settings.timeout),
         // A client that waits for its turn hears nothing meanwhile: only the deadline of the whole counts.
-        idle_timeout: job.timeout,
+        idle_timeout: job.settings.timeout,
         terminator,
-        congestion: job.congestion.parse()?,
+        congestion: job.settings.congestion.parse()?,
         receive_buffer: receive_buffer.map_err(|error| format!("receive buffer: {error}"))?,
         // The deadline ends what has no end, and what is too long is a mismatch.
         download_len_max: u64::MAX,
         ..Options::default()
     })
-}
-
-/// When what happened.
-#[derive(Debug, Default)]
-struct Stamps {
-    first_byte_ns: Option<u64>,
-    ended_ns: Option<u64>,
-    content_len: u64,
-}
-
-impl Observer for Stamps {
-    fn first_byte(&mut self) {
-        self.first_byte_ns = Some(now_ns());
-    }
-
-    fn content(&mut self, total: u64) {
-        self.content_len = total;
-    }
 }

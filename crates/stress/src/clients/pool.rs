@@ -3,6 +3,7 @@
 pub(crate) mod process;
 mod thread;
 
+use std::collections::HashMap;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +16,7 @@ use stress_data::record::Outcome;
 
 use super::operation::{Attempt, Job};
 use crate::host::clock::now_ns;
-use crate::rig::Rig;
+use crate::rig::{Error, Rig};
 
 /// How long the workers may take to come to the barrier.
 const ASSEMBLE_LIMIT: Duration = Duration::from_secs(60);
@@ -34,15 +35,6 @@ pub(crate) struct Reports {
     pub(crate) peak_rss_bytes: Option<u64>,
 }
 
-/// Why a pool did nothing.
-#[derive(Debug)]
-pub(crate) enum Error {
-    /// The user asked to stop.
-    Interrupted,
-    /// The workers could not be started, and why.
-    CannotStart(String),
-}
-
 /// Who is to be told, and asked, while clients are at work.
 pub(crate) struct Context<'a> {
     /// The server they talk to: cut when the user asks to stop, so that they end at once.
@@ -53,23 +45,15 @@ pub(crate) struct Context<'a> {
     pub(crate) log: &'a Path,
 }
 
-/// Lets `clients` clients of the given kind do `job`. Must be called on the main thread.
+/// Lets the clients of `job` do it. Must be called on the main thread.
 ///
 /// # Errors
 /// See [`Error`]. What goes wrong with single clients is in the reports.
-pub(crate) fn run(
-    kind: ClientPool,
-    job: &Job,
-    clients: u32,
-    context: &mut Context<'_>,
-) -> Result<Reports, Error> {
-    let mut reports = match kind {
-        ClientPool::Thread => thread::run(job, clients, context),
-        ClientPool::Process => process::run(job, clients, context),
-    }?;
-    let attempts = &mut reports.attempts;
-    attempts.sort_by_key(|attempt| (attempt.record.client, attempt.record.request));
-    Ok(reports)
+pub(crate) fn run(job: &Job, context: &mut Context<'_>) -> Result<Reports, Error> {
+    match job.cell.client_pool {
+        ClientPool::Thread => thread::run(job, context),
+        ClientPool::Process => process::run(job, context),
+    }
 }
 
 /// Holds clients back until all are there: each reads one byte of a shared pipe, and one write lets all of them
@@ -104,21 +88,33 @@ fn is_released(barrier: &mut impl Read) -> bool {
 /// The longest that a client's operations can take, and some.
 fn limit(job: &Job) -> Duration {
     // Connecting and the exchange have a deadline each.
-    let operations = job.timeout.saturating_mul(2).saturating_mul(job.requests);
-    operations.saturating_add(MARGIN)
+    let operation = job.settings.timeout.saturating_mul(2);
+    operation
+        .saturating_mul(job.requests())
+        .saturating_add(MARGIN)
 }
 
-/// Attempts for what `client` did not report.
-fn missing(client: u32, reported: &[Attempt], job: &Job, detail: &str) -> Vec<Attempt> {
-    let is_reported = |request: &u32| {
-        reported
-            .iter()
-            .any(|attempt| attempt.record.request == *request)
-    };
-    (0..job.requests)
-        .filter(|request| !is_reported(request))
-        .map(|request| Attempt::without_times(client, request, Outcome::ClientCrashed, detail))
-        .collect()
+/// What each client reported, and for what it did not report, why not; by client and request.
+fn complete(
+    by_client: impl IntoIterator<Item = (Vec<Attempt>, String)>,
+    job: &Job,
+    released_ns: u64,
+) -> Vec<Attempt> {
+    let mut attempts = Vec::new();
+    for (client, (reported, why_not)) in (0..).zip(by_client) {
+        let mut reported: HashMap<u32, Attempt> = reported
+            .into_iter()
+            .map(|attempt| (attempt.record.request, attempt))
+            .collect();
+        for request in 0..job.requests() {
+            let mut attempt = reported.remove(&request).unwrap_or_else(|| {
+                Attempt::without_times(client, request, Outcome::ClientCrashed, &why_not)
+            });
+            attempt.record.released_ns = released_ns;
+            attempts.push(attempt);
+        }
+    }
+    attempts
 }
 
 /// Makes the kernel forget how large this process has been, so that its peak is of what comes; false if it does not.

@@ -54,7 +54,7 @@ impl<'a> ReadBack<'a> {
             job,
             root,
             interrupt,
-            corpus: Corpus::new(job.seed),
+            corpus: Corpus::new(job.settings.seed),
             partial: Vec::new(),
         }
     }
@@ -62,8 +62,8 @@ impl<'a> ReadBack<'a> {
     /// Reads back what needs it, and puts into the records what that shows. Ends early on an interrupt; a server that
     /// does not answer is asked once.
     pub(crate) fn check(&mut self, attempts: &mut [Attempt], source: Source) {
-        let is_wanted = self.job.operation == Operation::Upload
-            && matches!(self.job.verify, Verify::Checksum | Verify::Full);
+        let is_wanted = self.job.cell.operation == Operation::Upload
+            && matches!(self.job.settings.verify, Verify::Checksum | Verify::Full);
         if !is_wanted {
             return;
         }
@@ -82,7 +82,9 @@ impl<'a> ReadBack<'a> {
             }
             let requester = requester.as_deref_mut();
             match attempt.record.outcome {
-                Outcome::Ok if attempt.is_unconfirmed || self.job.verify == Verify::Full => {
+                Outcome::Ok
+                    if attempt.is_unconfirmed || self.job.settings.verify == Verify::Full =>
+                {
                     self.confirm(attempt, requester);
                 }
                 outcome if is_undecided(outcome) => self.decide(attempt, requester),
@@ -97,7 +99,7 @@ impl<'a> ReadBack<'a> {
     }
 
     fn confirm(&self, attempt: &mut Attempt, requester: Option<&mut Requester<'_>>) {
-        let trouble = match self.find(attempt, requester, self.job.timeout) {
+        let trouble = match self.find(attempt, requester, self.job.settings.timeout) {
             Found::Whole => {
                 attempt.is_unconfirmed = false;
                 return;
@@ -140,7 +142,7 @@ impl<'a> ReadBack<'a> {
         let name = upload_name(record.client, record.request);
         let content = || {
             let salt = Salt::upload(record.client, record.request);
-            self.corpus.content(salt, self.job.volume)
+            self.corpus.content(salt, self.job.cell.volume)
         };
         let in_folder = compare_file(&self.root.join(name.as_str()), content());
         let (Found::Nothing, Some(requester)) = (&in_folder, requester) else {
@@ -174,24 +176,24 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
     use std::time::Duration;
 
+    use stress_data::measurement::Settings;
+
     use super::*;
+    use crate::testing;
 
     const VOLUME: u64 = 100_000;
 
     fn job(verify: Verify) -> Job {
         Job {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
-            operation: Operation::Upload,
-            volume: VOLUME,
-            requests: 1,
-            seed: 1,
+            cell: testing::cell(Operation::Upload, VOLUME),
+            settings: Settings {
+                verify,
+                timeout: Duration::from_secs(5),
+                ..testing::settings()
+            },
             download_crc32: None,
             is_shared: false,
-            verify,
-            timeout: Duration::from_secs(5),
-            terminator: "crlf".into(),
-            congestion: "auto".into(),
-            receive_buffer: None,
         }
     }
 
@@ -240,14 +242,11 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_answer_is_asked_once() {
-        let (address, heard) = crate::testing::scripted(|_| None);
+        let (address, heard) = testing::scripted(|_| None);
         let root = tempfile::tempdir().unwrap();
         let interrupt = AtomicBool::new(false);
-        let job = Job {
-            address,
-            timeout: Duration::from_millis(100),
-            ..job(Verify::Checksum)
-        };
+        let mut job = job(Verify::Checksum);
+        (job.address, job.settings.timeout) = (address, Duration::from_millis(100));
         let mut attempts = [attempt(Outcome::Ok, true), attempt(Outcome::Timeout, false)];
         ReadBack::new(&job, root.path(), &interrupt).check(&mut attempts, Source::FolderOrServer);
         assert_eq!(heard.try_iter().count(), 1);
@@ -261,14 +260,11 @@ mod tests {
     #[test]
     fn an_interrupt_is_heard_while_a_server_does_not_answer() {
         let long = Duration::from_mins(5);
-        let (address, heard) = crate::testing::scripted(|_| None);
+        let (address, heard) = testing::scripted(|_| None);
         let root = tempfile::tempdir().unwrap();
         let interrupt = AtomicBool::new(false);
-        let job = Job {
-            address,
-            timeout: long,
-            ..job(Verify::Checksum)
-        };
+        let mut job = job(Verify::Checksum);
+        (job.address, job.settings.timeout) = (address, long);
         let started = std::time::Instant::now();
         std::thread::scope(|scope| {
             let interrupt = &interrupt;

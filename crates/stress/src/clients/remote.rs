@@ -1,4 +1,4 @@
-//! The files of a cell in the folder of a running server, put there and taken away through the server itself,
+//! The files of a row in the folder of a running server, put there and taken away through the server itself,
 //! outside the measured window. What was in the folder before is neither replaced nor deleted.
 
 use std::collections::HashSet;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use client::{Error as Failure, FileName};
 use stress_data::fault::Fault;
-use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
+use stress_data::matrix::{LIST_FILE_BYTES, Operation};
 use stress_data::size::{counted, counted_as, with_commas};
 
 use super::operation::Job;
@@ -27,25 +27,25 @@ const CLEAR_LIMIT_STOPPED: Duration = Duration::from_secs(10);
 /// So many files that stay are named.
 const NAMED_MAX: usize = 10;
 
-/// What a cell has in the folder.
+/// What a row has in the folder.
 pub(crate) struct Placed {
-    /// All files that the cell may leave there.
+    /// All files that the row may leave there.
     names: Vec<FileName>,
     /// The CRC-32 of what its clients download.
     pub(crate) crc32: Option<u32>,
 }
 
-/// Why the folder is not as the cell needs it.
+/// Why the folder is not as the row needs it.
 pub(crate) struct NotPlaced {
     pub(crate) why: String,
     /// What was put there all the same.
     pub(crate) laid: Option<Placed>,
 }
 
-/// Puts there what the cell needs; nothing if one of its names is taken.
-pub(crate) fn lay_out(job: &Job, cell: &Cell, interrupt: &AtomicBool) -> Result<Placed, NotPlaced> {
+/// Puts there what the row needs; nothing if one of its names is taken.
+pub(crate) fn lay_out(job: &Job, interrupt: &AtomicBool) -> Result<Placed, NotPlaced> {
     with_requester(job, interrupt, |requester| {
-        let names = names(job, cell);
+        let names = names(job);
         if let Err(why) = check_free(requester, &names) {
             return Err(NotPlaced { why, laid: None });
         }
@@ -59,17 +59,18 @@ pub(crate) fn lay_out(job: &Job, cell: &Cell, interrupt: &AtomicBool) -> Result<
     })
 }
 
-/// Every name that `cell` gives a file: its clients', and its faulty clients'.
-fn names(job: &Job, cell: &Cell) -> Vec<FileName> {
+/// Every name that the row gives a file: its clients', and its faulty clients'.
+fn names(job: &Job) -> Vec<FileName> {
+    let (cell, requests) = (&job.cell, job.requests());
     let name = |text: &String| text.parse().expect("letters, digits and a dot make a name");
-    let mut names: Vec<FileName> = match job.operation {
+    let mut names: Vec<FileName> = match cell.operation {
         Operation::Download => vec![download_name(0)],
-        Operation::List => list_names(list_len(job.volume)).iter().map(name).collect(),
+        Operation::List => list_names(list_len(cell.volume)).iter().map(name).collect(),
         Operation::Upload => (0..cell.clients)
-            .flat_map(|client| (0..job.requests).map(move |request| upload_name(client, request)))
+            .flat_map(|client| (0..requests).map(move |request| upload_name(client, request)))
             .collect(),
     };
-    match (cell.fault, job.operation) {
+    match (cell.fault, cell.operation) {
         (Fault::SlowClient { clients, .. }, Operation::Upload) => {
             names.extend((0..clients).map(slow_name));
         }
@@ -81,11 +82,11 @@ fn names(job: &Job, cell: &Cell) -> Vec<FileName> {
 }
 
 fn check_free(requester: &mut Requester<'_>, names: &[FileName]) -> Result<(), String> {
-    let limit = requester.job().timeout;
+    let limit = requester.job().settings.timeout;
     let listing = requester
         .ask(limit, |connection| connection.list(&mut ()))
-        .map_err(|error| format!("what is in the target's folder cannot be asked: {error}"))?;
-    if requester.job().operation == Operation::List && !listing.names.is_empty() {
+        .map_err(|error| format!("the target's folder cannot be listed: {error}"))?;
+    if requester.job().cell.operation == Operation::List && !listing.names.is_empty() {
         return Err(format!(
             "the target's folder holds {} already: a list row needs it empty, or leave list out with --op download,upload",
             counted(listing.names.len() as u64, "file")
@@ -104,21 +105,22 @@ fn check_free(requester: &mut Requester<'_>, names: &[FileName]) -> Result<(), S
     }
     match listing.truncated {
         true => Err(format!(
-            "the target lists only the first {} files of its folder: whether one of them would be replaced is not known; have it serve an emptier one",
+            "the target lists only the first {} files of its folder: whether another one would be replaced is not known; let it serve a folder with fewer files",
             with_commas(listing.names.len() as u64)
         )),
         false => Ok(()),
     }
 }
 
-/// Uploads what the clients of the cell find there.
+/// Uploads what the clients of the row find there.
 fn put_all(requester: &mut Requester<'_>, names: &[FileName]) -> Result<Option<u32>, String> {
-    let (operation, volume) = (requester.job().operation, requester.job().volume);
-    let (limit, corpus) = (requester.job().timeout, Corpus::new(requester.job().seed));
+    let Job { cell, settings, .. } = requester.job();
+    let (operation, volume) = (cell.operation, cell.volume);
+    let (limit, corpus) = (settings.timeout, Corpus::new(settings.seed));
     let mut put = |name: &FileName, len| {
         let mut content = corpus.content(Salt::DOWNLOAD, len);
         let sent = requester.ask(limit, |it| it.upload(name, &mut content, &mut ()));
-        sent.map_err(|error| format!("{name} cannot be put into the target's folder: {error}"))
+        sent.map_err(|error| format!("{name} cannot be uploaded to the target's folder: {error}"))
     };
     match operation {
         Operation::Upload => Ok(None),
@@ -135,7 +137,7 @@ fn put_all(requester: &mut Requester<'_>, names: &[FileName]) -> Result<Option<u
     }
 }
 
-/// Takes away what the cell left there, each file whatever becomes of the others; says what stays.
+/// Takes away what the row left there, each file whatever becomes of the others; says what stays.
 pub(crate) fn clear_away(job: &Job, laid: &Placed, interrupt: &AtomicBool) -> Option<String> {
     let limit = match interrupt.load(Ordering::Relaxed) {
         true => CLEAR_LIMIT_STOPPED,

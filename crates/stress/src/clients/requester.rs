@@ -84,7 +84,7 @@ impl Requester<'_> {
         if let Some(silence) = &self.silence {
             return Err(Error::Silent(silence.clone()));
         }
-        let limit = limit.min(self.job.timeout);
+        let limit = limit.min(self.job.settings.timeout);
         self.options.connect_timeout = limit;
         self.options.operation_timeout = Some(limit);
         self.options.idle_timeout = limit;

@@ -28,7 +28,7 @@ How it is judged:
 Exit codes:
   0    no regression
   1    a run cannot be read
-  2    usage, or the runs have no combination in common
+  2    usage, or the runs have no row in common
   4    a row is worse beyond --noise, or was ok and is not any more";
 
 /// Which runs to compare, and how.

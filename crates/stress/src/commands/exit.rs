@@ -5,14 +5,14 @@ use std::process::ExitCode;
 /// The exit codes, besides clap's 2 for usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// Every operation of every cell was verified.
+    /// Every operation of every row was verified.
     Verified,
     /// The harness itself could not go on.
     Harness,
     /// What was typed does not fit what is there.
     Usage,
-    /// Some cell failed, or was not run, or something written does not follow from what was measured.
-    CellFailed,
+    /// Some row failed, or was not run, or something written does not follow from what was measured.
+    RowFailed,
     /// A threshold was crossed, or a figure got worse.
     Threshold,
     /// The user stopped it; what was done is kept.
@@ -25,7 +25,7 @@ impl From<Exit> for ExitCode {
             Exit::Verified => 0,
             Exit::Harness => 1,
             Exit::Usage => 2,
-            Exit::CellFailed => 3,
+            Exit::RowFailed => 3,
             Exit::Threshold => 4,
             Exit::Interrupted => cli_kit::interrupt::EXIT_CODE,
         })

@@ -91,7 +91,7 @@ pub(super) fn run(args: &HostileArgs) -> Result<Exit> {
     Ok(
         match findings.iter().all(|finding| finding.breach().is_none()) {
             true => Exit::Verified,
-            false => Exit::CellFailed,
+            false => Exit::RowFailed,
         },
     )
 }

@@ -1,4 +1,4 @@
-//! `stress recheck`: measures some cells of a run again, with the run's own settings, and says whether the ratios
+//! `stress recheck`: measures some rows of a run again, with the run's own settings, and says whether the ratios
 //! between them hold on this machine.
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ use crate::run;
 use crate::run::progress::Shown;
 use crate::run::request::{Request, Start};
 
-/// The most cells that can be asked for: more is a run of its own.
+/// The most rows that can be asked for: more is a run of its own.
 const SAMPLE_MAX: u32 = 1_000;
 
 const NOTES: &str = "\
@@ -65,7 +65,7 @@ pub(super) struct RecheckArgs {
     #[arg(long, value_name = "FACTOR", default_value = "2", value_parser = factor)]
     within: f64,
 
-    /// What the choice of rows comes from.
+    /// The seed of the choice of rows.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli_kit::value::whole(0..=u64::MAX))]
     seed: u64,
 
@@ -130,7 +130,7 @@ pub(super) fn run(args: &RecheckArgs) -> Result<Exit> {
     Ok(exit(&recheck.ratios))
 }
 
-/// The run that measures the chosen cells again.
+/// The run that measures the chosen rows again.
 fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
     let fingerprint = &contents.header.fingerprint;
     refuse_untold(&fingerprint.settings.server, &fingerprint.cells)?;
@@ -198,12 +198,12 @@ fn settings(args: &RecheckArgs, kept: &Settings) -> Result<Settings> {
                 return Err(Unusable(message.into()).into());
             }
         }
-        ServerChoice::Command {
-            command, cwd, root, ..
-        } => {
-            replace(command, args.server_cmd.as_ref());
-            replace(cwd, args.server_cwd.clone().map(Some).as_ref());
-            replace(root, args.server_root.clone().map(Some).as_ref());
+        ServerChoice::Command(it) => {
+            if let Some(command) = &args.server_cmd {
+                it.command.clone_from(command);
+            }
+            it.cwd = args.server_cwd.clone().or_else(|| it.cwd.take());
+            it.root = args.server_root.clone().or_else(|| it.root.take());
         }
     }
     let is_whole = !serde_json::to_string(given)?.contains(&format!("{ELSEWHERE}/"));
@@ -215,12 +215,6 @@ fn settings(args: &RecheckArgs, kept: &Settings) -> Result<Settings> {
         serde_json::to_string(&kept.server)?
     ))
     .into())
-}
-
-fn replace<T: Clone>(kept: &mut T, given: Option<&T>) {
-    if let Some(given) = given {
-        kept.clone_from(given);
-    }
 }
 
 fn pairs(cells: &[Cell], then: &Contents, now: &Contents) -> Vec<Pair> {
@@ -237,7 +231,7 @@ fn pairs(cells: &[Cell], then: &Contents, now: &Contents) -> Vec<Pair> {
 
 fn exit(ratios: &Ratios) -> Exit {
     match (ratios.failed_len(), ratios.holds()) {
-        (1.., _) => Exit::CellFailed,
+        (1.., _) => Exit::RowFailed,
         (0, true) => Exit::Verified,
         (0, false) => Exit::Threshold,
     }

@@ -14,7 +14,7 @@ use stress_report::submission::{self, Given, Item, Submission, word};
 
 use super::exit::Exit;
 use super::{runs, words};
-use crate::pdf::{self, Printed};
+use crate::pdf::{self, PDF};
 use crate::run::results;
 
 /// What to report on, and how.
@@ -74,7 +74,7 @@ pub(super) struct SubmissionArgs {
     #[arg(long, value_parser = words::lang(), value_name = "LANG")]
     lang: Option<Lang>,
 
-    /// Forget what is remembered of these, before the flags that are given: all of it, or one or more.
+    /// Forget what is remembered of these first: all of it, or a comma list.
     #[arg(long, value_parser = words::item(), value_name = "WHAT", value_delimiter = ',', num_args = 0..=1, require_equals = true,
         default_missing_value = "all")]
     forget: Vec<Item>,
@@ -82,25 +82,16 @@ pub(super) struct SubmissionArgs {
 
 impl SubmissionArgs {
     fn given(&self) -> Given {
-        let Self {
-            author,
-            student_id,
-            class,
-            repository,
-            notes,
-            capture,
-            lang,
-            forget,
-        } = self.clone();
+        let it = self.clone();
         Given {
-            authors: author,
-            student_ids: student_id,
-            class,
-            repository,
-            notes,
-            captures: capture,
-            lang,
-            forget,
+            authors: it.author,
+            student_ids: it.student_id,
+            class: it.class,
+            repository: it.repository,
+            notes: it.notes,
+            captures: it.capture,
+            lang: it.lang,
+            forget: it.forget,
         }
     }
 }
@@ -176,7 +167,7 @@ fn say_which(args: &ReportArgs, folders: &[PathBuf]) {
 
 /// A print of what the page said before may be handed in by mistake.
 fn say_stale(target: &Path) {
-    let pdf = target.join("report.pdf");
+    let pdf = target.join(PDF);
     if pdf.exists() {
         let pdf = pdf.display();
         say(format_args!(
@@ -231,14 +222,12 @@ impl Recalled {
 
 /// Prints the page that stands in `target`, beside it.
 fn print_pdf(page: &str, target: &Path, browser: Option<&Path>) -> Result<Exit> {
-    match pdf::print(page, &target.join(PAGE), browser)? {
-        Printed::Whole(pdf) => {
-            derived::replace(target, "report.pdf", |out| out.write_all(&pdf))?;
-            print(&format!("{}\n", target.join("report.pdf").display()))?;
-            Ok(Exit::Verified)
-        }
-        Printed::Interrupted => Ok(Exit::Interrupted),
-    }
+    let Some(pdf) = pdf::print(page, &target.join(PAGE), browser)? else {
+        return Ok(Exit::Interrupted);
+    };
+    derived::replace(target, PDF, |out| out.write_all(&pdf))?;
+    print(&format!("{}\n", target.join(PDF).display()))?;
+    Ok(Exit::Verified)
 }
 
 /// Writes the report of a run that has just ended beside its tables: in English, or as the folder remembers it.

@@ -5,20 +5,33 @@
 //! not need.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::process::ExitCode;
+
+use cli_kit::output;
 
 use crate::clients::pool::process::forker;
 use crate::host::ceilings::sink;
 use crate::host::{child, guard};
 
-/// Runs a hidden subcommand if `argv` names one; it gets its own name as the first argument.
+/// Runs a hidden subcommand if `argv` names one.
 pub(super) fn run(argv: &[OsString]) -> Option<ExitCode> {
-    let args = || argv[1..].iter().cloned();
-    match argv.get(1)?.to_str()? {
-        child::SERVER => Some(prefork_server::main_with_args(args())),
-        child::CLIENTS => Some(forker::main(args())),
-        child::SINK => Some(sink::main(args())),
-        child::GUARD => Some(guard::main(args())),
-        _ => None,
+    let args = argv.get(2..).unwrap_or_default();
+    Some(match argv.get(1)?.to_str()? {
+        child::SERVER => prefork_server::main_with_args(argv[1..].iter().cloned()),
+        child::CLIENTS => code(forker::run(args)),
+        child::SINK => code(sink::run(args)),
+        child::GUARD => code(guard::run(args)),
+        _ => return None,
+    })
+}
+
+fn code(result: Result<(), impl Display>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::say(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }

@@ -83,9 +83,9 @@ fn finish(request: &Request, measured: Measured) -> Result<Exit> {
     }
     Ok(match () {
         () if is_interrupted => Exit::Interrupted,
-        () if !is_verified => Exit::CellFailed,
+        () if !is_verified => Exit::RowFailed,
         () if !is_passed => Exit::Threshold,
-        () if !run.rows.iter().all(Row::is_as_expected) => Exit::CellFailed,
+        () if !run.rows.iter().all(Row::is_as_expected) => Exit::RowFailed,
         () => Exit::Verified,
     })
 }

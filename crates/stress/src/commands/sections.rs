@@ -13,7 +13,7 @@ pub(super) const SECTIONS: [Section; 7] = [
     Section::manual_only(Topic::SeeAlso, "prefork-server(1), prefork-client(1)"),
 ];
 
-const EXAMPLES: &str = "  stress                                      all 81 combinations
+const EXAMPLES: &str = "  stress                                      all 81 rows
   stress --op upload --size 50M --clients 5   three: 1, 5 and 50 server workers
   stress --op download,upload --repeat 5      54 rows, five samples each
   stress --plan models                        which pool to choose: one page, in under five minutes
@@ -24,7 +24,7 @@ const EXAMPLES: &str = "  stress                                      all 81 com
   stress --clients 7 --size 3M                other values: numbered from 1
   stress --resume                             go on with a run that was stopped
   stress --budget 45m --server-cmd '…'        as much of the table as fits, the cheap rows first
-  stress --fail-on 'clients_failed>0,makespan_s>2'     for CI: exit 4 if a row is like that
+  stress --fail-on 'clients_failed>0,makespan_s>2'     for CI: exit 4 if a row is like this
   stress show                                 the newest run's table again
   stress verify results/*                     do all numbers follow from the journals?
   stress compare OLD NEW                      what changed, with intervals
@@ -36,8 +36,8 @@ const EXAMPLES: &str = "  stress                                      all 81 com
 const RESULTS_LEAD: &str =
     "Results, in results/<time>-<label>/; results/latest is the newest that measured anything";
 
-const RESULTS: &str = "  summary.csv       one row a combination
-  clients.csv       one row an operation
+const RESULTS: &str = "  summary.csv       one line a row
+  clients.csv       one line an operation
   run.json          machine, settings, and how it went
   journal.ndjson    every sample: the others are computed from it
   report.html       the report, and report.md; as a PDF, in Indonesian: stress report --help
@@ -47,12 +47,12 @@ const READING: &str = "\
 Filters keep the numbers of the full plan. Sizes are read as GNU reads them: 50M = 50MiB is
 52,428,800 bytes, 50MB is 50,000,000 bytes.";
 
-const EXIT_CODES: &str = "  0    every operation of every combination was verified
+const EXIT_CODES: &str = "  0    every operation of every row was verified
   1    the harness could not go on, or a foreign server failed its trial before the first row
   2    usage
-  3    some combination failed or could not be run (a connection that --fault kill-worker cut is no
+  3    some row failed or could not be run (a connection that --fault kill-worker cut is no
        failure), or the run does not verify
-  4    a row is like a condition of --fail-on, or no row has the value (this goes before 3)
+  4    a row meets a condition of --fail-on, or no row has the value (this goes before 3)
   130  interrupted; the samples taken are kept, and --resume goes on";
 
 const ENVIRONMENT: &str =

@@ -58,7 +58,7 @@ pub(super) struct SoakArgs {
     #[arg(long, value_name = "WHAT", default_value = "none", value_parser = DURABILITIES)]
     durability: String,
 
-    /// What contents, sizes and victims come from.
+    /// The seed of contents, sizes and victims.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     seed: u64,
 
@@ -100,7 +100,7 @@ pub(super) fn run(args: &SoakArgs) -> Result<Exit> {
         false => verdict.to_string(),
     })?;
     Ok(match (interrupt.load(Ordering::SeqCst), verdict.holds()) {
-        (_, false) => Exit::CellFailed,
+        (_, false) => Exit::RowFailed,
         (true, true) => Exit::Interrupted,
         (false, true) => Exit::Verified,
     })

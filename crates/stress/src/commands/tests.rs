@@ -262,7 +262,7 @@ fn what_our_server_would_refuse_or_the_harness_says_itself_is_refused_before_any
         let words = [&["--server-args", words][..], more].concat();
         check_error(&words, &["--server-args: ", part]);
     };
-    check("--root /tmp", &[], "--root: each combination has a folder");
+    check("--root /tmp", &[], "--root: each row has a folder");
     check("--bind 127.0.0.1:80", &[], "--bind: stress takes");
     check("--workers=3", &[], "--workers: write stress --servers N");
     check("--pool thread", &[], "--pool: write stress --server-pool");

@@ -115,6 +115,6 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     let is_well = copies.is_empty() && checked.iter().all(|one| one.findings.is_empty());
     Ok(match is_well {
         true => missing.unwrap_or(Exit::Verified),
-        false => Exit::CellFailed,
+        false => Exit::RowFailed,
     })
 }

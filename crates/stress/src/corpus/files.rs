@@ -1,4 +1,4 @@
-//! The files that a cell's server finds in its root.
+//! The files that a row's server finds in its root.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,10 +12,10 @@ use super::{Corpus, Salt, download_name, list_names};
 
 /// One write or read of a file.
 const PIECE_LEN: usize = 256 << 10;
-/// Names given to one file of a list cell. ext4 takes 65,000, others fewer.
+/// Names given to one file of a list row. ext4 takes 65,000, others fewer.
 const LINKS_MAX: usize = 10_000;
 
-/// A file that download cells serve under many names.
+/// A file that download rows serve under many names.
 #[derive(Debug, Clone)]
 struct Source {
     path: PathBuf,
@@ -23,7 +23,7 @@ struct Source {
 }
 
 impl Source {
-    /// Writes the file. It is on disk before the first cell that serves it: no cell pays for its writing back.
+    /// Writes the file. It is on disk before the first row that serves it: no row pays for its writing back.
     fn make(path: &Path, seed: u64, volume: u64) -> io::Result<Self> {
         let mut content = Corpus::new(seed).content(Salt::DOWNLOAD, volume);
         let mut hasher = crc32fast::Hasher::new();
@@ -44,7 +44,7 @@ impl Source {
         })
     }
 
-    /// Reads the file once, so that every cell finds it in the page cache: the first as the last, and also
+    /// Reads the file once, so that every row finds it in the page cache: the first as the last, and also
     /// after large uploads. 100 MiB take about 15 ms.
     fn warm(&self) -> io::Result<()> {
         let mut file = File::open(&self.path)?;
@@ -54,7 +54,7 @@ impl Source {
     }
 }
 
-/// The files that download cells serve, each made in a folder when it is first asked for.
+/// The files that download rows serve, each made in a folder when it is first asked for.
 #[derive(Debug)]
 pub(crate) struct Sources {
     folder: PathBuf,
@@ -118,7 +118,7 @@ fn link(file: &Path, name: &Path) -> io::Result<()> {
     }
 }
 
-/// How many files make up a list cell of `volume` bytes.
+/// How many files make up a list row of `volume` bytes.
 pub(crate) const fn list_len(volume: u64) -> u64 {
     volume.div_ceil(LIST_FILE_BYTES)
 }
@@ -151,25 +151,9 @@ fn lay_out_list(volume: u64, seed: u64, root: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use stress_data::matrix::{ClientPool, ServerPool};
-
     use super::*;
     use crate::corpus::workdir::WorkDir;
-
-    fn cell(operation: Operation, volume: u64, clients: u32) -> Cell {
-        Cell {
-            number: 1,
-            operation,
-            volume,
-            clients,
-            servers: 1,
-            client_pool: ClientPool::Thread,
-            server_pool: ServerPool::Process,
-            client_buffer: None,
-            server_buffer: None,
-            fault: stress_data::fault::Fault::None,
-        }
-    }
+    use crate::testing;
 
     fn files(root: &Path) -> Vec<(String, u64)> {
         let mut files: Vec<(String, u64)> = fs::read_dir(root)
@@ -189,8 +173,9 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let work = WorkDir::create(parent.path()).unwrap();
         for _ in 0..2 {
-            let directory = work.cell().unwrap();
-            let cell = cell(Operation::Download, 100_000, 3);
+            let directory = work.row().unwrap();
+            let mut cell = testing::cell(Operation::Download, 100_000);
+            cell.clients = 3;
             let crc32 = lay_out(&cell, 1, work.sources(), &directory.root()).unwrap();
             let names = ["d0000.bin", "d0001.bin", "d0002.bin"];
             assert_eq!(
@@ -208,8 +193,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let work = WorkDir::create(parent.path()).unwrap();
         let check = |volume: u64, len: usize| {
-            let directory = work.cell().unwrap();
-            let cell = cell(Operation::List, volume, 1);
+            let directory = work.row().unwrap();
+            let cell = testing::cell(Operation::List, volume);
             let crc32 = lay_out(&cell, 1, work.sources(), &directory.root()).unwrap();
             assert_eq!(crc32, None);
             let files = files(&directory.root());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use stress_data::shell::quoted;
 use stress_data::size;
 
-/// The folder, for one cell. What the cell leaves in it under the names that it gives is removed when dropped; whatever
+/// The folder, for one row. What the row leaves in it under the names that it gives is removed when dropped; whatever
 /// else is in it is somebody's, and stays.
 #[derive(Debug)]
 pub(crate) struct ServedFolder {
@@ -38,7 +38,7 @@ impl Drop for ServedFolder {
     fn drop(&mut self) {
         let found = visible(&self.path).unwrap_or_default();
         for entry in found.iter().filter(|entry| is_named_by_us(entry)) {
-            // What stays all the same is told by the next cell.
+            // What stays all the same is told by the next row.
             let _ = fs::remove_file(entry);
         }
     }

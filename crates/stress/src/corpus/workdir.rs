@@ -51,22 +51,21 @@ impl WorkDir {
     }
 
     /// Where it is.
-    #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The files that download cells serve.
+    /// The files that download rows serve.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
     }
 
-    /// A fresh directory for one cell.
-    pub(crate) fn cell(&self) -> io::Result<CellDir> {
+    /// A fresh directory for one row.
+    pub(crate) fn row(&self) -> io::Result<RowDir> {
         let made = tempfile::Builder::new()
-            .prefix("cell-")
+            .prefix("row-")
             .tempdir_in(&self.path)?;
-        let cell = CellDir { path: made.keep() };
+        let cell = RowDir { path: made.keep() };
         fs::create_dir(cell.root())?;
         Ok(cell)
     }
@@ -125,13 +124,13 @@ impl Drop for MadeFolders {
     }
 }
 
-/// What one cell has on disk; gone when dropped.
+/// What one row has on disk; gone when dropped.
 #[derive(Debug)]
-pub(crate) struct CellDir {
+pub(crate) struct RowDir {
     path: PathBuf,
 }
 
-impl CellDir {
+impl RowDir {
     /// The folder that is served.
     pub(crate) fn root(&self) -> PathBuf {
         self.path.join("root")
@@ -153,7 +152,7 @@ impl CellDir {
     }
 }
 
-impl Drop for CellDir {
+impl Drop for RowDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
     }
@@ -217,7 +216,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let work = WorkDir::create(parent.path()).unwrap();
         fs::write(work.path().join("file"), "content").unwrap();
-        assert!(work.cell().unwrap().root().parent().is_some());
+        assert!(work.row().unwrap().root().parent().is_some());
         assert_eq!(
             names(work.path()).len(),
             1,
@@ -231,7 +230,7 @@ mod tests {
     fn what_a_killed_run_left_is_removed_and_what_is_in_use_is_not() {
         let parent = tempfile::tempdir().unwrap();
         let stale = parent.path().join(format!("{PREFIX}killed"));
-        fs::create_dir_all(stale.join("cell-1/root")).unwrap();
+        fs::create_dir_all(stale.join("row-1/root")).unwrap();
         fs::write(stale.join("source-10"), "x").unwrap();
         let other = parent.path().join("2026-run");
         fs::create_dir(&other).unwrap();

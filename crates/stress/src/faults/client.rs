@@ -1,85 +1,73 @@
 //! Faulty clients: silent, stalled, and slow ones.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use client::{Connection, Options};
-use stress_data::fault::{FaultyClient, FaultyEnd};
+use stress_data::fault::{Fault, FaultyClient, FaultyEnd};
 use stress_data::matrix::Operation;
 
 use crate::clients::operation::{Job, check_download, options, shortened};
+use crate::clients::raw::{CONNECT_LIMIT, Raw};
 use crate::corpus::{Corpus, Salt, download_name, slow_name, stalled_name};
 use crate::host::clock::SLICE;
 
-/// How long a connection may take to stand.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// What a stalled client sends of a body without an end: three bytes.
 const STALLED: &str = "QUJD";
 /// A slow client's receive buffer: little, so that the server waits for the client and not for the kernel.
 const RECEIVE_BUFFER: usize = 64 << 10;
-/// How much is kept of what the server says to a client that did not ask, about.
-const WORDS_LEN_MAX: usize = 1 << 10;
 
 /// A client with its connection. The connection is made before the good clients are released.
 pub(super) enum Faulty {
-    Mute(TcpStream),
+    Mute(Raw),
     Slow(Box<Connection>, u64),
     Unconnected(String),
 }
 
 impl Faulty {
-    /// Connects and says nothing.
-    pub(super) fn silent(address: SocketAddr) -> Self {
-        match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
-            Ok(stream) => Self::Mute(stream),
-            Err(error) => Self::Unconnected(error.to_string()),
-        }
-    }
-
-    /// Connects and sends the beginning of an upload.
-    pub(super) fn stalled(address: SocketAddr) -> Self {
-        match Self::silent(address) {
-            Self::Mute(mut stream) => {
-                let begun = format!("UPLOAD {} {STALLED}", stalled_name());
-                match stream.write_all(begun.as_bytes()) {
-                    Ok(()) => Self::Mute(stream),
-                    Err(error) => Self::Unconnected(error.to_string()),
-                }
+    /// Connects; one that stalls sends the beginning of an upload.
+    pub(super) fn connect(job: &Job) -> Self {
+        let connected = match job.cell.fault {
+            Fault::SlowClient { bytes_per_s, .. } => {
+                slow(job).map(|connection| Self::Slow(Box::new(connection), bytes_per_s))
             }
-            other => other,
-        }
-    }
-
-    /// Connects as a client of the pool does.
-    pub(super) fn slow(job: &Job, bytes_per_s: u64) -> Self {
-        let connect = || -> Result<Connection, String> {
-            let options = Options {
-                receive_buffer: Some(RECEIVE_BUFFER),
-                connect_timeout: CONNECT_LIMIT,
-                operation_timeout: None,
-                ..options(job)?
-            };
-            Connection::connect(job.address, &options).map_err(|error| error.to_string())
+            Fault::StallClient { .. } => mute(job, &format!("UPLOAD {} {STALLED}", stalled_name())),
+            Fault::SilentClient { .. } | Fault::None | Fault::KillWorker => mute(job, ""),
         };
-        match connect() {
-            Ok(connection) => Self::Slow(Box::new(connection), bytes_per_s),
-            Err(why) => Self::Unconnected(why),
-        }
+        connected.unwrap_or_else(Self::Unconnected)
     }
 
     /// Goes on until the server ends it, or until `is_over`.
     pub(super) fn go_on(self, number: u32, job: &Job, is_over: &AtomicBool) -> FaultyClient {
         let started = Instant::now();
         let mut faulty = match self {
-            Self::Mute(stream) => wait(stream, is_over),
+            Self::Mute(raw) => {
+                let (end, heard) = raw.go_on(None, None, || is_over.load(Ordering::Relaxed));
+                ended(end, 0, (!heard.is_empty()).then_some(heard))
+            }
             Self::Slow(connection, rate) => dawdle(*connection, number, rate, job, is_over),
             Self::Unconnected(why) => ended(FaultyEnd::NotConnected, 0, Some(why)),
         };
         faulty.held_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         faulty
     }
+}
+
+fn mute(job: &Job, first: &str) -> Result<Faulty, String> {
+    let raw = Raw::connect(job.address, first.as_bytes());
+    raw.map(Faulty::Mute).map_err(|error| error.to_string())
+}
+
+/// Connects as a client of the pool does.
+fn slow(job: &Job) -> Result<Connection, String> {
+    let options = Options {
+        receive_buffer: Some(RECEIVE_BUFFER),
+        connect_timeout: CONNECT_LIMIT,
+        operation_timeout: None,
+        ..options(job)?
+    };
+    Connection::connect(job.address, &options).map_err(|error| error.to_string())
 }
 
 fn ended(end: FaultyEnd, bytes: u64, detail: Option<String>) -> FaultyClient {
@@ -92,39 +80,7 @@ fn ended(end: FaultyEnd, bytes: u64, detail: Option<String>) -> FaultyClient {
     }
 }
 
-/// Waits for the server's last word.
-fn wait(mut stream: TcpStream, is_over: &AtomicBool) -> FaultyClient {
-    if let Err(error) = stream.set_read_timeout(Some(SLICE)) {
-        return ended(FaultyEnd::NotConnected, 0, Some(error.to_string()));
-    }
-    let mut words = Vec::new();
-    let mut piece = [0; 1 << 10];
-    let end = loop {
-        // Looked at before the read: what the server did before the end is heard even if this thread comes late to it.
-        let is_over = is_over.load(Ordering::Relaxed);
-        match stream.read(&mut piece) {
-            Ok(0) => break FaultyEnd::Closed,
-            Ok(len) if words.len() < WORDS_LEN_MAX => words.extend_from_slice(&piece[..len]),
-            Ok(_) if is_over => break FaultyEnd::Held,
-            Ok(_) => {}
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) =>
-            {
-                if is_over {
-                    break FaultyEnd::Held;
-                }
-            }
-            Err(_) => break FaultyEnd::Reset,
-        }
-    };
-    let said = String::from_utf8_lossy(&words).trim().to_owned();
-    ended(end, 0, (!said.is_empty()).then_some(said))
-}
-
-/// Does what the clients of the cell do, slowly.
+/// Does what the clients of the row do, slowly.
 fn dawdle(
     mut connection: Connection,
     number: u32,
@@ -132,14 +88,21 @@ fn dawdle(
     job: &Job,
     is_over: &AtomicBool,
 ) -> FaultyClient {
-    let mut pace = Pace::new(bytes_per_s, is_over);
-    let result = match job.operation {
+    let mut pace = Pace {
+        bytes_per_s,
+        started: Instant::now(),
+        moved: 0,
+        is_over,
+        is_cut: false,
+    };
+    let result = match job.cell.operation {
         Operation::Download => connection
             .get(&download_name(0), &mut Sink(&mut pace), &mut ())
             .and_then(|download| check_download(job, &download).map_err(client::Error::Mismatch)),
         Operation::Upload => {
             let name = slow_name(number);
-            let content = Corpus::new(job.seed).content(Salt::upload(u32::MAX, number), job.volume);
+            let content = Corpus::new(job.settings.seed)
+                .content(Salt::upload(u32::MAX, number), job.cell.volume);
             let mut content = Source(&mut pace, content);
             connection.upload(&name, &mut content, &mut ()).map(drop)
         }
@@ -147,20 +110,16 @@ fn dawdle(
         Operation::List => connection.list(&mut ()).map(drop),
     };
     let bytes = pace.moved;
-    let faulty = match result {
-        Ok(()) => ended(FaultyEnd::Done, bytes, None),
-        Err(_) if pace.is_cut => ended(FaultyEnd::Held, bytes, None),
-        Err(error @ client::Error::Mismatch(_)) => {
-            ended(FaultyEnd::Mismatch, bytes, Some(error.to_string()))
-        }
-        Err(error @ client::Error::Reset(_)) => {
-            ended(FaultyEnd::Reset, bytes, Some(error.to_string()))
-        }
-        Err(error) => ended(FaultyEnd::Closed, bytes, Some(error.to_string())),
+    let (end, error) = match result {
+        Ok(()) => (FaultyEnd::Done, None),
+        Err(_) if pace.is_cut => (FaultyEnd::Held, None),
+        Err(error @ client::Error::Mismatch(_)) => (FaultyEnd::Mismatch, Some(error)),
+        Err(error @ client::Error::Reset(_)) => (FaultyEnd::Reset, Some(error)),
+        Err(error) => (FaultyEnd::Closed, Some(error)),
     };
     FaultyClient {
         has_asked: true,
-        ..faulty
+        ..ended(end, bytes, error.map(|error| error.to_string()))
     }
 }
 
@@ -173,17 +132,7 @@ struct Pace<'a> {
     is_cut: bool,
 }
 
-impl<'a> Pace<'a> {
-    fn new(bytes_per_s: u64, is_over: &'a AtomicBool) -> Self {
-        Self {
-            bytes_per_s,
-            started: Instant::now(),
-            moved: 0,
-            is_over,
-            is_cut: false,
-        }
-    }
-
+impl Pace<'_> {
     /// Waits until `len` more bytes are due.
     fn move_on(&mut self, len: usize) -> io::Result<()> {
         self.moved += len as u64;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
@@ -18,7 +19,7 @@ use super::clock::{Deadline, WaitEnded};
 
 /// The first argument of our executable as the server.
 pub(crate) const SERVER: &str = "__server";
-/// The first argument of our executable as the client processes of a cell, and as their parent.
+/// The first argument of our executable as the client processes of a row, and as their parent.
 pub(crate) const CLIENTS: &str = "__clients";
 /// The first argument of our executable as the guard of a foreign server.
 pub(crate) const GUARD: &str = "__guard";
@@ -37,6 +38,15 @@ pub(crate) fn ourselves(role: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("stress").arg(role).process_group(0);
     command
+}
+
+/// Lets the kernel end this process with `parent`. Only from now on: hence the look at who the parent is.
+pub(crate) fn end_with(parent: i32) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    match Pid::parent().as_raw() == parent {
+        true => Ok(()),
+        false => Err(io::Error::other("the harness is gone")),
+    }
 }
 
 /// Why there is no line.

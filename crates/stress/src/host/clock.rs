@@ -11,7 +11,6 @@ use nix::time::{ClockId, clock_gettime};
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
 /// Now, in nanoseconds of CLOCK_MONOTONIC: one origin for all processes of a machine.
-#[must_use]
 pub(crate) fn now_ns() -> u64 {
     // The clock exists on every Linux, and has not run for 584 years.
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| {

@@ -14,7 +14,6 @@ use stress_data::machine::{CpuTicks, Machine};
 pub const COMMIT: &str = env!("STRESS_COMMIT");
 
 /// This machine. What cannot be read is `unknown` or 0.
-#[must_use]
 pub fn machine() -> Machine {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let kernel = uname().map_or_else(
@@ -35,8 +34,7 @@ pub fn machine() -> Machine {
 }
 
 /// What [`CpuTicks`] are now; none if they cannot be read.
-#[must_use]
-pub fn cpu_ticks() -> Option<CpuTicks> {
+pub(crate) fn cpu_ticks() -> Option<CpuTicks> {
     ticks(&read("/proc/stat"))
 }
 
@@ -60,7 +58,7 @@ fn ticks(stat: &str) -> Option<CpuTicks> {
 ///
 /// # Errors
 /// What the system said on reading it.
-pub fn program() -> io::Result<Binary> {
+pub(crate) fn program() -> io::Result<Binary> {
     let mut file = File::open("/proc/self/exe")?;
     let mut hasher = crc32fast::Hasher::new();
     let mut bytes = 0;
@@ -81,8 +79,7 @@ pub fn program() -> io::Result<Binary> {
 
 /// How busy the machine was before a run started, in thousandths of all its processors, watched for a moment.
 /// The load average beside it lags by a minute, and so remembers the build that came before the run.
-#[must_use]
-pub fn watch_busy_permille() -> Option<u64> {
+pub(crate) fn watch_busy_permille() -> Option<u64> {
     // 300 ms are 60 ticks on two processors: fine enough for a limit of a tenth.
     let before = cpu_ticks()?;
     std::thread::sleep(Duration::from_millis(300));
@@ -90,34 +87,29 @@ pub fn watch_busy_permille() -> Option<u64> {
 }
 
 /// The load averages over 1, 5 and 15 minutes, as the kernel writes them.
-#[must_use]
-pub fn load_averages() -> Option<String> {
+pub(crate) fn load_averages() -> Option<String> {
     let text = read("/proc/loadavg");
     let fields: Vec<&str> = text.split(' ').take(3).collect();
     (fields.len() == 3).then(|| fields.join(" "))
 }
 
 /// Memory that can be had without swapping, in bytes.
-#[must_use]
-pub fn memory_available() -> Option<u64> {
+pub(crate) fn memory_available() -> Option<u64> {
     meminfo(&read("/proc/meminfo"), "MemAvailable")
 }
 
 /// Memory that nobody uses, not even for caching, in bytes.
-#[must_use]
-pub fn memory_free() -> Option<u64> {
+pub(crate) fn memory_free() -> Option<u64> {
     meminfo(&read("/proc/meminfo"), "MemFree")
 }
 
 /// Connections that found the queue of a listening socket full, since boot, in this network namespace.
-#[must_use]
-pub fn listen_overflows() -> Option<u64> {
+pub(crate) fn listen_overflows() -> Option<u64> {
     prefork_server::backlog::listen_overflows()
 }
 
 /// The congestion control that the kernel gives to sockets that ask for none.
-#[must_use]
-pub fn congestion_default() -> Option<String> {
+pub(crate) fn congestion_default() -> Option<String> {
     let name = read("/proc/sys/net/ipv4/tcp_congestion_control")
         .trim()
         .to_owned();
@@ -128,7 +120,7 @@ pub fn congestion_default() -> Option<String> {
 ///
 /// # Errors
 /// What the kernel said.
-pub fn file_system(path: &Path) -> nix::Result<String> {
+pub(crate) fn file_system(path: &Path) -> nix::Result<String> {
     // Magic numbers: linux/magic.h and statfs(2). The type is wider on some platforms than the numbers are.
     #[allow(clippy::unnecessary_cast)]
     let magic = statfs(path)?.filesystem_type().0 as u32;
@@ -154,7 +146,7 @@ pub fn file_system(path: &Path) -> nix::Result<String> {
 ///
 /// # Errors
 /// What the kernel said.
-pub fn disk_free(path: &Path) -> nix::Result<u64> {
+pub(crate) fn disk_free(path: &Path) -> nix::Result<u64> {
     let stat = nix::sys::statvfs::statvfs(path)?;
     Ok(stat.blocks_available() * stat.fragment_size())
 }

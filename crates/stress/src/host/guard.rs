@@ -9,10 +9,9 @@ use std::fmt;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use cli_kit::output;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
@@ -57,20 +56,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs a guard. `args` are the role's name and the program's command.
-#[must_use]
-pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command: Vec<OsString> = args.into_iter().skip(1).collect();
-    match guard(&command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::say(format_args!("error: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn guard(command: &[OsString]) -> io::Result<()> {
+/// Runs a guard of the program that is started by `command`.
+pub(crate) fn run(command: &[OsString]) -> io::Result<()> {
     // What the program leaves behind becomes ours to wait for: only then is its group known to be gone.
     prctl::set_child_subreaper(true)?;
     let (mut child, output) = match start(command) {

@@ -34,8 +34,8 @@ const SCRIPT_LEN: u64 = 4096;
 /// A browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Browser {
-    path: PathBuf,
-    kind: Kind,
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
 }
 
 /// What it can see.
@@ -97,14 +97,6 @@ impl Browser {
             () => Kind::Plain,
         };
         Self { path, kind }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) const fn kind(&self) -> Kind {
-        self.kind
     }
 
     /// A new folder that the browser can read and write.

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Job;
+use stress_report::PAGE;
+
+use super::PDF;
 use super::browser::{Browser, Kind};
 use super::windows::wslpath;
 
@@ -27,21 +29,25 @@ const FLAGS: [&str; 12] = [
     "--generate-pdf-document-outline",
 ];
 
-/// The words that start `browser` for `job`.
-pub(super) fn line(browser: &Browser, job: &Job, has_sandbox: bool) -> Result<Vec<OsString>> {
-    let name = |path: &Path| match browser.kind() {
-        Kind::Windows => wslpath("-w", path.to_str().context("a path that is not UTF-8")?),
-        Kind::Plain | Kind::Snap => Ok(path.to_str().context("a path that is not UTF-8")?.into()),
+/// The words that start `browser` to print the page in `folder` to a PDF there.
+pub(super) fn line(browser: &Browser, folder: &Path, has_sandbox: bool) -> Result<Vec<OsString>> {
+    let name = |name: &str| {
+        let path = folder.join(name);
+        let path = path.to_str().context("a path that is not UTF-8")?;
+        match browser.kind {
+            Kind::Windows => wslpath("-w", path),
+            Kind::Plain | Kind::Snap => Ok(path.to_owned()),
+        }
     };
-    let mut words: Vec<OsString> = vec![browser.path().into()];
+    let mut words: Vec<OsString> = vec![browser.path.clone().into()];
     words.extend(FLAGS.map(OsString::from));
     if !has_sandbox {
         words.push("--no-sandbox".into());
     }
-    words.push(format!("--user-data-dir={}", name(&job.profile)?).into());
-    words.push(format!("--print-to-pdf={}", name(&job.pdf)?).into());
-    let mut page = name(&job.page)?;
-    if browser.kind() == Kind::Windows {
+    words.push(format!("--user-data-dir={}", name("profile")?).into());
+    words.push(format!("--print-to-pdf={}", name(PDF)?).into());
+    let mut page = name(PAGE)?;
+    if browser.kind == Kind::Windows {
         page = page.replace('\\', "/");
     }
     words.push(file_url(&page).into());

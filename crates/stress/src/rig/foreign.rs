@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use proto::Terminator;
 use proto::announce::Ready;
+use stress_data::measurement::ServerCommand;
 
 use super::{Ending, Error, READY_LIMIT, Rig, probe, processes};
 use crate::host::child::NoLine;
@@ -33,23 +34,6 @@ const HOST: &str = "127.0.0.1";
 /// How long a server may work on after it is ready. One that never rests is measured as it is.
 const QUIET_LIMIT: Duration = Duration::from_secs(5);
 
-/// What to start.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Orders<'a> {
-    /// The command line, with `{port}`, `{workers}` and `{root}` where it wants them.
-    pub(crate) command: &'a str,
-    /// For so many workers.
-    pub(crate) workers: u32,
-    /// The folder to serve.
-    pub(crate) root: &'a Path,
-    /// The folder to start it in, if not ours.
-    pub(crate) cwd: Option<&'a Path>,
-    /// The address or name that it listens on, if not 127.0.0.1.
-    pub(crate) host: Option<&'a str>,
-    /// The port that it always listens on.
-    pub(crate) port: Option<u16>,
-}
-
 /// A foreign server, running.
 #[derive(Debug)]
 pub(crate) struct Foreign {
@@ -64,22 +48,34 @@ impl Foreign {
     /// # Errors
     /// Why there is none.
     pub(crate) fn start(
-        orders: &Orders<'_>,
+        command: &ServerCommand,
+        workers: u32,
+        root: &Path,
         log: &Path,
         interrupt: &AtomicBool,
     ) -> Result<Self, Trouble> {
-        let Some(port) = orders.port else {
-            let address = free_address(orders.host)?;
-            return Self::attempt(orders, address, log, interrupt);
+        let host = command.host.as_deref().unwrap_or(HOST);
+        let attempt = |address: SocketAddr| {
+            let words = fill_in(&command.command, address.port(), workers, root);
+            let started = GuardedProgram::start(words?, command.cwd.as_deref(), log);
+            let guarded = started.map_err(|error| Trouble::of(format!("cannot start: {error}")))?;
+            let mut foreign = Self { guarded, address };
+            match foreign.wait_until_accepting(&Deadline::after(READY_LIMIT).or_once(interrupt)) {
+                Ok(()) => Ok(foreign),
+                Err(error) => Err(foreign.trouble(error)),
+            }
         };
-        let address = resolve(orders.host, port)?;
+        let Some(port) = command.port else {
+            return attempt(free_address(host)?);
+        };
+        let address = resolve(host, port)?;
         if probe::connect(address, READY_LIMIT).is_ok() {
             let why = format!("--server-port {port}: another program is listening there");
             return Err(Trouble::of(why));
         }
         let deadline = Deadline::after(PORT_LIMIT).or_once(interrupt);
         loop {
-            match Self::attempt(orders, address, log, interrupt) {
+            match attempt(address) {
                 Err(trouble)
                     if trouble.output().contains(PORT_IN_USE) && deadline.check().is_ok() =>
                 {
@@ -87,25 +83,6 @@ impl Foreign {
                 }
                 result => return result,
             }
-        }
-    }
-
-    fn attempt(
-        orders: &Orders<'_>,
-        address: SocketAddr,
-        log: &Path,
-        interrupt: &AtomicBool,
-    ) -> Result<Self, Trouble> {
-        let words = fill_in(orders.command, address.port(), orders.workers, orders.root);
-        let words = words.map_err(Trouble::of)?;
-        let guarded = GuardedProgram::start(words, orders.cwd, log);
-        let mut foreign = Self {
-            guarded: guarded.map_err(|error| Trouble::of(format!("cannot start: {error}")))?,
-            address,
-        };
-        match foreign.wait_until_accepting(&Deadline::after(READY_LIMIT).or_once(interrupt)) {
-            Ok(()) => Ok(foreign),
-            Err(error) => Err(foreign.trouble(error)),
         }
     }
 
@@ -207,11 +184,7 @@ impl Foreign {
         };
         let what = end.unwrap_or(what);
         self.guarded.end();
-        let output = match self.guarded.ended() {
-            Some(Report::Ended { output, .. }) => output.clone(),
-            _ => String::new(),
-        };
-        Trouble::with(what, self.address, listening, output)
+        Trouble::with(what, self.address, listening, self.guarded.output())
     }
 
     /// How the server has ended, if it has although nobody asked it to.
@@ -237,20 +210,16 @@ impl Rig for Foreign {
     }
 
     fn stop(&mut self, _interrupt: &AtomicBool) -> Ending {
-        let lost = self.early_end().map(|how| match self.guarded.ended() {
-            Some(Report::Ended { output, .. }) => format!("{how}{}", trouble::wrote(output)),
-            _ => how,
-        });
+        let lost = self.early_end();
+        let lost = lost.map(|how| how + &trouble::wrote(&self.guarded.output()));
         self.guarded.end();
         Ending { done: None, lost }
     }
 }
 
 /// Where it is to listen.
-fn resolve(host: Option<&str>, port: u16) -> Result<SocketAddr, Trouble> {
-    let host = host.unwrap_or(HOST);
-    let found = (host, port).to_socket_addrs();
-    let first = found.and_then(|mut addresses| {
+fn resolve(host: &str, port: u16) -> Result<SocketAddr, Trouble> {
+    let first = (host, port).to_socket_addrs().and_then(|mut addresses| {
         let none = || io::Error::other("the name has no address");
         addresses.next().ok_or_else(none)
     });
@@ -259,21 +228,21 @@ fn resolve(host: Option<&str>, port: u16) -> Result<SocketAddr, Trouble> {
 
 /// A port that nobody has just now. Somebody may take it before the server does; the server then ends, and the
 /// row says so.
-fn free_address(host: Option<&str>) -> Result<SocketAddr, Trouble> {
+fn free_address(host: &str) -> Result<SocketAddr, Trouble> {
     let any = resolve(host, 0)?;
     let bound = TcpListener::bind(any).and_then(|listener| listener.local_addr());
-    bound.map_err(|error| {
-        let host = host.unwrap_or(HOST);
-        Trouble::of(format!(
-            "--server-host {host}: no port can be had there: {error}"
-        ))
-    })
+    let why = |error| format!("--server-host {host}: there is no free port: {error}");
+    bound.map_err(|error| Trouble::of(why(error)))
 }
 
-fn fill_in(command: &str, port: u16, workers: u32, root: &Path) -> Result<Vec<OsString>, String> {
-    let root = root.to_str().ok_or("the root's path is not UTF-8")?;
+fn fill_in(command: &str, port: u16, workers: u32, root: &Path) -> Result<Vec<OsString>, Trouble> {
+    let trouble = |why: &str| Trouble::of(why.to_owned());
+    let root = root
+        .to_str()
+        .ok_or_else(|| trouble("the root's path is not UTF-8"))?;
     // Split first: what is filled in stays one word.
-    let words = shlex::split(command).ok_or("--server-cmd: a quote is left open")?;
+    let words = shlex::split(command);
+    let words = words.ok_or_else(|| trouble("--server-cmd: a quote is left open"))?;
     let words = words.into_iter().map(|word| {
         word.replace("{port}", &port.to_string())
             .replace("{workers}", &workers.to_string())

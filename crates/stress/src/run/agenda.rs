@@ -29,17 +29,10 @@ pub(super) struct Budgeted<'a> {
     /// When the last sample has to be over, from the start of the session.
     end: Duration,
     left: Vec<Candidate>,
-    /// Samples that do not count, taken just before the first of their cell that does.
+    /// Samples that do not count, taken just before the first of their row that does.
     warmups: Vec<Turn>,
     costs: Costs,
     settings: &'a Settings,
-}
-
-/// A sample that is not taken, and why not.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unaffordable {
-    pub(super) turn: Turn,
-    pub(super) why: String,
 }
 
 impl<'a> Agenda<'a> {
@@ -111,8 +104,9 @@ impl<'a> Agenda<'a> {
         }
     }
 
-    /// What is left over when nothing fits any more, in the table's order: of each cell the first sample.
-    pub(super) fn left_over(self, elapsed: Duration) -> Vec<Unaffordable> {
+    /// What is left over when nothing fits any more, in the table's order: of each row the first sample, and why it is not
+    /// taken.
+    pub(super) fn left_over(self, elapsed: Duration) -> Vec<(Turn, String)> {
         let Self::Budgeted(Budgeted {
             end,
             mut left,
@@ -125,11 +119,8 @@ impl<'a> Agenda<'a> {
         left.sort_by_key(|candidate| (candidate.turn.index, candidate.turn.repeat));
         left.dedup_by_key(|candidate| candidate.turn.index);
         let rest = end.saturating_sub(elapsed);
-        let unaffordable = |candidate: Candidate| Unaffordable {
-            turn: candidate.turn,
-            why: why(costs.predict(candidate.kind), rest),
-        };
-        left.into_iter().map(unaffordable).collect()
+        let why_not = |it: Candidate| (it.turn, why(costs.predict(it.kind), rest));
+        left.into_iter().map(why_not).collect()
     }
 }
 

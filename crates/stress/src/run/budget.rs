@@ -1,7 +1,7 @@
 //! `--budget`: which sample comes next when time is short, and what is not even begun. Pure: time is an argument.
 //!
 //! Cheap samples come first, so that a slow server still fills as much of the table as it can. What a sample will
-//! take is predicted from those already taken of the same operation: one of the same cell takes as long again; one
+//! take is predicted from those already taken of the same operation: one of the same row takes as long again; one
 //! that moves no more bytes than another takes no longer; one that moves more has a window that is longer in
 //! proportion to its bytes at least, and if the two largest volumes so far show a steeper growth (servers that
 //! append to a string grow with the square), then with that growth, up to the square. What a sample takes besides
@@ -23,7 +23,7 @@ const EXPONENT_MAX: f64 = 2.0;
 /// What makes samples alike, for guessing the time of one from that of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
-    /// The cell's number.
+    /// The row's number.
     pub(crate) number: u32,
     /// Its operation.
     pub(crate) operation: Operation,
@@ -33,7 +33,6 @@ pub(crate) struct Kind {
 
 impl Kind {
     /// Of the samples of `cell`.
-    #[must_use]
     pub(crate) fn of(cell: &Cell, settings: &Settings) -> Self {
         Self {
             number: cell.number,
@@ -54,7 +53,6 @@ pub(crate) struct Cost {
 
 impl Cost {
     /// Of a sample that took `wall` in all; one that never came to a window has nothing else.
-    #[must_use]
     pub(crate) fn new(wall: Duration, window: Option<Duration>) -> Self {
         let window = window.map_or(wall, |window| window.min(wall));
         Self {
@@ -81,7 +79,6 @@ impl Costs {
     }
 
     /// What a sample of this kind will probably take; none if there is nothing to go by.
-    #[must_use]
     pub(crate) fn predict(&self, kind: Kind) -> Option<Duration> {
         let own = self.longest(|known| known.number == kind.number);
         own.or_else(|| self.bounded_by_larger(kind))
@@ -154,7 +151,6 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// The sample `turn` of `cell`.
-    #[must_use]
     pub(crate) fn new(turn: Turn, cell: &Cell, settings: &Settings) -> Self {
         Self {
             turn,
@@ -164,9 +160,8 @@ impl Candidate {
     }
 }
 
-/// The place of the sample to take next, with `left` of the budget; none if nothing fits any more. Round by round,
-/// and in each round first what nothing is known of, then the cheapest.
-#[must_use]
+/// The place of the sample to take next, with `left` of the budget; none if nothing fits any more. The first samples of
+/// all rows come before any second one, and of them first what nothing is known of, then the cheapest.
 pub(crate) fn next(candidates: &[Candidate], costs: &Costs, left: Duration) -> Option<usize> {
     let predicted = candidates
         .iter()

@@ -107,7 +107,7 @@ impl Folder {
             });
         }
         let message = format!(
-            "--resume: {} was started otherwise, and its samples would not compare:\n  {}\nGive it the flags of its start, or leave --resume out for a new run.",
+            "--resume: {} was started with other settings, and its samples cannot be compared:\n  {}\nGive it the flags of its start, or leave --resume out for a new run.",
             path.display(),
             differences.join("\n  "),
         );
@@ -142,7 +142,7 @@ fn no_journal(run: &Path) -> Unusable {
             packed.display()
         ),
         false if run.is_dir() => format!(
-            "--resume: {} has no journal ({}): there is nothing to go on with; leave --resume out for a new run",
+            "--resume: {} has no journal ({}): there is nothing to resume; leave --resume out for a new run",
             run.display(),
             journal::FILE_NAME,
         ),
@@ -154,8 +154,8 @@ fn no_journal(run: &Path) -> Unusable {
 fn fingerprint(request: &Request) -> Result<Fingerprint> {
     let server_cmd_crc32 = match &request.settings.server {
         ServerChoice::Own | ServerChoice::Target { .. } => None,
-        ServerChoice::Command { command, .. } => {
-            Some(format!("{:08x}", crc32fast::hash(command.as_bytes())))
+        ServerChoice::Command(it) => {
+            Some(format!("{:08x}", crc32fast::hash(it.command.as_bytes())))
         }
     };
     Ok(without_paths(&Fingerprint {

@@ -1,4 +1,4 @@
-//! Measures one cell once: files, server, clients, verification, reconciliation, cleaning up.
+//! Measures one row once: files, server, clients, verification, reconciliation, cleaning up.
 
 use std::io;
 use std::path::Path;
@@ -19,17 +19,16 @@ use crate::clients::readback::{self, ReadBack};
 use crate::clients::remote::{self, NotPlaced};
 use crate::corpus::files;
 use crate::corpus::served::ServedFolder;
+use crate::corpus::workdir::WorkDir;
 use crate::faults;
 use crate::host::environment;
 use crate::host::memory::{self, HostMemory};
-use crate::rig::{self, Moment, Rig};
+use crate::rig::{self, Moment};
 
-use crate::corpus::workdir::WorkDir;
-
-/// Why there is no measurement. Anything that goes wrong *inside* a cell is a row, not one of these.
+/// Why there is no measurement. Anything that goes wrong *inside* a row is its status, not one of these.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The user asked to stop; what the cell had done so far is thrown away.
+    /// The user asked to stop; what the row had done so far is thrown away.
     #[error("interrupted")]
     Interrupted,
     /// The harness itself cannot go on: the work directory cannot be used.
@@ -59,7 +58,7 @@ pub(crate) fn measure(
     };
     let mut measurement = untouched(cell, repeat, settings);
     // Declared before the rig: dropped after it, when nobody uses it any more.
-    let directory = work.cell().map_err(unusable)?;
+    let directory = work.row().map_err(unusable)?;
     let served = match settings.server.root().map(ServedFolder::take).transpose() {
         Ok(served) => served,
         Err(error) => {
@@ -89,16 +88,22 @@ pub(crate) fn measure(
         }
     };
     measurement.ready = rig.ready().cloned();
-    let mut job = job(cell, settings, rig.as_ref(), download_crc32);
+    let mut job = Job {
+        address: rig.address(),
+        cell: cell.clone(),
+        settings: settings.clone(),
+        download_crc32,
+        is_shared: is_target(settings),
+    };
     let mut context = Context {
         rig: rig.as_mut(),
         interrupt,
         log: &directory.client_log(),
     };
     if is_target(settings) {
-        measure_target(&mut measurement, settings, &mut job, &mut context, &root)?;
+        measure_target(&mut measurement, &mut job, &mut context, &root)?;
     } else {
-        measure_running(&mut measurement, settings, &job, &mut context, &root)?;
+        measure_running(&mut measurement, &job, &mut context, &root)?;
     }
     Ok(measurement)
 }
@@ -107,25 +112,23 @@ const fn is_target(settings: &Settings) -> bool {
     matches!(settings.server, ServerChoice::Target { .. })
 }
 
-/// A cell of a server that runs for itself: its files come and go through it.
+/// A row of a server that runs for itself: its files come and go through it.
 fn measure_target(
     measurement: &mut Measurement,
-    settings: &Settings,
     job: &mut Job,
     context: &mut Context<'_>,
     root: &Path,
 ) -> Result<(), Error> {
-    job.is_shared = true;
     let interrupt = context.interrupt;
-    let (result, laid) = match remote::lay_out(job, &measurement.cell, interrupt) {
+    let (result, laid) = match remote::lay_out(job, interrupt) {
         Ok(laid) => {
             job.download_crc32 = laid.crc32;
-            let result = measure_running(measurement, settings, job, context, root);
+            let result = measure_running(measurement, job, context, root);
             (result, Some(laid))
         }
         Err(NotPlaced { why, laid }) => {
             measurement.notes.push(why);
-            judge(measurement, settings, false);
+            judge(measurement, &job.settings, false);
             (check(interrupt), laid)
         }
     };
@@ -138,31 +141,21 @@ fn measure_target(
     result
 }
 
-/// A cell whose server runs.
+/// A row whose server runs.
 fn measure_running(
     measurement: &mut Measurement,
-    settings: &Settings,
     job: &Job,
     context: &mut Context<'_>,
     root: &Path,
 ) -> Result<(), Error> {
-    match run(measurement, settings, job, context) {
-        Ok(reports) => {
-            let interrupt = context.interrupt;
-            let violations = finish(measurement, reports, job, context.rig, root, interrupt)?;
-            measurement.notes.extend(violations.notes);
-            judge(measurement, settings, violations.is_lost);
-            if violations.is_partial {
-                measurement.status = Status::Inconsistent;
-            }
-            Ok(())
-        }
-        Err(pool::Error::Interrupted) => Err(Error::Interrupted),
-        Err(pool::Error::CannotStart(why)) => {
+    match run(measurement, job, context) {
+        Ok(reports) => finish(measurement, reports, job, context, root),
+        Err(rig::Error::Interrupted) => Err(Error::Interrupted),
+        Err(rig::Error::NotReady(why)) => {
             measurement.notes.push(why);
             let ending = context.rig.stop(context.interrupt);
             measurement.done = ending.done;
-            judge(measurement, settings, ending.lost.is_some());
+            judge(measurement, &job.settings, ending.lost.is_some());
             Ok(())
         }
     }
@@ -171,46 +164,31 @@ fn measure_running(
 /// The window, with what is done to the server meanwhile.
 fn run(
     measurement: &mut Measurement,
-    settings: &Settings,
     job: &Job,
     context: &mut Context<'_>,
-) -> Result<Reports, pool::Error> {
-    let cell = measurement.cell.clone();
+) -> Result<Reports, rig::Error> {
+    let settings = &job.settings;
     let ready = measurement.ready.as_ref();
-    let is_warmed = settings.warm_memory && !is_target(settings);
-    let needed = if is_warmed {
-        work::written_bytes(&cell, settings)
-    } else {
-        0
+    let needed = match settings.warm_memory && !is_target(settings) {
+        true => work::written_bytes(&job.cell, settings),
+        false => 0,
     };
     let taken = HostMemory::take(needed);
     context.rig.mark(Moment::Before);
     let overflows_before = environment::listen_overflows();
-    let warmed = taken.as_ref().map(HostMemory::warmed);
+    measurement.warmed = taken.as_ref().map(HostMemory::warmed);
     let watched = ready.filter(|_| settings.watch_memory);
-    let work = || {
-        faults::carry_out(cell.fault, job, ready, || {
-            pool::run(cell.client_pool, job, cell.clients, &mut *context)
-        })
-    };
+    let work = || faults::carry_out(job, ready, || pool::run(job, &mut *context));
     let (result, server_memory) = memory::feed(taken, || {
         memory::watch(watched.map(|ready| ready.pid), work)
     });
     let overflows = environment::listen_overflows().zip(overflows_before);
     measurement.listen_overflows = overflows.map(|(after, before)| after.saturating_sub(before));
     context.rig.mark(Moment::After);
-    measurement.warmed = warmed;
     measurement.server_memory = server_memory;
-    let (reports, report) = result.map_err(pool::Error::CannotStart)?;
+    let (reports, report) = result.map_err(rig::Error::NotReady)?;
     measurement.fault = report;
     reports
-}
-
-/// What came out of a cell besides its records.
-struct Findings {
-    notes: Vec<String>,
-    is_lost: bool,
-    is_partial: bool,
 }
 
 /// After the window: reads uploads back, stops the server, and takes down what both sides say.
@@ -218,40 +196,38 @@ fn finish(
     measurement: &mut Measurement,
     reports: Reports,
     job: &Job,
-    rig: &mut dyn Rig,
+    context: &mut Context<'_>,
     root: &Path,
-    interrupt: &AtomicBool,
-) -> Result<Findings, Error> {
+) -> Result<(), Error> {
     let mut attempts = reports.attempts;
+    let interrupt = context.interrupt;
     let mut reader = ReadBack::new(job, root, interrupt);
-    let is_own = rig.ready().is_some();
+    let is_own = context.rig.ready().is_some();
     // Our server's ledger stays that of the clients alone, and what it was still storing when a client left is
     // settled once it has stopped. A foreign server may have to be asked.
     if !is_own {
         reader.check(&mut attempts, readback::Source::FolderOrServer);
     }
-    let ending = rig.stop(interrupt);
+    let ending = context.rig.stop(interrupt);
     if is_own {
         reader.check(&mut attempts, readback::Source::Folder);
     }
     check(interrupt)?;
     let partial = if is_own { reader.partial() } else { &[] };
-    let findings = Findings {
-        notes: ending.lost.iter().chain(partial).cloned().collect(),
-        is_lost: ending.lost.is_some(),
-        is_partial: !partial.is_empty(),
-    };
     measurement.done = ending.done;
     measurement.client_cpu_us = reports.cpu_us;
     measurement.client_peak_rss_bytes = reports.peak_rss_bytes;
     let is_unverified =
         |attempt: &&Attempt| attempt.is_unconfirmed && attempt.record.outcome == Outcome::Ok;
     measurement.unverified = attempts.iter().filter(is_unverified).count() as u64;
-    measurement.records = attempts
-        .into_iter()
-        .map(|attempt: Attempt| attempt.record)
-        .collect();
-    Ok(findings)
+    measurement.records = attempts.into_iter().map(|attempt| attempt.record).collect();
+    let notes = ending.lost.iter().chain(partial).cloned();
+    measurement.notes.extend(notes);
+    judge(measurement, &job.settings, ending.lost.is_some());
+    if !partial.is_empty() {
+        measurement.status = Status::Inconsistent;
+    }
+    Ok(())
 }
 
 fn judge(measurement: &mut Measurement, settings: &Settings, is_lost: bool) {
@@ -282,23 +258,6 @@ fn untouched(cell: &Cell, repeat: u32, settings: &Settings) -> Measurement {
     }
 }
 
-fn job(cell: &Cell, settings: &Settings, rig: &dyn Rig, download_crc32: Option<u32>) -> Job {
-    Job {
-        address: rig.address(),
-        operation: cell.operation,
-        volume: cell.volume,
-        requests: settings.requests(cell),
-        seed: settings.seed,
-        download_crc32,
-        verify: settings.verify,
-        timeout: settings.timeout,
-        terminator: settings.terminator.clone(),
-        congestion: settings.congestion.clone(),
-        receive_buffer: cell.client_buffer,
-        is_shared: false,
-    }
-}
-
 fn check(interrupt: &AtomicBool) -> Result<(), Error> {
     match interrupt.load(Ordering::Relaxed) {
         true => Err(Error::Interrupted),
@@ -306,7 +265,7 @@ fn check(interrupt: &AtomicBool) -> Result<(), Error> {
     }
 }
 
-/// Lets the soft limit on descriptors rise to what the cell's clients need: that the hard one allows it was asked
+/// Lets the soft limit on descriptors rise to what the row's clients need: that the hard one allows it was asked
 /// before.
 fn raise_descriptor_limit(cell: &Cell) {
     let needed = preflight::descriptors_needed(cell);

@@ -1,4 +1,4 @@
-//! What a cell needs of the machine, and whether that is there: asked before anything of the cell starts.
+//! What a row needs of the machine, and whether that is there: asked before anything of the row starts.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -7,6 +7,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use prefork_server::listener;
 use stress_data::matrix::{Cell, ClientPool, LIST_FILE_BYTES, Operation, ServerPool};
 use stress_data::measurement::{ServerChoice, Settings};
+use stress_data::size::approximate;
 
 use super::work::written_bytes;
 use crate::corpus::files::list_len;
@@ -15,7 +16,7 @@ use crate::host::environment;
 /// What our server keeps free on its file system (`--min-free`): an upload into less is refused.
 const DISK_KEPT_FREE: u64 = 64 << 20;
 /// Disk for logs and directories, or for the tables of a run.
-const CELL_BYTES: u64 = 1 << 20;
+const ROW_BYTES: u64 = 1 << 20;
 /// An operation in the journal and in clients.csv, generously.
 const RECORD_BYTES: u64 = 512;
 /// Descriptors that a process has open besides those of its connections.
@@ -38,20 +39,17 @@ pub(crate) struct RunFolders<'a> {
 }
 
 /// Why `cell` cannot be measured now; none if it can.
-#[must_use]
 pub(crate) fn shortage(cell: &Cell, settings: &Settings, places: RunFolders<'_>) -> Option<String> {
     let disks = disks(&disk_needs(cell, settings, places));
+    let workers = u64::from(cell.clients) + u64::from(cell.servers);
     let in_memory = disks.iter().filter(|disk| disk.is_in_memory);
-    let memory_needed = memory_needed(cell) + in_memory.map(|disk| disk.needed).sum::<u64>();
+    let memory_needed = workers * WORKER_MEMORY + in_memory.map(|disk| disk.needed).sum::<u64>();
     let memory_free = environment::memory_available().unwrap_or(u64::MAX);
-    let disk = disks.iter().find_map(|disk| {
-        lack(
-            &format!("disk space in {}", disk.what),
-            disk.needed,
-            disk.free,
-        )
-    });
-    disk.or_else(|| lack("memory", memory_needed, memory_free))
+    let space = |disk: &Disk| format!("disk space in {}", disk.what);
+    let mut lacks = disks.iter();
+    let lacks = lacks.find_map(|disk| lack(&space(disk), disk.needed, disk.free));
+    lacks
+        .or_else(|| lack("memory", memory_needed, memory_free))
         .or_else(|| descriptor_shortage(cell, settings))
 }
 
@@ -61,36 +59,29 @@ fn disk_needs<'a>(
     settings: &'a Settings,
     places: RunFolders<'a>,
 ) -> Vec<(&'static str, &'a Path, u64)> {
-    let Bytes { source, served } = bytes_needed(cell, settings);
+    let (source, served) = bytes_needed(cell, settings);
     let (work, run) = ("the work directory", "the folder of the run");
     let records = u64::from(cell.clients) * u64::from(settings.requests(cell));
-    let run = (run, places.run, CELL_BYTES + records * RECORD_BYTES);
+    let run = (run, places.run, ROW_BYTES + records * RECORD_BYTES);
     match (&settings.server, settings.server.root()) {
         // Nobody here can ask for its disk.
-        (ServerChoice::Target { .. }, _) => vec![(work, places.work, CELL_BYTES), run],
+        (ServerChoice::Target { .. }, _) => vec![(work, places.work, ROW_BYTES), run],
         (_, Some(root)) => vec![
             ("the folder of --server-root", root, served),
-            (work, places.work, source.saturating_add(CELL_BYTES)),
+            (work, places.work, source.saturating_add(ROW_BYTES)),
             run,
         ],
         (_, None) => {
             let all = source.saturating_add(served);
-            let all = all.saturating_add(CELL_BYTES + DISK_KEPT_FREE);
+            let all = all.saturating_add(ROW_BYTES + DISK_KEPT_FREE);
             vec![(work, places.work, all), run]
         }
     }
 }
 
-/// Bytes of disk that a cell needs at its worst.
-struct Bytes {
-    /// In the work directory: the file that is downloaded under many names.
-    source: u64,
-    /// In the folder that is served.
-    served: u64,
-}
-
-/// See [`Bytes`].
-fn bytes_needed(cell: &Cell, settings: &Settings) -> Bytes {
+/// Bytes of disk that a row needs at its worst: in the work directory, for the file that is downloaded under many names, and
+/// in the folder that is served.
+fn bytes_needed(cell: &Cell, settings: &Settings) -> (u64, u64) {
     let clients = u64::from(cell.clients);
     let requests = clients * u64::from(settings.requests(cell));
     let (source, content, names) = match cell.operation {
@@ -99,10 +90,10 @@ fn bytes_needed(cell: &Cell, settings: &Settings) -> Bytes {
         // Two files, under many names.
         Operation::List => (0, 2 * LIST_FILE_BYTES, list_len(cell.volume)),
     };
-    Bytes {
+    (
         source,
-        served: names.saturating_mul(NAME_BYTES).saturating_add(content),
-    }
+        names.saturating_mul(NAME_BYTES).saturating_add(content),
+    )
 }
 
 /// A file system, and what is to be written to it.
@@ -115,7 +106,7 @@ struct Disk {
     is_in_memory: bool,
 }
 
-/// RunFolders on one file system share its space. What cannot be asked is no reason against trying.
+/// Places on one file system share its space. What cannot be asked is no reason against trying.
 fn disks(needs: &[(&'static str, &Path, u64)]) -> Vec<Disk> {
     let mut disks: Vec<Disk> = Vec::new();
     for (what, path, needed) in needs {
@@ -138,7 +129,6 @@ fn disks(needs: &[(&'static str, &Path, u64)]) -> Vec<Disk> {
 }
 
 /// Descriptors that the harness needs for `cell`: client processes have their own.
-#[must_use]
 pub(crate) fn descriptors_needed(cell: &Cell) -> u64 {
     let threads = match cell.client_pool {
         ClientPool::Thread => cell.clients,
@@ -176,12 +166,7 @@ pub(crate) fn check_congestion(name: &str) -> Result<(), String> {
     }
 }
 
-fn memory_needed(cell: &Cell) -> u64 {
-    (u64::from(cell.clients) + u64::from(cell.servers)) * WORKER_MEMORY
-}
-
 fn lack(what: &str, needed: u64, free: u64) -> Option<String> {
-    use stress_data::size::approximate;
     (needed > free).then(|| {
         format!(
             "not enough {what}: {} needed, {} free",

@@ -56,7 +56,6 @@ enum View {
 impl Progress {
     /// A run with `samples` (taken already, planned) and `units` of work ahead. Of a foreign server nobody knows what
     /// its workers are.
-    #[must_use]
     pub(crate) fn new(
         shown: Shown,
         samples: (usize, usize),
@@ -80,7 +79,6 @@ impl Progress {
     }
 
     /// The same within a budget, which is shown instead of a guess at the time left.
-    #[must_use]
     pub(crate) const fn within(mut self, budget: Option<Duration>) -> Self {
         self.budget = budget;
         self
@@ -159,7 +157,7 @@ impl Progress {
         line
     }
 
-    /// The cell in a few words: all that tells its row from the others.
+    /// The row in a few words: all that tells it from the others.
     fn name(&self, cell: &Cell) -> String {
         let workers = match self.is_own_server {
             true => cell.server_pool.as_str(),

@@ -15,15 +15,15 @@ use super::progress::Shown;
 /// Everything a run needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Request {
-    /// The cells.
+    /// The rows.
     pub(crate) plan: Plan,
     /// What the plan is called.
     pub(crate) plan_name: PlanName,
-    /// Samples of each cell.
+    /// Samples of each row.
     pub(crate) repeats: u32,
     /// Their order.
     pub(crate) order: Order,
-    /// How a cell is measured.
+    /// How a row is measured.
     pub(crate) settings: Settings,
     /// Whether a foreign server is asked how it wants requests to end; the settings then get its answer.
     pub(crate) is_probed: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Request {
     pub(crate) work_dir: Option<PathBuf>,
     /// The word in the folder's name.
     pub(crate) label: String,
-    /// Only list the cells.
+    /// Only list the rows.
     pub(crate) dry_run: bool,
     /// Whether to go on with an earlier run.
     pub(crate) start: Start,
@@ -70,7 +70,6 @@ pub(crate) enum Start {
 
 impl Request {
     /// Whether something of the run with these `contents` is still to be taken, or to be taken again.
-    #[must_use]
     pub(crate) fn has_work_in(&self, contents: &Contents) -> bool {
         contents
             .plan()
@@ -78,7 +77,6 @@ impl Request {
     }
 
     /// Whether this sample is still to be taken, or to be taken again.
-    #[must_use]
     pub(crate) fn is_wanted(&self, contents: &Contents, number: u32, repeat: u32) -> bool {
         match self.rerun_failed {
             true => !contents.is_ok(number, repeat),
@@ -87,13 +85,11 @@ impl Request {
     }
 
     /// Where the work directory is made.
-    #[must_use]
     pub(crate) fn work_parent(&self) -> &Path {
         self.work_dir.as_deref().unwrap_or(&self.out)
     }
 
     /// The command that goes on with the run in the folder `run`: this one, resuming.
-    #[must_use]
     pub(crate) fn resume_command(&self, run: &str) -> String {
         let mut words = Vec::new();
         let mut typed = self.command_line.iter().peekable();

@@ -9,7 +9,7 @@ use stress_data::measurement::{Measurement, Settings, Status};
 use stress_data::schedule::Turn;
 use stress_data::summary::Brief;
 
-use super::agenda::{Agenda, Unaffordable};
+use super::agenda::Agenda;
 use super::budget::Cost;
 use super::folder::Folder;
 use super::measure;
@@ -104,8 +104,12 @@ impl Sampling<'_> {
                 Err(ended) => return ended,
             }
         }
-        let left_over = agenda.left_over(bench.elapsed());
-        self.book_unaffordable(cells, left_over)
+        for (turn, why) in agenda.left_over(bench.elapsed()) {
+            if let Err(ended) = self.book_not_run(&cells[turn.index], turn, why) {
+                return ended;
+            }
+        }
+        Ended::Complete
     }
 
     /// Takes one sample and says what that took; none if it cannot be taken, and is booked as that.
@@ -140,22 +144,16 @@ impl Sampling<'_> {
         Ok(Some(cost))
     }
 
-    fn book_unaffordable(&mut self, cells: &[Cell], left_over: Vec<Unaffordable>) -> Ended {
-        for Unaffordable { turn, why } in left_over {
-            if let Err(ended) = self.book_not_run(&cells[turn.index], turn, why) {
-                return ended;
-            }
-        }
-        Ended::Complete
-    }
-
     fn book_not_run(&mut self, cell: &Cell, turn: Turn, why: String) -> Result<(), Ended> {
         let sample = Sample {
             session: self.session,
             is_warmup: turn.is_warmup,
             cpu: None,
             wall_ns: None,
-            measurement: not_run(cell, turn.repeat, why),
+            measurement: Measurement {
+                notes: vec![why],
+                ..Measurement::empty(cell, turn.repeat, super::now(), Status::NotRun)
+            },
         };
         self.book(cell, sample)
     }
@@ -168,12 +166,5 @@ impl Sampling<'_> {
         self.progress
             .finish(cell, &brief, work_units(cell, self.settings));
         Ok(())
-    }
-}
-
-fn not_run(cell: &Cell, repeat: u32, why: String) -> Measurement {
-    Measurement {
-        notes: vec![why],
-        ..Measurement::empty(cell, repeat, super::now(), Status::NotRun)
     }
 }

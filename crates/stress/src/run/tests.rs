@@ -32,13 +32,13 @@ fn request(out: &Path, words: &[&str]) -> Request {
     commands::tests::parse(&[&fixed[..], words].concat()).unwrap()
 }
 
-/// What the bench does with the cell of a number.
+/// What the bench does with the row of a number.
 type Script = fn(u32, &Stops) -> Result<Status, measure::Error>;
 
 struct ScriptedSampler<'a> {
     script: Script,
     stops: &'a Stops,
-    /// What a sample of a cell takes.
+    /// What a sample of a row takes.
     cost: fn(&Cell) -> Duration,
     now: Duration,
     measured: Vec<(u32, u32)>,
@@ -66,7 +66,7 @@ impl Sampler for ScriptedSampler<'_> {
     }
 }
 
-/// Takes what is left to take, and says how that ended and which cells were measured.
+/// Takes what is left to take, and says how that ended and which rows were measured.
 fn take(request: &Request, folder: &mut Folder, script: Script) -> (Ended, Vec<(u32, u32)>) {
     take_at_cost(request, folder, script, |_| Duration::from_secs(1))
 }

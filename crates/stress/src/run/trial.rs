@@ -1,20 +1,21 @@
 //! The trial of a foreign server, before the first row: whether it starts, how it wants requests to end, and whether
 //! it serves the folder that its rows' files are put into. What fails here would fail in every row, minutes each.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use client::{Connection, FileName, Options, Terminator};
 use stress_data::matrix::{Cell, Operation};
-use stress_data::measurement::{ServerChoice, Settings};
+use stress_data::measurement::{ServerChoice, ServerCommand, Settings};
 
 use super::measure::Error;
 use crate::corpus::served::ServedFolder;
 use crate::corpus::workdir::WorkDir;
 use crate::corpus::{download_name, files};
 use crate::host::clock::Deadline;
-use crate::rig::foreign::{Foreign, Orders};
+use crate::rig::foreign::{Foreign, Trouble};
 use crate::rig::probe::{self, Dialect};
 use crate::rig::target::Target;
 use crate::rig::{self, Rig};
@@ -50,7 +51,9 @@ pub(crate) fn hold(
         ServerChoice::Target { address, admin } => {
             of_target(address, admin.as_deref(), &candidates, interrupt)
         }
-        ServerChoice::Command { .. } => of_command(cell, settings, &candidates, work, interrupt)?,
+        ServerChoice::Command(command) => {
+            of_command(command, cell, settings.seed, &candidates, work, interrupt)?
+        }
     };
     match finding {
         Ok(terminator) => Ok(Some(Ok(terminator))),
@@ -81,26 +84,18 @@ fn of_target(
 }
 
 fn of_command(
+    command: &ServerCommand,
     cell: &Cell,
-    settings: &Settings,
+    seed: u64,
     candidates: &[Terminator],
     work: &WorkDir,
     interrupt: &AtomicBool,
 ) -> Result<Ended, Error> {
-    let ServerChoice::Command {
-        command,
-        cwd,
-        host,
-        port,
-        root: folder,
-    } = &settings.server
-    else {
-        return Ok(Err(None));
-    };
     let harness = |error: std::io::Error| Error::Harness(error.to_string());
     // Declared before the server: gone after it.
-    let directory = work.cell().map_err(harness)?;
-    let served = folder.as_deref().map(ServedFolder::take).transpose();
+    let directory = work.row().map_err(harness)?;
+    let folder = command.root.as_deref();
+    let served = folder.map(ServedFolder::take).transpose();
     let served = served.map_err(harness)?;
     let root = match &served {
         Some(served) => served.path().to_owned(),
@@ -112,50 +107,32 @@ fn of_command(
         clients: 1,
         ..cell.clone()
     };
-    files::lay_out(&file, settings.seed, work.sources(), &root).map_err(harness)?;
-    let orders = Orders {
-        command,
-        workers: cell.servers,
-        root: &root,
-        cwd: cwd.as_deref(),
-        host: host.as_deref(),
-        port: *port,
-    };
+    files::lay_out(&file, seed, work.sources(), &root).map_err(harness)?;
+    let said = |trouble: Trouble| trouble.text().map(|text| format!("--server-cmd: {text}"));
     let log = directory.server_log();
-    let mut foreign = match Foreign::start(&orders, &log, interrupt) {
+    let mut foreign = match Foreign::start(command, cell.servers, &root, &log, interrupt) {
         Ok(foreign) => foreign,
-        Err(trouble) => {
-            return Ok(Err(trouble
-                .text()
-                .map(|text| format!("--server-cmd: {text}"))));
-        }
+        Err(trouble) => return Ok(Err(said(trouble))),
     };
     let deadline = Deadline::after(LIMIT).or_once(interrupt);
-    let result = probe::dialect(
-        foreign.address(),
-        candidates,
-        probe::ANSWER_LIMIT,
-        &deadline,
-    );
+    let address = foreign.address();
+    let result = probe::dialect(address, candidates, probe::ANSWER_LIMIT, &deadline);
     let result = result.and_then(|dialect| {
-        let lacks = lacks_file(&foreign, &dialect, folder.as_deref());
+        let lacks = lacks_file(address, &dialect, folder);
         lacks.map_or(Ok(dialect.terminator), |why| Err(rig::Error::NotReady(why)))
     });
-    Ok(result.map_err(|error| {
-        let text = foreign.trouble(error).text();
-        text.map(|text| format!("--server-cmd: {text}"))
-    }))
+    Ok(result.map_err(|error| said(foreign.trouble(error))))
 }
 
 /// Why the file that lies in the folder does not come from the server: it serves another one. One that is listed, but
 /// cannot be had, is for the rows to tell.
-fn lacks_file(foreign: &Foreign, dialect: &Dialect, folder: Option<&Path>) -> Option<String> {
+fn lacks_file(address: SocketAddr, dialect: &Dialect, folder: Option<&Path>) -> Option<String> {
     let name = download_name(0);
     let names = dialect.names.as_deref().unwrap_or_default();
     if names.iter().any(|listed| listed == name.as_str()) {
         return None;
     }
-    let answer = fetch(foreign, dialect.terminator, &name).err()?;
+    let answer = fetch(address, dialect.terminator, &name).err()?;
     let flag = folder.map_or_else(
         || "{root}".to_owned(),
         |folder| format!("--server-root {}", folder.display()),
@@ -164,15 +141,10 @@ fn lacks_file(foreign: &Foreign, dialect: &Dialect, folder: Option<&Path>) -> Op
     let shown = match names {
         [] => "it lists nothing".to_owned(),
         names => {
-            let mut shown = names
-                .iter()
-                .take(SHOWN_MAX)
-                .map(|name| name.escape_debug().to_string());
+            let shown = names.iter().take(SHOWN_MAX);
+            let shown: Vec<String> = shown.map(|name| name.escape_debug().to_string()).collect();
             let more = if names.len() > SHOWN_MAX { ", …" } else { "" };
-            format!(
-                "it lists {}{more}",
-                shown.by_ref().collect::<Vec<_>>().join(", ")
-            )
+            format!("it lists {}{more}", shown.join(", "))
         }
     };
     Some(format!(
@@ -180,7 +152,11 @@ fn lacks_file(foreign: &Foreign, dialect: &Dialect, folder: Option<&Path>) -> Op
     ))
 }
 
-fn fetch(foreign: &Foreign, terminator: Terminator, name: &FileName) -> Result<(), client::Error> {
+fn fetch(
+    address: SocketAddr,
+    terminator: Terminator,
+    name: &FileName,
+) -> Result<(), client::Error> {
     let options = Options {
         connect_timeout: FILE_LIMIT,
         operation_timeout: Some(FILE_LIMIT),
@@ -188,7 +164,7 @@ fn fetch(foreign: &Foreign, terminator: Terminator, name: &FileName) -> Result<(
         terminator,
         ..Options::default()
     };
-    let mut connection = Connection::connect(foreign.address(), &options)?;
+    let mut connection = Connection::connect(address, &options)?;
     connection
         .get(name, &mut std::io::sink(), &mut ())
         .map(drop)

@@ -6,7 +6,7 @@ use stress_data::measurement::Settings;
 
 /// What starting and stopping a server and its clients takes, as the bytes that move in the same time: about a
 /// tenth of a second.
-const CELL_OVERHEAD_BYTES: u64 = 200 << 20;
+const ROW_OVERHEAD_BYTES: u64 = 200 << 20;
 /// A listing's JSON for one file of the corpus, about.
 const LISTED_NAME_BYTES: u64 = 24;
 
@@ -40,5 +40,5 @@ pub(crate) fn written_bytes(cell: &Cell, settings: &Settings) -> u64 {
 pub(crate) fn work_units(cell: &Cell, settings: &Settings) -> u64 {
     content_bytes(cell, settings)
         .saturating_add(cell.volume)
-        .saturating_add(CELL_OVERHEAD_BYTES)
+        .saturating_add(ROW_OVERHEAD_BYTES)
 }

@@ -123,7 +123,7 @@ pub(crate) fn try_one(
     work: &WorkDir,
     interrupt: &AtomicBool,
 ) -> Result<Finding> {
-    let cell = work.cell()?;
+    let cell = work.row()?;
     for (name, len) in FILES {
         std::fs::write(cell.root().join(name), content(len))?;
     }

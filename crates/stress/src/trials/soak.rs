@@ -52,7 +52,7 @@ pub(crate) fn soak(
     interrupt: &AtomicBool,
     say: impl Fn(&str),
 ) -> Result<Verdict> {
-    let cell = work.cell()?;
+    let cell = work.row()?;
     let mut server = Server::start(plan, &cell, interrupt)?;
     let address = server.address();
     let contents = Contents {

@@ -46,7 +46,7 @@ fn conditions_decide_the_exit_code() {
 #[test]
 fn a_budget_ends_a_run_of_a_server_that_does_not_answer() {
     let out = TempDir::new().unwrap();
-    // Without the budget each of the three cells would wait for its server for ten seconds.
+    // Without the budget each of the three rows would wait for its server for ten seconds.
     let args = [
         "--budget",
         "5s",

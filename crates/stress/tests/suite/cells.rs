@@ -1,4 +1,4 @@
-//! Small cells of every kind, measured for real.
+//! Small rows of every kind, measured for real.
 
 use stress_data::matrix::Operation;
 use stress_data::measurement::{Measurement, Status};

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// Three cells, one of each operation.
+/// Three rows, one of each operation.
 const SMALL: [&str; 8] = [
     "--size",
     "100K",

@@ -57,7 +57,7 @@ fn a_server_with_a_port_and_a_folder_of_its_own_is_measured_as_it_is() {
         "--server-root",
         folder_path,
     ];
-    // Three cells one after the other on one port.
+    // Three rows one after the other on one port.
     let axes = ["--size", "200K", "--clients", "2", "--servers", "2"];
     let ended = run(&[&axes[..], &server].concat());
     assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);

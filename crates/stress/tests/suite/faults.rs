@@ -353,7 +353,7 @@ fn where_nobody_listens_a_client_is_refused_once() {
         listener.local_addr().unwrap()
     };
     let mut job = job(address, Operation::Download, VOLUME);
-    job.requests = 3;
+    job.settings.transfer_requests = 3;
     let attempts = perform(&job);
     check("refused", &attempts[0], Outcome::ConnectRefused);
     for (request, attempt) in (0..).zip(&attempts) {
@@ -377,7 +377,7 @@ fn where_nobody_accepts_a_client_gives_up_in_time() {
     let address = listener.local_addr().unwrap();
     let full = fill_the_queue(address);
     let mut job = job(address, Operation::Download, VOLUME);
-    job.timeout = SHORT;
+    job.settings.timeout = SHORT;
     let attempts = perform(&job);
     check("unaccepted", &attempts[0], Outcome::ConnectTimeout);
     drop(full);
@@ -397,7 +397,7 @@ fn a_failure_does_not_keep_a_client_from_its_next_operation() {
     let whole = plain_reply(&content());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut job = job(listener.local_addr().unwrap(), Operation::Download, VOLUME);
-    job.requests = 2;
+    job.settings.transfer_requests = 2;
     let server = std::thread::spawn(move || {
         use std::io::Write;
         let (first, _) = listener.accept().unwrap();

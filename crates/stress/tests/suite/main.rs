@@ -1,4 +1,4 @@
-//! The real program: cells measured, single operations against servers that misbehave by script, runs and what is made
+//! The real program: rows measured, single operations against servers that misbehave by script, runs and what is made
 //! of them, soaks.
 
 mod baseline;

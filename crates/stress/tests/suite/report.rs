@@ -16,7 +16,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-/// Measures one cell with small files.
+/// Measures one row with small files.
 fn measure(out: &Path, args: &[&str]) -> Output {
     let folder = out.to_str().unwrap();
     let fixed = [
@@ -38,7 +38,7 @@ fn measure(out: &Path, args: &[&str]) -> Output {
     stress(&[&fixed[..], args].concat())
 }
 
-/// The folder of a run of one cell with small files.
+/// The folder of a run of one row with small files.
 fn run(out: &Path, label: &str) -> PathBuf {
     let output = measure(out, &["--label", label]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::support::{Ended, Harness, Process, assert_gone, descendants, until, work_dirs};
 
-/// Eight cells of both client pools.
+/// Eight rows of both client pools.
 const PLAN: [&str; 12] = [
     "--op",
     "download,upload",
@@ -42,7 +42,7 @@ enum Moment {
     Begun,
     /// The journal has grown by so many bytes.
     Grown(u64),
-    /// The folder of a cell is there.
+    /// The folder of a row is there.
     Files,
     /// The server's process is there.
     Server,

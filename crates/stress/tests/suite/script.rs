@@ -10,7 +10,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 use stress::clients::operation::{Attempt, Job, Worker};
 use stress::corpus::{Corpus, Salt};
 use stress_data::matrix::Operation;
-use stress_data::measurement::Verify;
+use stress_data::measurement::Settings;
+use stress_data::testing;
 
 /// For operations that should end by something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,23 +65,22 @@ impl Peer {
 pub(crate) fn job(address: SocketAddr, operation: Operation, volume: u64) -> Job {
     Job {
         address,
-        operation,
-        volume,
-        requests: 1,
-        seed: 1,
+        cell: testing::cell(operation, volume),
+        settings: Settings {
+            list_requests: 1,
+            timeout: PATIENCE,
+            ..testing::settings()
+        },
         download_crc32: Some(Corpus::new(1).crc32(Salt::DOWNLOAD, volume)),
         is_shared: false,
-        verify: Verify::Checksum,
-        timeout: PATIENCE,
-        terminator: "crlf".into(),
-        congestion: "auto".into(),
-        receive_buffer: None,
     }
 }
 
 /// All that a client does with `job`.
 pub(crate) fn perform(job: &Job) -> Vec<Attempt> {
-    Worker::new(job, Corpus::new(job.seed), 0).unwrap().run()
+    Worker::new(job, Corpus::new(job.settings.seed), 0)
+        .unwrap()
+        .run()
 }
 
 /// What becomes of one operation against a server that serves its one connection by `script`.
@@ -92,7 +92,7 @@ pub(crate) fn meet(
 ) -> Attempt {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut job = job(listener.local_addr().unwrap(), operation, volume);
-    job.timeout = timeout;
+    job.settings.timeout = timeout;
     let (here, client): (Sender<()>, _) = mpsc::channel();
     let server = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();

@@ -9,20 +9,21 @@ use std::io;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use super::{ASSEMBLE_LIMIT, Barrier, Context, Error, Reports, limit, missing};
+use super::{ASSEMBLE_LIMIT, Barrier, Context, Reports, complete, limit};
 use crate::clients::operation::{Attempt, Job};
 use crate::host::child::{self, Lines, NoLine};
 use crate::host::clock::{Deadline, WaitEnded};
+use crate::rig::Error;
 use report::{Orders, Report};
 
 /// How long the process that has seen all clients end may take to end itself.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
-pub(super) fn run(job: &Job, clients: u32, context: &mut Context<'_>) -> Result<Reports, Error> {
+pub(super) fn run(job: &Job, context: &mut Context<'_>) -> Result<Reports, Error> {
     let barrier = Barrier::new().map_err(cannot_start)?;
-    let mut processes = ClientProcesses::start(job, clients, &barrier, context)?;
+    let mut processes = ClientProcesses::start(job, &barrier, context)?;
     processes.assemble(context)?;
-    let released_ns = barrier.release(clients).map_err(cannot_start)?;
+    let released_ns = barrier.release(job.cell.clients).map_err(cannot_start)?;
     processes.listen(job, context)?;
     Ok(processes.reports(job, released_ns))
 }
@@ -49,15 +50,9 @@ struct Member {
 }
 
 impl ClientProcesses {
-    fn start(
-        job: &Job,
-        clients: u32,
-        barrier: &Barrier,
-        context: &Context<'_>,
-    ) -> Result<Self, Error> {
+    fn start(job: &Job, barrier: &Barrier, context: &Context<'_>) -> Result<Self, Error> {
         let log = File::create(context.log).map_err(cannot_start)?;
         let orders = Orders {
-            clients,
             parent: std::process::id().cast_signed(),
             job: job.clone(),
         };
@@ -73,7 +68,7 @@ impl ClientProcesses {
         Ok(Self {
             child,
             lines,
-            members: (0..clients).map(|_| Member::default()).collect(),
+            members: (0..job.cell.clients).map(|_| Member::default()).collect(),
             is_overdue: false,
         })
     }
@@ -101,7 +96,7 @@ impl ClientProcesses {
                 Err(NoLine::WaitEnded(WaitEnded::Late)) => "they do not come up".into(),
                 Err(NoLine::Ended) => format!("they ended: {}", child::tail(context.log)),
             };
-            return Err(Error::CannotStart(format!("client processes: {why}")));
+            return Err(Error::NotReady(format!("client processes: {why}")));
         }
         Ok(())
     }
@@ -156,28 +151,22 @@ impl ClientProcesses {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        let mut attempts = Vec::new();
-        let mut cpu_us = Some(0);
-        let mut peak_rss_bytes = None;
-        for (client, member) in (0..).zip(&mut self.members) {
+        let (mut cpu_us, mut peak_rss_bytes) = (Some(0), None);
+        let mut by_client = Vec::new();
+        for member in std::mem::take(&mut self.members) {
             cpu_us = cpu_us.zip(member.cpu_us).map(|(sum, cpu)| sum + cpu);
             peak_rss_bytes = peak_rss_bytes.max(member.peak_rss_bytes);
-            let detail = match (&member.end, self.is_overdue) {
+            let why_not = match (&member.end, self.is_overdue) {
                 (Some(how), _) => format!("the client process ended without a report ({how})"),
                 (None, true) => {
                     format!("the client process was killed: it took too long ({parent_end})")
                 }
                 (None, false) => format!("the client process went with its parent ({parent_end})"),
             };
-            let missing = missing(client, &member.attempts, job, &detail);
-            attempts.append(&mut member.attempts);
-            attempts.extend(missing);
-        }
-        for attempt in &mut attempts {
-            attempt.record.released_ns = released_ns;
+            by_client.push((member.attempts, why_not));
         }
         Reports {
-            attempts,
+            attempts: complete(by_client, job, released_ns),
             cpu_us,
             peak_rss_bytes,
         }
@@ -191,5 +180,5 @@ impl Drop for ClientProcesses {
 }
 
 fn cannot_start(error: io::Error) -> Error {
-    Error::CannotStart(format!("client processes: {error}"))
+    Error::NotReady(format!("client processes: {error}"))
 }

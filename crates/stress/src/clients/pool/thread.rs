@@ -7,12 +7,13 @@ use std::thread;
 use prefork_server::memory;
 
 use super::{
-    ASSEMBLE_LIMIT, Barrier, Context, Error, Reports, cpu_us, forget_peak_rss, is_released, limit,
-    missing,
+    ASSEMBLE_LIMIT, Barrier, Context, Reports, complete, cpu_us, forget_peak_rss, is_released,
+    limit,
 };
 use crate::clients::operation::{Attempt, Job, Worker};
 use crate::corpus::Corpus;
 use crate::host::clock::{Deadline, WaitEnded};
+use crate::rig::Error;
 
 /// A client's buffers are on the heap; this is several times what it needs in a debug build.
 const STACK_LEN: usize = 512 << 10;
@@ -23,16 +24,16 @@ enum Message {
     Done(u32, Vec<Attempt>),
 }
 
-pub(super) fn run(job: &Job, clients: u32, context: &mut Context<'_>) -> Result<Reports, Error> {
-    let cannot_start =
-        |error: std::io::Error| Error::CannotStart(format!("client threads: {error}"));
+pub(super) fn run(job: &Job, context: &mut Context<'_>) -> Result<Reports, Error> {
+    let clients = job.cell.clients;
+    let cannot_start = |error: std::io::Error| Error::NotReady(format!("client threads: {error}"));
     let barrier = Barrier::new().map_err(cannot_start)?;
     let is_peak_ours = forget_peak_rss();
-    let corpus = Corpus::new(job.seed);
+    let corpus = Corpus::new(job.settings.seed);
     let mut workers: Vec<Worker<'_>> = (0..clients)
         .map(|client| Worker::new(job, corpus.clone(), client))
         .collect::<Result<_, _>>()
-        .map_err(Error::CannotStart)?;
+        .map_err(Error::NotReady)?;
     let (sender, messages) = mpsc::channel();
     thread::scope(|scope| {
         for (client, worker) in (0..).zip(&mut workers) {
@@ -54,13 +55,13 @@ pub(super) fn run(job: &Job, clients: u32, context: &mut Context<'_>) -> Result<
         assemble(&messages, clients, context)?;
         let cpu_before = cpu_us();
         let released_ns = barrier.release(clients).map_err(cannot_start)?;
-        let by_client = collect(&messages, job, clients, context);
+        let by_client = collect(&messages, job, context);
         let cpu_us = cpu_us()
             .zip(cpu_before)
             .map(|(after, before)| after - before);
-        let by_client = by_client?;
+        let with_why_not = |reported| (reported, "the client thread panicked".to_owned());
         Ok(Reports {
-            attempts: attempts(by_client, job, released_ns),
+            attempts: complete(by_client?.into_iter().map(with_why_not), job, released_ns),
             cpu_us,
             peak_rss_bytes: is_peak_ours
                 .then(|| memory::peak_rss_bytes(std::process::id()))
@@ -87,7 +88,7 @@ fn assemble(
             Ok(_) => ready_len += 1,
             Err(_) => deadline.check().map_err(|wait_ended| match wait_ended {
                 WaitEnded::Interrupted => Error::Interrupted,
-                WaitEnded::Late => Error::CannotStart("client threads do not come up".into()),
+                WaitEnded::Late => Error::NotReady("client threads do not come up".into()),
             })?,
         }
     }
@@ -99,10 +100,9 @@ fn assemble(
 fn collect(
     messages: &Receiver<Message>,
     job: &Job,
-    clients: u32,
     context: &mut Context<'_>,
 ) -> Result<Vec<Vec<Attempt>>, Error> {
-    let mut by_client = vec![Vec::new(); clients as usize];
+    let mut by_client = vec![Vec::new(); job.cell.clients as usize];
     let mut deadline = Deadline::after(limit(job)).or_once(context.interrupt);
     let mut wait_ended = None;
     loop {
@@ -124,18 +124,4 @@ fn collect(
         Some(WaitEnded::Interrupted) => Err(Error::Interrupted),
         _ => Ok(by_client),
     }
-}
-
-/// What the clients reported, and what they did not.
-fn attempts(by_client: Vec<Vec<Attempt>>, job: &Job, released_ns: u64) -> Vec<Attempt> {
-    let mut attempts = Vec::new();
-    for (client, mut reported) in (0..).zip(by_client) {
-        let missing = missing(client, &reported, job, "the client thread panicked");
-        reported.extend(missing);
-        attempts.extend(reported);
-    }
-    for attempt in &mut attempts {
-        attempt.record.released_ns = released_ns;
-    }
-    attempts
 }

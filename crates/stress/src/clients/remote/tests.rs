@@ -2,44 +2,29 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use stress_data::matrix::{ClientPool, ServerPool};
-use stress_data::measurement::Verify;
+use stress_data::matrix::Cell;
+use stress_data::measurement::Settings;
 
 use super::*;
-use crate::testing::scripted;
+use crate::testing::{self, scripted};
 
 /// Far more than anything here takes that does not hang.
 const LONG: Duration = Duration::from_mins(5);
 
-fn cell(operation: Operation, fault: Fault) -> Cell {
-    Cell {
-        number: 1,
-        operation,
-        volume: 1_000,
-        clients: 5,
-        servers: 1,
-        client_pool: ClientPool::Thread,
-        server_pool: ServerPool::Process,
-        client_buffer: None,
-        server_buffer: None,
-        fault,
-    }
-}
-
 fn job(operation: Operation, address: SocketAddr, timeout: Duration) -> Job {
     Job {
         address,
-        operation,
-        volume: 1_000,
-        requests: 1,
-        seed: 1,
+        cell: Cell {
+            clients: 5,
+            ..testing::cell(operation, 1_000)
+        },
+        settings: Settings {
+            list_requests: 1,
+            timeout,
+            ..testing::settings()
+        },
         download_crc32: None,
         is_shared: true,
-        verify: Verify::Checksum,
-        timeout,
-        terminator: "crlf".into(),
-        congestion: "auto".into(),
-        receive_buffer: None,
     }
 }
 
@@ -57,16 +42,12 @@ fn server(files: &[&str], refuses: fn(&str) -> bool) -> (SocketAddr, Receiver<St
     })
 }
 
-fn laid(job: &Job, cell: &Cell) -> Placed {
-    Placed {
-        names: names(job, cell),
-        crc32: None,
-    }
-}
-
 fn clear(address: SocketAddr, timeout: Duration) -> Option<String> {
     let job = job(Operation::Upload, address, timeout);
-    let laid = laid(&job, &cell(Operation::Upload, Fault::None));
+    let laid = Placed {
+        names: names(&job),
+        crc32: None,
+    };
     clear_away(&job, &laid, &AtomicBool::new(false))
 }
 
@@ -111,8 +92,9 @@ fn what_was_in_the_folder_before_is_neither_replaced_nor_deleted() {
         (Operation::List, Fault::None, "thesis.pdf"),
     ] {
         let (address, heard) = server(&["a.bin", file], |_| false);
-        let (job, cell) = (job(operation, address, LONG), cell(operation, fault));
-        let refused = lay_out(&job, &cell, &AtomicBool::new(false)).err().unwrap();
+        let mut job = job(operation, address, LONG);
+        job.cell.fault = fault;
+        let refused = lay_out(&job, &AtomicBool::new(false)).err().unwrap();
         assert!(refused.laid.is_none(), "nothing is to be cleared away");
         let words = match operation {
             Operation::List => "holds 2 files already",
@@ -124,8 +106,7 @@ fn what_was_in_the_folder_before_is_neither_replaced_nor_deleted() {
     // Other files are in nobody's way.
     let (address, _heard) = server(&["a.bin", "u0005-0.bin"], |_| false);
     let job = job(Operation::Upload, address, LONG);
-    let cell = cell(Operation::Upload, Fault::None);
-    assert!(lay_out(&job, &cell, &AtomicBool::new(false)).is_ok());
+    assert!(lay_out(&job, &AtomicBool::new(false)).is_ok());
 }
 
 #[test]
@@ -140,8 +121,7 @@ fn an_interrupt_ends_the_wait_for_a_server_that_does_not_answer() {
             interrupt.store(true, Ordering::SeqCst);
         });
         let job = job(Operation::Upload, address, LONG);
-        let cell = cell(Operation::Upload, Fault::None);
-        let refused = lay_out(&job, &cell, interrupt).err().unwrap();
+        let refused = lay_out(&job, interrupt).err().unwrap();
         assert!(refused.why.ends_with("interrupted"), "{}", refused.why);
     });
     assert!(started.elapsed() < LONG / 2);

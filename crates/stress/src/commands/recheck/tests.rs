@@ -1,6 +1,7 @@
 //! What has to be said again.
 
 use stress_data::matrix::Selection;
+use stress_data::measurement::ServerCommand;
 
 use super::*;
 use crate::testing;
@@ -44,12 +45,12 @@ fn a_foreign_server_has_to_be_named_again_with_its_paths() {
     // One without a path is known as it is, and so is one whose folder is said again.
     kept.server = testing::foreign("serve {port} {root}");
     assert_eq!(settings(&args(None, None), &kept).unwrap(), kept);
-    let in_folder = |folder: &str| ServerChoice::Command {
-        command: "serve {port} {root}".into(),
-        cwd: Some(folder.into()),
-        host: None,
-        port: None,
-        root: None,
+    let in_folder = |folder: &str| {
+        ServerChoice::Command(ServerCommand {
+            command: "serve {port} {root}".into(),
+            cwd: Some(folder.into()),
+            ..ServerCommand::default()
+        })
     };
     kept.server = in_folder("…/work");
     assert!(settings(&args(None, None), &kept).is_err());
@@ -83,5 +84,5 @@ fn a_row_that_failed_goes_before_a_ratio_that_does_not_hold() {
     };
     check(&[(10, &[20]), (20, &[40])], Exit::Verified);
     check(&[(10, &[20]), (20, &[40]), (10, &[900])], Exit::Threshold);
-    check(&[(10, &[]), (20, &[40]), (10, &[900])], Exit::CellFailed);
+    check(&[(10, &[]), (20, &[40]), (10, &[900])], Exit::RowFailed);
 }

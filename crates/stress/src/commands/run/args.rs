@@ -19,7 +19,7 @@ use crate::run::progress::Shown;
 
 /// The largest pool: 1,000 processes a side is already more than a machine of this kind can tell apart.
 const WORKERS_MAX: u32 = 1_000;
-/// Samples of one combination.
+/// Samples of one row.
 const REPEATS_MAX: u32 = 1_000;
 /// Operations of one client.
 const REQUESTS_MAX: u32 = 100_000;
@@ -30,9 +30,9 @@ const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::
 const BUDGETS: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_hours(24 * 365);
 const SETTLES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
 
-/// Which combinations.
+/// Which rows.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Combinations (each takes a comma list)")]
+#[command(next_help_heading = "Rows (each flag takes a comma list)")]
 pub(super) struct AxisArgs {
     /// A plan by its name; the flags below change its axes.
     #[arg(long, value_parser = words::plan(), default_value = "standard", value_name = "NAME")]
@@ -75,21 +75,21 @@ pub(super) struct AxisArgs {
     pub(super) server_buffer: Vec<u64>,
 
     /// What is done to the server meanwhile: none, kill-worker, `silent-client[:N]`, `stall-client[:N]` or
-    /// `slow-client:RATE[:N]`. Faulty clients come besides the others, first, and are not counted among them
+    /// `slow-client:RATE[:N]`. Faulty clients connect before the others, and are not counted among them
     /// [default: none].
     #[arg(long, value_delimiter = ',', value_name = "FAULT")]
     pub(super) fault: Vec<Fault>,
 }
 
-/// How each combination is measured.
+/// How each row is measured.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Measuring")]
 pub(super) struct MeasuringArgs {
-    /// Samples of each combination; five or more show the spread.
+    /// Samples of each row; five or more show the spread.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=REPEATS_MAX))]
     pub(super) repeat: u32,
 
-    /// Rounds of samples that are taken before, and not counted; the journal keeps them, marked.
+    /// Samples of each row that are taken before, and not counted; the journal keeps them, marked.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0..=100_u32))]
     pub(super) warmup: u32,
 
@@ -101,7 +101,7 @@ pub(super) struct MeasuringArgs {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration(TIMEOUTS))]
     pub(super) timeout: Duration,
 
-    /// How long all of it may take, tables included: cheap combinations come first, what the others will take is
+    /// How long all of it may take, tables included: cheap rows come first, what the others will take is
     /// predicted from them, and what does not fit is a row with status not_run. Each --resume has it anew.
     #[arg(long, value_name = "TIME", value_parser = duration(BUDGETS))]
     pub(super) budget: Option<Duration>,
@@ -110,11 +110,11 @@ pub(super) struct MeasuringArgs {
     #[arg(long, value_parser = words::verify(), default_value = "checksum", value_name = "HOW")]
     pub(super) verify: Verify,
 
-    /// The order of samples with --repeat; a single round is in the order of the table.
+    /// The order of samples with --repeat; one sample of each row is taken in the order of the table.
     #[arg(long, value_parser = words::order(), default_value = "interleaved", value_name = "ORDER")]
     pub(super) order: Order,
 
-    /// What the files' contents and the samples' order come from.
+    /// The seed of the files' contents and of the samples' order.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     pub(super) seed: u64,
 
@@ -145,12 +145,12 @@ pub(super) struct ServerArgs {
     #[arg(long, value_name = "auto|system|NAME", default_value = "auto", value_parser = parse::congestion)]
     pub(super) congestion: String,
 
-    /// How requests end [default: crlf; with --server-cmd and --target what LIST is answered to, asked before the
-    /// first row].
+    /// How requests end [default: crlf; with --server-cmd and --target the first end with which LIST is answered,
+    /// tried before the first row].
     #[arg(long, value_name = "HOW", value_parser = ["crlf", "crlfcrlf", "lf", "none"])]
     pub(super) terminator: Option<String>,
 
-    /// Start our server with these flags besides, such as '--head-timeout 2s --defer-accept 3'.
+    /// More flags for our server, such as '--head-timeout 2s --defer-accept 3'.
     #[arg(long, value_name = "FLAGS", allow_hyphen_values = true, conflicts_with = "server_cmd", value_parser = parse::words)]
     pub(super) server_args: Option<parse::Words>,
 
@@ -166,12 +166,12 @@ pub(super) struct ServerArgs {
     /// The address that --server-cmd listens on, if it is bound to that alone [default: 127.0.0.1].
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname, requires = "server_cmd")]
     pub(super) server_host: Option<String>,
-    /// The port that --server-cmd always listens on; then {port} need not stand in it.
+    /// The port that --server-cmd always listens on; then the command may leave {port} out.
     #[arg(long, value_name = "PORT", requires = "server_cmd", value_parser = whole(1..=u16::MAX))]
     pub(super) server_port: Option<u16>,
 
-    /// The folder that --server-cmd always serves; then {root} need not stand in it. It must be empty, and is empty
-    /// afterwards.
+    /// The folder that --server-cmd always serves; then the command may leave {root} out. It must be empty, and is
+    /// empty afterwards.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "server_cmd")]
     pub(super) server_root: Option<PathBuf>,
 
@@ -184,8 +184,8 @@ pub(super) struct ServerArgs {
     /// before and after each window. Nobody else may use the server meanwhile.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "target")]
     pub(super) target_admin: Option<PathBuf>,
-    /// How long --server-cmd has to have rested before a window, or --target to be left alone, once as many LISTs as it
-    /// has workers were answered at once [default: 100ms].
+    /// How long --server-cmd must be idle, or --target is left alone, before a window, after it has answered as many
+    /// LISTs at once as it has workers [default: 100ms].
     #[arg(long, value_name = "TIME", requires = "foreign", value_parser = duration(SETTLES))]
     pub(super) server_settle: Option<Duration>,
     /// Measure --server-cmd or --target although its trial before the first row failed: each row then says what is
@@ -219,7 +219,7 @@ pub(super) struct OutputArgs {
     #[arg(long, value_name = "RUN", value_hint = ValueHint::DirPath, num_args = 0..=1)]
     pub(super) resume: Option<Option<PathBuf>>,
 
-    /// Start a new run, whatever is unfinished: what happens anyway, in so many words.
+    /// Start a new run, even if another is unfinished: this is the default.
     #[arg(long, conflicts_with_all = ["resume", "rerun_failed"])]
     pub(super) fresh: bool,
 
@@ -228,7 +228,7 @@ pub(super) struct OutputArgs {
     #[arg(long)]
     pub(super) rerun_failed: bool,
 
-    /// Exit with 4 if a row is like this at the end, such as 'clients_failed>0', 'makespan_s>2' or 'status!=ok'; a
+    /// Exit with code 4 if a row meets this condition at the end, such as 'clients_failed>0', 'makespan_s>2' or 'status!=ok'; a
     /// comma list, or repeated. The conditions are explained below.
     #[arg(long, value_name = "CONDITION", value_delimiter = ',')]
     pub(super) fail_on: Vec<Condition>,

@@ -12,7 +12,7 @@ use stress_data::size;
 use crate::run::request::Request;
 use crate::run::work::content_bytes;
 
-/// The cells on standard output, what they come to on standard error.
+/// The rows on standard output, what they come to on standard error.
 pub(super) fn print(request: &Request) -> Result<()> {
     output::print(&listing(request, Screen::stdout())?)?;
     let cells = &request.plan.cells;

@@ -7,19 +7,19 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use stress_data::fault::Fault;
 use stress_data::matrix::{Cell, Operation, Plan, Selection};
-use stress_data::measurement::{ServerChoice, Settings, server_settle};
+use stress_data::measurement::{ServerChoice, ServerCommand, Settings, server_settle};
 
 use super::{RunArgs, ServerArgs, preset, server_args};
 use crate::commands::Args;
 use crate::run::request::{Request, Start};
 
-/// Requests of each client in a list cell: one listing is too short to measure.
+/// Requests of each client in a list row: one listing is too short to measure.
 const LIST_REQUESTS: u32 = 20;
 
 /// What `args` mean; `argv` is kept as it was typed.
 ///
 /// # Errors
-/// What is wrong with a combination of flags, as clap reports it.
+/// Which flags do not go together, as clap reports it.
 pub(in crate::commands) fn of(args: RunArgs, argv: &[OsString]) -> Result<Request, clap::Error> {
     let RunArgs {
         mut axes,
@@ -127,13 +127,13 @@ fn server(serving: &ServerArgs) -> Result<ServerChoice, clap::Error> {
         .map(|(word, _)| word)
         .collect();
     if missing.is_empty() {
-        return Ok(ServerChoice::Command {
+        return Ok(ServerChoice::Command(ServerCommand {
             command,
             cwd: serving.server_cwd.clone(),
             host: serving.server_host.clone(),
             port: serving.server_port,
             root: serving.server_root.clone(),
-        });
+        }));
     }
     let message = format!(
         "--server-cmd: {} must stand in it, for the port to listen on and the folder to serve: 'python3 server.py --port {{port}} --workers {{workers}} --root {{root}}'. For a server that always takes the same, say which: --server-port N, --server-root DIR",
@@ -152,7 +152,7 @@ fn check_workers(server: &ServerChoice, servers: &[u32]) -> Result<(), clap::Err
         ServerChoice::Target { .. } => {
             "--target: how many workers the running server has is not known here: say it with one --servers N"
         }
-        ServerChoice::Own | ServerChoice::Command { .. } => {
+        ServerChoice::Own | ServerChoice::Command(_) => {
             "--server-cmd: a command without {workers} has one number of workers: say it with one --servers N, or put {workers} into the command"
         }
     };

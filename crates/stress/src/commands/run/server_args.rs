@@ -16,7 +16,7 @@ const HARNESS_SAYS: [(&str, &str); 10] = [
     ),
     (
         "root",
-        "each combination has a folder of its own, made in --work-dir: leave it out",
+        "each row has a folder of its own, made in --work-dir: leave it out",
     ),
     ("workers", "write stress --servers N"),
     ("pool", "write stress --server-pool POOL"),
@@ -30,7 +30,7 @@ const HARNESS_SAYS: [(&str, &str); 10] = [
 /// Flags with which no server starts.
 const NO_SERVER: [&str; 2] = ["check_config", "self_test"];
 
-/// Whether our server can be started for every cell of `plan` with the words that the user adds.
+/// Whether our server can be started for every row of `plan` with the words that the user adds.
 ///
 /// # Errors
 /// What is wrong with them, and what to write instead.

@@ -81,6 +81,14 @@ impl GuardedProgram {
         self.ended.as_ref()
     }
 
+    /// The end of what the program wrote, once it has ended.
+    pub(crate) fn output(&self) -> String {
+        match &self.ended {
+            Some(Report::Ended { output, .. }) => output.clone(),
+            _ => String::new(),
+        }
+    }
+
     /// The guard's own last words: why it says nothing more.
     pub(crate) fn last_words(&self) -> String {
         child::tail(&self.log)

@@ -69,7 +69,7 @@ impl Trouble {
         if !lines.is_empty() {
             let _ = write!(
                 text,
-                "\n  the last that it wrote:\n    {}",
+                "\n  the end of its output:\n    {}",
                 lines.join("\n    ")
             );
         }
@@ -175,7 +175,7 @@ mod tests {
             let text = trouble.text().unwrap();
             assert_eq!(
                 text,
-                format!("late\n  {want}\n  the last that it wrote:\n    bye")
+                format!("late\n  {want}\n  the end of its output:\n    bye")
             );
             assert_eq!(note(trouble), format!("late; {want}. It wrote: bye"));
         };

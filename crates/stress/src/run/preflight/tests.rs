@@ -1,4 +1,4 @@
-use stress_data::fault::Fault;
+use stress_data::measurement::ServerCommand;
 
 use super::*;
 use crate::testing;
@@ -7,16 +7,9 @@ const VOLUME: u64 = 100 << 20;
 
 fn cell(operation: Operation) -> Cell {
     Cell {
-        number: 1,
-        operation,
-        volume: VOLUME,
         clients: 5,
         servers: 50,
-        client_pool: ClientPool::Thread,
-        server_pool: ServerPool::Process,
-        client_buffer: None,
-        server_buffer: None,
-        fault: Fault::None,
+        ..testing::cell(operation, VOLUME)
     }
 }
 
@@ -60,13 +53,11 @@ fn the_disk_that_is_asked_for_space_is_the_one_that_is_written() {
         check(Operation::Upload, server, &[("/work", 5), ("/run", 0)]);
         check(Operation::Download, server, &[("/work", 1), ("/run", 0)]);
     }
-    let fixed = ServerChoice::Command {
-        command: "serve".into(),
-        cwd: None,
-        host: None,
+    let fixed = ServerChoice::Command(ServerCommand {
         port: Some(80),
         root: Some("/theirs".into()),
-    };
+        ..ServerCommand::default()
+    });
     let all = |theirs, work| [("/theirs", theirs), ("/work", work), ("/run", 0)];
     check(Operation::Upload, &fixed, &all(5, 0));
     // The file is in the work directory, and its names in theirs.

@@ -13,7 +13,7 @@ use proto::announce::{Announcement, Done};
 
 use super::Soak;
 use super::log::Log;
-use crate::corpus::workdir::CellDir;
+use crate::corpus::workdir::RowDir;
 use crate::host::child::{self, NoLine};
 use crate::host::clock::Deadline;
 use crate::rig::Rig;
@@ -46,7 +46,7 @@ pub(super) enum Event {
 }
 
 impl Server {
-    pub(super) fn start(plan: &Soak, cell: &CellDir, interrupt: &AtomicBool) -> Result<Self> {
+    pub(super) fn start(plan: &Soak, cell: &RowDir, interrupt: &AtomicBool) -> Result<Self> {
         let (config, log_path) = (cell.config(), cell.server_log());
         write_config(&config, 0)?;
         let workers = plan.servers.to_string();

@@ -1,10 +1,10 @@
-//! The process that the harness starts for the client processes of a cell: it forks them before it has done
+//! The process that the harness starts for the client processes of a row: it forks them before it has done
 //! anything else, and tells how each has ended.
 //!
 //! They are forked rather than started one by one because a process counts every page of a file that it maps,
 //! and the kernel maps sixteen at each touch: dynamic linking, the start of the runtime and the reading of the
 //! orders touch megabytes of the executable and of libc that a client at work does not. VmHWM of the largest
-//! client in the cells 100 MB × 50 × 50 on one machine: started one by one (four samples), 4.9 to 5.3 MiB in
+//! client in the rows 100 MB × 50 × 50 on one machine: started one by one (four samples), 4.9 to 5.3 MiB in
 //! download and 4.5 to 4.8 in upload; forked (six samples), 2.4 to 2.9 and 2.4 to 2.6. Of an uploading one's, 0.5
 //! are its own, the rest is file pages.
 
@@ -14,12 +14,11 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitStatus;
 
+use anyhow::{Context, Error, Result};
 use cli_kit::output;
 use nix::errno::Errno;
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{ForkResult, Pid};
 use prefork_server::{memory, sys};
@@ -28,35 +27,24 @@ use super::super::{cpu_us, is_released};
 use super::report::{Orders, Report, say};
 use crate::clients::operation::{Job, Worker};
 use crate::corpus::Corpus;
+use crate::host::child::end_with;
 
 /// A client process that could not do its work.
 const FAILED: i32 = 1;
 /// A client process that panicked, as a program of Rust's ends.
 const PANICKED: i32 = 101;
 
-/// Runs the client processes of a cell. `args` are the role's name and the orders. Must be called before any
-/// thread starts: it forks.
-#[must_use]
-pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match lead(args.into_iter().nth(1)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::say(format_args!("error: {error}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn lead(orders: Option<OsString>) -> Result<(), String> {
-    let orders = orders.unwrap_or_default();
+/// Runs the client processes of a row, as the orders in `args` say. Must be called before any thread starts: it forks.
+pub(crate) fn run(args: &[OsString]) -> Result<()> {
+    let orders = args.first().cloned().unwrap_or_default();
     let orders: Orders = serde_json::from_str(&orders.to_string_lossy())
-        .map_err(|error| format!("this is for the harness itself: {error}"))?;
-    end_with(Pid::from_raw(orders.parent))?;
-    let corpus = Corpus::new(orders.job.seed);
-    let mut out = standard_output().map_err(|error| error.to_string())?;
+        .context("this is for the harness itself")?;
+    end_with(orders.parent)?;
+    let corpus = Corpus::new(orders.job.settings.seed);
+    let mut out = standard_output()?;
     let mut clients = HashMap::new();
-    for client in 0..orders.clients {
-        let pid = spawn(&orders.job, &corpus, client).map_err(|errno| format!("fork: {errno}"))?;
+    for client in 0..orders.job.cell.clients {
+        let pid = spawn(&orders.job, &corpus, client).context("fork")?;
         clients.insert(pid, client);
     }
     // Each client has its deadlines; and the harness kills all of them, and this process, when it has had enough.
@@ -65,28 +53,19 @@ fn lead(orders: Option<OsString>) -> Result<(), String> {
             Ok(WaitStatus::Exited(pid, code)) => (pid, ExitStatus::from_raw(code << 8)),
             Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, ExitStatus::from_raw(signal as i32)),
             Ok(_) | Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(format!("wait: {errno}")),
+            Err(errno) => return Err(errno).context("wait"),
         };
         if let Some(client) = clients.remove(&pid) {
             let how = status.to_string();
-            say(&mut out, &[Report::Gone { client, how }]).map_err(|error| error.to_string())?;
+            say(&mut out, &[Report::Gone { client, how }])?;
         }
     }
     Ok(())
 }
 
-/// Lets the kernel end this process with `parent`. Only from now on: hence the look at who the parent is.
-fn end_with(parent: Pid) -> Result<(), String> {
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| errno.to_string())?;
-    match Pid::parent() == parent {
-        true => Ok(()),
-        false => Err("the harness is gone".into()),
-    }
-}
-
 /// Forks a client. Returns in the parent only.
 fn spawn(job: &Job, corpus: &Corpus, client: u32) -> nix::Result<Pid> {
-    let parent = Pid::this();
+    let parent = Pid::this().as_raw();
     match sys::fork()? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
@@ -95,7 +74,7 @@ fn spawn(job: &Job, corpus: &Corpus, client: u32) -> nix::Result<Pid> {
             let code = match catch_unwind(work) {
                 Ok(Ok(())) => 0,
                 Ok(Err(error)) => {
-                    output::say(format_args!("error: client {client}: {error}"));
+                    output::say(format_args!("error: client {client}: {error:#}"));
                     FAILED
                 }
                 Err(_) => PANICKED,
@@ -106,12 +85,12 @@ fn spawn(job: &Job, corpus: &Corpus, client: u32) -> nix::Result<Pid> {
 }
 
 /// All that a client process does.
-fn work(job: &Job, corpus: &Corpus, client: u32, parent: Pid) -> Result<(), String> {
+fn work(job: &Job, corpus: &Corpus, client: u32, parent: i32) -> Result<()> {
     end_with(parent)?;
-    let mut worker = Worker::new(job, corpus.clone(), client)?;
-    let mut barrier = standard_input().map_err(|error| error.to_string())?;
-    let mut out = standard_output().map_err(|error| error.to_string())?;
-    say(&mut out, &[Report::Ready { client }]).map_err(|error| error.to_string())?;
+    let mut worker = Worker::new(job, corpus.clone(), client).map_err(Error::msg)?;
+    let mut barrier = standard_input()?;
+    let mut out = standard_output()?;
+    say(&mut out, &[Report::Ready { client }])?;
     if !is_released(&mut barrier) {
         return Ok(());
     }
@@ -126,7 +105,8 @@ fn work(job: &Job, corpus: &Corpus, client: u32, parent: Pid) -> Result<(), Stri
         cpu_us,
         peak_rss_bytes: memory::peak_rss_bytes(std::process::id()),
     });
-    say(&mut out, &reports).map_err(|error| error.to_string())
+    say(&mut out, &reports)?;
+    Ok(())
 }
 
 /// The barrier. Not io::stdin() itself: its buffer would take the bytes that are for the others.

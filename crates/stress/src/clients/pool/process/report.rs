@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::operation::{Attempt, Job};
 
-/// What all client processes of a cell are to do.
+/// What all client processes of a row are to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Orders {
-    pub(super) clients: u32,
     /// The harness. Clients that have another parent are too late: the harness is gone.
     pub(super) parent: i32,
     pub(super) job: Job,
