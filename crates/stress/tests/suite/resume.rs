@@ -70,7 +70,7 @@ impl Moment {
         match self {
             Self::Begun => journal(folder).is_some(),
             Self::Grown(by) => journal_len(folder) >= len + by.max(1),
-            Self::Files => work_dirs(folder).iter().any(|work| has_cell(work)),
+            Self::Files => work_dirs(folder).iter().any(|work| has_row(work)),
             Self::Server => harness.find("__server").is_some(),
             Self::Worker => harness
                 .find("__server")
@@ -86,9 +86,9 @@ impl Moment {
     }
 }
 
-fn has_cell(work: &Path) -> bool {
+fn has_row(work: &Path) -> bool {
     let mut entries = fs::read_dir(work).into_iter().flatten().flatten();
-    entries.any(|entry| entry.file_name().to_string_lossy().starts_with("cell-"))
+    entries.any(|entry| entry.file_name().to_string_lossy().starts_with("row-"))
 }
 
 /// The journal of the only run in `folder` that has one.
