@@ -5,7 +5,7 @@ use stress_data::fault::Fault;
 use stress_data::journal::{Contents, End, Line, Sample, Session};
 use stress_data::machine::{Ceilings, CpuTicks, Loopback};
 use stress_data::matrix::{Cell, ClientPool, Operation, Selection, ServerPool};
-use stress_data::measurement::{Measurement, ServerChoice, Status};
+use stress_data::measurement::{Measurement, Status};
 use stress_data::record::{Outcome, Record};
 use stress_data::testing;
 
