@@ -25,72 +25,52 @@ pub struct Unwritten {
     reason: io::Error,
 }
 
-/// Writes the [`derived`] files into the folder `run`, each whole or not at all.
+/// Writes the files that are computed from the journal into the folder `run`, each whole or not at all.
 ///
 /// # Errors
 /// A file cannot be written.
 pub fn write_all(run: &Path, contents: &Contents, rows: &[Row]) -> Result<(), Unwritten> {
-    for derived in derived(contents) {
-        replace(run, derived.name, |out| (derived.fill)(contents, rows, out))?;
+    for (name, fill) in derived(contents) {
+        replace(run, name, |out| fill(contents, rows, out))?;
     }
     Ok(())
 }
 
-/// A file that is computed from the journal alone.
-#[derive(Clone, Copy)]
-pub struct Derived {
-    /// Its name in the folder of a run.
-    pub name: &'static str,
-    is_wanted: fn(&Contents) -> bool,
-    fill: fn(&Contents, &[Row], &mut dyn Write) -> io::Result<()>,
+/// The names of these files of a run with these `contents`.
+pub fn names(contents: &Contents) -> impl Iterator<Item = &'static str> {
+    derived(contents).map(|(name, _)| name)
 }
 
-/// All files that are computed from the journal: written at the end of a run, and verified afterwards.
+/// A file that is computed from the journal alone: its name, and how it is filled.
+pub(crate) type Derived = (&'static str, Fill);
+
+type Fill = fn(&Contents, &[Row], &mut dyn Write) -> io::Result<()>;
+
+/// The page that a run of another plan does not have.
+const MODELS: &str = "models.md";
+
+/// All of them: written at the end of a run, and verified afterwards.
 const DERIVED: [Derived; 4] = [
-    Derived {
-        name: "summary.csv",
-        is_wanted: |_| true,
-        fill: |_, rows, out| Ok(summary::csv::write(rows, out)?),
-    },
-    Derived {
-        name: "clients.csv",
-        is_wanted: |_| true,
-        fill: |contents, rows, out| Ok(summary::clients::write(contents, rows, out)?),
-    },
-    Derived {
-        name: "models.md",
-        is_wanted: |contents| contents.header.fingerprint.plan == PlanName::Models,
-        fill: |contents, rows, out| {
-            let page = models::markdown(contents, rows);
-            out.write_all(page.as_bytes())
-        },
-    },
-    Derived {
-        name: "run.json",
-        is_wanted: |_| true,
-        fill: |contents, rows, out| {
-            serde_json::to_writer_pretty(&mut *out, &RunJson::new(contents, rows))?;
-            out.write_all(b"\n")
-        },
-    },
+    ("summary.csv", |_, rows, out| {
+        Ok(summary::csv::write(rows, out)?)
+    }),
+    ("clients.csv", |contents, rows, out| {
+        Ok(summary::clients::write(contents, rows, out)?)
+    }),
+    (MODELS, |contents, rows, out| {
+        out.write_all(models::markdown(contents, rows).as_bytes())
+    }),
+    ("run.json", |contents, rows, out| {
+        serde_json::to_writer_pretty(&mut *out, &RunJson::new(contents, rows))?;
+        out.write_all(b"\n")
+    }),
 ];
 
 /// Those that a run with these `contents` has.
-pub fn derived(contents: &Contents) -> impl Iterator<Item = Derived> {
+pub(crate) fn derived(contents: &Contents) -> impl Iterator<Item = Derived> {
+    let has_models = contents.header.fingerprint.plan == PlanName::Models;
     let derived = DERIVED.into_iter();
-    derived.filter(|derived| (derived.is_wanted)(contents))
-}
-
-impl Derived {
-    /// What has to stand in it.
-    ///
-    /// # Errors
-    /// What writing said.
-    pub fn content(&self, contents: &Contents, rows: &[Row]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        (self.fill)(contents, rows, &mut out)?;
-        Ok(out)
-    }
+    derived.filter(move |(name, _)| has_models || *name != MODELS)
 }
 
 /// Writes the file `name` in `folder` anew, whole or not at all: nothing is left beside it either way.

@@ -37,68 +37,57 @@ impl Fingerprint {
     /// What differs from `other`, in words; nothing if a run of one may go on as the other.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut check = |what: &str, ours: String, theirs: String| {
-            if ours != theirs {
-                found.push(format!("{what}: {ours} in the run, {theirs} now"));
-            }
-        };
-        check(
-            "number of cells",
-            self.cells.len().to_string(),
-            other.cells.len().to_string(),
-        );
-        check(
-            "--repeat",
-            self.repeats.to_string(),
-            other.repeats.to_string(),
-        );
-        check(
-            "--order",
-            self.order.as_str().to_owned(),
-            other.order.as_str().to_owned(),
-        );
-        for (name, ours, theirs) in fields(&self.settings, &other.settings) {
-            check(&name, ours, theirs);
-        }
-        for (name, ours, theirs) in fields(&self.machine, &other.machine) {
-            check(&name, ours, theirs);
-        }
+        let mut all = vec![
+            self.pair("number of rows", other, |it| it.cells.len().to_string()),
+            self.pair("--repeat", other, |it| it.repeats.to_string()),
+            self.pair("--order", other, |it| it.order.as_str().into()),
+        ];
+        all.extend(self.made_with(other));
         if self.settings.server == other.settings.server {
-            let sum =
-                |it: &Self| format!("CRC-32 {}", it.server_cmd_crc32.as_deref().unwrap_or("-"));
-            check("--server-cmd with all of its paths", sum(self), sum(other));
+            all.push(
+                self.pair("--server-cmd with all of its paths", other, |it| {
+                    format!("CRC-32 {}", it.server_cmd_crc32.as_deref().unwrap_or("-"))
+                }),
+            );
         }
-        check("program", self.binary.to_string(), other.binary.to_string());
+        all.push(self.pair("program", other, |it| it.binary.to_string()));
+        let different = all.iter().filter(|(_, ours, theirs)| ours != theirs);
+        let mut found: Vec<String> = different
+            .map(|(what, ours, theirs)| format!("{what}: {ours} in the run, {theirs} now"))
+            .collect();
         if found.is_empty() && self != other {
-            found.push("cells: other combinations in the run".into());
+            found.push("rows: other ones in the run".into());
         }
         found
     }
-}
 
-impl Fingerprint {
     /// The name of each difference in settings, machine and program, with both values as text.
     #[must_use]
-    pub fn conditions(&self, other: &Self) -> Vec<(String, String, String)> {
-        let program = (
-            "program".to_owned(),
-            self.binary.to_string(),
-            other.binary.to_string(),
-        );
-        let settings = fields(&self.settings, &other.settings).into_iter();
-        let all = settings
-            .chain(fields(&self.machine, &other.machine))
-            .chain([program]);
+    pub fn conditions(&self, other: &Self) -> Vec<Pair> {
+        let mut all = self.made_with(other);
+        all.push(self.pair("program", other, |it| it.binary.to_string()));
         let plain = |text: &str| text.trim_matches('"').to_owned();
-        all.filter(|(_, ours, theirs)| ours != theirs)
+        all.into_iter()
+            .filter(|(_, ours, theirs)| ours != theirs)
             .map(|(name, ours, theirs)| (name, plain(&ours), plain(&theirs)))
             .collect()
     }
+
+    fn pair(&self, name: &str, other: &Self, text: fn(&Self) -> String) -> Pair {
+        (name.into(), text(self), text(other))
+    }
+
+    fn made_with(&self, other: &Self) -> Vec<Pair> {
+        let settings = fields(&self.settings, &other.settings);
+        [settings, fields(&self.machine, &other.machine)].concat()
+    }
 }
 
+/// What is compared, and its two values.
+type Pair = (String, String, String);
+
 /// The fields of two values of one type, by name, as their JSON.
-fn fields(ours: &impl Serialize, theirs: &impl Serialize) -> Vec<(String, String, String)> {
+fn fields(ours: &impl Serialize, theirs: &impl Serialize) -> Vec<Pair> {
     let object = |value: serde_json::Result<serde_json::Value>| match value {
         Ok(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
@@ -107,11 +96,8 @@ fn fields(ours: &impl Serialize, theirs: &impl Serialize) -> Vec<(String, String
     object(serde_json::to_value(ours))
         .into_iter()
         .map(|(name, value)| {
-            let other = theirs
-                .get(&name)
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            (name, value.to_string(), other)
+            let other = theirs.get(&name).map(ToString::to_string);
+            (name, value.to_string(), other.unwrap_or_default())
         })
         .collect()
 }
@@ -164,12 +150,9 @@ mod tests {
         );
         check(
             |it| it.cells.truncate(3),
-            "number of cells: 81 in the run, 3 now",
+            "number of rows: 81 in the run, 3 now",
         );
-        check(
-            |it| it.cells[0].volume = 7,
-            "cells: other combinations in the run",
-        );
+        check(|it| it.cells[0].volume = 7, "rows: other ones in the run");
         check(
             |it| it.binary.bytes = 4,
             "program: 3 bytes with CRC-32 00000001 in the run, 4 bytes with CRC-32 00000001 now",

@@ -78,20 +78,20 @@ pub struct Contents {
     /// The ends of its sessions.
     pub ends: Vec<End>,
     /// When samples began, in the order of their lines.
-    pub beginnings: Vec<Beginning>,
+    pub(crate) beginnings: Vec<Beginning>,
 }
 
 /// When a sample began in which something was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beginning {
+pub(crate) struct Beginning {
     /// In which session.
-    pub session: u32,
+    pub(crate) session: u32,
     /// Which it is: the number of its cell, and its repeat.
-    pub sample: (u32, u32),
+    pub(crate) sample: (u32, u32),
     /// By the clock of its records.
-    pub released_ns: u64,
+    pub(crate) released_ns: u64,
     /// By the calendar.
-    pub started_utc: String,
+    pub(crate) started_utc: String,
 }
 
 impl Beginning {
@@ -257,8 +257,7 @@ fn strange_start(bytes: &[u8]) -> Option<String> {
 }
 
 /// Whether the packed journal in the folder `run` says what the other one there does.
-#[must_use]
-pub fn is_packed_copy(run: &Path) -> bool {
+pub(crate) fn is_packed_copy(run: &Path) -> bool {
     let plain = std::fs::read(run.join(FILE_NAME));
     plain.is_ok_and(|plain| unpack(&run.join(PACKED_NAME)).is_ok_and(|packed| packed == plain))
 }

@@ -228,8 +228,7 @@ impl Measurement {
 
     /// Whether every operation that did not succeed was cut off, as a killed worker cuts those that it has in hand.
     /// Wrong bytes are none of that.
-    #[must_use]
-    pub fn is_only_cut(&self) -> bool {
+    pub(crate) fn is_only_cut(&self) -> bool {
         let mut outcomes = self.records.iter().map(|record| record.outcome);
         outcomes.all(|outcome| matches!(outcome, Outcome::Ok | Outcome::Reset | Outcome::Eof))
     }

@@ -81,7 +81,7 @@ const fn counted(index: usize, repeat: u32) -> Turn {
 }
 
 /// Fisher and Yates's shuffle. The remainder's bias is below cells ÷ 2^64.
-pub fn shuffle(values: &mut [usize], seed: u64) {
+pub(crate) fn shuffle(values: &mut [usize], seed: u64) {
     let mut state = seed;
     for last in (1..values.len()).rev() {
         let chosen = split_mix(&mut state) % (last as u64 + 1);

@@ -212,15 +212,9 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
     let typical = |pick| median(values(pick));
     let typical_time = |pick| typical(pick).map(Duration::from_nanos);
     let worst = taken.iter().max_by_key(|figures| figures.badness());
-    let ready = taken
-        .iter()
-        .find_map(|figures| figures.sample.measurement.ready.as_ref());
-
-    let latencies = || {
-        taken
-            .iter()
-            .flat_map(|figures| figures.latencies_ns.iter().copied())
-    };
+    let mut readies = taken.iter();
+    let ready = readies.find_map(|figures| figures.sample.measurement.ready.as_ref());
+    let latencies = || taken.iter().flat_map(|it| it.latencies_ns.iter().copied());
     let mut sessions = contents.sessions.iter();
     let ceilings = sessions.find_map(|session| session.ceilings.as_ref());
     let is_warmup = |sample: &&Sample| sample.measurement.cell.number == cell.number;
@@ -248,9 +242,10 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         latency_p50: median(latencies()).map(Duration::from_nanos),
         latency_p99: percentile_99(latencies()).map(Duration::from_nanos),
         latency_max: latencies().max().map(Duration::from_nanos),
-        client_peak_rss_bytes: values(|figures| figures.client_peak_rss_bytes).max(),
-        server_memory_bytes: values(|figures| figures.server_memory_bytes).max(),
-        connections_cut: values(|figures| figures.connections_cut).max(),
+        client_peak_rss_bytes: values(|it| it.sample.measurement.client_peak_rss_bytes).max(),
+        server_memory_bytes: values(|it| Some(it.sample.measurement.server_memory?.peak_bytes))
+            .max(),
+        connections_cut: values(|it| Some(it.done?.sum.connections.aborted_by_crash)).max(),
         ceiling_bytes_per_s: ceilings.and_then(|ceilings| ceilings.of(cell)),
         warmup_samples: u32::try_from(contents.warmups.iter().filter(is_warmup).count())
             .unwrap_or(u32::MAX),
@@ -275,16 +270,11 @@ fn status(worst: Option<&Figures<'_>>, samples: usize, repeats: u32) -> Status {
 
 fn top_outcome(taken: &[Figures<'_>]) -> Option<Outcome> {
     let mut counts = BTreeMap::new();
-    for record in taken
-        .iter()
-        .flat_map(|figures| &figures.sample.measurement.records)
-    {
+    for record in taken.iter().flat_map(|it| &it.sample.measurement.records) {
         *counts.entry(record.outcome).or_insert(0_u64) += 1;
     }
     // Of equally frequent ones the first in the order of the enum.
-    let trouble = counts
-        .iter()
-        .filter(|(outcome, _)| **outcome != Outcome::Ok);
+    let trouble = counts.iter().filter(|(it, _)| **it != Outcome::Ok);
     let top = trouble.max_by_key(|(outcome, count)| (**count, Reverse(**outcome)));
     match top {
         Some((outcome, _)) => Some(*outcome),
@@ -296,13 +286,9 @@ fn top_outcome(taken: &[Figures<'_>]) -> Option<Outcome> {
 fn notes(known: &[&Sample]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for measurement in known.iter().map(|sample| &sample.measurement) {
-        let detail = measurement
-            .records
-            .iter()
-            .find_map(|record| match record.outcome {
-                Outcome::Ok => None,
-                _ => record.detail.clone(),
-            });
+        let records = measurement.records.iter();
+        let mut failed = records.filter(|it| it.outcome != Outcome::Ok);
+        let detail = failed.find_map(|it| it.detail.clone());
         for note in measurement.notes.iter().cloned().chain(detail) {
             if !notes.contains(&note) {
                 notes.push(note);

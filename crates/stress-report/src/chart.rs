@@ -18,8 +18,9 @@ use super::svg::{Colour, Svg, Type};
 use super::texts::{count, say};
 use super::variants::{Place, Variant};
 
+use axis::Figure;
 use bars::{Bar, Bars};
-use lines::{Figure, Lines};
+use lines::Lines;
 
 const TITLE: Type = Type::new(13.0, Colour::Ink).bold();
 const SMALL: Type = Type::new(11.5, Colour::Muted);
@@ -122,7 +123,7 @@ fn parts(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Option<P
 }
 
 fn server_workers(servers: u32, lang: Lang) -> String {
-    count!(lang, "chart.server_workers_of_pool", servers)
+    count!(lang, "findings.server_workers", servers)
 }
 
 fn client_workers(clients: u32, lang: Lang) -> String {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
 use stress_data::compare::Comparison;
+use stress_data::compare::matching::Difference;
 use stress_data::compare::shift::CONFIDENCE;
 use stress_data::compare::verdict::{Change, Verdict};
 use stress_data::size::{self, rate_text};
@@ -55,16 +56,10 @@ fn write_head(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
     let (old, new) = &comparison.names;
     line(format!("OLD {old}"))?;
     line(format!("NEW {new}"))?;
-    for difference in &comparison.matching.differences {
-        let or_none = |values: &str| match values {
-            "" => "none".to_owned(),
-            values => values.to_owned(),
-        };
-        let (old, new) = (or_none(&difference.old), or_none(&difference.new));
-        line(format!(
-            "compared: {} {old} in OLD, {new} in NEW",
-            difference.axis
-        ))?;
+    for Difference { axis, old, new } in &comparison.matching.differences {
+        let or_none = |values: &str| if values.is_empty() { "none" } else { values }.to_owned();
+        let (old, new) = (or_none(old), or_none(new));
+        line(format!("compared: {axis} {old} in OLD, {new} in NEW"))?;
     }
     for (name, old, new) in &comparison.conditions {
         line(format!("{name}: {old} in OLD, {new} in NEW"))?;
@@ -127,19 +122,18 @@ fn percent(ratio: f64) -> String {
 
 /// What the verdict comes from: the interval, or the statuses where those are not all ok.
 fn because(change: &Change<'_>) -> String {
-    if matches!(
-        change.verdict,
-        Verdict::Broken | Verdict::Repaired | Verdict::Unknown
-    ) {
-        let (old, new) = (change.old.status.as_str(), change.new.status.as_str());
-        return format!("{old}, then {new}");
-    }
-    let Some(shift) = change.shift else {
-        return String::new();
+    use Verdict::{Broken, Repaired, Unknown};
+    let interval = match (change.verdict, change.shift) {
+        (Broken | Repaired | Unknown, _) => {
+            let (old, new) = (change.old.status.as_str(), change.new.status.as_str());
+            return format!("{old}, then {new}");
+        }
+        (_, None) => return String::new(),
+        (_, Some(shift)) => shift.interval,
     };
-    let Some(interval) = shift.interval else {
-        return match change.lens.0.max(change.lens.1) {
-            1 => "one sample".into(),
+    let Some(interval) = interval else {
+        return match change.lens {
+            (1, 1) => "one sample".into(),
             _ => "one sample of one".into(),
         };
     };
@@ -162,10 +156,9 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
         }
     }
     if let Some((ratio, len)) = comparison.mean_ratio() {
-        let len = size::counted(len as u64, "row");
+        let (percent, len) = (percent(ratio), size::counted(len as u64, "row"));
         line(format!(
-            "geometric mean of all changes: {} % ({len})",
-            percent(ratio)
+            "geometric mean of all changes: {percent} % ({len})"
         ))?;
     }
     let mut intervals = comparison.changes.iter().filter_map(|change| change.shift);
@@ -182,12 +175,9 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
     let counts: Vec<String> = counts
         .map(|verdict| format!("{} {}", count(verdict), verdict.as_str()))
         .collect();
-    line(format!(
-        "{} compared, noise {} %: {}",
-        size::counted(comparison.changes.len() as u64, "row"),
-        comparison.noise * 100.0,
-        counts.join(", ")
-    ))
+    let rows = size::counted(comparison.changes.len() as u64, "row");
+    let (noise, counts) = (comparison.noise * 100.0, counts.join(", "));
+    line(format!("{rows} compared, noise {noise} %: {counts}"))
 }
 
 /// `rows 1, 2, 3`, the first few of them.

@@ -7,6 +7,7 @@ mod tables;
 use std::time::Duration;
 
 use stress_data::derived::Totals;
+use stress_data::matrix::Operation;
 use stress_data::measurement::Status;
 use stress_data::run::Run;
 
@@ -16,7 +17,7 @@ use super::diagram;
 use super::document::{
     Block, Column, Document, Group, Plate, Section, Table, TableRow, Text, Tile,
 };
-use super::findings::{Findings, OPERATIONS};
+use super::findings::Findings;
 use super::lang::Lang;
 use super::nine;
 use super::submission::Submission;
@@ -126,7 +127,7 @@ impl<'a> View<'a> {
             },
             tile(lang.bytes(bytes), lang.text("content.of_content_verified")),
         ];
-        for operation in OPERATIONS {
+        for operation in Operation::ALL {
             let rows = self.variants.iter().flat_map(|variant| &variant.rows);
             let ok = rows.filter(|row| row.cell.operation == operation && row.status == Status::Ok);
             if let Some(most) = ok.filter_map(|row| row.aggregate_bytes_per_s).max() {
@@ -167,7 +168,7 @@ impl<'a> View<'a> {
     fn charts(&self) -> Option<Section> {
         let lang = self.lang;
         let mut blocks = Vec::new();
-        for operation in OPERATIONS {
+        for operation in Operation::ALL {
             let plates = chart::plates(self.undisturbed, operation, lang);
             blocks.extend(plates.into_iter().map(Block::Plate));
         }

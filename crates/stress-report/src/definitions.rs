@@ -55,7 +55,15 @@ pub(crate) fn flags() -> Vec<Definition> {
 
 #[cfg(test)]
 fn clients() -> Vec<Definition> {
-    define("clients", stress_data::summary::clients::columns())
+    let own = |name: &&str| csv::columns().all(|shared| shared != *name);
+    let columns = || stress_data::summary::clients::columns();
+    let table = |name: &str| if own(&name) { "clients" } else { "summary" };
+    columns()
+        .map(|name| Definition {
+            name,
+            table: table(name),
+        })
+        .collect()
 }
 
 /// All of them.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stress_data::matrix::{Cell, ClientPool, ServerPool};
 
 use super::lang::Lang;
-use super::svg::{Anchor, Colour, Pen, Svg, Type};
+use super::svg::{Anchor, Colour, Pen, Place, Svg, Type};
 use super::texts::say;
 use super::variants::{Foreign, Variant, foreign_server};
 
@@ -13,9 +13,6 @@ const TITLE: Type = Type::new(13.5, Colour::Ink).bold();
 const WORDS: Type = Type::new(12.0, Colour::Muted);
 const FRAME: Pen = Pen::new(Colour::Muted, 1.2);
 const FLOW: Pen = Pen::new(Colour::Accent, 1.8);
-
-/// Where a card is: its corner and its size.
-type Place = [f64; 4];
 
 /// What of the architecture depends on what was run.
 struct Scene<'a> {
@@ -216,14 +213,16 @@ fn lines<'w>(
 
 fn container(svg: &mut Svg, x: f64, title: &str) {
     let pen = Pen::new(Colour::Line, 1.2);
-    svg.rect((x, 8.0), (396.0, 456.0), 10.0, Colour::Soft, Some(pen));
+    let place = [x, 8.0, 396.0, 456.0];
+    svg.rect(place, 10.0, Colour::Soft, Some(pen), "");
     let look = Type::new(14.5, Colour::Accent).bold();
     svg.text((x + 20.0, 33.0), look, title);
 }
 
 /// The first line of `text` is the title.
-fn card(svg: &mut Svg, [x, y, width, height]: Place, text: &str) {
-    svg.rect((x, y), (width, height), 6.0, Colour::Paper, Some(FRAME));
+fn card(svg: &mut Svg, place: Place, text: &str) {
+    svg.rect(place, 6.0, Colour::Paper, Some(FRAME), "");
+    let [x, y, ..] = place;
     let (title, rest) = text.split_once('\n').unwrap_or((text, ""));
     svg.text((x + 12.0, y + 20.0), TITLE, title);
     lines(svg, (x + 12.0, y + 37.0), 16.0, WORDS, rest.lines());
@@ -235,7 +234,8 @@ fn workers_of(svg: &mut Svg, x: f64, (width, gap): (f64, f64), names: &[&str]) {
     for (index, name) in names.iter().enumerate() {
         let x = x + (width + gap) * index as f64;
         if *name != "…" {
-            svg.rect((x, 164.0), (width, 28.0), 5.0, Colour::Soft, Some(pen));
+            let place = [x, 164.0, width, 28.0];
+            svg.rect(place, 5.0, Colour::Soft, Some(pen), "");
         }
         let look = Type {
             is_bold: index == 0,

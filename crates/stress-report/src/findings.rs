@@ -21,9 +21,6 @@ use super::parts::Parts;
 use super::texts::{count, say};
 use super::variants::{Place, Variant};
 
-/// All operations, in the order of the table.
-pub(super) const OPERATIONS: [Operation; 3] =
-    [Operation::Download, Operation::Upload, Operation::List];
 /// Sentences that would come once for each variant come for so many at most.
 const VARIANTS_MAX: usize = 6;
 
@@ -41,7 +38,7 @@ impl<'a> Findings<'a> {
     /// What the figures say, operation by operation and across them, and how far to believe it.
     pub(super) fn topics(&self) -> Vec<Topic> {
         let lang = self.lang;
-        let mut topics: Vec<Topic> = OPERATIONS
+        let mut topics: Vec<Topic> = Operation::ALL
             .iter()
             .map(|operation| topic(nine::operation(*operation), self.of_operation(*operation)))
             .collect();
@@ -245,13 +242,13 @@ impl<'a> Findings<'a> {
         ))
     }
 
-    fn all_rows(&self) -> impl Iterator<Item = (&Variant<'a>, &'a Row)> {
+    fn all_rows(&self) -> impl Iterator<Item = (&'a Variant<'a>, &'a Row)> {
         self.variants
             .iter()
             .flat_map(|variant| variant.rows.iter().map(move |row| (variant, *row)))
     }
 
-    fn ok_rows(&self, operation: Operation) -> impl Iterator<Item = (&Variant<'a>, &'a Row)> {
+    fn ok_rows(&self, operation: Operation) -> impl Iterator<Item = (&'a Variant<'a>, &'a Row)> {
         self.all_rows()
             .filter(move |(_, row)| row.cell.operation == operation && row.status == Status::Ok)
     }

@@ -58,8 +58,7 @@ impl Lang {
     }
 
     /// A whole number in groups of three digits: `1,234` or `1.234`.
-    #[must_use]
-    pub fn int(self, number: impl Into<u64>) -> String {
+    pub(crate) fn int(self, number: impl Into<u64>) -> String {
         let text = with_commas(number.into());
         match self {
             Self::En => text,
@@ -76,8 +75,7 @@ impl Lang {
     }
 
     /// A number written with a point and no groups, as this language writes it.
-    #[must_use]
-    pub fn decimal(self, plain: &str) -> String {
+    pub(crate) fn decimal(self, plain: &str) -> String {
         let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
         let whole = whole
             .parse::<u64>()
@@ -89,14 +87,12 @@ impl Lang {
     }
 
     /// `value`, which is not negative, with so many decimals.
-    #[must_use]
-    pub fn float(self, value: f64, decimals: usize) -> String {
+    pub(crate) fn float(self, value: f64, decimals: usize) -> String {
         self.decimal(&format!("{value:.decimals$}"))
     }
 
     /// A ratio with three digits or so: `31.2`, `0.61`.
-    #[must_use]
-    pub fn ratio(self, value: f64) -> String {
+    pub(crate) fn ratio(self, value: f64) -> String {
         match value {
             ..10.0 => self.float(value, 2),
             10.0..100.0 => self.float(value, 1),
@@ -105,8 +101,7 @@ impl Lang {
     }
 
     /// A share of one as a percentage.
-    #[must_use]
-    pub fn percent(self, share: f64) -> String {
+    pub(crate) fn percent(self, share: f64) -> String {
         let percent = share * 100.0;
         // Near the whole a tenth says whether it is all of it.
         let decimals =
@@ -115,14 +110,12 @@ impl Lang {
     }
 
     /// Seconds with so many decimals, without the unit.
-    #[must_use]
-    pub fn seconds(self, time: Duration, decimals: u32) -> String {
+    pub(crate) fn seconds(self, time: Duration, decimals: u32) -> String {
         self.decimal(&format_seconds(time, decimals))
     }
 
     /// A time for a sentence: `412 µs`, `4.16 ms`, `2.15 s`, `3 min 20 s`.
-    #[must_use]
-    pub fn time(self, time: Duration) -> String {
+    pub(crate) fn time(self, time: Duration) -> String {
         let seconds = time.as_secs_f64();
         let in_unit = |value: f64, name: &str| {
             let decimals = match value {
@@ -150,8 +143,7 @@ impl Lang {
     }
 
     /// A time that was set, exactly, in the largest unit that it is a whole number of: `10 s`, `5 min`.
-    #[must_use]
-    pub fn set_time(self, time: Duration) -> String {
+    pub(crate) fn set_time(self, time: Duration) -> String {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let units = [
             (3_600_000, self.text("lang.hours")),
@@ -165,8 +157,7 @@ impl Lang {
     }
 
     /// A number of bytes in units of 1,000: `56.4 GB`.
-    #[must_use]
-    pub fn bytes(self, bytes: u64) -> String {
+    pub(crate) fn bytes(self, bytes: u64) -> String {
         let text = stress_data::size::approximate(bytes);
         let (number, name) = text.split_once(' ').unwrap_or((&text, ""));
         let name = match name {
@@ -177,20 +168,17 @@ impl Lang {
     }
 
     /// A rate in MB/s, millions of bytes a second.
-    #[must_use]
-    pub fn rate(self, bytes_per_s: u64) -> String {
+    pub(crate) fn rate(self, bytes_per_s: u64) -> String {
         unit(&self.megabytes(bytes_per_s), "MB/s")
     }
 
     /// The same without its unit.
-    #[must_use]
-    pub fn megabytes(self, bytes: u64) -> String {
+    pub(crate) fn megabytes(self, bytes: u64) -> String {
         self.decimal(&stress_data::size::rate_text(bytes).replace(',', ""))
     }
 
     /// The day and time of an RFC 3339 time stamp, in UTC; the text itself if it is none.
-    #[must_use]
-    pub fn date(self, rfc_3339: &str) -> String {
+    pub(crate) fn date(self, rfc_3339: &str) -> String {
         let Ok(at) = humantime::parse_rfc3339(rfc_3339) else {
             return rfc_3339.to_owned();
         };

@@ -27,12 +27,10 @@ impl Recheck {
     /// For a person.
     #[must_use]
     pub fn text(&self, screen: Screen) -> String {
+        let rows = size::counted(self.ratios.rows.len() as u64, "row");
         let mut out = screen.wrapped(&format!(
-            "{} of {}, chosen with --seed {}; measured again as {}",
-            size::counted(self.ratios.rows.len() as u64, "row"),
-            self.run,
-            self.seed,
-            self.measured
+            "{rows} of {}, chosen with --seed {}; measured again as {}",
+            self.run, self.seed, self.measured
         ));
         out += &format!("\n\n{}\n", self.table().render(screen));
         if let Some(common) = self.ratios.common {
@@ -51,13 +49,10 @@ impl Recheck {
             (0, true) => "The run's ratios hold.",
             (0, false) => "The run's ratios do NOT hold.",
         };
+        let (one, many) = ("ratio between the rows is", "ratios between the rows are");
+        let all = size::counted_as(all as u64, one, many);
         out += &screen.wrapped(&format!(
-            "{holding} of {} within a factor of {}. {verdict}",
-            size::counted_as(
-                all as u64,
-                "ratio between the rows is",
-                "ratios between the rows are"
-            ),
+            "{holding} of {all} within a factor of {}. {verdict}",
             self.within
         ));
         out + "\n"

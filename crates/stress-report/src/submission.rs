@@ -137,8 +137,7 @@ impl Submission {
     }
 
     /// The language of the report.
-    #[must_use]
-    pub const fn lang(&self) -> Lang {
+    pub(crate) const fn lang(&self) -> Lang {
         self.lang
     }
 

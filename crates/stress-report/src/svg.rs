@@ -12,6 +12,9 @@ pub(crate) struct Svg {
     body: String,
 }
 
+/// Where a rectangle is: its corner and its size.
+pub(crate) type Place = [f64; 4];
+
 /// A colour by what it is for. The page's style gives it: in light, in dark and on paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colour {
@@ -207,30 +210,17 @@ impl Svg {
         self.polygon(&head, pen.colour, None);
     }
 
-    /// A rectangle with round corners.
+    /// A rectangle with round corners, with words, if any, that a browser shows on pointing at it.
     pub(crate) fn rect(
         &mut self,
-        corner: (f64, f64),
-        size: (f64, f64),
-        radius: f64,
-        fill: Colour,
-        pen: Option<Pen>,
-    ) {
-        self.titled_rect(corner, size, radius, fill, pen, "");
-    }
-
-    /// The same, with words that a browser shows on pointing at it.
-    pub(crate) fn titled_rect(
-        &mut self,
-        corner: (f64, f64),
-        size: (f64, f64),
+        [x, y, width, height]: Place,
         radius: f64,
         fill: Colour,
         pen: Option<Pen>,
         title: &str,
     ) {
         self.add(html! {
-            rect x=(n(corner.0)) y=(n(corner.1)) width=(n(size.0)) height=(n(size.1))
+            rect x=(n(x)) y=(n(y)) width=(n(width)) height=(n(height))
                 rx=[(radius > 0.0).then(|| n(radius))] fill=(fill.token())
                 stroke=[pen.map(|pen| pen.colour.token())] stroke-width=[pen.map(|pen| n(pen.width))]
                 stroke-dasharray=[pen.and_then(dash)] {

@@ -70,8 +70,7 @@ fn columns(has_spread: bool) -> Vec<Column> {
 const SPREAD: usize = 4;
 
 /// What the rows of a group share.
-#[must_use]
-pub fn heading(row: &Row) -> String {
+pub(crate) fn heading(row: &Row) -> String {
     let Cell {
         operation,
         volume,

@@ -51,8 +51,7 @@ pub struct Matching<'a> {
 
 impl<'a> Matching<'a> {
     /// Of the rows of two runs.
-    #[must_use]
-    pub fn new(old: &'a [Row], new: &'a [Row]) -> Self {
+    pub(crate) fn new(old: &'a [Row], new: &'a [Row]) -> Self {
         let mut differences = Vec::new();
         let mut shared = Vec::from(&AXES[..FIXED_LEN]);
         for axis in &AXES[FIXED_LEN..] {

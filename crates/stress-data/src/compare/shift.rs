@@ -34,16 +34,14 @@ pub struct Interval {
 
 impl Interval {
     /// Whether a ratio of 1 (no change) lies in it.
-    #[must_use]
-    pub fn holds_one(&self) -> bool {
+    pub(crate) fn holds_one(&self) -> bool {
         self.low <= 1.0 && 1.0 <= self.high
     }
 }
 
 impl Shift {
     /// The shift from `old` to `new`; none if a group is empty or holds a zero.
-    #[must_use]
-    pub fn of(old: &[u64], new: &[u64]) -> Option<Self> {
+    pub(crate) fn of(old: &[u64], new: &[u64]) -> Option<Self> {
         if old.is_empty() || new.is_empty() || old.iter().chain(new).any(|value| *value == 0) {
             return None;
         }
@@ -52,13 +50,17 @@ impl Shift {
             .flat_map(|new| old.iter().map(move |old| *new as f64 / *old as f64));
         let mut ratios: Vec<f64> = pairs.collect();
         ratios.sort_unstable_by(f64::total_cmp);
-        // Of two middle ones their geometric mean: the same from new to old as from old to new.
-        let (below, above) = (ratios[(ratios.len() - 1) / 2], ratios[ratios.len() / 2]);
         Some(Self {
-            ratio: (below * above).sqrt(),
+            ratio: middle(&ratios)?,
             interval: interval(&ratios, old.len(), new.len()),
         })
     }
+}
+
+/// The median of sorted ratios; of two middle ones their geometric mean: the same from new to old as from old to new.
+pub(crate) fn middle(ratios: &[f64]) -> Option<f64> {
+    let above = ratios.get(ratios.len() / 2)?;
+    Some((ratios[(ratios.len() - 1) / 2] * above).sqrt())
 }
 
 fn interval(ratios: &[f64], old_len: usize, new_len: usize) -> Option<Interval> {

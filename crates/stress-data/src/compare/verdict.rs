@@ -53,8 +53,7 @@ impl Verdict {
 
 impl<'a> Change<'a> {
     /// How `metric` of the row `old` changed in `new`; differences up to `noise` (0.2 is 20 %) mean nothing.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         (old, old_contents): (&'a Row, &Contents),
         (new, new_contents): (&'a Row, &Contents),
         metric: Metric,

@@ -1,6 +1,6 @@
 //! Whether the ratios between some cells are those of another run. Pure.
 
-use crate::compare::shift::Shift;
+use crate::compare::shift::{Shift, middle};
 use crate::matrix::Cell;
 use crate::summary::statistics::median;
 
@@ -63,7 +63,9 @@ impl Ratios {
             .map(|pair| Shift::of(&pair.then_ns, &pair.now_ns))
             .collect();
         let factors = shifts.iter().flatten().map(|shift| shift.ratio);
-        let common = common(factors.collect());
+        let mut factors: Vec<f64> = factors.collect();
+        factors.sort_unstable_by(f64::total_cmp);
+        let common = middle(&factors);
         let row = |(pair, shift): (Pair, Option<Shift>)| {
             let factor = shift.map(|shift| shift.ratio);
             let relative = factor.zip(common).map(|(factor, common)| factor / common);
@@ -114,14 +116,6 @@ impl Ratios {
         }
         (holding, all)
     }
-}
-
-/// The median, of two middle ones their geometric mean.
-fn common(mut factors: Vec<f64>) -> Option<f64> {
-    factors.sort_unstable_by(f64::total_cmp);
-    let above = *factors.get(factors.len() / 2)?;
-    let below = factors[(factors.len() - 1) / 2];
-    Some((below * above).sqrt())
 }
 
 /// Whether the median factor is near the common one, or that of any two single samples: one that was disturbed

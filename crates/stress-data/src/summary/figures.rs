@@ -33,6 +33,8 @@ pub struct ServerWorkers {
 #[derive(Debug)]
 pub(super) struct Figures<'a> {
     pub(super) sample: &'a Sample,
+    /// Its server's ledger.
+    pub(super) done: Option<&'a Done>,
     pub(super) status: Status,
     pub(super) clients: ClientCounts,
     pub(super) server_workers: Option<ServerWorkers>,
@@ -50,9 +52,6 @@ pub(super) struct Figures<'a> {
     pub(super) transfer_ns: Option<u64>,
     /// Of each verified operation, from its start to its end.
     pub(super) latencies_ns: Vec<u64>,
-    pub(super) client_peak_rss_bytes: Option<u64>,
-    pub(super) server_memory_bytes: Option<u64>,
-    pub(super) connections_cut: Option<u64>,
 }
 
 impl<'a> Figures<'a> {
@@ -64,9 +63,7 @@ impl<'a> Figures<'a> {
             .map(|records| Client::new(records, requests))
             .collect();
         let succeeded: Vec<&Client<'_>> = clients.iter().filter(|client| client.is_ok).collect();
-        let ok_len = u32::try_from(succeeded.len())
-            .unwrap_or(u32::MAX)
-            .min(cell.clients);
+        let ok_len = u32::try_from(succeeded.len()).map_or(cell.clients, |it| it.min(cell.clients));
         let counts = ClientCounts {
             ok: ok_len,
             failed: cell.clients - ok_len,
@@ -76,16 +73,14 @@ impl<'a> Figures<'a> {
         let rates = succeeded
             .iter()
             .filter_map(|client| rate(client.verified_bytes(), client.time_ns()?));
-        let verified_bytes: u64 = measurement
-            .records
-            .iter()
-            .map(|record| record.verified_bytes)
-            .sum();
+        let records = measurement.records.iter();
+        let verified_bytes: u64 = records.map(|record| record.verified_bytes).sum();
         let makespan_ns = clients.iter().filter_map(Client::time_ns).max();
         let steps = || clients.iter().flat_map(|client| steps(&client.records));
         let done = measurement.done.as_ref();
         Self {
             sample,
+            done,
             status: status(measurement.status, counts),
             clients: counts,
             server_workers: done.and_then(|done| server_workers(done, cell.servers)),
@@ -105,9 +100,6 @@ impl<'a> Figures<'a> {
             wait_ns: median(steps().filter_map(|step| step.wait_ns)),
             transfer_ns: median(steps().filter_map(|step| step.transfer_ns)),
             latencies_ns: steps().filter_map(|step| step.latency_ns).collect(),
-            client_peak_rss_bytes: measurement.client_peak_rss_bytes,
-            server_memory_bytes: measurement.server_memory.map(|memory| memory.peak_bytes),
-            connections_cut: done.map(|done| done.sum.connections.aborted_by_crash),
         }
     }
 
@@ -158,19 +150,13 @@ impl<'a> Client<'a> {
 
     /// From the barrier's release to the end of the last operation that ended at all.
     fn time_ns(&self) -> Option<u64> {
-        let ended = self
-            .records
-            .iter()
-            .filter_map(|record| record.ended_ns)
-            .max()?;
-        ended.checked_sub(self.records.first()?.released_ns)
+        let ended = self.records.iter().filter_map(|record| record.ended_ns);
+        self.records.first()?.since_release(ended.max())
     }
 
     fn verified_bytes(&self) -> u64 {
-        self.records
-            .iter()
-            .map(|record| record.verified_bytes)
-            .sum()
+        let records = self.records.iter();
+        records.map(|record| record.verified_bytes).sum()
     }
 }
 

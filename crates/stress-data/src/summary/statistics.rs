@@ -14,6 +14,12 @@ pub struct Spread {
 }
 
 impl Spread {
+    /// The deviation as a share of the median.
+    #[must_use]
+    pub fn mad_share(&self) -> Option<f64> {
+        Some(self.mad? as f64 / self.median.max(1) as f64)
+    }
+
     /// The spread of `values`; none if there are none.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = u64>) -> Option<Self> {
@@ -44,8 +50,7 @@ pub fn median(values: impl IntoIterator<Item = u64>) -> Option<u64> {
 }
 
 /// The value that 99 of 100 do not exceed (nearest rank); none of fewer than 100 values, which have no such value.
-#[must_use]
-pub fn percentile_99(values: impl IntoIterator<Item = u64>) -> Option<u64> {
+pub(crate) fn percentile_99(values: impl IntoIterator<Item = u64>) -> Option<u64> {
     let mut values: Vec<u64> = values.into_iter().collect();
     values.sort_unstable();
     let rank = (values.len() * 99).div_ceil(100);
@@ -56,8 +61,7 @@ pub fn percentile_99(values: impl IntoIterator<Item = u64>) -> Option<u64> {
 }
 
 /// The mean, rounded to the nearest whole number.
-#[must_use]
-pub fn mean(values: impl IntoIterator<Item = u64>) -> Option<u64> {
+pub(crate) fn mean(values: impl IntoIterator<Item = u64>) -> Option<u64> {
     let (mut sum, mut count) = (0_u128, 0_u128);
     for value in values {
         sum += u128::from(value);

@@ -175,7 +175,7 @@ fn sample_problems(contents: &Contents, sample: &Sample) -> Vec<String> {
     let mut planned = fingerprint.cells.iter();
     let planned = planned.find(|cell| cell.number == number);
     expect(planned == Some(&measurement.cell), &|| {
-        "no such combination is in the plan".into()
+        "no such row is in the plan".into()
     });
     let (kind, planned) = match sample.is_warmup {
         true => ("warm-ups", fingerprint.settings.warmup),

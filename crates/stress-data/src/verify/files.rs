@@ -19,16 +19,13 @@ const NAMING: [&str; 4] = ["no", "repeat", "client", "request"];
 /// Every value in the files of `run` that is not what `contents` give.
 pub(super) fn check(run: &Path, contents: &Contents, rows: &[Row]) -> Vec<Finding> {
     let mut findings = Vec::from_iter(journals(run));
-    for derived in derived(contents) {
-        let name = derived.name;
-        let expected = match derived.content(contents, rows) {
-            Ok(expected) => expected,
-            Err(error) => {
-                let what = format!("cannot be computed: {error:#}");
-                findings.push(Finding::new(name, "", what));
-                continue;
-            }
-        };
+    for (name, fill) in derived(contents) {
+        let mut expected = Vec::new();
+        if let Err(error) = fill(contents, rows, &mut expected) {
+            let what = format!("cannot be computed: {error:#}");
+            findings.push(Finding::new(name, "", what));
+            continue;
+        }
         let mut differences = match read(run, name) {
             Ok(written) if written == expected => continue,
             Ok(written) => differences(name, &written, &expected),

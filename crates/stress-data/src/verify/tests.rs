@@ -298,10 +298,7 @@ fn a_changed_fact_of_the_journal_contradicts_the_others() {
         |it| it.records[2].released_ns -= 1,
         "its clients were not released at one time",
     );
-    check_change(
-        |it| it.cell.volume += 1,
-        "no such combination is in the plan",
-    );
+    check_change(|it| it.cell.volume += 1, "no such row is in the plan");
     check_change(
         |it| it.status = Status::NotRun,
         "but something was measured",

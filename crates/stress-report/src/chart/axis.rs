@@ -4,24 +4,34 @@ use std::time::Duration;
 
 use crate::lang::Lang;
 
-/// What a scale counts.
+/// What a plate shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
-    /// Nanoseconds.
+pub(super) enum Figure {
+    /// Bytes per second of a client.
+    Throughput,
+    /// The time of a client, nanoseconds.
     Time,
-    /// Bytes per second.
-    Rate,
-    /// Millionths of the whole.
-    Share,
+    /// Bytes per second of all clients together, in millionths of what this machine can move at all.
+    Ceiling,
 }
 
-impl Unit {
+impl Figure {
+    pub(super) const ALL: [Self; 3] = [Self::Throughput, Self::Time, Self::Ceiling];
+
+    pub(super) fn name(self, lang: Lang) -> &'static str {
+        lang.text(match self {
+            Self::Throughput => "chart.throughput_per_client",
+            Self::Time => "chart.time_per_client",
+            Self::Ceiling => "chart.share_of_ceiling",
+        })
+    }
+
     /// A value for a person.
     pub(super) fn text(self, value: u64, lang: Lang) -> String {
         match self {
             Self::Time => lang.time(Duration::from_nanos(value)),
-            Self::Rate => lang.rate(value),
-            Self::Share => lang.percent(value as f64 / 1e6),
+            Self::Throughput => lang.rate(value),
+            Self::Ceiling => lang.percent(value as f64 / 1e6),
         }
     }
 
@@ -29,8 +39,8 @@ impl Unit {
     fn tick(self, value: f64, lang: Lang) -> String {
         let steps: &[(f64, &str)] = match self {
             Self::Time => &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")],
-            Self::Rate => &[(1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")],
-            Self::Share => &[(1e4, "%"), (1e2, "‱"), (1.0, "ppm")],
+            Self::Throughput => &[(1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")],
+            Self::Ceiling => &[(1e4, "%"), (1e2, "‱"), (1.0, "ppm")],
         };
         let fits = |step: &&(f64, &str)| value >= step.0 * 0.999;
         let (factor, unit) = steps.iter().find(fits).unwrap_or(&steps[steps.len() - 1]);
@@ -43,12 +53,12 @@ impl Unit {
 pub(super) struct Scale {
     low: f64,
     high: f64,
-    unit: Unit,
+    figure: Figure,
 }
 
 impl Scale {
     /// A scale with room for all of `values`.
-    pub(super) fn around(values: impl Iterator<Item = u64>, unit: Unit) -> Self {
+    pub(super) fn around(values: impl Iterator<Item = u64>, figure: Figure) -> Self {
         let (low, high) = values
             .map(|value| (value as f64).max(1.0))
             .fold((f64::INFINITY, 1.0_f64), |(low, high), value| {
@@ -59,10 +69,10 @@ impl Scale {
         let missing = (5.0 / (high / low)).max(1.0).sqrt();
         low /= missing;
         high *= missing;
-        if unit == Unit::Share {
+        if figure == Figure::Ceiling {
             high = high.min(1.2e6).max(low * 2.0);
         }
-        Self { low, high, unit }
+        Self { low, high, figure }
     }
 
     /// Where `value` is: 0 at the low end, 1 at the high one.
@@ -85,7 +95,7 @@ impl Scale {
             .flat_map(|power| digits.iter().map(move |digit| digit * 10_f64.powi(power)));
         values
             .filter(|value| (self.low..=self.high).contains(value))
-            .map(|value| (value, self.unit.tick(value, lang)))
+            .map(|value| (value, self.figure.tick(value, lang)))
             .collect()
     }
 }
@@ -94,36 +104,36 @@ impl Scale {
 mod tests {
     use super::*;
 
-    fn words(values: &[u64], unit: Unit) -> Vec<String> {
-        let scale = Scale::around(values.iter().copied(), unit);
+    fn words(values: &[u64], figure: Figure) -> Vec<String> {
+        let scale = Scale::around(values.iter().copied(), figure);
         let ticks = scale.ticks(Lang::En).into_iter();
         ticks.map(|(_, words)| words).collect()
     }
 
     #[test]
     fn every_range_has_a_few_ticks_of_round_values() {
-        let check = |values: &[u64], unit, want: &[&str]| assert_eq!(words(values, unit), want);
-        check(&[4_161_000, 4_161_000], Unit::Time, &["2 ms", "5 ms"]);
+        let check = |values: &[u64], figure, want: &[&str]| assert_eq!(words(values, figure), want);
+        check(&[4_161_000, 4_161_000], Figure::Time, &["2 ms", "5 ms"]);
         check(
             &[3_700_000, 2_154_000_000],
-            Unit::Time,
+            Figure::Time,
             &["10 ms", "100 ms", "1 s"],
         );
         check(
             &[50_870_000, 995_000_000],
-            Unit::Rate,
+            Figure::Throughput,
             &["50 MB/s", "100 MB/s", "200 MB/s", "500 MB/s", "1 GB/s"],
         );
         check(
             &[120_000, 900_000],
-            Unit::Share,
+            Figure::Ceiling,
             &["10 %", "20 %", "50 %", "100 %"],
         );
     }
 
     #[test]
     fn a_scale_without_values_can_still_be_drawn() {
-        let scale = Scale::around(std::iter::empty(), Unit::Time);
+        let scale = Scale::around(std::iter::empty(), Figure::Time);
         assert!(scale.place(0.0).is_finite());
         assert!(!scale.ticks(Lang::Id).is_empty());
     }

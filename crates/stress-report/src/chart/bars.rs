@@ -41,7 +41,7 @@ pub(super) fn legend(operation: Operation, lang: Lang) -> Vec<Key> {
     [(CONNECT, connect), (WAIT, wait), (REST, rest)]
         .map(|(colour, label)| {
             let mut swatch = Svg::new(14.0, 12.0, "");
-            swatch.rect((1.0, 1.0), (12.0, 10.0), 2.0, colour, None);
+            swatch.rect([1.0, 1.0, 12.0, 10.0], 2.0, colour, None, "");
             Key {
                 swatch,
                 label: label.into(),
@@ -103,7 +103,7 @@ impl Bars {
             let share = self.lang.percent(ns / total);
             let words = format!("{name}: {time} ({share})");
             if width >= 0.05 {
-                svg.titled_rect((x, y), (width, THICKNESS), 0.0, colour, None, &words);
+                svg.rect([x, y, width, THICKNESS], 0.0, colour, None, &words);
             }
             x += width;
         }

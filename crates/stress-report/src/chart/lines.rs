@@ -9,7 +9,7 @@ use stress_data::summary::Row;
 use stress_data::summary::metric::Metric;
 use stress_data::summary::statistics::Spread;
 
-use super::axis::{Scale, Unit};
+use super::axis::{Figure, Scale};
 use super::panel::{Line, Look, Panel, Point};
 use super::{Axes, client_workers, server_workers};
 use crate::document::{Key, Plate, Text};
@@ -18,37 +18,6 @@ use crate::nine;
 use crate::svg::{Colour, Mark, Svg};
 use crate::texts::say;
 use crate::variants::{Place, Variant};
-
-/// What a plate shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Figure {
-    /// Bytes per second of a client.
-    Throughput,
-    /// The time of a client.
-    Time,
-    /// Bytes per second of all clients together, as a share of what this machine can move at all.
-    Ceiling,
-}
-
-impl Figure {
-    pub(super) const ALL: [Self; 3] = [Self::Throughput, Self::Time, Self::Ceiling];
-
-    const fn unit(self) -> Unit {
-        match self {
-            Self::Throughput => Unit::Rate,
-            Self::Time => Unit::Time,
-            Self::Ceiling => Unit::Share,
-        }
-    }
-
-    fn name(self, lang: Lang) -> &'static str {
-        match self {
-            Self::Throughput => lang.text("chart.throughput_per_client"),
-            Self::Time => lang.text("chart.time_per_client"),
-            Self::Ceiling => lang.text("chart.share_of_ceiling"),
-        }
-    }
-}
 
 /// What is over what.
 pub(super) struct Lines<'a> {
@@ -87,19 +56,17 @@ impl Lines<'_> {
         points().next()?;
         let y = Scale::around(
             points().flat_map(|point| [point.y.min, point.y.max]),
-            self.figure.unit(),
+            self.figure,
         );
         let has_bad = points().any(|point| point.is_bad);
         let has_spread = points().any(|point| point.y.mad.is_some());
+        let operation = nine::operation(self.operation);
+        let figure = self.figure.name(self.lang);
         let drawn = panels
             .iter()
             .map(|(volume, other, lines)| self.draw(over, *volume, *other, lines, &y));
         Some(Plate {
-            title: format!(
-                "{}: {}",
-                nine::operation(self.operation),
-                self.figure.name(self.lang)
-            ),
+            title: format!("{operation}: {figure}"),
             caption: self.caption(over, has_spread),
             legend: self.legend(over, has_bad),
             columns: self.axes.volumes.len().clamp(1, 3),
@@ -204,21 +171,18 @@ impl Lines<'_> {
 
     fn legend(&self, over: Over, has_bad: bool) -> Vec<Key> {
         let (_, others) = self.sizes(over);
+        let key = |variant, index, label| Key {
+            swatch: self.look(variant, index).swatch(),
+            label,
+        };
         let mut keys: Vec<Key> = match self.variants {
-            [variant] => others
-                .iter()
-                .enumerate()
-                .map(|(index, size)| Key {
-                    swatch: self.look(variant, index).swatch(),
-                    label: self.other(over, *size),
-                })
+            [variant] => (0..)
+                .zip(others)
+                .map(|(index, size)| key(variant, index, self.other(over, size)))
                 .collect(),
             variants => variants
                 .iter()
-                .map(|variant| Key {
-                    swatch: self.look(variant, 0).swatch(),
-                    label: variant.label.clone(),
-                })
+                .map(|variant| key(variant, 0, variant.label.clone()))
                 .collect(),
         };
         if has_bad {
@@ -240,7 +204,7 @@ impl Lines<'_> {
                 Spread::of([(share * 1e6) as u64])?
             }
         };
-        let (lang, unit) = (self.lang, self.figure.unit());
+        let (lang, unit) = (self.lang, self.figure);
         let figure = unit.text(y.median, lang);
         let range = match y.mad {
             Some(_) => format!(" ({} – {})", unit.text(y.min, lang), unit.text(y.max, lang)),
@@ -257,21 +221,17 @@ impl Lines<'_> {
 
     fn caption(&self, over: Over, has_spread: bool) -> Text {
         let lang = self.lang;
-        let scales = match (self.figure, over) {
-            (Figure::Throughput, Over::Clients) => lang.text("chart.scales_of_throughput"),
-            (Figure::Time, Over::Clients) => lang.text("chart.scales_of_time"),
-            (Figure::Ceiling, _) => lang.text("chart.scales_of_ceiling"),
-            (_, Over::Servers) => lang.text("chart.scales"),
-        };
-        let spread = if has_spread {
-            lang.text("chart.marks_with_spread")
-        } else {
-            lang.text("chart.marks_of_one_sample")
-        };
-        match self.figure {
-            Figure::Ceiling => Text::plain(scales),
-            _ => Text::plain(format!("{scales} {spread}")),
-        }
+        let scales = lang.text(match (self.figure, over) {
+            (Figure::Throughput, Over::Clients) => "chart.scales_of_throughput",
+            (Figure::Time, Over::Clients) => "chart.scales_of_time",
+            (Figure::Ceiling, _) => return Text::plain(lang.text("chart.scales_of_ceiling")),
+            (_, Over::Servers) => "chart.scales",
+        });
+        let marks = lang.text(match has_spread {
+            true => "chart.marks_with_spread",
+            false => "chart.marks_of_one_sample",
+        });
+        Text::plain(format!("{scales} {marks}"))
     }
 }
 

@@ -109,9 +109,9 @@ fn plan_facts(run: &Run, lang: Lang) -> Vec<Fact> {
     let fact = |key: &str, value: String| Fact::plain(lang.text(key), value);
     let fingerprint = &run.contents.header.fingerprint;
     let settings = &fingerprint.settings;
-    let cells = lang.int(fingerprint.cells.len() as u64);
+    let rows = lang.int(fingerprint.cells.len() as u64);
     let all = lang.int(fingerprint.full_len);
-    let combinations = say!(lang, "subject.of_full_plan", cells, all);
+    let planned = say!(lang, "subject.of_full_plan", rows, all);
     let transfers = lang.int(settings.transfer_requests);
     let lists = lang.int(settings.list_requests);
     let operations = say!(lang, "subject.operations", transfers, lists);
@@ -122,7 +122,7 @@ fn plan_facts(run: &Run, lang: Lang) -> Vec<Fact> {
         Verify::Off => "subject.complete_replies",
     });
     let mut facts = vec![
-        fact("subject.combinations", combinations),
+        fact("subject.rows", planned),
         fact("subject.samples_of_each", lang.int(fingerprint.repeats)),
         fact("subject.seed", settings.seed.to_string()),
         fact("subject.timeout", lang.set_time(settings.timeout)),

@@ -11,7 +11,6 @@ use stress_data::summary::{ClientCounts, Row};
 
 use super::View;
 use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow};
-use crate::findings::OPERATIONS;
 use crate::lang::Lang;
 use crate::nine;
 use crate::texts::{count, say};
@@ -54,14 +53,18 @@ impl View<'_> {
             first = first.label
         ))];
         for others in others.chunks(BESIDE_MAX) {
-            let groups = groups_of(first, lang, |place| {
+            let row = |place: Place| {
                 let cells = others
                     .iter()
                     .map(|other| side_by_side(first, other, place, lang));
                 let cells: Option<Vec<Cell>> = cells.collect();
-                let own = rate(first.at(place)?, lang)?;
-                Some([vec![Cell::plain(own)], cells?].concat())
-            });
+                let pools = [place.clients, place.servers].map(|size| lang.int(size));
+                let own = [rate(first.at(place)?, lang)?];
+                let head: Vec<Cell> = pools.into_iter().chain(own).map(Cell::plain).collect();
+                Some((place, [head, cells?].concat().into()))
+            };
+            let places: BTreeSet<Place> = first.rows.iter().map(|row| Place::of(row)).collect();
+            let groups = grouped(places.into_iter().filter_map(row), lang);
             if groups.is_empty() {
                 continue;
             }
@@ -93,28 +96,29 @@ fn nine_columns(variant: &Variant<'_>, lang: Lang) -> Table {
             _ => Column::number(*heading),
         });
     let decimals = decimals(variant);
-    let mut groups: Vec<Group> = Vec::new();
-    let mut last = None;
-    for row in &variant.rows {
-        let key = (row.cell.operation, row.cell.volume);
-        if last != Some(key) {
-            last = Some(key);
-            groups.push(Group {
-                title: Some(group_title(row.cell.operation, row.cell.volume, lang)),
-                rows: Vec::new(),
-            });
-        }
-        let row = nine_cells(row, decimals, lang);
-        groups
-            .last_mut()
-            .expect("a group was just made")
-            .rows
-            .push(row);
-    }
+    let rows = variant.rows.iter();
+    let rows = rows.map(|row| (Place::of(row), nine_cells(row, decimals, lang)));
     Table {
         columns: columns.collect(),
-        groups,
+        groups: grouped(rows, lang),
     }
+}
+
+/// Rows in groups of one operation and volume.
+fn grouped(rows: impl Iterator<Item = (Place, TableRow)>, lang: Lang) -> Vec<Group> {
+    let mut groups: Vec<((Operation, u64), Group)> = Vec::new();
+    for (place, row) in rows {
+        let key = (place.operation, place.volume);
+        match groups.last_mut() {
+            Some((last, group)) if *last == key => group.rows.push(row),
+            _ => {
+                let title = Some(group_title(place.operation, place.volume, lang));
+                let rows = vec![row];
+                groups.push((key, Group { title, rows }));
+            }
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 /// Four decimals, or six if a time is so short that four would leave less than two digits of it.
@@ -128,12 +132,9 @@ fn decimals(variant: &Variant<'_>) -> u32 {
 
 fn nine_cells(row: &Row, decimals: u32, lang: Lang) -> TableRow {
     let cell = &row.cell;
-    let mad = row.time_ns.and_then(|time| {
-        let share = time.mad? as f64 / time.median.max(1) as f64;
-        Some(format!("±{}", lang.percent(share)))
-    });
+    let mad = row.time_ns.and_then(|time| time.mad_share());
     let time = Cell {
-        aside: mad,
+        aside: mad.map(|share| format!("±{}", lang.percent(share))),
         ..Cell::maybe(row.time().map(|time| lang.seconds(time, decimals)))
     };
     let cells = vec![
@@ -191,43 +192,6 @@ fn group_title(operation: Operation, volume: u64, lang: Lang) -> String {
             format!("{name} {size} ({files}, {bytes})")
         }
     }
-}
-
-/// A group for each operation and volume of the variant, a row for each pair of pools that `cells` has anything to
-/// say on.
-fn groups_of(
-    variant: &Variant<'_>,
-    lang: Lang,
-    cells: impl Fn(Place) -> Option<Vec<Cell>>,
-) -> Vec<Group> {
-    let places: BTreeSet<Place> = variant.rows.iter().map(|row| Place::of(row)).collect();
-    let mut groups = Vec::new();
-    for operation in OPERATIONS {
-        let of_operation = || {
-            places
-                .iter()
-                .filter(move |place| place.operation == operation)
-        };
-        let volumes: BTreeSet<u64> = of_operation().map(|place| place.volume).collect();
-        for volume in volumes {
-            let rows = of_operation()
-                .filter(|place| place.volume == volume)
-                .filter_map(|place| {
-                    let pools =
-                        [place.clients, place.servers].map(|size| Cell::plain(lang.int(size)));
-                    let cells = [pools.to_vec(), cells(*place)?].concat();
-                    Some(TableRow::from(cells))
-                });
-            let rows: Vec<TableRow> = rows.collect();
-            if !rows.is_empty() {
-                groups.push(Group {
-                    title: Some(group_title(operation, volume, lang)),
-                    rows,
-                });
-            }
-        }
-    }
-    groups
 }
 
 fn side_by_side(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proto::announce::Done;
 use stress_data::journal::{Contents, Sample};
+use stress_data::machine::CpuTicks;
 use stress_data::matrix::{Cell, ClientPool, Operation};
 use stress_data::measurement::{Measurement, Status};
 use stress_data::record::Outcome;
@@ -66,25 +67,20 @@ fn what(row: &Row) -> String {
         server_pool,
         ..
     } = row.cell;
-    let server = match row.is_own_server {
-        true => {
-            let worker = format!("{} worker", server_pool.as_str());
-            format!("our server with {}", counted(servers.into(), &worker))
-        }
-        false => format!(
-            "a foreign server with {}",
-            counted(servers.into(), "worker")
-        ),
+    let (whose, worker) = match row.is_own_server {
+        true => ("our", format!("{} worker", server_pool.as_str())),
+        false => ("a foreign", "worker".into()),
     };
+    let workers = counted(servers.into(), &worker);
+    let server = format!("{whose} server with {workers}");
     let volume = format!("{} ({})", size::format(volume), counted(volume, "byte"));
     let (one, many) = match client_pool {
         ClientPool::Thread => ("client thread", "client threads"),
         ClientPool::Process => ("client process", "client processes"),
     };
-    let clients_text = counted_as(clients.into(), one, many);
     let who = match clients {
-        1 => clients_text,
-        _ => format!("Each of {clients_text}"),
+        1 => counted_as(1, one, many),
+        _ => format!("Each of {}", counted_as(clients.into(), one, many)),
     };
     match operation {
         Operation::Download => format!("{who} downloads {volume} from {server}."),
@@ -98,10 +94,9 @@ fn how_often(contents: &Contents, row: &Row) -> String {
     if samples == 0 {
         return format!("It was not measured: its status is {status}.");
     }
-    let number = row.cell.number;
     let settings = &contents.header.fingerprint.settings;
     let each: Vec<String> = contents
-        .samples_of(number)
+        .samples_of(row.cell.number)
         .map(|sample| {
             let brief = Brief::new(sample, settings);
             let time = brief.time.map_or_else(|| "no time".into(), seconds);
@@ -111,11 +106,8 @@ fn how_often(contents: &Contents, row: &Row) -> String {
             }
         })
         .collect();
-    format!(
-        "{} of {repeats}; status {status}; time per client in each: {}.",
-        counted(samples.into(), "sample"),
-        each.join(", ")
-    )
+    let (samples, each) = (counted(samples.into(), "sample"), each.join(", "));
+    format!("{samples} of {repeats}; status {status}; time per client in each: {each}.")
 }
 
 fn looked_into(row: &Row, measurement: &Measurement) -> Option<String> {
@@ -159,20 +151,19 @@ fn split(cell: &Cell, parts: &Parts) -> String {
         };
         format!("{:.1} % ({range})", parts.share([part]) * 100.0)
     };
-    let (wait, transfer) = match cell.operation {
-        Operation::Upload => (
-            "in sending the file and waiting for the answer",
-            "in taking the answer in",
-        ),
-        Operation::Download => ("in waiting for the first byte", "in the transfer"),
-        Operation::List => ("in waiting for the first byte", "in taking the listing in"),
+    let waiting = match cell.operation {
+        Operation::Upload => "sending the file and waiting for the answer",
+        Operation::Download | Operation::List => "waiting for the first byte",
     };
+    let rest = match cell.operation {
+        Operation::Upload => "taking the answer in",
+        Operation::Download => "the transfer",
+        Operation::List => "taking the listing in",
+    };
+    let operations = counted(parts.len as u64, "verified operation");
+    let [connect, wait, transfer] = [parts.connect, parts.wait, parts.rest].map(share);
     format!(
-        "Of the time of {}, {} went in connecting, {} {wait}, {} {transfer}.",
-        counted(parts.len as u64, "verified operation"),
-        share(parts.connect),
-        share(parts.wait),
-        share(parts.rest)
+        "Of the time of {operations}, {connect} went in connecting, {wait} in {waiting}, {transfer} in {rest}."
     )
 }
 
@@ -199,10 +190,10 @@ fn queueing(cell: &Cell, parts: &Parts) -> Option<String> {
             nanoseconds(parts.wait.spread.max)
         ),
     };
+    let workers = counted(servers.into(), "worker");
+    let others = counted((turns - 1).into(), "other");
     Some(format!(
-        "{clients} clients share {}: unless a worker serves several at a time, a client waits for up to {} before it. {seen}.",
-        counted(servers.into(), "worker"),
-        counted((turns - 1).into(), "other"),
+        "{clients} clients share {workers}: unless a worker serves several at a time, a client waits for up to {others} before it. {seen}."
     ))
 }
 
@@ -213,12 +204,11 @@ const KERNEL_SHARE_MIN: Duration = Duration::from_millis(100);
 /// How near the row came to what the machine can do.
 fn ceiling(row: &Row) -> Option<String> {
     let permille = row.ceiling_permille()?;
+    let percent = format!("{}.{} %", permille / 10, permille % 10);
+    let reached = rate_text(row.aggregate_bytes_per_s?);
+    let ceiling = rate_text(row.ceiling_bytes_per_s?);
     Some(format!(
-        "The row's {} MB/s together are {}.{} % of the {} that the machine can move when nobody does anything with the bytes.",
-        rate_text(row.aggregate_bytes_per_s?),
-        permille / 10,
-        permille % 10,
-        rate_text(row.ceiling_bytes_per_s?)
+        "The row's {reached} MB/s together are {percent} of the {ceiling} that the machine can move when nobody does anything with the bytes."
     ))
 }
 
@@ -235,19 +225,18 @@ fn fault(measurement: &Measurement) -> Vec<String> {
         let when = since.map_or_else(String::new, |ns| {
             format!(" {} after the release", nanoseconds(ns))
         });
+        let connections = counted(killed.in_hand.into(), "connection");
         said.push(format!(
-            "Fault {fault}: worker process {} was killed{when}, with {} in hand.",
-            killed.pid,
-            counted(killed.in_hand.into(), "connection")
+            "Fault {fault}: worker process {} was killed{when}, with {connections} in hand.",
+            killed.pid
         ));
     }
     if !report.clients.is_empty() {
         let held = report.clients.iter().map(|client| client.held_ns);
-        let held = median(held).unwrap_or(0);
+        let held = nanoseconds(median(held).unwrap_or(0));
+        let clients = counted(report.connected(), "faulty client");
         said.push(format!(
-            "Fault {fault}: {} had a connection besides, for {} (median).",
-            counted_as(report.connected(), "faulty client", "faulty clients"),
-            nanoseconds(held)
+            "Fault {fault}: {clients} had a connection besides, for {held} (median)."
         ));
     }
     said
@@ -274,32 +263,29 @@ fn processors(sample: &Sample, cores: u32) -> Vec<String> {
     let done = measurement.done.as_ref();
     let server = done.map(|done| Duration::from_micros(done.cpu_user_us + done.cpu_system_us));
     let used = |who: &str, cpu: Option<Duration>| match cpu {
-        Some(cpu) => format!(
-            "{who} used {} ({:.0} %)",
-            seconds(cpu),
-            percent(cpu, available)
-        ),
+        Some(cpu) => {
+            let share = percent(cpu, available);
+            format!("{who} used {} ({share:.0} %)", seconds(cpu))
+        }
         None => format!("what {who} used is not known"),
     };
+    let clients = used("the clients", client);
+    let servers = used("the server's workers, over their lives,", server);
+    let processors = counted(cores.into(), "processor");
+    let (window, given) = (seconds(window), seconds(available));
     let mut said = vec![format!(
-        "Over these {} the {} could give {} of CPU time: {}, {}.",
-        seconds(window),
-        counted(cores.into(), "processor"),
-        seconds(available),
-        used("the clients", client),
-        used("the server's workers, over their lives,", server)
+        "Over these {window} the {processors} could give {given} of CPU time: {clients}, {servers}."
     )];
     if let Some((client, server)) = client.zip(server) {
         said.push(verdict(client, server, available, machine_busy(sample)));
     }
-    if let Some((server, done)) = server.zip(done) {
-        let system = Duration::from_micros(done.cpu_system_us);
-        if server >= KERNEL_SHARE_MIN {
-            said.push(format!(
-                "Of the server's, {:.0} % were the kernel's: sockets and files.",
-                percent(system, server)
-            ));
-        }
+    if let Some((server, done)) = server.zip(done)
+        && server >= KERNEL_SHARE_MIN
+    {
+        let share = percent(Duration::from_micros(done.cpu_system_us), server);
+        said.push(format!(
+            "Of the server's, {share:.0} % were the kernel's: sockets and files."
+        ));
     }
     said
 }
@@ -328,17 +314,13 @@ fn verdict(
         false => "the server, who needs more of it than the clients",
     };
     match share {
-        share if share >= 90.0 => {
-            format!(
-                "Together they used the processors up ({share:.0} %): what held this up is CPU time, first of all that of {greater}."
-            )
-        }
-        share if share >= 50.0 => {
-            format!(
-                "Together they used {share:.0} % of the processors: more would have gone through if all had always had something to do."
-            )
-        }
-        share => format!(
+        90.0.. => format!(
+            "Together they used the processors up ({share:.0} %): what held this up is CPU time, first of all that of {greater}."
+        ),
+        50.0.. => format!(
+            "Together they used {share:.0} % of the processors: more would have gone through if all had always had something to do."
+        ),
+        _ => format!(
             "Together they used {share:.0} % of the processors: most of the time everybody waited, for a turn, a timer or the other side."
         ),
     }
@@ -348,10 +330,8 @@ fn verdict(
 fn workers(measurement: &Measurement) -> Option<String> {
     let done: &Done = measurement.done.as_ref()?;
     let served = |accepted: &u64| *accepted > 0;
-    let accepted = done
-        .workers
-        .iter()
-        .map(|worker| worker.counts.connections.accepted);
+    let workers = done.workers.iter();
+    let accepted = workers.map(|worker| worker.counts.connections.accepted);
     let busy_len = accepted.clone().filter(served).count();
     let sum: u64 = accepted.clone().sum();
     let most = accepted.clone().max().unwrap_or(0);
@@ -361,49 +341,35 @@ fn workers(measurement: &Measurement) -> Option<String> {
         0 => String::new(),
         idle => format!("; {idle} served nobody"),
     };
+    let crashed = counted_as(done.crashes.into(), "worker process", "worker processes");
     let crashes = match done.crashes {
         0 => String::new(),
-        crashes => format!(
-            "; {} ended without being asked to",
-            counted_as(crashes.into(), "worker process", "worker processes")
-        ),
+        _ => format!("; {crashed} ended without being asked to"),
     };
+    let all = counted(sum, "connection");
     let each = match (busy_len, most == least) {
         (0, _) => "none served anybody".to_owned(),
         (1, _) if sum == 1 => "one served the only connection".to_owned(),
-        (1, _) => format!("one served all {}", counted(sum, "connection")),
+        (1, _) => format!("one served all {all}"),
         (_, true) => format!("{busy_len} served {} each", counted(most, "connection")),
-        (_, false) => format!(
-            "{busy_len} served between {least} and {most} of {} each",
-            counted(sum, "connection")
-        ),
+        (_, false) => format!("{busy_len} served between {least} and {most} of {all} each"),
     };
-    Some(format!(
-        "Of {} {each}{idle}{crashes}.",
-        counted(len as u64, "server worker")
-    ))
+    let workers = counted(len as u64, "server worker");
+    Some(format!("Of {workers} {each}{idle}{crashes}."))
 }
 
 /// What the sample took besides what is measured.
 fn whole_sample(sample: &Sample) -> Option<String> {
-    let wall = Duration::from_nanos(sample.wall_ns?);
-    let mut said = format!(
-        "With files, start and stop of the server and verification the sample took {}",
-        seconds(wall)
-    );
-    if let Some(busy) = sample
-        .cpu
-        .and_then(stress_data::machine::CpuTicks::busy_permille)
-    {
+    let wall = nanoseconds(sample.wall_ns?);
+    let mut said =
+        format!("With files, start and stop of the server and verification the sample took {wall}");
+    if let Some(busy) = sample.cpu.and_then(CpuTicks::busy_permille) {
         said += &format!(
             "; meanwhile all processes of the machine kept its processors busy for {:.0} % of the time",
             busy as f64 / 10.0
         );
     }
-    if let Some(steal @ 1..) = sample
-        .cpu
-        .and_then(stress_data::machine::CpuTicks::steal_permille)
-    {
+    if let Some(steal @ 1..) = sample.cpu.and_then(CpuTicks::steal_permille) {
         said += &format!(", and its host took {:.1} % away", steal as f64 / 10.0);
     }
     Some(said + ".")
@@ -429,10 +395,7 @@ fn failures(measurement: &Measurement) -> Option<String> {
             None => format!("{count} {}", outcome.as_str()),
         })
         .collect();
-    let all = measurement.records.len() as u64;
-    Some(format!(
-        "Of {} planned, these did not succeed: {}.",
-        counted(all, "operation"),
-        each.join("; ")
-    ))
+    let all = counted(measurement.records.len() as u64, "operation");
+    let each = each.join("; ");
+    Some(format!("Of {all} planned, these did not succeed: {each}."))
 }

@@ -7,7 +7,7 @@ use stress_data::measurement::Status;
 use stress_data::size;
 use stress_data::summary::Row;
 
-use super::{Findings, OPERATIONS, VARIANTS_MAX, and};
+use super::{Findings, VARIANTS_MAX, and};
 use crate::lang::Lang;
 use crate::nine;
 use crate::texts::{count, say};
@@ -260,7 +260,7 @@ impl<'a> Findings<'a> {
             return Vec::new();
         };
         let of = |other: &Variant<'a>| {
-            let parts = OPERATIONS.iter().filter_map(|operation| {
+            let parts = Operation::ALL.iter().filter_map(|operation| {
                 let pairs = pairs(first, other, *operation, |_| true);
                 let effect = Effect::of(&pairs, together)?;
                 let (factor, from) = effect.text(lang);

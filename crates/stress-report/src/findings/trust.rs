@@ -51,21 +51,15 @@ impl<'a> Findings<'a> {
     fn spread(&self) -> Option<String> {
         let lang = self.lang;
         let share = |(variant, row): (&'a Variant<'a>, &'a Row)| {
-            let time = row.time_ns?;
-            Some((time.mad? as f64 / time.median.max(1) as f64, variant, row))
+            Some((row.time_ns?.mad_share()?, variant, row))
         };
-        let rows = self
-            .variants
-            .iter()
-            .flat_map(|variant| variant.rows.iter().map(move |row| (variant, *row)));
-        let mut shares: Vec<_> = rows.filter_map(share).collect();
+        let mut shares: Vec<_> = self.all_rows().filter_map(share).collect();
         shares.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
         let (most, variant, row) = shares.last()?;
         let half = lang.percent(shares[shares.len() / 2].0);
         let most = lang.percent(*most);
-        let (min, max) = row
-            .time_ns
-            .map(|time| (self.time(time.min), self.time(time.max)))?;
+        let time = row.time_ns?;
+        let (min, max) = (self.time(time.min), self.time(time.max));
         let row = self.described(variant, row);
         Some(say!(lang, "findings.spread", half, most, row, min, max))
     }

@@ -86,11 +86,11 @@ fn explanation(row: &Row) -> String {
 fn repeats_line(repeats: u32) -> String {
     match repeats {
         1 => {
-            "One sample per cell: differences under 20 % mean nothing; --repeat 5 shows the spread."
+            "One sample per row: differences under 20 % mean nothing; --repeat 5 shows the spread."
                 .into()
         }
         _ => format!(
-            "Medians of {repeats} samples per cell; the spread is the median absolute deviation."
+            "Medians of {repeats} samples per row; the spread is the median absolute deviation."
         ),
     }
 }

@@ -62,7 +62,7 @@ fn a_table_groups_rows_and_shows_failures() {
         " 2        1        5          -         -         -   0       1   -       -     -  failed",
         "",
         "row 2, failed: connection reset by peer",
-        "One sample per cell: differences under 20 % mean nothing; --repeat 5 shows the spread.",
+        "One sample per row: differences under 20 % mean nothing; --repeat 5 shows the spread.",
         "2 rows, 1 ok, 1 failed, 0.0 s",
         "",
     ];
@@ -79,7 +79,7 @@ fn eighty_columns_have_all_of_it_but_the_blanks() {
         " 2       1       5         -        -        -  0      1  -      -    - failed",
         "",
         "row 2, failed: connection reset by peer",
-        "One sample per cell: differences under 20 % mean nothing; --repeat 5 shows the",
+        "One sample per row: differences under 20 % mean nothing; --repeat 5 shows the",
         "  spread.",
         "2 rows, 1 ok, 1 failed, 0.0 s",
         "",
@@ -91,7 +91,7 @@ fn eighty_columns_have_all_of_it_but_the_blanks() {
 fn repeats_add_a_column_of_spread() {
     let text = rendered(3, Screen::FILE);
     assert!(text.contains("   0.0060  ±16.7 %  "), "{text}");
-    assert!(text.contains("Medians of 3 samples per cell"), "{text}");
+    assert!(text.contains("Medians of 3 samples per row"), "{text}");
     let text = rendered(3, Screen::of_columns(80));
     assert!(text.contains(" 0.0060 ±16.7 % "), "{text}");
 }

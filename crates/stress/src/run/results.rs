@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use humantime::format_rfc3339_seconds;
 use stress_data::Unusable;
-use stress_data::derived::derived;
+use stress_data::derived;
 use stress_data::journal::{self, Contents};
 
 /// Folders of one second and label before giving up on a new name.
@@ -101,7 +101,7 @@ fn has_tables(run: &Path, contents: &Contents) -> bool {
     let Ok(journal) = written(journal::FILE_NAME) else {
         return false;
     };
-    derived(contents).all(|derived| written(derived.name).is_ok_and(|table| table >= journal))
+    derived::names(contents).all(|name| written(name).is_ok_and(|table| table >= journal))
 }
 
 #[cfg(test)]
