@@ -6,4 +6,4 @@ mod manual;
 pub mod output;
 pub mod value;
 
-pub use manual::{Handout, Section, Topic, fitted, help};
+pub use manual::{Handout, Lead, Section, Topic, fitted, help};

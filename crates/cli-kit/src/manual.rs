@@ -16,7 +16,7 @@ use crate::output;
 
 pub use fitted::fitted;
 use page::page;
-pub use section::{Section, Topic, help};
+pub use section::{Lead, Section, Topic, help};
 
 /// Stands for the name of the program in the texts that all of them have.
 const PROGRAM: &str = "PROGRAM";

@@ -12,7 +12,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
 };
 
-use crate::wait::{Deadline, Interrupt, wait};
+use crate::wait::{Deadline, wait};
 use crate::{Congestion, Error, Options};
 
 /// Connects to the first of `addresses` that answers; all of them share the connect timeout. Each may take its
@@ -20,7 +20,6 @@ use crate::{Congestion, Error, Options};
 pub(crate) fn open(
     addresses: impl Iterator<Item = SocketAddr>,
     options: &Options,
-    interrupt: Option<&Interrupt>,
 ) -> Result<(TcpStream, SocketAddr), Error> {
     let end = Instant::now().checked_add(options.connect_timeout);
     let addresses: Vec<_> = addresses.collect();
@@ -33,7 +32,7 @@ pub(crate) fn open(
             }
             None => None,
         };
-        match open_one(address, options, Deadline::after(share), interrupt) {
+        match open_one(address, options, Deadline::after(share)) {
             Ok(stream) => {
                 set_congestion(&stream, address, &options.congestion)?;
                 return Ok((stream, address));
@@ -54,7 +53,6 @@ fn open_one(
     address: SocketAddr,
     options: &Options,
     deadline: Deadline,
-    interrupt: Option<&Interrupt>,
 ) -> Result<TcpStream, Error> {
     let family = if address.is_ipv4() {
         AddressFamily::Inet
@@ -72,6 +70,7 @@ fn open_one(
     match connecting {
         Ok(()) => {}
         Err(Errno::EINPROGRESS) => {
+            let interrupt = options.interrupt.as_ref();
             wait(stream.as_fd(), PollFlags::POLLOUT, deadline, interrupt)
                 .map_err(|error| while_connecting(error, options))?;
             match stream.take_error().map_err(Error::Connect)? {

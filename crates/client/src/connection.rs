@@ -66,6 +66,8 @@ pub struct Options {
     pub download_len_max: u64,
     /// The most bytes of a listing, on the wire and in memory, and of whatever else a reply has besides content.
     pub listing_len_max: u64,
+    /// Ends connecting, and every operation on the connection, once it comes.
+    pub interrupt: Option<Interrupt>,
 }
 
 impl Default for Options {
@@ -79,6 +81,7 @@ impl Default for Options {
             receive_buffer: None,
             download_len_max: limits::DOWNLOAD_LEN_MAX,
             listing_len_max: limits::LISTING_LEN_MAX as u64,
+            interrupt: None,
         }
     }
 }
@@ -148,7 +151,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum State {
-    Open(Box<Exchange>),
+    Open(Exchange),
     /// Closed by this side, and why.
     Closed(&'static str),
 }
@@ -157,41 +160,30 @@ impl Connection {
     /// Connects to the first of the addresses that answers.
     ///
     /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`], [`Error::ConnectTimeout`] or [`Error::Congestion`].
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::ConnectTimeout`], [`Error::Congestion`] or
+    /// [`Error::Interrupted`].
     pub fn connect(server: impl ToSocketAddrs, options: &Options) -> Result<Self, Error> {
-        Self::open(server, options, None)
-    }
-
-    /// Like [`Connection::connect`]; `interrupt` ends this call and every operation on the connection.
-    ///
-    /// # Errors
-    /// As for [`Connection::connect`], and [`Error::Interrupted`].
-    pub fn connect_interruptible(
-        server: impl ToSocketAddrs,
-        options: &Options,
-        interrupt: Interrupt,
-    ) -> Result<Self, Error> {
-        Self::open(server, options, Some(interrupt))
-    }
-
-    fn open(
-        server: impl ToSocketAddrs,
-        options: &Options,
-        interrupt: Option<Interrupt>,
-    ) -> Result<Self, Error> {
         let addresses = server.to_socket_addrs().map_err(|source| Error::Resolve {
             host: "the server's address".to_owned(),
             source,
         })?;
-        let (stream, peer) = connect::open(addresses, options, interrupt.as_ref())?;
-        let socket = Socket::new(stream, options.idle_timeout, interrupt);
+        let (stream, peer) = connect::open(addresses, options)?;
+        let socket = Socket {
+            stream,
+            idle_timeout: options.idle_timeout,
+            interrupt: options.interrupt.clone(),
+        };
         Ok(Self {
             peer,
             terminator: options.terminator,
             operation_timeout: options.operation_timeout,
             download_len_max: options.download_len_max,
             buffers: Buffers::default(),
-            state: State::Open(Box::new(Exchange::new(socket, options.listing_len_max))),
+            state: State::Open(Exchange {
+                socket,
+                rest_len_max: options.listing_len_max,
+                is_out_of_step: false,
+            }),
             used: false,
             sent_all: false,
             is_prefork_server: false,
@@ -231,8 +223,8 @@ impl Connection {
     pub fn is_usable(&self, grace: Duration) -> bool {
         match &self.state {
             State::Closed(_) => false,
-            State::Open(exchange) if grace.is_zero() => !exchange.has_heard(),
-            State::Open(exchange) => !exchange.hears_within(grace),
+            State::Open(exchange) if grace.is_zero() => !exchange.socket.has_heard(),
+            State::Open(exchange) => !exchange.socket.hears_within(grace),
         }
     }
 
@@ -404,11 +396,9 @@ impl Connection {
             (Err(Error::Refused { code, .. }), State::Open(_)) if is_last_word(code.as_deref()) => {
                 Some("the server closes after a refusal of this kind")
             }
-            (Err(Error::Refused { .. }), State::Open(exchange)) if !exchange.is_out_of_step() => {
-                None
-            }
+            (Err(Error::Refused { .. }), State::Open(exchange)) if !exchange.is_out_of_step => None,
             (Err(_), State::Open(_)) => Some("an earlier operation on it failed"),
-            (Ok(_), State::Open(exchange)) if exchange.is_out_of_step() => {
+            (Ok(_), State::Open(exchange)) if exchange.is_out_of_step => {
                 Some("the server sent more than its reply")
             }
             _ => None,
@@ -421,7 +411,7 @@ impl Connection {
 
     fn abort(&mut self, reason: &'static str) {
         match std::mem::replace(&mut self.state, State::Closed(reason)) {
-            State::Open(exchange) => exchange.abort(),
+            State::Open(exchange) => exchange.socket.abort(),
             closed @ State::Closed(_) => self.state = closed,
         }
     }

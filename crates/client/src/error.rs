@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use proto::reply::Code;
+
 /// Why an operation did not succeed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,6 +109,11 @@ fn instead_of_content(under: Option<&str>) -> String {
 }
 
 impl Error {
+    /// Whether the server has no such file.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: Some(code), .. } if code == Code::NotFound.as_str())
+    }
+
     /// Whether, after this error of an upload or a delete, the server may or may not have carried
     /// it out. It must then not be sent again blindly.
     pub const fn leaves_fate_unknown(&self) -> bool {

@@ -1,7 +1,6 @@
 //! One request and its reply on a socket: sending a head or a streamed body, reading a streamed reply.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::time::Duration;
 
 use proto::base64::Encoder;
 use proto::reply::{Reply, ReplyDecoder};
@@ -139,22 +138,14 @@ fn made(buffer: &mut Box<[u8]>, len: usize) -> &mut [u8] {
 /// A socket and what passes through it.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    socket: Socket,
+    pub(crate) socket: Socket,
     /// The most bytes of a reply besides its content.
-    rest_len_max: u64,
+    pub(crate) rest_len_max: u64,
     /// The peer has sent more than its reply: what follows cannot be told from the next one.
-    out_of_step: bool,
+    pub(crate) is_out_of_step: bool,
 }
 
 impl Exchange {
-    pub(crate) fn new(socket: Socket, rest_len_max: u64) -> Self {
-        Self {
-            socket,
-            rest_len_max,
-            out_of_step: false,
-        }
-    }
-
     /// Sends a request without a body and reads its reply. A refusal may come before the request is
     /// out (a server that is busy answers and closes), so a send that fails is not yet the end.
     pub(crate) fn request(
@@ -169,7 +160,7 @@ impl Exchange {
         match sent {
             Sent::All => reply,
             Sent::Heard | Sent::Broken(_) => {
-                self.out_of_step = true;
+                self.is_out_of_step = true;
                 reply.map_err(|error| blame(sent, error))
             }
         }
@@ -251,26 +242,6 @@ impl Exchange {
         }
     }
 
-    /// Whether the peer has said anything that was not read, or closed.
-    pub(crate) fn has_heard(&self) -> bool {
-        self.socket.has_heard()
-    }
-
-    /// Waits at most `grace` for that.
-    pub(crate) fn hears_within(&self, grace: Duration) -> bool {
-        self.socket.hears_within(grace)
-    }
-
-    /// Whether the next reply could not be told from what came after the last.
-    pub(crate) fn is_out_of_step(&self) -> bool {
-        self.out_of_step
-    }
-
-    /// Closes in a way that tells the server to forget what it has of a request.
-    pub(crate) fn abort(self) {
-        self.socket.abort();
-    }
-
     /// Reads one reply to its end. Its content goes on in large pieces.
     fn read_reply(
         &mut self,
@@ -331,7 +302,7 @@ impl Exchange {
                 let is_stuck = step.consumed == 0 && step.produced == 0 && filled == 0;
                 if let Some(reply) = step.reply {
                     content.take(&decoded[..filled])?;
-                    self.out_of_step |= !rest.is_empty();
+                    self.is_out_of_step |= !rest.is_empty();
                     return Ok(reply);
                 }
                 if is_stuck {

@@ -21,11 +21,7 @@ pub(crate) enum Exit {
 impl Exit {
     /// The gravest of what happened to several files.
     pub(crate) fn of(outcomes: &[Outcome]) -> Self {
-        Self::of_failures(
-            outcomes
-                .iter()
-                .filter_map(|outcome| outcome.result.as_ref().err()),
-        )
+        Self::of_failures(outcomes.iter().filter_map(Outcome::failure))
     }
 
     /// The gravest of several failures, or that there are none.

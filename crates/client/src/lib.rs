@@ -17,11 +17,10 @@
 //! # }
 //! ```
 
-pub mod connection;
-pub mod destination;
-pub mod error;
-
 mod connect;
+mod connection;
+mod destination;
+mod error;
 mod exchange;
 mod socket;
 mod wait;

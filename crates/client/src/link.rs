@@ -20,7 +20,6 @@ const CLOSE_GRACE: Duration = Duration::from_millis(50);
 pub(crate) struct Link<'a> {
     server: &'a Address,
     options: Options,
-    signals: &'a Signals,
     connection: Option<Connection>,
     /// Whether the server leaves connections open after a reply, once that is known.
     keeps_open: Option<bool>,
@@ -28,11 +27,13 @@ pub(crate) struct Link<'a> {
 }
 
 impl<'a> Link<'a> {
-    pub(crate) fn new(server: &'a Address, options: Options, signals: &'a Signals) -> Self {
+    pub(crate) fn new(server: &'a Address, options: Options, signals: &Signals) -> Self {
         Self {
             server,
-            options,
-            signals,
+            options: Options {
+                interrupt: Some(signals.interrupt()),
+                ..options
+            },
             connection: None,
             keeps_open: None,
             is_prefork_server: false,
@@ -115,8 +116,7 @@ impl<'a> Link<'a> {
 
     fn renew(&mut self) -> Result<&mut Connection, Error> {
         let server = (self.server.host.as_str(), self.server.port);
-        let interrupt = self.signals.interrupt();
-        match Connection::connect_interruptible(server, &self.options, interrupt) {
+        match Connection::connect(server, &self.options) {
             Ok(connection) => Ok(self.connection.insert(connection)),
             // Nothing was sent: an upload's fate is then not unknown, as it is after other interrupts.
             Err(Error::Interrupted) => Err(Error::Connect(ErrorKind::Interrupted.into())),

@@ -46,6 +46,12 @@ pub(crate) struct Outcome {
     pub(crate) result: Result<Done, Failure>,
 }
 
+impl Outcome {
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.result.as_ref().err()
+    }
+}
+
 /// Success; a delete knows nothing of the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {

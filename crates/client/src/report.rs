@@ -115,10 +115,7 @@ pub(crate) fn file(style: Style, outcome: &Outcome) -> io::Result<()> {
 
 /// After several files: which are done, which are not, and why.
 pub(crate) fn summary(style: Style, outcomes: &[Outcome]) {
-    let failed = outcomes
-        .iter()
-        .filter(|outcome| outcome.result.is_err())
-        .count();
+    let failed = outcomes.iter().filter_map(Outcome::failure).count();
     let (count, done) = (outcomes.len(), outcomes.len() - failed);
     match style {
         Style::Json => {}
@@ -135,15 +132,10 @@ pub(crate) fn summary(style: Style, outcomes: &[Outcome]) {
 
 /// One line for each way in which files ended.
 fn groups(outcomes: &[Outcome]) -> String {
-    let names = |belongs: &dyn Fn(&Outcome) -> bool| {
+    let names = |belongs: fn(&Outcome) -> bool| {
         let names = outcomes.iter().filter(|outcome| belongs(outcome));
-        names
-            .map(|outcome| shown(&outcome.name))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let is = |outcome: &Outcome, wanted: &dyn Fn(&Failure) -> bool| {
-        outcome.result.as_ref().err().is_some_and(wanted)
+        let names: Vec<String> = names.map(|outcome| shown(&outcome.name)).collect();
+        names.join(", ")
     };
     let mut text = String::new();
     let mut line = |heading: &str, content: String| {
@@ -151,9 +143,9 @@ fn groups(outcomes: &[Outcome]) -> String {
             text += &format!("  {heading:<10} {content}\n");
         }
     };
-    line("done:", names(&|outcome| outcome.result.is_ok()));
+    line("done:", names(|outcome| outcome.result.is_ok()));
     for outcome in outcomes {
-        if let Err(failure) = &outcome.result
+        if let Some(failure) = outcome.failure()
             && !failure.fate.is_unknown()
             && failure.kind != Kind::NotTried
         {
@@ -167,11 +159,11 @@ fn groups(outcomes: &[Outcome]) -> String {
     }
     line(
         "unknown:",
-        names(&|outcome| is(outcome, &|failure| failure.fate.is_unknown())),
+        names(|it| it.failure().is_some_and(|it| it.fate.is_unknown())),
     );
     line(
         "not tried:",
-        names(&|outcome| is(outcome, &|failure| failure.kind == Kind::NotTried)),
+        names(|it| it.failure().is_some_and(|it| it.kind == Kind::NotTried)),
     );
     text
 }
@@ -240,7 +232,7 @@ fn file_json(outcome: &Outcome) -> FileJson<'_> {
         size,
         crc32,
         verified,
-        error: outcome.result.as_ref().err().map(Into::into),
+        error: outcome.failure().map(Into::into),
     }
 }
 

@@ -15,9 +15,9 @@ use crate::wait::{Deadline, Interrupt, wait};
 /// stream at full speed costs one system call a piece.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
-    idle_timeout: Duration,
-    interrupt: Option<Interrupt>,
+    pub(crate) stream: TcpStream,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) interrupt: Option<Interrupt>,
 }
 
 /// How far [`Socket::send`] got.
@@ -32,18 +32,6 @@ pub(crate) enum Sent {
 }
 
 impl Socket {
-    pub(crate) fn new(
-        stream: TcpStream,
-        idle_timeout: Duration,
-        interrupt: Option<Interrupt>,
-    ) -> Self {
-        Self {
-            stream,
-            idle_timeout,
-            interrupt,
-        }
-    }
-
     /// Receives at least one byte; 0 means that the peer has closed.
     pub(crate) fn receive(&self, into: &mut [u8], deadline: Deadline) -> Result<usize, Error> {
         deadline.check()?;

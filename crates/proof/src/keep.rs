@@ -24,11 +24,8 @@ struct Head {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Part {
     pub(crate) part: String,
-    /// What was tried, by kind.
-    pub(crate) counts: BTreeMap<String, u64>,
-    /// In words, the first of them.
-    pub(crate) violations: Vec<String>,
-    pub(crate) violation_count: u64,
+    #[serde(flatten)]
+    tally: Tally,
     /// What it took, of all that did it at once together.
     seconds: f64,
 }
@@ -36,13 +33,16 @@ pub(crate) struct Part {
 /// So many violations of a part are kept in words.
 const WORDS_MAX: usize = 20;
 
-/// What a part comes to while it is being done.
-#[derive(Debug, Default)]
+/// What a part comes to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
+    /// What was tried, by kind.
     counts: BTreeMap<String, u64>,
+    /// In words, the first of them.
     violations: Vec<String>,
     violation_count: u64,
     /// What it took before it came to its part.
+    #[serde(skip)]
     elsewhere: Duration,
 }
 
@@ -141,10 +141,8 @@ impl Keeper {
         work(&mut tally);
         let part = Part {
             part: name.to_owned(),
-            counts: tally.counts,
-            violations: tally.violations,
-            violation_count: tally.violation_count,
             seconds: (started.elapsed() + tally.elsewhere).as_secs_f64(),
+            tally,
         };
         println!("{part}");
         if let Some(file) = &mut self.file {
@@ -157,41 +155,38 @@ impl Keeper {
     /// How much was tried, by the parts whose names begin so.
     pub(crate) fn sum(&self, prefix: &str, what: &str) -> u64 {
         let parts = self.done.iter().filter(|it| it.part.starts_with(prefix));
-        parts.filter_map(|it| it.counts.get(what)).sum()
+        parts.filter_map(|it| it.tally.counts.get(what)).sum()
     }
 
     /// Says what all parts come to, and how many violations there were.
     pub(crate) fn finish(self) -> u64 {
         let mut total = Part {
             part: format!("{}, {} parts", self.campaign, self.done.len()),
-            counts: BTreeMap::new(),
-            violations: Vec::new(),
-            violation_count: 0,
+            tally: Tally::default(),
             seconds: self.started.elapsed().as_secs_f64(),
         };
-        for part in &self.done {
-            total.violation_count += part.violation_count;
-            for (what, count) in &part.counts {
-                *total.counts.entry(what.clone()).or_default() += count;
-            }
+        for part in self.done {
+            total.tally.join(part.tally);
         }
+        // Each stands below its part.
+        total.tally.violations.clear();
         println!("{total}");
-        total.violation_count
+        total.tally.violation_count
     }
 }
 
 impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: ", self.part)?;
-        for (what, count) in &self.counts {
+        for (what, count) in &self.tally.counts {
             write!(f, "{count} {what}, ")?;
         }
         write!(
             f,
             "{} violations ({:.1} s)",
-            self.violation_count, self.seconds
+            self.tally.violation_count, self.seconds
         )?;
-        for violation in &self.violations {
+        for violation in &self.tally.violations {
             write!(f, "\n    {violation}")?;
         }
         Ok(())

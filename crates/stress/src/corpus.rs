@@ -58,19 +58,6 @@ impl Corpus {
             len,
         }
     }
-
-    /// The CRC-32 of that content.
-    pub fn crc32(&self, salt: Salt, len: u64) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
-        let mut content = self.content(salt, len);
-        let mut piece = vec![0; BLOCK_LEN];
-        loop {
-            match content.fill(&mut piece) {
-                0 => return hasher.finalize(),
-                piece_len => hasher.update(&piece[..piece_len]),
-            }
-        }
-    }
 }
 
 /// A content on its way.

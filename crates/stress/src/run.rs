@@ -217,8 +217,8 @@ fn progress(request: &Request, turns: &[Turn]) -> Progress {
         (planned - turns.len(), planned),
         units.sum(),
         request.settings.server == ServerChoice::Own,
+        request.budget,
     )
-    .within(request.budget)
 }
 
 /// Says on standard error what is about to happen.

@@ -51,39 +51,20 @@ pub struct Section {
 
 /// The line above a section.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Lead {
+pub enum Lead {
     /// In the help, where the manual has the topic's title.
     Help(&'static str),
     /// In both: it says more than the title.
     Both(&'static str),
     /// In neither; the help has the text as it is.
     Nothing,
-    /// The help does not have the section at all.
+    /// The help, which is to be short, does not have the section.
     ManualOnly,
 }
 
 impl Section {
-    /// Under `heading` in the help, and under the topic's title in the manual.
-    pub const fn new(topic: Topic, heading: &'static str, text: &'static str) -> Self {
-        let lead = Lead::Help(heading);
-        Self { topic, lead, text }
-    }
-
-    /// With `lead` above it in the help and in the manual.
-    pub const fn led(topic: Topic, lead: &'static str, text: &'static str) -> Self {
-        let lead = Lead::Both(lead);
-        Self { topic, lead, text }
-    }
-
-    /// With nothing above it in the help.
-    pub const fn plain(topic: Topic, text: &'static str) -> Self {
-        let lead = Lead::Nothing;
-        Self { topic, lead, text }
-    }
-
-    /// In the manual only: a help is to be short.
-    pub const fn manual_only(topic: Topic, text: &'static str) -> Self {
-        let lead = Lead::ManualOnly;
+    /// In the manual it stands under the topic's title.
+    pub const fn new(topic: Topic, lead: Lead, text: &'static str) -> Self {
         Self { topic, lead, text }
     }
 }

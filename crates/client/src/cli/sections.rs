@@ -1,13 +1,17 @@
 //! What stands below the flags of the help, and in the manual.
 
-use cli_kit::{Section, Topic};
+use cli_kit::{Lead, Section, Topic};
 
 pub(crate) const SECTIONS: [Section; 5] = [
-    Section::new(Topic::Examples, "Examples", EXAMPLES),
-    Section::plain(Topic::Description, PROMISES),
-    Section::new(Topic::ExitStatus, "Exit codes", EXIT_CODES),
-    Section::manual_only(Topic::Environment, ENVIRONMENT),
-    Section::manual_only(Topic::SeeAlso, "prefork-server(1), stress(1)"),
+    Section::new(Topic::Examples, Lead::Help("Examples"), EXAMPLES),
+    Section::new(Topic::Description, Lead::Nothing, PROMISES),
+    Section::new(Topic::ExitStatus, Lead::Help("Exit codes"), EXIT_CODES),
+    Section::new(Topic::Environment, Lead::ManualOnly, ENVIRONMENT),
+    Section::new(
+        Topic::SeeAlso,
+        Lead::ManualOnly,
+        "prefork-server(1), stress(1)",
+    ),
 ];
 
 const EXAMPLES: &str =

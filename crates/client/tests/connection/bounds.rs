@@ -175,9 +175,11 @@ fn what_is_as_long_as_its_bound_is_taken_however_it_is_written() {
 fn an_interrupt_ends_the_waiting() {
     let server = Scripted::once(vec![LIST, Act::HearEnd]);
     let (mut trigger, watched) = UnixStream::pair().unwrap();
-    let interrupt = Interrupt::from(OwnedFd::from(watched));
-    let mut connection =
-        Connection::connect_interruptible(server.address, &options(), interrupt).unwrap();
+    let options = Options {
+        interrupt: Some(Interrupt::from(OwnedFd::from(watched))),
+        ..options()
+    };
+    let mut connection = Connection::connect(server.address, &options).unwrap();
     let waiting = std::thread::spawn(move || connection.list(&mut ()));
     trigger.write_all(b"!").unwrap();
     assert!(matches!(waiting.join().unwrap(), Err(Error::Interrupted)));

@@ -1,16 +1,20 @@
 //! What stands below the flags of the help, and in the manual.
 
-use cli_kit::{Section, Topic};
+use cli_kit::{Lead, Section, Topic};
 
 pub(super) const SECTIONS: [Section; 8] = [
-    Section::new(Topic::Examples, "Examples", EXAMPLES),
-    Section::led(Topic::Signals, "Signals, to the parent", SIGNALS),
-    Section::plain(Topic::Description, OUTPUT),
-    Section::new(Topic::ExitStatus, "Exit codes", EXIT_CODES),
-    Section::manual_only(Topic::Environment, ENVIRONMENT),
-    Section::manual_only(Topic::Files, FILES),
-    Section::manual_only(Topic::Notes, NOTES),
-    Section::manual_only(Topic::SeeAlso, SEE_ALSO),
+    Section::new(Topic::Examples, Lead::Help("Examples"), EXAMPLES),
+    Section::new(
+        Topic::Signals,
+        Lead::Both("Signals, to the parent"),
+        SIGNALS,
+    ),
+    Section::new(Topic::Description, Lead::Nothing, OUTPUT),
+    Section::new(Topic::ExitStatus, Lead::Help("Exit codes"), EXIT_CODES),
+    Section::new(Topic::Environment, Lead::ManualOnly, ENVIRONMENT),
+    Section::new(Topic::Files, Lead::ManualOnly, FILES),
+    Section::new(Topic::Notes, Lead::ManualOnly, NOTES),
+    Section::new(Topic::SeeAlso, Lead::ManualOnly, SEE_ALSO),
 ];
 
 const EXAMPLES: &str = "  prefork-server                                   serve ./files on 127.0.0.1:46666 with 5 worker processes

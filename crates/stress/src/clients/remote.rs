@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use client::{Error as Failure, FileName};
+use client::FileName;
 use stress_data::fault::Fault;
 use stress_data::matrix::{LIST_FILE_BYTES, Operation};
 use stress_data::size::{counted, counted_as, with_commas};
@@ -169,11 +169,7 @@ pub(crate) fn clear_away(job: &Job, laid: &Placed, interrupt: &AtomicBool) -> Op
 fn delete(requester: &mut Requester<'_>, name: &FileName) -> Result<(), String> {
     match requester.ask(DELETE_LIMIT, |connection| connection.delete(name)) {
         // What is not there need not go.
-        Err(requester::Error::Failed(Failure::Refused { code, .. }))
-            if code.as_deref() == Some("not_found") =>
-        {
-            Ok(())
-        }
+        Err(requester::Error::Failed(failure)) if failure.is_not_found() => Ok(()),
         deleted => deleted.map(drop).map_err(|error| error.to_string()),
     }
 }

@@ -27,8 +27,6 @@ pub(crate) enum Error {
 pub(crate) struct Requester<'a> {
     job: &'a Job,
     options: Options,
-    /// None where no descriptors are left for one: then it is the deadlines that end a question.
-    interrupt: Option<Interrupt>,
     /// How the server did not answer.
     silence: Option<String>,
 }
@@ -52,9 +50,12 @@ pub(crate) fn with_requester<T>(
         let _end = End(is_over, watcher.thread());
         work(&mut Requester {
             job,
-            // Options that could not be made would have kept the clients from starting.
-            options: operation::options(job).unwrap_or_default(),
-            interrupt: ear.map(|ear| Interrupt::from(OwnedFd::from(ear))),
+            options: Options {
+                // None where no descriptors are left for one: then it is the deadlines that end a question.
+                interrupt: ear.map(|ear| Interrupt::from(OwnedFd::from(ear))),
+                // Options that could not be made would have kept the clients from starting.
+                ..operation::options(job).unwrap_or_default()
+            },
             silence: None,
         })
     })
@@ -88,23 +89,14 @@ impl Requester<'_> {
         self.options.connect_timeout = limit;
         self.options.operation_timeout = Some(limit);
         self.options.idle_timeout = limit;
-        let answer = self.connect().and_then(|mut stream| question(&mut stream));
+        let connected = Connection::connect(self.job.address, &self.options);
+        let answer = connected.and_then(|mut stream| question(&mut stream));
         answer.map_err(|failure| {
             if is_silence(&failure) {
                 self.silence = Some(failure.to_string());
             }
             failure.into()
         })
-    }
-
-    fn connect(&self) -> Result<Connection, Failure> {
-        let (address, options) = (self.job.address, &self.options);
-        match &self.interrupt {
-            Some(interrupt) => {
-                Connection::connect_interruptible(address, options, interrupt.clone())
-            }
-            None => Connection::connect(address, options),
-        }
     }
 }
 

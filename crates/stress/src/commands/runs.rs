@@ -6,6 +6,8 @@ use anyhow::Result;
 use stress_data::Unusable;
 use stress_data::journal::{FILE_NAME, PACKED_NAME};
 
+use crate::run::results::real_name;
+
 /// Where runs are if nothing else is said.
 pub(super) const OUT: &str = "results";
 /// The link to the newest of them.
@@ -73,11 +75,6 @@ fn has_journal(run: &Path) -> bool {
     [FILE_NAME, PACKED_NAME]
         .iter()
         .any(|name| run.join(name).is_file())
-}
-
-/// The folder behind `results/latest`, under its own name.
-fn real_name(run: &Path) -> PathBuf {
-    std::fs::read_link(run).map_or_else(|_| run.to_owned(), |target| run.with_file_name(target))
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! What stands below the flags of the help, and in the manual.
 
-use cli_kit::{Section, Topic};
+use cli_kit::{Lead, Section, Topic};
 use stress_data::fail_on::{GRAMMAR, GRAMMAR_LEAD};
 
 pub(super) const SECTIONS: [Section; 7] = [
-    Section::new(Topic::Examples, "Examples", EXAMPLES),
-    Section::led(Topic::Files, RESULTS_LEAD, RESULTS),
-    Section::plain(Topic::Description, READING),
-    Section::led(Topic::Notes, GRAMMAR_LEAD, GRAMMAR),
-    Section::new(Topic::ExitStatus, "Exit codes", EXIT_CODES),
-    Section::manual_only(Topic::Environment, ENVIRONMENT),
-    Section::manual_only(Topic::SeeAlso, "prefork-server(1), prefork-client(1)"),
+    Section::new(Topic::Examples, Lead::Help("Examples"), EXAMPLES),
+    Section::new(Topic::Files, Lead::Both(RESULTS_LEAD), RESULTS),
+    Section::new(Topic::Description, Lead::Nothing, READING),
+    Section::new(Topic::Notes, Lead::Both(GRAMMAR_LEAD), GRAMMAR),
+    Section::new(Topic::ExitStatus, Lead::Help("Exit codes"), EXIT_CODES),
+    Section::new(Topic::Environment, Lead::ManualOnly, ENVIRONMENT),
+    Section::new(
+        Topic::SeeAlso,
+        Lead::ManualOnly,
+        "prefork-server(1), prefork-client(1)",
+    ),
 ];
 
 const EXAMPLES: &str = "  stress                                      all 81 rows

@@ -77,7 +77,7 @@ impl Foreign {
         loop {
             match attempt(address) {
                 Err(trouble)
-                    if trouble.output().contains(PORT_IN_USE) && deadline.check().is_ok() =>
+                    if trouble.output.contains(PORT_IN_USE) && deadline.check().is_ok() =>
                 {
                     std::thread::sleep(deadline.slice());
                 }
@@ -174,7 +174,7 @@ impl Foreign {
     pub(crate) fn trouble(&mut self, error: Error) -> Trouble {
         let what = match error {
             Error::NotReady(what) => what,
-            Error::Interrupted => return Trouble::interrupted(),
+            Error::Interrupted => return Trouble::default(),
         };
         // It may have ended while it was asked, which says more than what the requester saw.
         let end = self.early_end();
@@ -184,7 +184,11 @@ impl Foreign {
         };
         let what = end.unwrap_or(what);
         self.guarded.end();
-        Trouble::with(what, self.address, listening, self.guarded.output())
+        Trouble {
+            what: Some(what),
+            sought: Some((self.address, listening)),
+            output: self.guarded.output(),
+        }
     }
 
     /// How the server has ended, if it has although nobody asked it to.

@@ -64,9 +64,7 @@ impl Target {
         }
         Err(not_ready(why))
     }
-}
 
-impl Target {
     /// Waits until as many LISTs as it has workers are answered at once, and then for `settle`.
     ///
     /// # Errors

@@ -85,9 +85,7 @@ impl Folder {
     }
 
     fn resume(run: &Path, fingerprint: &Fingerprint) -> Result<Self> {
-        // `results/latest` goes on under the name of the run itself.
-        let path = std::fs::read_link(run)
-            .map_or_else(|_| run.into(), |target| run.with_file_name(target));
+        let path = results::real_name(run);
         let (journal, contents) = Journal::resume(&path).map_err(|error| match error {
             journal::Error::Io { ref reason, .. }
                 if reason.kind() == std::io::ErrorKind::NotFound =>

@@ -55,12 +55,13 @@ enum View {
 
 impl Progress {
     /// A run with `samples` (taken already, planned) and `units` of work ahead. Of a foreign server nobody knows what
-    /// its workers are.
+    /// its workers are. A budget is shown instead of a guess at the time left.
     pub(crate) fn new(
         shown: Shown,
         samples: (usize, usize),
         units: u64,
         is_own_server: bool,
+        budget: Option<Duration>,
     ) -> Self {
         let view = match shown {
             Shown::Auto if std::io::stderr().is_terminal() => View::Bar(bar(samples)),
@@ -73,15 +74,9 @@ impl Progress {
             samples,
             units: (0, units),
             failed: 0,
-            budget: None,
+            budget,
             is_own_server,
         }
-    }
-
-    /// The same within a budget, which is shown instead of a guess at the time left.
-    pub(crate) const fn within(mut self, budget: Option<Duration>) -> Self {
-        self.budget = budget;
-        self
     }
 
     /// A sample of `cell` begins.
@@ -233,7 +228,7 @@ mod tests {
             aggregate_bytes_per_s: Some(1_234_000_000),
             note: None,
         };
-        let mut progress = Progress::new(Shown::None, (2, 81), 10, true);
+        let mut progress = Progress::new(Shown::None, (2, 81), 10, true, None);
         progress.finish(&cell, &ok, 10);
         assert_eq!(
             progress.line(&cell, &ok),

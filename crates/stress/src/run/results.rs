@@ -63,6 +63,11 @@ pub(crate) fn point_latest(run: &Path) -> io::Result<()> {
     })
 }
 
+/// The folder behind `results/latest`, under its own name.
+pub(crate) fn real_name(run: &Path) -> PathBuf {
+    fs::read_link(run).map_or_else(|_| run.to_owned(), |target| run.with_file_name(target))
+}
+
 /// Whether no newer run than `run` is what `latest` points at. Names begin with the time of a run's start.
 pub(crate) fn is_newest(run: &Path) -> bool {
     let latest = run.with_file_name("latest");

@@ -46,40 +46,32 @@ pub(crate) fn hold(
         true => probe::ORDER.to_vec(),
         false => vec![settings.terminator.parse().map_err(Error::Harness)?],
     };
-    let finding = match &settings.server {
-        ServerChoice::Own => return Ok(None),
+    match &settings.server {
+        ServerChoice::Own => Ok(None),
         ServerChoice::Target { address, admin } => {
-            of_target(address, admin.as_deref(), &candidates, interrupt)
+            of_target(address, admin.as_deref(), &candidates, interrupt).map(Some)
         }
         ServerChoice::Command(command) => {
-            of_command(command, cell, settings.seed, &candidates, work, interrupt)?
+            of_command(command, cell, settings.seed, &candidates, work, interrupt).map(Some)
         }
-    };
-    match finding {
-        Ok(terminator) => Ok(Some(Ok(terminator))),
-        Err(Some(why)) => Ok(Some(Err(why))),
-        Err(None) => Err(Error::Interrupted),
     }
 }
-
-/// How a trial ends: with the dialect, with what is wrong, or with an interrupt.
-type Ended = Result<Terminator, Option<String>>;
 
 fn of_target(
     address: &str,
     admin: Option<&Path>,
     candidates: &[Terminator],
     interrupt: &AtomicBool,
-) -> Ended {
+) -> Result<Finding, Error> {
     let deadline = Deadline::after(LIMIT).or_once(interrupt);
     let found = Target::find(address, admin).and_then(|target| {
         probe::dialect(target.address(), candidates, probe::ANSWER_LIMIT, &deadline)
     });
     match found {
-        Ok(dialect) => Ok(dialect.terminator),
-        Err(rig::Error::Interrupted) => Err(None),
-        Err(rig::Error::NotReady(why)) if why.starts_with("--target") => Err(Some(why)),
-        Err(rig::Error::NotReady(why)) => Err(Some(format!("--target {address}: {why}"))),
+        Ok(dialect) => Ok(Ok(dialect.terminator)),
+        Err(rig::Error::Interrupted) => Err(Error::Interrupted),
+        Err(rig::Error::NotReady(why)) if why.starts_with("--target") => Ok(Err(why)),
+        Err(rig::Error::NotReady(why)) => Ok(Err(format!("--target {address}: {why}"))),
     }
 }
 
@@ -90,7 +82,7 @@ fn of_command(
     candidates: &[Terminator],
     work: &WorkDir,
     interrupt: &AtomicBool,
-) -> Result<Ended, Error> {
+) -> Result<Finding, Error> {
     let harness = |error: std::io::Error| Error::Harness(error.to_string());
     // Declared before the server: gone after it.
     let directory = work.row().map_err(harness)?;
@@ -108,11 +100,14 @@ fn of_command(
         ..cell.clone()
     };
     files::lay_out(&file, seed, work.sources(), &root).map_err(harness)?;
-    let said = |trouble: Trouble| trouble.text().map(|text| format!("--server-cmd: {text}"));
+    let said = |trouble: Trouble| match trouble.text() {
+        Some(text) => Ok(Err(format!("--server-cmd: {text}"))),
+        None => Err(Error::Interrupted),
+    };
     let log = directory.server_log();
     let mut foreign = match Foreign::start(command, cell.servers, &root, &log, interrupt) {
         Ok(foreign) => foreign,
-        Err(trouble) => return Ok(Err(said(trouble))),
+        Err(trouble) => return said(trouble),
     };
     let deadline = Deadline::after(LIMIT).or_once(interrupt);
     let address = foreign.address();
@@ -121,7 +116,10 @@ fn of_command(
         let lacks = lacks_file(address, &dialect, folder);
         lacks.map_or(Ok(dialect.terminator), |why| Err(rig::Error::NotReady(why)))
     });
-    Ok(result.map_err(|error| said(foreign.trouble(error))))
+    match result {
+        Ok(terminator) => Ok(Ok(terminator)),
+        Err(error) => said(foreign.trouble(error)),
+    }
 }
 
 /// Why the file that lies in the folder does not come from the server: it serves another one. One that is listed, but

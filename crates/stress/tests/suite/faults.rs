@@ -11,7 +11,7 @@ use stress::corpus::{Corpus, Salt};
 use stress_data::matrix::Operation;
 use stress_data::record::Outcome;
 
-use super::script::{PATIENCE, Peer, job, meet, perform};
+use super::script::{PATIENCE, Peer, crc32, job, meet, perform};
 
 /// More than one piece of anything, and not a multiple of three.
 const VOLUME: u64 = 400_000;
@@ -211,7 +211,7 @@ fn check_upload(
 
 #[test]
 fn an_upload_is_confirmed_only_by_the_checksum_of_what_was_sent() {
-    let crc32 = Corpus::new(1).crc32(Salt::upload(0, 0), VOLUME);
+    let crc32 = crc32(1, Salt::upload(0, 0), VOLUME);
     let answer = |more: String| {
         format!("{{\"status\":\"OK\",\"data\":\"u0000-0.bin has been uploaded\"{more}}}\r\n\r\n")
     };

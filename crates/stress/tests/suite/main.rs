@@ -3,7 +3,6 @@
 
 mod baseline;
 mod bounds;
-mod cells;
 mod commands;
 mod dialects;
 mod disturbance;
@@ -12,6 +11,7 @@ mod faults;
 mod foreign;
 mod report;
 mod resume;
+mod rows;
 mod run;
 mod script;
 mod soak;

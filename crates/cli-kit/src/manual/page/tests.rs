@@ -42,10 +42,18 @@ fn command() -> Command {
 }
 
 const SECTIONS: [Section; 4] = [
-    Section::new(Topic::Examples, "Examples", "  tool ~/x    does 'x'"),
-    Section::led(Topic::Signals, "Signals, to all", "  TERM  ends it"),
-    Section::plain(Topic::Description, "More of it…"),
-    Section::manual_only(Topic::SeeAlso, "man(1)"),
+    Section::new(
+        Topic::Examples,
+        Lead::Help("Examples"),
+        "  tool ~/x    does 'x'",
+    ),
+    Section::new(
+        Topic::Signals,
+        Lead::Both("Signals, to all"),
+        "  TERM  ends it",
+    ),
+    Section::new(Topic::Description, Lead::Nothing, "More of it…"),
+    Section::new(Topic::SeeAlso, Lead::ManualOnly, "man(1)"),
 ];
 
 #[test]

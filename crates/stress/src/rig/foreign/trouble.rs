@@ -12,51 +12,25 @@ const LINES_MAX: usize = 10;
 const LINE_LEN_MAX: usize = 300;
 
 /// What went wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Trouble {
     /// None: the user asked to stop.
-    what: Option<String>,
+    pub(super) what: Option<String>,
     /// Where it was expected, and where its processes listen if it runs; none if it was not started.
-    sought: Option<Sought>,
-    output: String,
+    pub(super) sought: Option<Sought>,
+    /// The end of what it wrote.
+    pub(super) output: String,
 }
 
 type Sought = (SocketAddr, Option<BTreeSet<SocketAddr>>);
 
 impl Trouble {
     /// Before it was started.
-    pub(super) const fn of(what: String) -> Self {
+    pub(super) fn of(what: String) -> Self {
         Self {
             what: Some(what),
-            sought: None,
-            output: String::new(),
+            ..Self::default()
         }
-    }
-
-    pub(super) const fn interrupted() -> Self {
-        Self {
-            what: None,
-            sought: None,
-            output: String::new(),
-        }
-    }
-
-    pub(super) const fn with(
-        what: String,
-        expected: SocketAddr,
-        listening: Option<BTreeSet<SocketAddr>>,
-        output: String,
-    ) -> Self {
-        Self {
-            what: Some(what),
-            sought: Some((expected, listening)),
-            output,
-        }
-    }
-
-    /// The end of what it wrote.
-    pub(super) fn output(&self) -> &str {
-        &self.output
     }
 
     /// All of it, in lines; none if the user asked to stop.
@@ -161,7 +135,7 @@ mod tests {
         assert_eq!(wrote("a\n  b\n\nc\n"), ". It wrote: c (before that: a | b)");
         let many: String = (0..50).map(|number| format!("{number}\n")).collect();
         assert!(wrote(&many).starts_with(". It wrote: 49 (before that: 40 |"));
-        assert_eq!(note(Trouble::interrupted()), "interrupted");
+        assert_eq!(note(Trouble::default()), "interrupted");
         assert_eq!(note(Trouble::of("gone".into())), "gone");
     }
 
@@ -171,7 +145,11 @@ mod tests {
             let listening = listening.iter().map(|text| text.parse().unwrap());
             let listening = Some(listening.collect());
             let expected = expected.parse().unwrap();
-            let trouble = Trouble::with("late".into(), expected, listening, "bye".into());
+            let trouble = Trouble {
+                what: Some("late".into()),
+                sought: Some((expected, listening)),
+                output: "bye".into(),
+            };
             let text = trouble.text().unwrap();
             assert_eq!(
                 text,

@@ -163,24 +163,21 @@ impl Client {
                 Comparison::with(self.contents.corpus.content(salt, *len))
             })
             .collect();
-        match connection.get(&name, &mut Every(&mut sinks), &mut ()) {
+        let wrong = match connection.get(&name, &mut Every(&mut sinks), &mut ()) {
             Ok(got) => {
-                self.tally.downloads += 1;
                 self.tally.bytes += got.size;
-                if !sinks.iter().any(Comparison::is_equal) {
-                    self.fault(&format!("{name}: holds none of {versions:?}"));
-                }
-                Ok(())
+                (!sinks.iter().any(Comparison::is_equal)).then_some("holds none of")
             }
-            Err(Error::Refused { code, .. }) if code.as_deref() == Some("not_found") => {
-                self.tally.downloads += 1;
-                if !versions.contains(&None) {
-                    self.fault(&format!("{name}: is gone, and should be {versions:?}"));
-                }
-                Ok(())
+            Err(error) if error.is_not_found() => {
+                (!versions.contains(&None)).then_some("is gone, and should be")
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        };
+        self.tally.downloads += 1;
+        if let Some(wrong) = wrong {
+            self.fault(&format!("{name}: {wrong} {versions:?}"));
         }
+        Ok(())
     }
 
     fn list(&mut self, connection: &mut Connection) -> Result<(), Error> {
@@ -211,27 +208,21 @@ impl Client {
 
     fn delete(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
         let name = name(self.number, file);
-        match connection.delete(&name) {
-            Ok(_) => {
-                self.tally.deletes += 1;
-                self.tally.files.insert(file, vec![None]);
-                Ok(())
-            }
-            Err(Error::Refused { code, .. }) if code.as_deref() == Some("not_found") => {
-                self.tally.deletes += 1;
-                if !self.versions(file).contains(&None) {
-                    self.fault(&format!("{name}: cannot be deleted, and should be there"));
-                }
-                self.tally.files.insert(file, vec![None]);
-                Ok(())
-            }
+        let was_there = match delete(connection, &name) {
+            Ok(was_there) => was_there,
             Err(error) => {
                 if error.leaves_fate_unknown() {
                     self.may_hold(file, None);
                 }
-                Err(error)
+                return Err(error);
             }
+        };
+        self.tally.deletes += 1;
+        if !was_there && !self.versions(file).contains(&None) {
+            self.fault(&format!("{name}: cannot be deleted, and should be there"));
         }
+        self.tally.files.insert(file, vec![None]);
+        Ok(())
     }
 
     fn upload_shared(&mut self, connection: &mut Connection) -> Result<(), Error> {
@@ -267,9 +258,8 @@ impl Client {
     fn delete_shared(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let file = self.below(u64::from(shared::FILES)) as u32;
         let begin = self.started.elapsed();
-        let was_there = match connection.delete(&shared_name(file)) {
-            Ok(_) => true,
-            Err(Error::Refused { code, .. }) if code.as_deref() == Some("not_found") => false,
+        let was_there = match delete(connection, &shared_name(file)) {
+            Ok(was_there) => was_there,
             Err(error) => {
                 let delete = What::Delete { was_there: true };
                 return self.unanswered(file, begin, delete, error);
@@ -327,6 +317,14 @@ impl Client {
 /// The name of a client's file.
 pub(super) fn name(client: u32, file: u32) -> FileName {
     upload_name(client, file)
+}
+
+/// Whether there was such a file.
+fn delete(connection: &mut Connection, name: &FileName) -> Result<bool, Error> {
+    match connection.delete(name) {
+        Err(error) if error.is_not_found() => Ok(false),
+        deleted => deleted.map(|_| true),
+    }
 }
 
 /// Gives every sink all that comes.

@@ -191,7 +191,7 @@ pub(super) fn read(
             Some(version) => Ok(Some(version)),
             None => Err(Error::Mismatch("none of what was uploaded".into())),
         },
-        Err(Error::Refused { code, .. }) if code.as_deref() == Some("not_found") => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,9 +1,11 @@
 //! Small rows of every kind, measured for real.
 
+use stress::corpus::Salt;
 use stress_data::matrix::Operation;
 use stress_data::measurement::{Measurement, Status};
 use stress_data::record::Outcome;
 
+use super::script;
 use super::support::{Ended, run};
 
 const MIB: u64 = 1 << 20;
@@ -136,8 +138,7 @@ fn content_that_only_a_seed_tells_apart_is_told_apart() {
     let crc32 = |seed: &str| {
         let ended = run(&[&axes[..], &["--seed", seed]].concat());
         assert_eq!(ended.measurement().status, Status::Ok);
-        stress::corpus::Corpus::new(seed.parse().unwrap())
-            .crc32(stress::corpus::Salt::DOWNLOAD, 100 << 10)
+        script::crc32(seed.parse().unwrap(), Salt::DOWNLOAD, 100 << 10)
     };
     assert_ne!(crc32("1"), crc32("2"));
 }
