@@ -2,9 +2,7 @@
 
 pub(crate) mod args;
 pub mod config_file;
-mod outside;
 mod sections;
-mod settings;
 mod source;
 mod status;
 
@@ -16,7 +14,7 @@ use clap::CommandFactory;
 use cli_kit::output;
 use screen::counted;
 
-use crate::config::Config;
+use crate::config::check_addresses;
 use crate::exit::Exit;
 use crate::operator::logger;
 use crate::operator::stream::say;
@@ -47,13 +45,13 @@ pub fn main_with_args(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(command) = &args.command {
         return command.run();
     }
-    logger::start(args.log_level, args.log_format);
+    logger::start(args.settings.log_level, args.settings.log_format);
     let is_check = args.check_config;
     let self_test = args.self_test.then_some(args.json);
-    let config = Config::try_from(args).and_then(|mut config| {
+    let config = args.config().and_then(|mut config| {
         config.find_user()?;
         if is_check {
-            settings::check_addresses(&config)?;
+            check_addresses(&config)?;
         }
         Ok(config)
     });

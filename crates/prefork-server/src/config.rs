@@ -1,14 +1,19 @@
-//! Every setting with its final value: what the command line and the file mean.
+//! The settings: what can be set ([`Settings`]), and what it means ([`Config`]).
 
+mod check;
+mod outside;
+mod settings;
+
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use proto::Limits;
 
 use crate::rights::User;
-use crate::sandbox::Hardening;
 use crate::shared::listener::Congestion;
-use crate::store::Durability;
+
+pub(crate) use check::check_addresses;
+pub(crate) use settings::{Clocks, Settings};
 
 /// The most workers a pool may have: a guard against a typing mistake, not a promise.
 pub(crate) const WORKERS_MAX: u32 = 4096;
@@ -39,28 +44,20 @@ pub enum LogFormat {
     Json,
 }
 
-/// What the workers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum PoolKind {
-    /// N forked processes, one transfer each at a time.
-    Process,
-    /// N threads in one forked process, one transfer each at a time.
-    Thread,
-    /// N forked processes, many connections each at once.
-    Event,
+proto::worded! {
+    /// What the workers are.
+    #[derive(clap::ValueEnum)]
+    pub enum PoolKind {
+        /// N forked processes, one transfer each at a time.
+        Process = "process",
+        /// N threads in one forked process, one transfer each at a time.
+        Thread = "thread",
+        /// N forked processes, many connections each at once.
+        Event = "event",
+    }
 }
 
 impl PoolKind {
-    /// The word on the command line and in READY.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Process => "process",
-            Self::Thread => "thread",
-            Self::Event => "event",
-        }
-    }
-
     /// How many processes a pool of so many workers has.
     #[must_use]
     pub const fn processes(self, workers: u32) -> u32 {
@@ -83,93 +80,54 @@ impl PoolKind {
     }
 }
 
-/// The clocks of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clocks {
-    /// From accept, or from the first wait inside a later head, to the complete head.
-    pub head_timeout: Duration,
-    /// Between requests.
-    pub idle_timeout: Duration,
-    /// The least rate while a body or a reply moves, in bytes per second.
-    pub rate_min_bytes_per_s: u64,
-    /// How much waiting for the peer makes up one measurement of the rate.
-    pub rate_window: Duration,
-    /// Silence after which a request without a terminator counts as ended.
-    pub accept_unterminated: Option<Duration>,
-}
-
-/// All settings.
+/// Settings that make sense together. Those that mean more than what was typed have a field here, which hides the typed
+/// one of the same name.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen, as it was typed: a name is looked up when the server starts, and never while it runs.
-    pub bind: String,
+    typed: Settings,
     /// What to serve.
     pub root: PathBuf,
-    /// Make the root if it is not there.
-    pub create_root: bool,
-    /// Refuse whatever would change a file.
-    pub read_only: bool,
-    /// What the workers are.
-    pub pool: PoolKind,
-    /// How many workers.
-    pub workers: u32,
     /// How many connections an event worker holds at once; none for the others.
     pub event_connections: Option<u32>,
     /// How many connections a blocking worker sets aside; none for an event worker.
     pub set_aside: Option<u32>,
-    /// How uploads become durable.
-    pub durability: Durability,
     /// How replies are sent.
     pub congestion: Congestion,
-    /// The receive buffer of every connection; none leaves the kernel's tuning alone.
-    pub receive_buffer: Option<u64>,
-    /// For how many seconds the kernel keeps a connection that has sent nothing; none to hand it out at once.
-    pub defer_accept_s: Option<u32>,
-    /// The bounds on requests.
-    pub limits: Limits,
-    /// Connections that one address may have open at once; none for as many as it likes.
-    pub connections_per_address_max: Option<u32>,
-    /// Free space that uploads leave on the file system.
-    pub min_free_bytes: u64,
-    /// What all files under the root may hold together, in bytes; none for as much as fits on the disk.
-    pub root_bytes_max: Option<u64>,
-    /// How much memory holds files that are encoded already; none for the default, 0 for none.
-    pub encoded_cache_bytes: Option<u64>,
-    /// The clocks of a connection.
-    pub clocks: Clocks,
-    /// How long a graceful stop may take.
-    pub drain_timeout: Duration,
-    /// How long a worker that was replaced may take to finish what it has in hand.
-    pub retire_timeout: Duration,
-    /// How long a worker may take to become ready.
-    pub boot_timeout: Duration,
-    /// How long a worker may go without a sign of life; zero for ever.
-    pub worker_timeout: Duration,
-    /// After so many requests a worker is replaced.
-    pub max_requests: Option<u64>,
-    /// Where the parent's process id is written.
-    pub pidfile: Option<PathBuf>,
-    /// The socket that answers questions about the running server.
-    pub admin: Option<PathBuf>,
-    /// Where `/metrics` is answered, as it was typed.
-    pub metrics: Option<String>,
-    /// Stop when standard input ends.
-    pub exit_with_stdin: bool,
-    /// Where requests are written down.
-    pub access_log: Option<PathBuf>,
-    /// Where log lines go instead of standard error.
-    pub log_file: Option<PathBuf>,
-    /// Which log lines are written.
-    pub log_level: tracing::Level,
-    /// How they look.
-    pub log_format: LogFormat,
-    /// How READY and DONE look.
-    pub ready: ReadyFormat,
-    /// Who the server runs as, and what its workers are kept from.
-    pub hardening: Hardening,
+    /// `--user` as the user database has it: at the start, and never while the server runs.
+    pub user_found: Option<User>,
+}
+
+impl Deref for Config {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.typed
+    }
 }
 
 impl Config {
+    /// The same for a pool of so many workers.
+    #[must_use]
+    pub fn resized(mut self, workers: u32) -> Self {
+        self.typed.workers = workers;
+        self
+    }
+
+    /// Whether to make the root if it is missing. A server that writes nothing makes no folder either.
+    #[must_use]
+    pub fn makes_root(&self) -> bool {
+        self.typed.root.is_none() && !self.read_only
+    }
+
+    /// The bounds on requests.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            upload_len_max: self.upload_max,
+            ..Limits::default()
+        }
+    }
+
     /// Whether an idle worker waits in accept, rather than for an event.
     #[must_use]
     pub fn waits_in_accept(&self) -> bool {
@@ -183,48 +141,36 @@ impl Config {
         self.event_connections.unwrap_or(set_aside + 1)
     }
 
-    /// Finds `--user` in the user database, which may be a server's: at the start, and never while the server runs.
+    /// Finds `--user` in the user database, which may be a server's.
     ///
     /// # Errors
     /// Names the flag and what would be right.
     pub fn find_user(&mut self) -> Result<(), String> {
-        let typed = self.hardening.user_typed.as_deref();
-        self.hardening.user = typed.map(User::find).transpose()?;
+        let typed = self.user.as_deref();
+        self.user_found = typed.map(User::find).transpose()?;
         Ok(())
     }
 
     /// The flags whose values differ between `self` and `other` and that a running server cannot change.
     #[must_use]
-    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+    pub fn fixed_differences(&self, other: &Self) -> Vec<String> {
         macro_rules! differing {
-            ($($flag:literal: $($part:ident).+ $(($($call:tt)*))?,)+) => {
-                [$(($flag, self.$($part).+ $(($($call)*))? != other.$($part).+ $(($($call)*))?),)+]
+            ($($field:ident)+) => {
+                [$((stringify!($field), self.$field != other.$field),)+]
             };
         }
-        differing! {
-            "--bind": bind,
-            "--root": root,
-            "--pool": pool,
-            "--set-aside": waits_in_accept(),
-            "--congestion": congestion,
-            "--receive-buffer": receive_buffer,
-            "--defer-accept": defer_accept_s,
-            "--encoded-cache": encoded_cache_bytes,
-            "--pidfile": pidfile,
-            "--admin": admin,
-            "--metrics": metrics,
-            "--exit-with-stdin": exit_with_stdin,
-            "--access-log": access_log,
-            "--log-file": log_file,
-            "--log-level": log_level,
-            "--log-format": log_format,
-            "--ready": ready,
-            "--user": hardening.user_typed,
-            "--allow-root": hardening.allow_root,
-            "--sandbox": hardening.sandbox,
-        }
-        .into_iter()
-        .filter_map(|(flag, differs)| differs.then_some(flag))
-        .collect()
+        let mut fixed = Vec::from(differing! {
+            bind root pool congestion receive_buffer defer_accept encoded_cache pidfile admin metrics exit_with_stdin access_log log_file
+            log_level log_format ready user allow_root sandbox
+        });
+        fixed.push((
+            "set_aside",
+            self.waits_in_accept() != other.waits_in_accept(),
+        ));
+        fixed.retain(|(_, differs)| *differs);
+        fixed
+            .iter()
+            .map(|(field, _)| format!("--{}", field.replace('_', "-")))
+            .collect()
     }
 }

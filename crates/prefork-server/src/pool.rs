@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::Pid;
 
-use crate::config::{Clocks, PoolKind};
+use crate::config::{Config, PoolKind};
 use crate::connection::session::Service;
 use crate::exit::{WORKER_DONE, WORKER_FAILED, of_shortage};
 use crate::operator::logs::Logs;
@@ -22,7 +22,6 @@ use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::gate::Gate;
 use crate::shared::holdings::Holdings;
 use crate::shared::lifeline::Watch;
-use crate::shared::listener::Congestion;
 use crate::shared::listener::Listener;
 use crate::shared::memory::OwnStatus;
 use crate::shared::report::{ProcessId, Reporter};
@@ -65,8 +64,6 @@ pub(crate) struct Inheritance {
     pub holdings: Holdings,
     /// See `holdings`.
     pub row: u32,
-    /// Connections that one address may have open at once.
-    pub connections_per_address_max: Option<u32>,
     /// The files that lines are written to.
     pub logs: Logs,
     /// The store and the limits.
@@ -75,39 +72,29 @@ pub(crate) struct Inheritance {
     pub cache: Option<EncodedCache>,
     /// How workers are confined.
     pub confinement: Confinement,
-    /// The clocks of a connection.
-    pub clocks: Clocks,
-    /// How replies are sent.
-    pub congestion: Congestion,
-    /// What the workers are.
-    pub kind: PoolKind,
-    /// How many.
-    pub workers: u32,
-    /// After so many requests a worker asks for its successor.
-    pub max_requests: Option<u64>,
-    /// How many connections an event worker holds at once.
+    /// The settings in force.
+    pub config: Config,
+    /// How many connections an event worker holds at once, as far as there is room.
     pub event_connections: Option<u32>,
-    /// How many connections a blocking worker sets aside.
-    pub set_aside: Option<u32>,
 }
 
 impl Inheritance {
     /// How many processes the pool has.
     #[must_use]
-    pub(crate) const fn processes(&self) -> u32 {
-        self.kind.processes(self.workers)
+    pub(crate) fn processes(&self) -> u32 {
+        self.config.pool.processes(self.config.workers)
     }
 
     /// Which workers the process of a seat is, and where they count if it has row `row` of the holdings.
     #[must_use]
-    pub(crate) const fn assignment(&self, seat: u32, row: u32) -> Assignment {
+    pub(crate) fn assignment(&self, seat: u32, row: u32) -> Assignment {
         Assignment {
-            workers: if self.kind.is_a_process_each() {
+            workers: if self.config.pool.is_a_process_each() {
                 seat..seat + 1
             } else {
-                0..self.workers
+                0..self.config.workers
             },
-            first_slot: row * self.kind.workers_of_a_process_max(),
+            first_slot: row * self.config.pool.workers_of_a_process_max(),
         }
     }
 
@@ -126,8 +113,8 @@ impl Inheritance {
             watch: &self.watch,
             gate: self.gate,
             service: &self.service,
-            clocks: self.clocks,
-            congestion: &self.congestion,
+            clocks: self.config.clocks,
+            congestion: &self.config.congestion,
             reporter,
             address_cap: self.address_cap(),
             logs: &self.logs,
@@ -139,7 +126,7 @@ impl Inheritance {
     }
 
     /// The number of one worker of this process among all that use the cache: that of its slot in the scoreboard.
-    const fn reader(&self, index: u32) -> u32 {
+    fn reader(&self, index: u32) -> u32 {
         let Assignment {
             workers,
             first_slot,
@@ -172,7 +159,7 @@ impl Inheritance {
     /// How this process limits the connections of one address.
     #[must_use]
     pub(crate) fn address_cap(&self) -> Option<AddressCap> {
-        let connections_max = self.connections_per_address_max?;
+        let connections_max = self.config.max_connections_per_address?;
         Some(AddressCap {
             holdings: self.holdings,
             row: self.holdings.row(self.row),
@@ -194,16 +181,7 @@ pub(crate) fn spawn(
     if let Some(cache) = &inheritance.cache {
         cache.use_readers(assignment.readers().end);
     }
-    match sys::fork()? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            // A panic must not unwind into the parent's code, of which this is still the stack.
-            let run =
-                std::panic::AssertUnwindSafe(|| child_main(inheritance, parent, id, assignment));
-            let code = std::panic::catch_unwind(run).unwrap_or(WORKER_FAILED);
-            sys::exit_now(code)
-        }
-    }
+    sys::fork(|| child_main(inheritance, parent, id, assignment))
 }
 
 fn child_main(
@@ -217,7 +195,7 @@ fn child_main(
         .listener
         .share_among(assignment.workers.end - assignment.workers.start);
     let seat = id.seat;
-    if inheritance.kind.is_a_process_each() {
+    if inheritance.config.pool.is_a_process_each() {
         title::worker(seat);
     } else {
         title::threads();
@@ -236,12 +214,12 @@ fn child_main(
     if inheritance.watch.has_ended() {
         return WORKER_DONE;
     }
-    let reporter = Reporter::new(&inheritance.reports, id, inheritance.max_requests);
+    let reporter = Reporter::new(&inheritance.reports, id, inheritance.config.max_requests);
     let slot = assignment.slot(&inheritance.scoreboard);
     let worker = || inheritance.worker(slot, assignment.workers.start, &reporter);
-    let left = match inheritance.kind {
+    let left = match inheritance.config.pool {
         PoolKind::Process => {
-            let set_aside = inheritance.set_aside.unwrap_or(0);
+            let set_aside = inheritance.config.set_aside.unwrap_or(0);
             blocking::run(&worker(), set_aside, || reporter.ready())
         }
         PoolKind::Thread => thread::run(inheritance, assignment, &reporter),

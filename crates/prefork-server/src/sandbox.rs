@@ -15,7 +15,6 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::ForkResult;
 
 use crate::rights::{User, current_user, is_root};
 use crate::store::{Folder, Store};
@@ -25,41 +24,17 @@ use landlock::RootAccess;
 
 pub(crate) use landlock::{ABI_CONFINING_FILES, Level};
 
-/// Whether workers are confined.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum SandboxMode {
-    /// As far as the kernel can.
-    #[default]
-    Auto,
-    /// Not at all.
-    Off,
-    /// Rather no server than workers that reach files outside the root.
-    Require,
-}
-
-impl SandboxMode {
-    /// The word on the command line and in READY.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Off => "off",
-            Self::Require => "require",
-        }
-    }
-}
-
-/// What was asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hardening {
-    /// Whom to become once root is needed no more, as typed.
-    pub user_typed: Option<String>,
-    /// The same, found in the user database when the server starts.
-    pub user: Option<User>,
-    /// Run as root without a word.
-    pub allow_root: bool,
+proto::worded! {
     /// Whether workers are confined.
-    pub sandbox: SandboxMode,
+    #[derive(clap::ValueEnum)]
+    pub enum SandboxMode {
+        /// As far as the kernel can.
+        Auto = "auto",
+        /// Not at all.
+        Off = "off",
+        /// Rather no server than workers that reach files outside the root.
+        Require = "require",
+    }
 }
 
 /// How every worker of this server is confined.
@@ -102,8 +77,8 @@ pub(crate) fn harden_process() {
 ///
 /// # Errors
 /// With what to do about it.
-pub(crate) fn drop_root(hardening: &Hardening, folder: &Folder, is_read_only: bool) -> Result<()> {
-    if let Some(user) = &hardening.user {
+pub(crate) fn drop_root(user: Option<&User>, folder: &Folder, is_read_only: bool) -> Result<()> {
+    if let Some(user) = user {
         user.become_for_good()?;
     }
     check_access(folder, is_read_only)
@@ -113,21 +88,21 @@ pub(crate) fn drop_root(hardening: &Hardening, folder: &Folder, is_read_only: bo
 ///
 /// # Errors
 /// With what to do about it.
-pub(crate) fn prepare(hardening: &Hardening, store: &Store) -> Result<Confinement> {
+pub(crate) fn prepare(mode: SandboxMode, allow_root: bool, store: &Store) -> Result<Confinement> {
     let confinement = Confinement {
-        mode: hardening.sandbox,
-        abi: match hardening.sandbox {
+        mode,
+        abi: match mode {
             SandboxMode::Off => None,
             SandboxMode::Auto | SandboxMode::Require => try_out(store)?,
         },
     };
-    if hardening.sandbox == SandboxMode::Require && !confinement.confines_files() {
+    if mode == SandboxMode::Require && !confinement.confines_files() {
         bail!(
             "--sandbox require: {}; it takes Landlock version {ABI_CONFINING_FILES} (Linux 6.2), or --sandbox auto for what there is",
             confinement.shortcoming()
         );
     }
-    if is_root() && !hardening.allow_root {
+    if is_root() && !allow_root {
         if !confinement.confines_files() {
             bail!(
                 "will not run as root: {}; run as another user with --user NAME, or as root all the same with --allow-root",
@@ -186,27 +161,19 @@ impl Confinement {
 
 /// Confines a child that then leaves, to see whether the kernel does it and not only says so.
 fn try_out(store: &Store) -> Result<Option<u32>> {
-    const FAILED: i32 = 255;
-    let forked = sys::fork();
-    let forked =
+    // A version is an exit code; 0 says that there is none, and others that the child failed.
+    let forked = sys::fork(|| {
+        let abi = landlock::restrict(store).unwrap_or_else(|error| {
+            tracing::warn!(%error, "Landlock is there, but does not work");
+            None
+        });
+        abi.and_then(|abi| i32::try_from(abi).ok()).unwrap_or(0)
+    });
+    let child =
         forked.map_err(|errno| anyhow::Error::msg(words::cannot_start("a process", errno)))?;
-    let child = match forked {
-        ForkResult::Child => {
-            let abi = landlock::restrict(store).unwrap_or_else(|error| {
-                tracing::warn!(%error, "Landlock is there, but does not work");
-                None
-            });
-            sys::exit_now(
-                abi.and_then(|abi| i32::try_from(abi).ok())
-                    .unwrap_or(FAILED),
-            )
-        }
-        ForkResult::Parent { child } => child,
-    };
     loop {
         match waitpid(child, None) {
-            Ok(WaitStatus::Exited(_, FAILED)) => return Ok(None),
-            Ok(WaitStatus::Exited(_, abi)) => return Ok(u32::try_from(abi).ok()),
+            Ok(WaitStatus::Exited(_, abi @ 1..100)) => return Ok(Some(abi.unsigned_abs())),
             Err(Errno::EINTR) => {}
             Ok(_) => return Ok(None),
             Err(error) => return Err(error).context("cannot wait for a child"),

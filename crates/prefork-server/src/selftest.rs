@@ -8,18 +8,15 @@ mod ground;
 mod probes;
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::io::{self, Read, Write};
 
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, alarm};
 use screen::{Column, Screen, Table, counted};
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +30,7 @@ use crate::{pool, supervisor, sys};
 use ground::Ground;
 
 /// All that is tried takes milliseconds; `--durability full` on a slow disk takes some more.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SECONDS_MAX: u32 = 30;
 
 /// What was found out.
 #[derive(Debug, Serialize)]
@@ -80,6 +77,62 @@ enum Wanted {
     Either,
 }
 
+/// How something that is tried should come out, and for which roots it is tried.
+#[derive(Debug, Clone, Copy)]
+enum Law {
+    AllowedIfWritable,
+    AllowedIfReadOnly,
+    DeniedIfReadOnly,
+    /// The same, if the root has a file.
+    FileDeniedIfReadOnly,
+    /// From this version of Landlock on.
+    DeniedFrom(u32),
+    /// Under no version.
+    NotDenied,
+}
+
+impl Law {
+    /// A kernel without any Landlock must still keep files out of reach to pass.
+    fn wanted(self, abi: Option<u32>) -> Wanted {
+        match self {
+            Self::AllowedIfWritable | Self::AllowedIfReadOnly => Wanted::Allowed,
+            Self::DeniedIfReadOnly | Self::FileDeniedIfReadOnly => Wanted::Denied,
+            Self::DeniedFrom(from) if from <= abi.unwrap_or(0).max(ABI_CONFINING_FILES) => {
+                Wanted::Denied
+            }
+            Self::DeniedFrom(_) | Self::NotDenied => Wanted::Either,
+        }
+    }
+}
+
+impl Trial {
+    fn new(what: &str, wanted: Wanted, result: io::Result<()>) -> Self {
+        let errno = result.as_ref().err().and_then(io::Error::raw_os_error);
+        let errno = errno.map(Errno::from_raw);
+        let outcome = match (&result, errno) {
+            (Ok(()), _) => Outcome::Allowed,
+            (_, Some(Errno::EACCES | Errno::EPERM | Errno::EXDEV | Errno::EROFS)) => {
+                Outcome::Denied
+            }
+            _ => Outcome::Failed,
+        };
+        Self {
+            what: what.to_owned(),
+            outcome,
+            error: result.err().map(|error| match errno {
+                Some(errno) => format!("{errno:?}"),
+                None => error.to_string(),
+            }),
+            wanted,
+            passed: match wanted {
+                Wanted::Allowed => outcome == Outcome::Allowed,
+                Wanted::Denied => outcome == Outcome::Denied,
+                Wanted::Either => outcome != Outcome::Failed,
+            },
+        }
+    }
+}
+
 /// Runs the self-test and prints its result on standard output.
 ///
 /// # Errors
@@ -88,9 +141,9 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<Exit> {
     cli_kit::output::check().context("cannot write to standard output")?;
     sandbox::harden_process();
     let folder = supervisor::open_folder(config)?;
-    sandbox::drop_root(&config.hardening, &folder, config.read_only)?;
+    sandbox::drop_root(config.user_found.as_ref(), &folder, config.read_only)?;
     let store = supervisor::open_store(config, folder)?;
-    let confinement = sandbox::prepare(&config.hardening, &store)?;
+    let confinement = sandbox::prepare(config.sandbox, config.allow_root, &store)?;
     let trials = trials(confinement, &store)?;
     let (user, uid) = current_user();
     let report = Report {
@@ -118,67 +171,34 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<Exit> {
 /// Lets a worker try everything, and waits for what it says.
 fn trials(confinement: Confinement, store: &Store) -> Result<Vec<Trial>> {
     let ground = Ground::prepare(store)?;
-    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     let parent = Pid::this();
-    let child = match sys::fork().context("cannot fork")? {
-        ForkResult::Child => {
-            drop(reader);
-            let work = || -> Result<()> {
-                pool::settle_in(parent, confinement, store)?;
-                let trials = probes::all(&ground, store, confinement.abi);
-                // All of it is shorter than what a pipe holds, so the write does not wait.
-                File::from(writer).write_all(&serde_json::to_vec(&trials)?)?;
-                Ok(())
-            };
-            // A panic must not unwind into the parent's code, of which this is still the stack.
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            let code = match done {
-                Ok(Ok(())) => WORKER_DONE,
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "the worker cannot be tested");
-                    WORKER_FAILED
-                }
-                Err(_) => WORKER_FAILED,
-            };
-            sys::exit_now(code)
-        }
-        ForkResult::Parent { child } => child,
+    let try_all = || -> Result<()> {
+        // The kernel ends this process if it takes longer.
+        sys::heed(Signal::SIGALRM)?;
+        alarm::set(SECONDS_MAX);
+        pool::settle_in(parent, confinement, store)?;
+        let trials = probes::all(&ground, store, confinement.abi);
+        // All of it is shorter than what a pipe holds, so the write does not wait.
+        File::from(writer.try_clone()?).write_all(&serde_json::to_vec(&trials)?)?;
+        Ok(())
     };
+    let child = sys::fork(|| match try_all() {
+        Ok(()) => WORKER_DONE,
+        Err(error) => {
+            tracing::error!(%error, "the worker cannot be tested");
+            WORKER_FAILED
+        }
+    });
+    let child = child.context("cannot fork")?;
     drop(writer);
-    let said = read_to_end(reader, PATIENCE);
-    if said.is_err() {
-        let _ = kill(child, Signal::SIGKILL);
-    }
-    waitpid(child, None).context("cannot wait for the worker")?;
-    serde_json::from_slice(&said?).context("the worker ended before it had tried everything")
-}
-
-fn read_to_end(pipe: OwnedFd, patience: Duration) -> Result<Vec<u8>> {
-    let deadline = Instant::now() + patience;
-    let mut pipe = File::from(pipe);
     let mut said = Vec::new();
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        ensure!(!left.is_zero(), "the worker did not finish in time");
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(error).context("cannot wait for the worker"),
-        }
-        match pipe.read_to_end(&mut said) {
-            Ok(_) => return Ok(said),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error).context("cannot read what the worker says"),
-        }
-    }
-}
-
-/// What a version of Landlock must deny; a kernel without any must still keep files out of reach to pass.
-fn wanted(denied_from: Option<u32>, abi: Option<u32>) -> Wanted {
-    match denied_from {
-        Some(from) if from <= abi.unwrap_or(0).max(ABI_CONFINING_FILES) => Wanted::Denied,
-        _ => Wanted::Either,
-    }
+    let read = File::from(reader).read_to_end(&mut said);
+    let end = waitpid(child, None).context("cannot wait for the worker")?;
+    read.context("cannot read what the worker says")?;
+    let is_in_time = !matches!(end, WaitStatus::Signaled(_, Signal::SIGALRM, _));
+    ensure!(is_in_time, "the worker did not finish in time");
+    serde_json::from_slice(&said).context("the worker ended before it had tried everything")
 }
 
 fn text(report: &Report, screen: Screen) -> String {
@@ -250,14 +270,15 @@ mod tests {
 
     #[test]
     fn what_must_be_denied_follows_from_what_the_kernel_can() {
-        let check = |from, abi, want| assert_eq!(wanted(from, abi), want, "{from:?} {abi:?}");
+        let check = |law: Law, abi, want| assert_eq!(law.wanted(abi), want, "{law:?} {abi:?}");
         // Files must be out of reach, whatever the kernel can.
-        check(Some(1), None, Wanted::Denied);
-        check(Some(3), Some(1), Wanted::Denied);
-        check(Some(4), Some(3), Wanted::Either);
-        check(Some(4), Some(4), Wanted::Denied);
-        check(Some(10), Some(7), Wanted::Either);
-        check(None, Some(10), Wanted::Either);
+        check(Law::DeniedFrom(1), None, Wanted::Denied);
+        check(Law::DeniedFrom(3), Some(1), Wanted::Denied);
+        check(Law::DeniedIfReadOnly, None, Wanted::Denied);
+        check(Law::DeniedFrom(4), Some(3), Wanted::Either);
+        check(Law::DeniedFrom(4), Some(4), Wanted::Denied);
+        check(Law::DeniedFrom(10), Some(7), Wanted::Either);
+        check(Law::NotDenied, Some(10), Wanted::Either);
     }
 
     #[test]

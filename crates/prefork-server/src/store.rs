@@ -40,24 +40,16 @@ pub(crate) use read::Download;
 pub(crate) use temporary::{Swept, Temporaries};
 pub(crate) use upload::PendingUpload;
 
-/// What "uploaded" promises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Durability {
-    /// Survives the death of any process.
-    None,
-    /// The content is on disk; the name may be lost with the power.
-    Data,
-    /// Content and name survive a power loss.
-    Full,
-}
-
-impl std::fmt::Display for Durability {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Data => "data",
-            Self::Full => "full",
-        })
+proto::worded! {
+    /// What "uploaded" promises.
+    #[derive(clap::ValueEnum)]
+    pub enum Durability {
+        /// Survives the death of any process.
+        None = "none",
+        /// The content is on disk; the name may be lost with the power.
+        Data = "data",
+        /// Content and name survive a power loss.
+        Full = "full",
     }
 }
 
@@ -137,10 +129,7 @@ impl Store {
         let identity = |file: &File| file.metadata().map(|it| (it.dev(), it.ino()));
         match (identity(&directory), identity(&folder.directory)) {
             (Ok(own), Ok(asked_for)) if own == asked_for => {}
-            (Err(source), _) | (_, Err(source)) => {
-                let path = folder.path;
-                return Err(OpenError::Io { path, source });
-            }
+            (Err(error), _) | (_, Err(error)) => return Err(OpenError::io(&folder.path, error)),
             _ => return Err(OpenError::Another(folder.path)),
         }
         let lock = match (options.read_only, lock) {
@@ -157,16 +146,10 @@ impl Store {
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
         let mark = Mark::new();
+        let failed = |errno| OpenError::io(&path, errno);
         let temporaries = match options.read_only {
             true => None,
-            false => {
-                Some(
-                    Temporaries::probe(&directory, &mark).map_err(|errno| OpenError::Io {
-                        path: path.clone(),
-                        source: errno.into(),
-                    })?,
-                )
-            }
+            false => Some(Temporaries::probe(&directory, &mark).map_err(failed)?),
         };
         let root = Root {
             reserves: file_system::gains_by_reserving(&directory),
@@ -176,10 +159,7 @@ impl Store {
             temporaries,
             new_mode: OnceLock::new(),
             quota: None,
-            census: Census::new().map_err(|errno| OpenError::Io {
-                path: path.clone(),
-                source: errno.into(),
-            })?,
+            census: Census::new().map_err(failed)?,
             freeing: Arc::default(),
         };
         Ok(Self {

@@ -23,10 +23,12 @@ mod telling;
 mod upgrade;
 pub(crate) mod watchdog;
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
+use proto::status::ProcessState;
 
 use crate::config::Config;
 use crate::exit::Exit;
@@ -73,7 +75,6 @@ pub(crate) fn run(config: Config, reread: Reread) -> Result<Exit> {
 }
 
 struct Supervisor {
-    config: Config,
     reread: Reread,
     /// What to start in an upgrade.
     program: std::io::Result<Program>,
@@ -109,22 +110,34 @@ struct Supervisor {
     nudge_until: Instant,
 }
 
-/// What the loop does after an action.
-enum Flow {
-    GoOn,
-    Leave(Exit),
+/// What comes of something that the loop does: it goes on, or it ends.
+type Flow<T = ()> = Result<T, Leave>;
+
+/// How the loop ends.
+enum Leave {
+    With(Exit),
+    For(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Leave {
+    fn from(error: anyhow::Error) -> Self {
+        Self::For(error)
+    }
 }
 
 impl Supervisor {
     fn supervise(mut self) -> Result<Exit> {
         title::parent();
-        let result = self.go_round();
+        let Err(leave) = self.go_round();
         self.admin.finish();
         // Here after an error only: it must not name a server that is none.
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
         }
-        result
+        match leave {
+            Leave::With(exit) => Ok(exit),
+            Leave::For(error) => Err(error),
+        }
     }
 
     /// The loop. It waits in [`Events::wait`] and nowhere else. What else of all that it calls could wait, and why it
@@ -152,13 +165,11 @@ impl Supervisor {
     /// What "the file system" bounds is the operator's own and local as a rule. One that hangs, a dead NFS server's,
     /// keeps the parent as it keeps any process; so nothing of the kind is done for a client, a worker's death or a
     /// question, but only when the operator asks.
-    fn go_round(&mut self) -> Result<Exit> {
+    fn go_round(&mut self) -> Flow<Infallible> {
         let mut news = vec![News::Tick];
         loop {
             for item in std::mem::take(&mut news) {
-                if let Flow::Leave(exit) = self.take_in(item)? {
-                    return Ok(exit);
-                }
+                self.take_in(item)?;
             }
             let timeout = self.timeout();
             let watched = self.successor.as_ref().and_then(Successor::watched);
@@ -175,7 +186,7 @@ impl Supervisor {
         }
     }
 
-    fn take_in(&mut self, news: News) -> Result<Flow> {
+    fn take_in(&mut self, news: News) -> Flow {
         match news {
             News::Tick if self.deferred_close.is_due(Instant::now()) => {
                 self.tell_roster(Event::Drain)
@@ -183,15 +194,9 @@ impl Supervisor {
             News::Tick => {
                 self.serve_admin();
                 self.mind_the_cache();
-                if let Flow::Leave(exit) = self.check_successor()? {
-                    return Ok(Flow::Leave(exit));
-                }
-                if let Flow::Leave(exit) = self.go_on_telling()? {
-                    return Ok(Flow::Leave(exit));
-                }
-                if let Flow::Leave(exit) = self.look_for_hung_workers()? {
-                    return Ok(Flow::Leave(exit));
-                }
+                self.check_successor()?;
+                self.go_on_telling()?;
+                self.look_for_hung_workers()?;
                 self.tell_roster(Event::Tick)
             }
             News::ChildDied => self.reap(),
@@ -203,7 +208,7 @@ impl Supervisor {
         }
     }
 
-    fn take_in_signal(&mut self, signal: Signal) -> Result<Flow> {
+    fn take_in_signal(&mut self, signal: Signal) -> Flow {
         match signal {
             Signal::SIGTERM | Signal::SIGINT if self.is_asked_for_the_first_time() => {
                 self.stop_gracefully()
@@ -212,31 +217,31 @@ impl Supervisor {
             Signal::SIGHUP => self.reload(),
             Signal::SIGUSR1 => {
                 self.reopen_logs();
-                Ok(Flow::GoOn)
+                Ok(())
             }
             Signal::SIGUSR2 => {
                 self.upgrade();
-                Ok(Flow::GoOn)
+                Ok(())
             }
             Signal::SIGTTIN => self.resize_by(1),
             Signal::SIGTTOU => self.resize_by(-1),
             signal => {
                 tracing::warn!(%signal, "this signal has no meaning yet; ignored");
-                Ok(Flow::GoOn)
+                Ok(())
             }
         }
     }
 
     /// Whoever closed the terminal that this server was started from would not see it any more.
-    fn lose_terminal(&mut self) -> Result<Flow> {
+    fn lose_terminal(&mut self) -> Flow {
         if self.is_on_its_way_out() {
-            return Ok(Flow::GoOn);
+            return Ok(());
         }
         if self.events.is_to_outlive_terminal() {
             tracing::info!(
                 "the terminal is gone; going on, because HUP was ignored at the start, as by nohup"
             );
-            return Ok(Flow::GoOn);
+            return Ok(());
         }
         tracing::warn!(
             "the terminal is gone: stopping; nohup or setsid start a server that outlives its terminal"
@@ -256,30 +261,26 @@ impl Supervisor {
             .is_none_or(|(_, reason)| reason == upgrade::HANDED_OVER)
     }
 
-    fn stop_gracefully(&mut self) -> Result<Flow> {
+    fn stop_gracefully(&mut self) -> Flow {
         tracing::info!("stopping gracefully; a second signal stops at once");
         if !self.has_successor() && !self.predecessor_accepts() {
             self.telling.notices.stopping();
         }
-        if let Flow::Leave(exit) = self.give_up_successor("this server was told to stop")? {
-            return Ok(Flow::Leave(exit));
-        }
+        self.give_up_successor("this server was told to stop")?;
         let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
         let is_mine = self.has_listener_to_itself();
         self.stop = Some((since, "drained"));
         if !is_mine && !self.roster.is_stopping() {
             // Whoever is queued is served by those who have the socket too; to close the door would close
             // theirs.
-            if let Flow::Leave(exit) = self.tell_roster(Event::HandOver)? {
-                return Ok(Flow::Leave(exit));
-            }
+            self.tell_roster(Event::HandOver)?;
         }
         if is_mine
             && self
                 .deferred_close
                 .is_waiting_after(self.inheritance.listener.socket(), Instant::now())
         {
-            return Ok(Flow::GoOn);
+            return Ok(());
         }
         self.tell_roster(Event::Drain)
     }
@@ -289,10 +290,8 @@ impl Supervisor {
         self.roster.is_stopping() || self.deferred_close.time_left(Instant::now()).is_some()
     }
 
-    fn stop_at_once(&mut self) -> Result<Flow> {
-        if let Flow::Leave(exit) = self.give_up_successor("this server was told to stop")? {
-            return Ok(Flow::Leave(exit));
-        }
+    fn stop_at_once(&mut self) -> Flow {
+        self.give_up_successor("this server was told to stop")?;
         let since = self.stop.map_or_else(Instant::now, |(since, _)| since);
         self.stop = Some((since, "stopped"));
         self.tell_roster(Event::Stop)
@@ -307,9 +306,9 @@ impl Supervisor {
     }
 
     /// What a process says of itself, if it is a worker's.
-    fn take_in_report(&mut self, Report { pid, kind }: Report) -> Result<Flow> {
+    fn take_in_report(&mut self, Report { pid, kind }: Report) -> Flow {
         let Some(process) = self.members.id_of(pid) else {
-            return Ok(Flow::GoOn);
+            return Ok(());
         };
         match kind {
             Kind::Ready => self.tell_roster(Event::Ready(process)),
@@ -317,15 +316,15 @@ impl Supervisor {
         }
     }
 
-    fn look_for_hung_workers(&mut self) -> Result<Flow> {
+    fn look_for_hung_workers(&mut self) -> Flow {
         if self.roster.is_cutting() {
-            return Ok(Flow::GoOn);
+            return Ok(());
         }
         let scoreboard = self.inheritance.scoreboard;
         let starting: Vec<ProcessId> = self
             .roster
             .processes()
-            .filter(|(_, word)| *word == "starting")
+            .filter(|(_, state)| *state == ProcessState::Starting)
             .map(|(id, _)| id)
             .collect();
         let signs = self
@@ -342,14 +341,12 @@ impl Supervisor {
                 })
             });
         for id in self.watchdog.look(self.started.elapsed(), signs) {
-            if let Flow::Leave(exit) = self.tell_roster(Event::Hung(id))? {
-                return Ok(Flow::Leave(exit));
-            }
+            self.tell_roster(Event::Hung(id))?;
         }
-        Ok(Flow::GoOn)
+        Ok(())
     }
 
-    fn tell_roster(&mut self, event: Event) -> Result<Flow> {
+    fn tell_roster(&mut self, event: Event) -> Flow {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             for action in self.roster.handle(self.started.elapsed(), event) {
@@ -363,18 +360,16 @@ impl Supervisor {
                     Action::TellDrain => self.drain_all(),
                     Action::TellStop => self.tell_all(Command::Stop),
                     Action::Announce => {
-                        if let Flow::Leave(exit) = self.announce_ready()? {
-                            return Ok(Flow::Leave(exit));
-                        }
+                        self.announce_ready()?;
                     }
                     Action::Rolled => self.reloaded(),
                     Action::RollFailed => self.reload_failed(),
-                    Action::Finish => return self.finish(None).map(Flow::Leave),
-                    Action::GiveUp(why) => return self.finish(Some(why)).map(Flow::Leave),
+                    Action::Finish => return Err(self.finish(None)?),
+                    Action::GiveUp(why) => return Err(self.finish(Some(why))?),
                 }
             }
         }
-        Ok(Flow::GoOn)
+        Ok(())
     }
 
     fn timeout(&self) -> Option<Duration> {

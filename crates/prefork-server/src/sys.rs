@@ -11,12 +11,15 @@ use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
+use nix::poll::PollTimeout;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -26,14 +29,18 @@ use nix::unistd::{ForkResult, Pid};
 /// An interface index that no machine has. A listener bound to it refuses new connections and keeps its queue.
 const NO_SUCH_INTERFACE: c_int = 0x7fff_fffe;
 
-/// Forks. The child sees [`ForkResult::Child`] and must leave by [`exit_now`].
+/// The exit code of a child that panicked, as of any program in Rust.
+const PANICKED: c_int = 101;
+
+/// Forks. The child does `work` and leaves by [`exit_now`] with the code that it returns: not even a panic unwinds into
+/// the parent's code, of which the child still has the stack. Returns in the parent only.
 ///
 /// # Errors
 /// What fork(2) says.
 ///
 /// # Panics
 /// If this process has more than one thread: the child would inherit locks that nobody will ever release.
-pub fn fork() -> nix::Result<ForkResult> {
+pub fn fork(work: impl FnOnce() -> c_int) -> nix::Result<Pid> {
     let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     assert_eq!(threads, 1, "only a single-threaded process may fork");
     #[expect(
@@ -42,8 +49,10 @@ pub fn fork() -> nix::Result<ForkResult> {
     )]
     // SAFETY: the process is single-threaded (asserted above), so no lock of the allocator or of the standard
     // library can be held by a thread that does not exist in the child.
-    unsafe {
-        nix::unistd::fork()
+    let forked = unsafe { nix::unistd::fork() };
+    match forked? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => exit_now(catch_unwind(AssertUnwindSafe(work)).unwrap_or(PANICKED)),
     }
 }
 
@@ -150,14 +159,13 @@ pub fn shared_words(len: usize) -> nix::Result<&'static [AtomicU64]> {
 ///
 /// # Errors
 /// What accept4(2) says: `EAGAIN` after the timeout, `EINTR` on a signal.
-pub fn accept(listener: &TcpListener) -> nix::Result<TcpStream> {
+pub fn accept(listener: &impl AsFd) -> nix::Result<OwnedFd> {
     let fd = accept4(
-        listener.as_raw_fd(),
+        listener.as_fd().as_raw_fd(),
         SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
     )?;
     // SAFETY: accept4 has just returned this descriptor, and nothing else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    Ok(TcpStream::from(fd))
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Makes a listener refuse new connections while what is queued stays and can be accepted. Cannot be undone.
@@ -168,14 +176,18 @@ pub fn accept(listener: &TcpListener) -> nix::Result<TcpStream> {
 /// # Errors
 /// What setsockopt(2) says; Linux before 5.0 has no `SO_BINDTOIFINDEX`.
 pub fn refuse_new_connections(listener: &TcpListener) -> nix::Result<()> {
-    let index = NO_SUCH_INTERFACE;
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX);
+    set_option(listener, level, name, NO_SUCH_INTERFACE)
+}
+
+fn set_option(listener: &TcpListener, level: c_int, name: c_int, value: c_int) -> nix::Result<()> {
     // SAFETY: the pointer and the length describe one live c_int, which setsockopt(2) only reads.
     let result = unsafe {
         libc::setsockopt(
             listener.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_BINDTOIFINDEX,
-            (&raw const index).cast(),
+            level,
+            name,
+            (&raw const value).cast(),
             size_of::<c_int>() as libc::socklen_t,
         )
     };
@@ -189,17 +201,7 @@ pub fn refuse_new_connections(listener: &TcpListener) -> nix::Result<()> {
 /// What setsockopt(2) says.
 pub fn set_defer_accept(listener: &TcpListener, seconds: u32) -> nix::Result<()> {
     let seconds = c_int::try_from(seconds).unwrap_or(c_int::MAX);
-    // SAFETY: the pointer and the length describe one live c_int, which setsockopt(2) only reads.
-    let result = unsafe {
-        libc::setsockopt(
-            listener.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
-    };
-    Errno::result(result).map(drop)
+    set_option(listener, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
 }
 
 /// What [`set_defer_accept`] came to: the kernel counts in retransmissions, and rounds up to whole ones.
@@ -323,13 +325,14 @@ extern "C" fn only_interrupt(_: c_int) {}
 /// # Errors
 /// What sigaction(2) says.
 pub fn interrupt_on(signal: Signal) -> nix::Result<()> {
-    // Without SA_RESTART: that is the point.
-    let action = SigAction::new(
-        SigHandler::Handler(only_interrupt),
-        SaFlags::empty(),
-        SigSet::empty(),
-    );
-    // SAFETY: the handler's body is empty, so it is async-signal-safe.
+    set_action(signal, SigHandler::Handler(only_interrupt))
+}
+
+fn set_action(signal: Signal, handler: SigHandler) -> nix::Result<()> {
+    // Without SA_RESTART: a handler is there to interrupt.
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the callers are in this file, and the only handler among them has an empty body, so it is
+    // async-signal-safe; SIG_IGN and SIG_DFL run no code of ours.
     unsafe { sigaction(signal, &action) }.map(drop)
 }
 
@@ -338,9 +341,7 @@ pub fn interrupt_on(signal: Signal) -> nix::Result<()> {
 /// # Errors
 /// What sigaction(2) says.
 pub fn ignore(signal: Signal) -> nix::Result<()> {
-    let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-    // SAFETY: SIG_IGN runs no code of ours.
-    unsafe { sigaction(signal, &action) }.map(drop)
+    set_action(signal, SigHandler::SigIgn)
 }
 
 /// Whether this process is deaf to `signal`.
@@ -358,9 +359,7 @@ pub fn is_ignored(signal: Signal) -> bool {
 /// # Errors
 /// What sigaction(2) says.
 pub fn heed(signal: Signal) -> nix::Result<()> {
-    let action = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: SIG_DFL runs no code of ours.
-    unsafe { sigaction(signal, &action) }.map(drop)
+    set_action(signal, SigHandler::SigDfl)
 }
 
 /// Closes every descriptor above 2 that this process inherited and has not adopted. Returns how many were
@@ -451,6 +450,21 @@ pub fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// The text of a file that the kernel makes up as it is read, in /proc or /sys; none without it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the kernel is not the root that the store guards"
+)]
+pub(crate) fn read_kernel_file(path: impl AsRef<Path>) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+/// In whole milliseconds, rounded up so that a deadline has passed when the wait ends.
+pub(crate) fn poll_timeout(timeout: Duration) -> PollTimeout {
+    let millis = timeout.as_nanos().div_ceil(1_000_000);
+    PollTimeout::try_from(u64::try_from(millis).unwrap_or(u64::MAX)).unwrap_or(PollTimeout::MAX)
 }
 
 /// Standard output, borrowed.

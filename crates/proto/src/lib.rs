@@ -8,6 +8,9 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod words;
+
 pub mod announce;
 pub mod base64;
 pub mod limits;

@@ -20,67 +20,35 @@ pub const START: &[u8] = br#"{"status":""#;
 /// The text in an `unknown_verb` reply that existing clients look for.
 pub const UNKNOWN_VERB_TEXT: &str = "request tidak dikenali";
 
-/// The stable `code` of an error reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
-    /// The request is not one of the grammar's.
-    BadRequest,
-    /// The name is not a [`FileName`](crate::FileName).
-    BadName,
-    /// The body is not standard padded base64.
-    BadBase64,
-    /// No such verb.
-    UnknownVerb,
-    /// No such file.
-    NotFound,
-    /// The upload is over the limit.
-    TooLarge,
-    /// The disk or the quota is full.
-    NoSpace,
-    /// The server takes no more work now.
-    Busy,
-    /// The peer was too slow.
-    Timeout,
-    /// The server is stopping.
-    ShuttingDown,
-    /// Something failed inside the server.
-    Internal,
+worded! {
+    /// The stable `code` of an error reply.
+    pub enum Code {
+        /// The request is not one of the grammar's.
+        BadRequest = "bad_request",
+        /// The name is not a [`FileName`](crate::FileName).
+        BadName = "bad_name",
+        /// The body is not standard padded base64.
+        BadBase64 = "bad_base64",
+        /// No such verb.
+        UnknownVerb = "unknown_verb",
+        /// No such file.
+        NotFound = "not_found",
+        /// The upload is over the limit.
+        TooLarge = "too_large",
+        /// The disk or the quota is full.
+        NoSpace = "no_space",
+        /// The server takes no more work now.
+        Busy = "busy",
+        /// The peer was too slow.
+        Timeout = "timeout",
+        /// The server is stopping.
+        ShuttingDown = "shutting_down",
+        /// Something failed inside the server.
+        Internal = "internal",
+    }
 }
 
 impl Code {
-    /// All codes, in the order in which ledgers index them.
-    pub const ALL: [Self; 11] = [
-        Self::BadRequest,
-        Self::BadName,
-        Self::BadBase64,
-        Self::UnknownVerb,
-        Self::NotFound,
-        Self::TooLarge,
-        Self::NoSpace,
-        Self::Busy,
-        Self::Timeout,
-        Self::ShuttingDown,
-        Self::Internal,
-    ];
-
-    /// The word on the wire, such as `not_found`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::BadName => "bad_name",
-            Self::BadBase64 => "bad_base64",
-            Self::UnknownVerb => "unknown_verb",
-            Self::NotFound => "not_found",
-            Self::TooLarge => "too_large",
-            Self::NoSpace => "no_space",
-            Self::Busy => "busy",
-            Self::Timeout => "timeout",
-            Self::ShuttingDown => "shutting_down",
-            Self::Internal => "internal",
-        }
-    }
-
     /// The code for a word on the wire.
     #[must_use]
     pub fn from_wire(text: &str) -> Option<Self> {

@@ -8,18 +8,19 @@ pub use decoder::RequestDecoder;
 
 use crate::{Code, FileName};
 
-/// What a request asks for. `DOWNLOAD` is [`Verb::Get`]; `POST`, `PUT` and `ADD` are [`Verb::Upload`],
-/// and `HAPUS` is [`Verb::Delete`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// The names of the files.
-    List,
-    /// One file's content.
-    Get,
-    /// Store a file.
-    Upload,
-    /// Remove a file.
-    Delete,
+worded! {
+    /// What a request asks for. `DOWNLOAD` is [`Verb::Get`]; `POST`, `PUT` and `ADD` are [`Verb::Upload`],
+    /// and `HAPUS` is [`Verb::Delete`].
+    pub enum Verb {
+        /// The names of the files.
+        List = "list",
+        /// One file's content.
+        Get = "get",
+        /// Store a file.
+        Upload = "upload",
+        /// Remove a file.
+        Delete = "delete",
+    }
 }
 
 /// The words for verbs on the wire, published clients' among them.
@@ -36,9 +37,6 @@ const WORDS: [(&str, Verb); 9] = [
 ];
 
 impl Verb {
-    /// All verbs, in the order in which ledgers index them.
-    pub const ALL: [Self; 4] = [Self::List, Self::Get, Self::Upload, Self::Delete];
-
     /// The verb for a word on the wire, whatever its case.
     #[must_use]
     pub fn from_wire(word: &[u8]) -> Option<Self> {
@@ -56,31 +54,22 @@ impl Verb {
         };
         WORDS.iter().any(|(word, _)| begins(word))
     }
-
-    /// The lower-case word used in ledgers and logs: `list`, `get`, `upload`, `delete`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::List => "list",
-            Self::Get => "get",
-            Self::Upload => "upload",
-            Self::Delete => "delete",
-        }
-    }
 }
 
-/// How a request line ends on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Terminator {
-    /// `\r\n`, what we send.
-    #[default]
-    Crlf,
-    /// `\r\n\r\n`, the dominant dialect of existing clients and the only one some servers answer.
-    CrlfCrlf,
-    /// `\n`.
-    Lf,
-    /// Nothing at all: the course's base client. Never for an upload to our server.
-    None,
+worded! {
+    /// How a request line ends on the wire.
+    #[derive(Default)]
+    pub enum Terminator {
+        /// `\r\n`, what we send.
+        #[default]
+        Crlf = "crlf",
+        /// `\r\n\r\n`, the dominant dialect of existing clients and the only one some servers answer.
+        CrlfCrlf = "crlfcrlf",
+        /// `\n`.
+        Lf = "lf",
+        /// Nothing at all: the course's base client. Never for an upload to our server.
+        None = "none",
+    }
 }
 
 impl Terminator {
@@ -94,17 +83,6 @@ impl Terminator {
             Self::None => b"",
         }
     }
-
-    /// Its name in flags: `crlf`, `crlfcrlf`, `lf` or `none`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Crlf => "crlf",
-            Self::CrlfCrlf => "crlfcrlf",
-            Self::Lf => "lf",
-            Self::None => "none",
-        }
-    }
 }
 
 impl std::str::FromStr for Terminator {
@@ -112,7 +90,7 @@ impl std::str::FromStr for Terminator {
 
     /// Reads `crlf`, `crlfcrlf`, `lf` or `none`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut all = [Self::Crlf, Self::CrlfCrlf, Self::Lf, Self::None].into_iter();
+        let mut all = Self::ALL.into_iter();
         all.find(|terminator| terminator.as_str() == text)
             .ok_or_else(|| format!("'{text}' is no terminator: use crlf, crlfcrlf, lf or none"))
     }

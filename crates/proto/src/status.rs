@@ -56,22 +56,24 @@ pub struct Server {
     pub cached_bytes: Option<u64>,
 }
 
-/// What a server is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerState {
-    /// Not all workers have been ready yet.
-    Starting,
-    /// Serving.
-    Running,
-    /// Serving, while the workers are being replaced by such as have new settings.
-    Reloading,
-    /// Leaving gracefully.
-    Draining,
-    /// Leaving at once.
-    Stopping,
-    /// Another server has taken over; what is in hand is being finished.
-    HandingOver,
+worded! {
+    /// What a server is doing.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum ServerState {
+        /// Not all workers have been ready yet.
+        Starting = "starting",
+        /// Serving.
+        Running = "running",
+        /// Serving, while the workers are being replaced by such as have new settings.
+        Reloading = "reloading",
+        /// Leaving gracefully.
+        Draining = "draining",
+        /// Leaving at once.
+        Stopping = "stopping",
+        /// Another server has taken over; what is in hand is being finished.
+        HandingOver = "handing_over",
+    }
 }
 
 /// The listening socket. What the kernel does not tell is none.
@@ -168,55 +170,17 @@ pub struct Process {
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// What a worker process is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProcessState {
-    /// It has not said that it is ready.
-    Starting,
-    /// It accepts and serves.
-    Serving,
-    /// It accepts nothing more, and leaves when what it has in hand is finished.
-    Retiring,
-}
-
-impl ServerState {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Starting,
-        Self::Running,
-        Self::Reloading,
-        Self::Draining,
-        Self::Stopping,
-        Self::HandingOver,
-    ];
-
-    /// The word in the JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Reloading => "reloading",
-            Self::Draining => "draining",
-            Self::Stopping => "stopping",
-            Self::HandingOver => "handing_over",
-        }
-    }
-}
-
-impl ProcessState {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Starting, Self::Serving, Self::Retiring];
-
-    /// The word in the JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Serving => "serving",
-            Self::Retiring => "retiring",
-        }
+worded! {
+    /// What a worker process is doing.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum ProcessState {
+        /// It has not said that it is ready.
+        Starting = "starting",
+        /// It accepts and serves.
+        Serving = "serving",
+        /// It accepts nothing more, and leaves when what it has in hand is finished.
+        Retiring = "retiring",
     }
 }
 

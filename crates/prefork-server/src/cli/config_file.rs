@@ -8,30 +8,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, Command, CommandFactory, Parser};
+use clap::{Arg, Args as _, Command};
 use nix::fcntl::OFlag;
 use toml::Value;
 
-use crate::cli::Args;
+use crate::config::Settings;
 use crate::words;
 
 /// All settings with comments are a hundredth part of this.
 const LEN_MAX: u64 = 1 << 20;
 
-/// Flags that say what to do rather than how to serve.
-const NOT_SETTINGS: [&str; 6] = [
-    "config",
-    "check-config",
-    "self-test",
-    "json",
-    "help",
-    "version",
-];
-
-/// Whether a flag, without its dashes, is a setting, and so a key of the file.
+/// All settings as flags, and no other flag.
 #[must_use]
-pub fn is_setting(long: &str) -> bool {
-    !NOT_SETTINGS.contains(&long)
+pub fn settings() -> Command {
+    Settings::augment_args(Command::new("settings").disable_help_flag(true))
 }
 
 /// The file as arguments, to stand before those that were typed, which override them.
@@ -70,7 +60,7 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn parse(text: &str) -> Result<Vec<OsString>, String> {
-    let command = Args::command();
+    let command = settings();
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         // It shows the line, with a mark under what is wrong.
         let hint = error
@@ -90,7 +80,6 @@ fn parse(text: &str) -> Result<Vec<OsString>, String> {
 fn setting<'a>(key: &str, command: &'a Command) -> Option<&'a Arg> {
     command
         .get_arguments()
-        .filter(|argument| argument.get_long().is_some_and(is_setting))
         .find(|argument| argument.get_long() == Some(key))
 }
 
@@ -152,25 +141,22 @@ fn nearest(key: &str, command: &Command) -> Option<String> {
     let near = command
         .get_arguments()
         .filter_map(Arg::get_long)
-        .filter(|long| is_setting(long))
         .find(|long| {
             long.replace('-', "_") == key || long.starts_with(key) || key.starts_with(long)
         });
     if let Some(near) = near {
         return Some(near.to_owned());
     }
-    let error = Args::try_parse_from(["prefork-server".to_owned(), format!("--{key}")]).err()?;
-    let Some(ContextValue::String(flag)) = error.get(ContextKind::SuggestedArg) else {
-        return None;
-    };
-    let long = flag.trim_start_matches('-');
-    is_setting(long).then(|| long.to_owned())
+    let typed = ["prefork-server".to_owned(), format!("--{key}")];
+    let error = command.clone().try_get_matches_from(typed).err()?;
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(flag)) => Some(flag.trim_start_matches('-').to_owned()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::parse;
 
     #[test]
@@ -193,11 +179,11 @@ mod tests {
     /// Every setting, mistyped as fingers do: two letters exchanged, one left out, one doubled.
     #[test]
     fn a_misspelt_setting_gets_the_nearest_right_one() {
-        let command = super::Args::command();
+        let command = super::settings();
         let settings = command
             .get_arguments()
             .filter_map(clap::Arg::get_long)
-            .filter(|long| super::is_setting(long) && long.len() > 4);
+            .filter(|long| long.len() > 4);
         for right in settings {
             let exchanged = format!(
                 "{}{}{}{}",

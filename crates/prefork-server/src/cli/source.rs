@@ -59,13 +59,14 @@ impl Source {
     /// In words for a person.
     pub fn config(&self) -> Result<Config, String> {
         let args = self.args().map_err(|wrong| wrong.to_string())?;
-        Config::try_from(args).map_err(|message| self.blame(message).to_string())
+        args.config()
+            .map_err(|message| self.blame(message).to_string())
     }
 
     /// Where to look for what makes no sense: in the file, unless what was typed makes none by itself.
     pub(super) fn blame(&self, message: String) -> Wrong {
         let typed = Args::try_parse_from(&self.argv).ok();
-        match typed.and_then(|typed| Some((typed.config.clone()?, Config::try_from(typed)))) {
+        match typed.and_then(|typed| Some((typed.config.clone()?, typed.config()))) {
             Some((_, Err(alone))) if alone == message => Wrong::Settings(message),
             Some((path, _)) => Wrong::File(format!("--config {}: {message}", path.display())),
             None => Wrong::Settings(message),

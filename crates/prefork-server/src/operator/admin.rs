@@ -14,17 +14,17 @@ mod socket_file;
 use std::cell::LazyCell;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
 use proto::status::Status;
 
 use crate::shared::listener;
-use crate::words;
+use crate::sys;
 
 use client::Client;
 use http::{Answer, Question};
@@ -54,17 +54,13 @@ pub(crate) struct Admin {
 /// A listening socket with its clients.
 #[derive(Debug)]
 struct Endpoint {
-    listener: Listener,
+    listener: OwnedFd,
+    /// Where it listens, if that is a TCP socket.
+    address: Option<SocketAddr>,
     /// While a predecessor serves, its successor accepts nothing.
     is_open: bool,
     not_before: Option<Instant>,
     clients: Vec<Client>,
-}
-
-#[derive(Debug)]
-enum Listener {
-    Unix(UnixListener),
-    Tcp(TcpListener),
 }
 
 impl Admin {
@@ -83,13 +79,13 @@ impl Admin {
         let mut admin = Self::default();
         if let Some(typed) = metrics {
             let listener = metrics_listener(typed, inherited)?;
-            admin.metrics = Some(Endpoint::new(Listener::Tcp(listener)));
+            admin.metrics = Some(Endpoint::new(listener.local_addr().ok(), listener));
         }
         if let Some(path) = socket {
             socket_file::sweep(path);
             let (listener, file) = SocketFile::open(path, predecessor)
                 .with_context(|| format!("--admin {}", path.display()))?;
-            admin.socket = Some(Endpoint::new(Listener::Unix(listener)));
+            admin.socket = Some(Endpoint::new(None, listener));
             admin.file = Some(file);
         }
         if predecessor.is_none() {
@@ -131,7 +127,7 @@ impl Admin {
         let path = file.path();
         let (listener, file) =
             SocketFile::open(path, None).with_context(|| format!("--admin {}", path.display()))?;
-        self.socket = Some(Endpoint::new(Listener::Unix(listener)));
+        self.socket = Some(Endpoint::new(None, listener));
         self.file = Some(file);
         self.publish()
     }
@@ -149,10 +145,7 @@ impl Admin {
     /// Where `/metrics` is answered, as bound.
     #[must_use]
     pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
-        match &self.metrics.as_ref()?.listener {
-            Listener::Tcp(listener) => listener.local_addr().ok(),
-            Listener::Unix(_) => None,
-        }
+        self.metrics.as_ref()?.address
     }
 
     /// The metrics socket, to hand over.
@@ -221,9 +214,10 @@ fn metrics_listener(typed: &str, inherited: Option<(TcpListener, bool)>) -> Resu
 }
 
 impl Endpoint {
-    const fn new(listener: Listener) -> Self {
+    fn new(address: Option<SocketAddr>, listener: impl Into<OwnedFd>) -> Self {
         Self {
-            listener,
+            listener: listener.into(),
+            address,
             is_open: false,
             not_before: None,
             clients: Vec::new(),
@@ -256,15 +250,15 @@ impl Endpoint {
             if !self.accepts() {
                 break;
             }
-            match self.listener.accept() {
+            match sys::accept(&self.listener) {
                 Ok(socket) => {
                     self.make_room();
                     self.clients.push(Client::new(socket, now + TIME_MAX));
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(Errno::EAGAIN) => break,
                 Err(error) => {
                     tracing::warn!(
-                        error = words::plain(&error),
+                        error = error.desc(),
                         "cannot accept on the admin or metrics socket; waiting"
                     );
                     self.not_before = Some(now + EXHAUSTED_PAUSE);
@@ -273,42 +267,13 @@ impl Endpoint {
         }
         self.clients.retain_mut(|client| client.go_on(now, &answer));
     }
-}
 
-impl Endpoint {
     /// A newcomer takes the place of whoever has been silent for longest, or if nobody is, of whoever came first: who
     /// asks at once is answered at once, so neither is one that means to be served.
     fn make_room(&mut self) {
         if self.clients.len() >= CLIENTS_MAX {
             let silent = self.clients.iter().position(Client::is_silent);
             self.clients.remove(silent.unwrap_or(0)).end();
-        }
-    }
-}
-
-impl Listener {
-    /// Non-blocking, closed on exec.
-    fn accept(&self) -> std::io::Result<OwnedFd> {
-        match self {
-            Self::Unix(listener) => {
-                let (socket, _) = listener.accept()?;
-                socket.set_nonblocking(true)?;
-                Ok(socket.into())
-            }
-            Self::Tcp(listener) => {
-                let (socket, _) = listener.accept()?;
-                socket.set_nonblocking(true)?;
-                Ok(socket.into())
-            }
-        }
-    }
-}
-
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Unix(listener) => listener.as_fd(),
-            Self::Tcp(listener) => listener.as_fd(),
         }
     }
 }

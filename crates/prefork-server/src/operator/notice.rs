@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use sd_notify::NotifyState;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::words;
 
@@ -31,20 +31,20 @@ pub(crate) struct Notices {
 impl Notices {
     /// This process serves now: after an upgrade it is another than the one that the manager started.
     pub(crate) fn ready(&mut self) {
-        self.tell(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
+        self.tell(format!("READY=1\nMAINPID={}\n", std::process::id()));
     }
 
     /// The settings are being read again; [`Notices::ready`] follows.
     pub(crate) fn reloading(&mut self) {
-        match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.tell(&[NotifyState::Reloading, now]),
+        match clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from) {
+            Ok(now) => self.tell(format!("RELOADING=1\nMONOTONIC_USEC={}\n", now.as_micros())),
             Err(error) => tracing::warn!(%error, "there is no monotonic clock"),
         }
     }
 
     /// The server is on its way out.
     pub(crate) fn stopping(&mut self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.tell("STOPPING=1\n".to_owned());
     }
 
     /// When to [`Notices::go_on`], if there is something left to tell.
@@ -67,11 +67,10 @@ impl Notices {
         }
     }
 
-    fn tell(&mut self, states: &[NotifyState<'_>]) {
+    fn tell(&mut self, message: String) {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return;
         }
-        let message = states.iter().map(|state| format!("{state}\n")).collect();
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_front();
         }

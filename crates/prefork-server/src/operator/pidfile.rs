@@ -139,13 +139,9 @@ fn look(path: &Path) -> io::Result<Found> {
 /// A new file under a name that nobody can guess takes the place of the old one at one stroke: what the old name was a
 /// link to stays as it is.
 fn replace(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let mut file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)?;
+        .tempfile_in(footing::folder_of(path))?;
     writeln!(file, "{}", std::process::id())?;
     let made = file.into_temp_path();
     footing::put_in_place(&made, path)?;

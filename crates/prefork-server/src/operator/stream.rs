@@ -100,10 +100,7 @@ pub(crate) fn write_within(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration)
             return;
         }
         let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
-        let _ = poll(
-            &mut fds,
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
-        );
+        let _ = poll(&mut fds, sys::poll_timeout(left));
     }
 }
 

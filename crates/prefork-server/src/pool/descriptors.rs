@@ -22,12 +22,8 @@ const DESCRIPTORS_OF_A_WORKER: u64 = 3;
 /// # Errors
 /// None would be left to serve even one client with.
 pub(crate) fn make_room(config: &Config, has_cache: bool) -> Result<Option<u32>> {
-    let Config {
-        pool,
-        workers,
-        event_connections,
-        ..
-    } = *config;
+    let (pool, workers) = (config.pool, config.workers);
+    let event_connections = config.event_connections;
     let connections = event_connections.unwrap_or(1);
     let of_cache = if has_cache {
         encoded_cache::DESCRIPTORS

@@ -6,7 +6,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 
 use super::{Inheritance, NUDGE};
@@ -44,7 +44,7 @@ pub(crate) fn run(
         let threads: Vec<Thread<'_>> = assignment
             .slots(&inheritance.scoreboard)
             .map(|(index, slot)| {
-                let set_aside = inheritance.set_aside.unwrap_or(0);
+                let set_aside = inheritance.config.set_aside.unwrap_or(0);
                 start(scope, inheritance.worker(slot, index, reporter), set_aside)
             })
             .collect();
@@ -115,10 +115,7 @@ fn pass_on_the_stop(inheritance: &Inheritance, slot: Slot, threads: &[Thread<'_>
         }
         // Interrupted by the parent's signal, or ended by the parent's death.
         let mut fds = [PollFd::new(inheritance.watch.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(
-            &mut fds,
-            PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::MAX),
-        );
+        let _ = poll(&mut fds, sys::poll_timeout(LOOK));
     }
     if slot.command() == Command::Retire {
         title::retiring_threads();

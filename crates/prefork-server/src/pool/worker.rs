@@ -140,7 +140,7 @@ impl<'a> Worker<'a> {
     /// Takes a connection off the queue. Waits for one if the listener is a blocking one.
     fn accept(&self) -> Accepted<'a> {
         match sys::accept(self.listener.socket()) {
-            Ok(socket) => Accepted::Connection(Box::new(self.open(socket))),
+            Ok(socket) => Accepted::Connection(Box::new(self.open(socket.into()))),
             Err(Errno::EAGAIN) => Accepted::Nobody,
             // A signal; or a client that is gone, which the next accept does not meet again.
             Err(Errno::EINTR | Errno::ECONNABORTED | Errno::EPROTO) => Accepted::Again,
@@ -252,13 +252,8 @@ fn limit_met(error: Errno) -> Limit {
     }
 }
 
-/// In whole milliseconds, rounded up so that a deadline has passed when the wait ends.
 fn timeout(until: Instant, now: Instant) -> PollTimeout {
-    let millis = until
-        .saturating_duration_since(now)
-        .as_nanos()
-        .div_ceil(1_000_000);
-    PollTimeout::try_from(u64::try_from(millis).unwrap_or(u64::MAX)).unwrap_or(PollTimeout::MAX)
+    sys::poll_timeout(until.saturating_duration_since(now))
 }
 
 #[cfg(test)]

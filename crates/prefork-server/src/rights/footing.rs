@@ -14,10 +14,10 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::Uid;
 
-use crate::words;
+use crate::{sys, words};
 
 /// As many links as the kernel follows in one name (path_resolution(7)).
-const LINKS_MAX: u32 = 40;
+pub(crate) const LINKS_MAX: u32 = 40;
 
 /// Mode bits: who may write, and that only its owner may rename or remove an entry.
 const GROUP_WRITES: u32 = 0o020;
@@ -95,7 +95,8 @@ fn is_shared(path: &Path) -> Result<bool, String> {
     Ok(metadata.is_ok_and(|it| it.mode() & OTHERS_WRITE != 0 && it.mode() & STICKY != 0))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that `path` names a file in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -109,12 +110,8 @@ struct Machine {
 }
 
 impl Machine {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "/proc is the kernel, not the root that the store guards"
-    )]
     fn this() -> Self {
-        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let read = |path| sys::read_kernel_file(path).unwrap_or_default();
         let map = read("/proc/self/uid_map");
         let is_namespace = !map.is_empty() && map.split_whitespace().ne(["0", "0", "4294967295"]);
         let overflow = read("/proc/sys/kernel/overflowuid").trim().parse().ok();

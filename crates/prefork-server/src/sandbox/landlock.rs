@@ -74,15 +74,16 @@ fn rights_to_change() -> BitFlags<AccessFs> {
     })
 }
 
-/// How much is denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// Nothing.
-    None,
-    /// What this kernel can.
-    Partial,
-    /// All that is asked for.
-    Full,
+proto::worded! {
+    /// How much is denied.
+    pub(crate) enum Level {
+        /// Nothing.
+        None = "none",
+        /// What this kernel can.
+        Partial = "partial",
+        /// All that is asked for.
+        Full = "full",
+    }
 }
 
 impl Level {
@@ -93,16 +94,6 @@ impl Level {
             (None, _) => Self::None,
             (Some(_), Some(_)) => Self::Partial,
             (Some(_), None) => Self::Full,
-        }
-    }
-
-    /// The word in READY.
-    #[must_use]
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Partial => "partial",
-            Self::Full => "full",
         }
     }
 }

@@ -1,14 +1,15 @@
-//! What the self-test's worker is let loose on: a file outside the root, and somebody to talk to.
+//! What the self-test's worker is let loose on: a file outside the root, and sockets that could be talked to.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, unlink};
+use proto::FileName;
 
 use crate::store::Store;
 
@@ -20,18 +21,15 @@ const PLACES: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
 #[derive(Debug)]
 pub(super) struct Ground {
     pub(super) parent: Pid,
-    /// A file outside the root.
     pub(super) outside_file: PathBuf,
     /// A name outside the root that nothing has.
     pub(super) outside_name: PathBuf,
-    pub(super) tcp: SocketAddr,
-    pub(super) udp: SocketAddr,
-    pub(super) abstract_socket: UnixAddr,
-    pub(super) unix_socket: PathBuf,
-    _tcp: TcpListener,
-    _udp: UdpSocket,
-    _abstract: UnixListener,
-    _unix: UnixListener,
+    pub(super) tcp: TcpListener,
+    pub(super) udp: UdpSocket,
+    pub(super) abstract_socket: UnixListener,
+    pub(super) unix_socket: UnixListener,
+    /// The first file of the root, if there is one.
+    pub(super) root_file: Option<FileName>,
 }
 
 impl Ground {
@@ -40,22 +38,16 @@ impl Ground {
             "cannot make a file outside the root to try the worker on: none of /tmp, /var/tmp, /dev/shm and /run is writable and not in the root",
         )?;
         let with = |end: &str| outside_file.with_extension(end);
-        let abstract_name = with("").display().to_string();
-        let abstract_socket = UnixAddr::from_abstract_name(abstract_name)?;
-        let tcp = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;
-        let udp = UdpSocket::bind("127.0.0.1:0").context("cannot receive on 127.0.0.1")?;
+        let abstract_name = SocketAddr::from_abstract_name(with("").display().to_string())?;
         Ok(Self {
             parent: Pid::this(),
             outside_name: with("new"),
-            tcp: tcp.local_addr()?,
-            udp: udp.local_addr()?,
-            _abstract: UnixListener::bind_addr(&abstract_socket)?,
-            _unix: UnixListener::bind(with("socket"))?,
-            abstract_socket,
-            unix_socket: with("socket"),
+            tcp: TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?,
+            udp: UdpSocket::bind("127.0.0.1:0").context("cannot receive on 127.0.0.1")?,
+            abstract_socket: UnixListener::bind_addr(&abstract_name)?,
+            unix_socket: UnixListener::bind(with("socket"))?,
+            root_file: store.list().ok().and_then(|it| it.names().next().cloned()),
             outside_file,
-            _tcp: tcp,
-            _udp: udp,
         })
     }
 }
@@ -63,8 +55,8 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         // The worker has a copy of this, but leaves without dropping it.
-        for path in [&self.outside_file, &self.outside_name, &self.unix_socket] {
-            let _ = unlink(path);
+        for end in ["file", "new", "socket"] {
+            let _ = unlink(&self.outside_file.with_extension(end));
         }
     }
 }

@@ -236,11 +236,7 @@ pub fn check_congestion(name: &str) -> Result<(), String> {
             Errno::ENOENT => "tcp_available_congestion_control",
             _ => "tcp_allowed_congestion_control",
         };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a file of the kernel, not in the root that the store guards"
-        )]
-        let names = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{list}"));
+        let names = sys::read_kernel_file(format!("/proc/sys/net/ipv4/{list}"));
         format!(
             "--congestion: the kernel does not grant '{name}' ({}): write auto, system, or one of: {}",
             errno.desc(),

@@ -3,15 +3,15 @@
 //! `ru_maxrss` will not do: a forked child's starts at its parent's size.
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
 
 use crate::shared::scoreboard::{Field, Slot};
+use crate::sys;
 
 /// The largest resident size that process `pid` has had, in bytes; none if it cannot be read.
 #[must_use]
 pub fn peak_rss_bytes(pid: u32) -> Option<u64> {
-    parse_peak(&read_status(&format!("/proc/{pid}/status"))?)
+    parse_peak(&sys::read_kernel_file(format!("/proc/{pid}/status"))?)
 }
 
 /// What the kernel tells about this process. It is opened before the process is confined, for afterwards it
@@ -42,25 +42,11 @@ impl OwnStatus {
     }
 
     fn peak(&self) -> Option<u64> {
-        let status = read_from_start(self.file.as_ref()?).ok()?;
-        parse_peak(&String::from_utf8_lossy(&status))
+        // The peak is in the first two kilobytes, however long the file is.
+        let mut start = [0; 4096];
+        let len = self.file.as_ref()?.read_at(&mut start, 0).ok()?;
+        parse_peak(&String::from_utf8_lossy(&start[..len]))
     }
-}
-
-/// The peak is in the first two kilobytes, however long the file is.
-fn read_from_start(file: &File) -> io::Result<Vec<u8>> {
-    let mut text = vec![0; 4096];
-    let len = file.read_at(&mut text, 0)?;
-    text.truncate(len);
-    Ok(text)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "/proc is the kernel, not the root that the store guards"
-)]
-fn read_status(path: &str) -> Option<String> {
-    std::fs::read_to_string(path).ok()
 }
 
 fn parse_peak(status: &str) -> Option<u64> {

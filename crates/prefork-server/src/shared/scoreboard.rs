@@ -127,17 +127,18 @@ pub enum ConnectionEnd {
     AbortedByCrash,
 }
 
-/// How a request ended that got no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestEnd {
-    /// The peer vanished.
-    ClientGone,
-    /// The peer was too slow.
-    TimedOut,
-    /// A stop.
-    AbortedByStop,
-    /// A panic that the worker itself survived.
-    AbortedByCrash,
+proto::worded! {
+    /// How a request ended that got no answer.
+    pub enum RequestEnd {
+        /// The peer vanished.
+        ClientGone = "client_gone",
+        /// The peer was too slow.
+        TimedOut = "timed_out",
+        /// A stop.
+        AbortedByStop = "aborted_by_stop",
+        /// A panic that the worker itself survived.
+        AbortedByCrash = "aborted_by_crash",
+    }
 }
 
 /// All slots.

@@ -7,6 +7,8 @@ use std::ffi::CString;
 
 use nix::unistd::Pid;
 
+use crate::sys;
+
 const PARENT: &str = "prefork-server";
 const FORMER_PARENT: &str = "prefork:old";
 
@@ -23,15 +25,11 @@ pub(crate) fn former_parent() {
 /// Whether a process lives and has a parent's name. Without /proc a living process may be one.
 #[must_use]
 pub(crate) fn is_server(pid: Pid) -> bool {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "/proc is the kernel, not the root that the store guards"
-    )]
-    let read = |whose: &str| std::fs::read_to_string(format!("/proc/{whose}/comm"));
+    let read = |whose: &str| sys::read_kernel_file(format!("/proc/{whose}/comm"));
     match (read(&pid.to_string()), read("self")) {
-        (Ok(name), _) => [PARENT, FORMER_PARENT].contains(&name.trim_end()),
-        (Err(_), Ok(_)) => false,
-        (Err(_), Err(_)) => nix::sys::signal::kill(pid, None) != Err(nix::errno::Errno::ESRCH),
+        (Some(name), _) => [PARENT, FORMER_PARENT].contains(&name.trim_end()),
+        (None, Some(_)) => false,
+        (None, None) => nix::sys::signal::kill(pid, None) != Err(nix::errno::Errno::ESRCH),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a root cannot be served, and why a request on a file was not carried out.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use proto::Code;
@@ -64,6 +64,15 @@ pub enum OpenError {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+impl OpenError {
+    pub(super) fn io(path: &Path, source: impl Into<io::Error>) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
 }
 
 /// Why a request on a file was not carried out. The texts go to clients and name no path of the server's.

@@ -2,7 +2,6 @@
 //! store does with the rights of the server's user.
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -46,7 +45,7 @@ impl Folder {
         match (made, owner) {
             (Ok(()) | Err(Errno::EEXIST), _) => Self::open(path),
             (Err(Errno::EACCES), Some(owner)) => Self::make_for(path, owner),
-            (Err(errno), _) => Err(failed(path, errno.into())),
+            (Err(errno), _) => Err(OpenError::io(path, errno)),
         }
     }
 
@@ -57,10 +56,10 @@ impl Folder {
                 owner: owner.name().to_owned(),
             });
         }
-        mkdir(path, MODE).map_err(|errno| failed(path, errno.into()))?;
+        mkdir(path, MODE).map_err(|errno| OpenError::io(path, errno))?;
         let folder = Self::open_with(path, OFlag::O_NOFOLLOW)?;
         fchown(&folder.directory, Some(owner.uid()), Some(owner.gid()))
-            .map_err(|errno| failed(path, errno.into()))?;
+            .map_err(|errno| OpenError::io(path, errno))?;
         Ok(folder)
     }
 
@@ -73,7 +72,7 @@ impl Folder {
             }),
             Err(Errno::ENOENT) => Err(OpenError::Missing(path.to_owned())),
             Err(Errno::ENOTDIR) => Err(OpenError::NotADirectory(path.to_owned())),
-            Err(errno) => Err(failed(path, errno.into())),
+            Err(errno) => Err(OpenError::io(path, errno)),
         }
     }
 
@@ -99,13 +98,6 @@ impl Folder {
     #[must_use]
     pub fn can_write(&self) -> bool {
         is_accessible(&self.directory, AccessFlags::W_OK | AccessFlags::X_OK)
-    }
-}
-
-fn failed(path: &Path, source: io::Error) -> OpenError {
-    OpenError::Io {
-        path: path.to_owned(),
-        source,
     }
 }
 

@@ -23,6 +23,7 @@ use super::OpenError;
 use super::list::kind_of;
 use super::temporary::is_dead;
 use crate::shared::title;
+use crate::sys::read_kernel_file;
 
 /// No [`proto::FileName`] starts with a dot.
 pub(super) const NAME: &str = ".prefork-lock";
@@ -130,7 +131,7 @@ fn take_file(directory: &File, path: &Path) -> Result<Option<File>, OpenError> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(path, holder(&file))),
-            Err(TryLockError::Error(source)) => return Err(failed(path, source)),
+            Err(TryLockError::Error(source)) => return Err(OpenError::io(path, source)),
         }
         // What a server on another machine has locked over NFS the machine that has the disk sees as this.
         // Not every file system has both kinds of lock.
@@ -144,7 +145,7 @@ fn take_file(directory: &File, path: &Path) -> Result<Option<File>, OpenError> {
     let reason = io::Error::other(format!(
         "{NAME} comes and goes: do servers start and stop there?"
     ));
-    Err(failed(path, reason))
+    Err(OpenError::io(path, reason))
 }
 
 /// What came of opening the file that is to be locked.
@@ -175,7 +176,7 @@ fn open_file(directory: &File, path: &Path) -> Result<Opened, OpenError> {
         MODE,
     ) {
         Ok(file) => {
-            let stat = fstat(&file).map_err(|errno| failed(path, errno.into()))?;
+            let stat = fstat(&file).map_err(|errno| OpenError::io(path, errno))?;
             vet(&stat).map_err(refused)?;
             Ok(Opened::File(File::from(file)))
         }
@@ -185,7 +186,7 @@ fn open_file(directory: &File, path: &Path) -> Result<Opened, OpenError> {
         }
         Err(errno) => {
             look()?;
-            Err(failed(path, errno.into()))
+            Err(OpenError::io(path, errno))
         }
     }
 }
@@ -243,13 +244,13 @@ fn take_folder(directory: &File, path: &Path) -> Result<bool, OpenError> {
             );
             Ok(false)
         }
-        Err(TryLockError::Error(source)) => Err(failed(path, source)),
+        Err(TryLockError::Error(source)) => Err(OpenError::io(path, source)),
     }
 }
 
 /// Whether a process is root's or this user's.
 fn is_trusted(pid: Pid) -> bool {
-    let status = read(&format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = read_kernel_file(format!("/proc/{pid}/status")).unwrap_or_default();
     let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     let effective = uids.and_then(|uids| uids.split_whitespace().nth(1)?.parse().ok());
     effective.is_some_and(|uid: u32| uid == 0 || uid == Uid::effective().as_raw())
@@ -259,13 +260,6 @@ fn in_use(path: &Path, holder: Option<Pid>) -> OpenError {
     OpenError::InUse {
         path: path.to_owned(),
         holder: holder.map_or_else(String::new, |pid| format!(" (process {pid})")),
-    }
-}
-
-fn failed(path: &Path, source: io::Error) -> OpenError {
-    OpenError::Io {
-        path: path.to_owned(),
-        source,
     }
 }
 
@@ -280,14 +274,14 @@ fn holder(file: &File) -> Option<Pid> {
         let exactly = taker(text, |file| file == exact);
         exactly.or_else(|| taker(text, |file| file.ends_with(&inode)))
     };
-    let pid = find(&read("/proc/locks")?)?;
+    let pid = find(&read_kernel_file("/proc/locks")?)?;
     if pid.as_raw() > 0 && !is_dead(pid.as_raw().unsigned_abs()) {
         return Some(pid);
     }
     // Whoever has a descriptor of it shows the lock there.
     let has_it = |pid: &Pid| {
         numbers(&format!("/proc/{pid}/fdinfo")).any(|fd| {
-            let shown = read(&format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
+            let shown = read_kernel_file(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
             shown.contains("lock:") && find(&shown.replace("lock:", "")).is_some()
         })
     };
@@ -303,14 +297,6 @@ fn taker(locks: &str, is_it: impl Fn(&str) -> bool) -> Option<Pid> {
         let pid: i32 = words.nth(2)?.parse().ok()?;
         (is_flock && words.next().is_some_and(&is_it)).then_some(Pid::from_raw(pid))
     })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "/proc is the kernel, not the root that the store guards"
-)]
-fn read(path: &str) -> Option<String> {
-    std::fs::read_to_string(path).ok()
 }
 
 /// The numbers among the names in a folder of /proc.

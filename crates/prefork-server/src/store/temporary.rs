@@ -1,6 +1,5 @@
 //! Temporary files: how an upload stays out of sight until it is whole.
 
-use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -14,6 +13,8 @@ use nix::sys::signal::kill;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, UnlinkatFlags, linkat, unlinkat};
 
+use crate::sys::read_kernel_file;
+
 /// No [`proto::FileName`] starts with a dot, so no client can see or name one of these.
 const PREFIX: &str = ".prefork-tmp.";
 
@@ -24,21 +25,13 @@ const NAMES_MAX: u32 = 1000;
 /// While it is not known who may read it: nobody else.
 pub(super) const PRIVATE: Mode = Mode::from_bits_truncate(0o600);
 
-/// How pending uploads are kept out of sight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Temporaries {
-    /// Without any name (`O_TMPFILE`): whatever dies, the kernel cleans up.
-    Tmpfile,
-    /// Under a hidden name, on file systems that cannot do better.
-    Named,
-}
-
-impl fmt::Display for Temporaries {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tmpfile => "tmpfile",
-            Self::Named => "named",
-        })
+proto::worded! {
+    /// How pending uploads are kept out of sight.
+    pub enum Temporaries {
+        /// Without any name (`O_TMPFILE`): whatever dies, the kernel cleans up.
+        Tmpfile = "tmpfile",
+        /// Under a hidden name, on file systems that cannot do better.
+        Named = "named",
     }
 }
 
@@ -157,11 +150,7 @@ impl Mark {
 }
 
 fn place() -> Option<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "/proc is the kernel, not the root that the store guards"
-    )]
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let boot = read_kernel_file("/proc/sys/kernel/random/boot_id")?;
     let boot: String = boot
         .chars()
         .filter(char::is_ascii_hexdigit)
@@ -199,11 +188,7 @@ impl Owner {
 
 /// Whether no process here has that number, or one that is dead and that nobody has reaped.
 pub(super) fn is_dead(pid: u32) -> bool {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "/proc is the kernel, not the root that the store guards"
-    )]
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = read_kernel_file(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
     state.is_some_and(|state| state.starts_with('Z'))
         || kill(Pid::from_raw(pid.cast_signed()), None) == Err(Errno::ESRCH)

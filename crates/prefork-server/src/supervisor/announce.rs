@@ -11,16 +11,15 @@ use nix::unistd::Pid;
 use proto::announce::{Announcement, Done, Ready, Settings};
 use screen::{counted, counted_as};
 
-use crate::config::Config;
 use crate::pool::Inheritance;
 use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::listener::{self, BACKLOG};
+use crate::store::Temporaries;
 use crate::supervisor::ledger::{self, Ledger};
 use crate::sys;
 
 /// READY: what is in force, asked of the kernel where it has the last word.
 pub(super) fn ready(
-    config: &Config,
     inheritance: &Inheritance,
     facts: &Facts,
     metrics: Option<SocketAddr>,
@@ -35,10 +34,10 @@ pub(super) fn ready(
         address: address.to_string(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        pool: config.pool.as_str().to_owned(),
-        workers: config.workers,
+        pool: inheritance.config.pool.as_str().to_owned(),
+        workers: inheritance.config.workers,
         worker_pids,
-        settings: settings(config, inheritance, facts, metrics),
+        settings: settings(inheritance, facts, metrics),
     })
 }
 
@@ -54,9 +53,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn ask(config: &Config, inheritance: &Inheritance) -> Self {
-        let (congestion_loopback, congestion_other) =
-            listener::congestion_in_force(inheritance.listener.socket(), &config.congestion);
+    pub(super) fn ask(inheritance: &Inheritance) -> Self {
+        let (congestion_loopback, congestion_other) = listener::congestion_in_force(
+            inheritance.listener.socket(),
+            &inheritance.config.congestion,
+        );
         let (user, uid) = crate::rights::current_user();
         Self {
             root_file_system: inheritance.service.store.file_system(),
@@ -70,19 +71,20 @@ impl Facts {
 
 /// `metrics` is where `/metrics` is answered.
 pub(super) fn settings(
-    config: &Config,
     inheritance: &Inheritance,
     facts: &Facts,
     metrics: Option<SocketAddr>,
 ) -> Settings {
+    let config = &inheritance.config;
     let store = &inheritance.service.store;
     Settings {
         root: store.root().display().to_string(),
         root_file_system: facts.root_file_system.clone(),
-        durability: config.durability.to_string(),
+        durability: config.durability.as_str().to_owned(),
         temporaries: store
             .temporaries()
-            .map_or_else(|| "none".to_owned(), |kind| kind.to_string()),
+            .map_or("none", Temporaries::as_str)
+            .to_owned(),
         read_only: config.read_only,
         congestion: config.congestion.as_str().to_owned(),
         congestion_loopback: facts.congestion_loopback.clone(),
@@ -90,7 +92,7 @@ pub(super) fn settings(
         backlog: BACKLOG.unsigned_abs(),
         receive_buffer_bytes: config.receive_buffer,
         event_connections: inheritance.event_connections,
-        set_aside: inheritance.set_aside,
+        set_aside: config.set_aside,
         defer_accept_s: sys::defer_accept(inheritance.listener.socket())
             .ok()
             .filter(|seconds| *seconds > 0),
@@ -103,11 +105,11 @@ pub(super) fn settings(
         boot_timeout_ms: millis(config.boot_timeout),
         worker_timeout_ms: millis(config.worker_timeout),
         max_requests: config.max_requests,
-        upload_len_max: config.limits.upload_len_max,
-        head_len_max: config.limits.head_len_max as u64,
-        connections_per_address_max: config.connections_per_address_max,
-        min_free_bytes: config.min_free_bytes,
-        root_bytes_max: config.root_bytes_max,
+        upload_len_max: config.upload_max,
+        head_len_max: inheritance.service.limits.head_len_max as u64,
+        connections_per_address_max: config.max_connections_per_address,
+        min_free_bytes: config.min_free,
+        root_bytes_max: config.root_max_bytes,
         encoded_cache_bytes: inheritance.cache.as_ref().map(EncodedCache::bytes_max),
         access_log: shown(config.access_log.as_deref()),
         log_file: shown(config.log_file.as_deref()),
@@ -115,7 +117,7 @@ pub(super) fn settings(
         user: facts.user.clone(),
         uid: facts.uid,
         sandbox: inheritance.confinement.announce(store),
-        admin: config.admin.as_ref().map(|path| path.display().to_string()),
+        admin: shown(config.admin.as_deref()),
         metrics: metrics.map(|address| address.to_string()),
     }
 }

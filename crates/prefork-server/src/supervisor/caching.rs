@@ -49,7 +49,7 @@ pub(super) fn is_to_be_made(config: &Config) -> bool {
 
 /// How much it may hold: nothing unless it is asked for.
 fn bytes_max(config: &Config) -> u64 {
-    config.encoded_cache_bytes.unwrap_or(0)
+    config.encoded_cache.unwrap_or(0)
 }
 
 /// The cache as the settings have it, for up to `readers` workers. If it cannot be had, the server does without.

@@ -85,11 +85,7 @@ impl Events {
         let input = self.input.as_mut();
         let pause = input.and_then(|input| input.pause(now));
         let timeout = timeout.into_iter().chain(pause).min();
-        let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
-            let millis = timeout.as_nanos().div_ceil(1_000_000);
-            PollTimeout::try_from(u64::try_from(millis).unwrap_or(u64::MAX))
-                .unwrap_or(PollTimeout::MAX)
-        });
+        let timeout = timeout.map_or(PollTimeout::NONE, sys::poll_timeout);
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let watches_input = self.input.is_some() && pause.is_none();
         let mut fds = vec![

@@ -114,17 +114,29 @@ pub(crate) fn take() -> Result<Inherited> {
             })
             .map(Inherited::Upgrade);
     }
-    let mut passed = sd_notify::listen_fds().context("LISTEN_FDS makes no sense")?;
-    match (passed.next(), passed.len()) {
-        (None, _) => Ok(Inherited::Nothing),
-        (Some(socket), 0) => {
-            let socket = sys::adopt(socket).context("LISTEN_FDS names no descriptor")?;
+    match passed_sockets().context("LISTEN_FDS makes no sense")? {
+        0 => Ok(Inherited::Nothing),
+        1 => {
+            let socket = sys::adopt(FIRST_PASSED).context("LISTEN_FDS names no descriptor")?;
             listening(socket).map(Inherited::Socket)
         }
-        (Some(_), more) => bail!(
-            "{} sockets were passed by LISTEN_FDS: this server listens on one",
-            more + 1
-        ),
+        number => {
+            bail!("{number} sockets were passed by LISTEN_FDS: this server listens on one")
+        }
+    }
+}
+
+/// How many sockets a service manager passes to this process, from [`FIRST_PASSED`] on.
+fn passed_sockets() -> Result<u32> {
+    let number = |name| match std::env::var(name) {
+        Ok(text) => text
+            .parse::<u32>()
+            .with_context(|| format!("invalid {name}")),
+        Err(_) => Ok(0),
+    };
+    match number("LISTEN_PID")? == std::process::id() {
+        true => number("LISTEN_FDS"),
+        false => Ok(0),
     }
 }
 

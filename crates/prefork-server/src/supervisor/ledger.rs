@@ -210,7 +210,7 @@ fn published_peak(slot: Slot) -> Option<u64> {
     Some(slot.get(Field::PeakRss)).filter(|bytes| *bytes > 0)
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

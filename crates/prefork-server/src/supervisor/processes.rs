@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
@@ -101,34 +101,29 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn reap(&mut self) -> Result<Flow> {
+    pub(super) fn reap(&mut self) -> Flow {
         loop {
             let dead = match sys::reap() {
                 Ok(Some(dead)) => dead,
                 Ok(None) | Err(Errno::ECHILD) => {
                     self.sweeper.start(&self.inheritance);
-                    return Ok(Flow::GoOn);
+                    return Ok(());
                 }
                 Err(Errno::EINTR) => continue,
-                Err(error) => return Err(error).context("cannot reap"),
+                Err(error) => Err(error).context("cannot reap")?,
             };
-            let flow = if self.is_successor(dead.pid) {
-                self.successor_died()?
-            } else if self.sweeper.is_over(dead.pid, dead.status) {
-                Flow::GoOn
-            } else {
-                self.book(&dead)?
-            };
-            if matches!(flow, Flow::Leave(_)) {
-                return Ok(flow);
+            if self.is_successor(dead.pid) {
+                self.successor_died()?;
+            } else if !self.sweeper.is_over(dead.pid, dead.status) {
+                self.book(&dead)?;
             }
         }
     }
 
     /// Books a dead worker process, and has the roster fill its place.
-    fn book(&mut self, dead: &sys::Reaped) -> Result<Flow> {
+    fn book(&mut self, dead: &sys::Reaped) -> Flow {
         let Some(member) = self.members.remove(dead.pid) else {
-            return Ok(Flow::GoOn);
+            return Ok(());
         };
         let end = self.end_of(dead, &member);
         let is_clean = end == End::Cleanly;

@@ -18,6 +18,8 @@ mod settings;
 
 use std::time::Duration;
 
+use proto::status::ProcessState;
+
 use crate::shared::report::ProcessId;
 pub use policy::{Policy, processes_max};
 use seat::{Process, Seat, State};
@@ -271,16 +273,16 @@ impl Roster {
         self.processes().count()
     }
 
-    /// Every process that exists, and a word for what it is doing: `starting`, `serving` or `retiring`.
-    pub fn processes(&self) -> impl Iterator<Item = (ProcessId, &'static str)> {
+    /// Every process that exists, and what it is doing.
+    pub fn processes(&self) -> impl Iterator<Item = (ProcessId, ProcessState)> {
         self.all().filter_map(|process| {
-            let word = match process.state {
+            let state = match process.state {
                 State::Asked => return None,
-                State::Booting { .. } => "starting",
-                State::Live { .. } => "serving",
-                State::Retiring { .. } => "retiring",
+                State::Booting { .. } => ProcessState::Starting,
+                State::Live { .. } => ProcessState::Serving,
+                State::Retiring { .. } => ProcessState::Retiring,
             };
-            Some((process.id, word))
+            Some((process.id, state))
         })
     }
 

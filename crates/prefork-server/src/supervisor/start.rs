@@ -57,6 +57,20 @@ struct Foundation {
     metrics: Option<(TcpListener, bool)>,
 }
 
+impl Foundation {
+    /// Of a server without a predecessor.
+    const fn new(folder: Folder, listener: TcpListener, origin: Origin) -> Self {
+        Self {
+            listener,
+            origin,
+            folder,
+            inherited_root: None,
+            predecessor: None,
+            metrics: None,
+        }
+    }
+}
+
 impl Supervisor {
     pub(super) fn start(config: Config, reread: Reread) -> Result<Self> {
         // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
@@ -69,22 +83,13 @@ impl Supervisor {
         sandbox::harden_process();
         let foundation = match inherited {
             Inherited::Upgrade(upgrade) => take_over(&config, upgrade)?,
-            Inherited::Socket(listener) => Foundation {
-                folder: open_folder(&config)?,
-                inherited_root: None,
-                listener,
-                origin: Origin::Activated,
-                predecessor: None,
-                metrics: None,
-            },
-            Inherited::Nothing => Foundation {
-                folder: open_folder(&config)?,
-                inherited_root: None,
-                listener: bind(&config.bind)?,
-                origin: Origin::Bound,
-                predecessor: None,
-                metrics: None,
-            },
+            Inherited::Socket(listener) => {
+                Foundation::new(open_folder(&config)?, listener, Origin::Activated)
+            }
+            Inherited::Nothing => {
+                let folder = open_folder(&config)?;
+                Foundation::new(folder, bind(&config.bind)?, Origin::Bound)
+            }
         };
         listener::configure(
             &foundation.listener,
@@ -95,7 +100,7 @@ impl Supervisor {
         .context("cannot set up the listening socket")?;
         // A service manager's socket may come with the option; a predecessor's must not keep what was turned off.
         let is_bound = foundation.origin == Origin::Bound;
-        if let Some(seconds) = config.defer_accept_s.or(is_bound.then_some(0)) {
+        if let Some(seconds) = config.defer_accept.or(is_bound.then_some(0)) {
             sys::set_defer_accept(&foundation.listener, seconds)
                 .context("cannot set --defer-accept")?;
         }
@@ -117,8 +122,12 @@ impl Supervisor {
         cache: Option<EncodedCache>,
     ) -> Result<Self> {
         let predecessor = foundation.predecessor.as_ref().map(|it| it.pid);
-        let root = (foundation.folder, foundation.inherited_root);
-        let mut ground = Ground::prepare(&config, root, predecessor)?;
+        let (mut store, mut logs, reopener, confinement) = drop_root_and_open(
+            &config,
+            foundation.folder,
+            foundation.inherited_root,
+            predecessor,
+        )?;
         let ((hold, watch), (reports_reader, reports)) = lines_to_workers()?;
         let admin = Admin::open(
             config.admin.as_deref(),
@@ -126,9 +135,9 @@ impl Supervisor {
             predecessor,
             foundation.metrics,
         )?;
-        let (scoreboard, holdings, rows) = share_memory(&mut ground.store, &config)?;
+        let (scoreboard, holdings, rows) = share_memory(&mut store, &config)?;
         // Until here, whoever starts the server is told on standard error why it does not start.
-        ground.logs.divert().context("cannot log to --log-file")?;
+        logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
             listener: Listener::new(foundation.listener),
             watch,
@@ -137,30 +146,25 @@ impl Supervisor {
             scoreboard,
             holdings,
             row: 0,
-            connections_per_address_max: config.connections_per_address_max,
-            logs: ground.logs,
+            logs,
             service: Service {
-                store: ground.store,
-                limits: config.limits,
+                store,
+                limits: config.limits(),
             },
             cache,
-            confinement: ground.confinement,
-            clocks: config.clocks,
-            congestion: config.congestion.clone(),
-            kind: config.pool,
-            workers: config.workers,
-            max_requests: config.max_requests,
+            confinement,
             event_connections,
-            set_aside: config.set_aside,
+            config,
         };
+        let config = &inheritance.config;
         let started = Instant::now();
         Ok(Self {
-            facts: Facts::ask(&config, &inheritance),
+            facts: Facts::ask(&inheritance),
             telling: Telling::default(),
             sweeper: Sweeper::default(),
             events: Events::new(reports_reader, config.exit_with_stdin)
                 .context("cannot take signals")?,
-            roster: Roster::new(inheritance.processes(), policy(&config)),
+            roster: Roster::new(inheritance.processes(), policy(config)),
             watchdog: Watchdog::new(config.worker_timeout, started.elapsed()),
             ledger: Ledger::new(scoreboard, config.pool.is_a_process_each()),
             rows,
@@ -180,53 +184,39 @@ impl Supervisor {
             inheritance,
             _hold: hold,
             admin,
-            reopener: ground.reopener,
+            reopener,
             started,
-            config,
             reread,
         })
     }
 }
 
-/// What needs root's rights at first, and then must not be done with them.
-struct Ground {
-    store: Store,
-    logs: Logs,
-    reopener: Reopener,
-    confinement: Confinement,
-}
-
-impl Ground {
-    fn prepare(
-        config: &Config,
-        (folder, inherited_root): (Folder, Option<(OwnedFd, Option<OwnedFd>)>),
-        predecessor: Option<Pid>,
-    ) -> Result<Self> {
-        let access_log = wanted_log("--access-log", config.access_log.as_deref())?;
-        let log_file = wanted_log("--log-file", config.log_file.as_deref())?;
-        // What comes now is nobody's business but the server's user's.
-        sandbox::drop_root(&config.hardening, &folder, config.read_only)?;
-        let store = match inherited_root {
-            None => open_store(config, folder)?,
-            Some((root, lock)) => {
-                let store = Store::adopt(root, lock, folder, options(config))?;
-                // The predecessor's uploads are under way.
-                sweep(&store)?;
-                store
-            }
-        };
-        let (logs, reopener) = Logs::open(access_log, log_file)?;
-        let confinement = sandbox::prepare(&config.hardening, &store)?;
-        if let Some(path) = &config.pidfile {
-            Pidfile::check(path, predecessor)?;
+/// Does what needs root's rights, and then what must not be done with them.
+fn drop_root_and_open(
+    config: &Config,
+    folder: Folder,
+    inherited_root: Option<(OwnedFd, Option<OwnedFd>)>,
+    predecessor: Option<Pid>,
+) -> Result<(Store, Logs, Reopener, Confinement)> {
+    let access_log = wanted_log("--access-log", config.access_log.as_deref())?;
+    let log_file = wanted_log("--log-file", config.log_file.as_deref())?;
+    // What comes now is nobody's business but the server's user's.
+    sandbox::drop_root(config.user_found.as_ref(), &folder, config.read_only)?;
+    let store = match inherited_root {
+        None => open_store(config, folder)?,
+        Some((root, lock)) => {
+            let store = Store::adopt(root, lock, folder, options(config))?;
+            // The predecessor's uploads are under way.
+            sweep(&store)?;
+            store
         }
-        Ok(Self {
-            store,
-            logs,
-            reopener,
-            confinement,
-        })
+    };
+    let (logs, reopener) = Logs::open(access_log, log_file)?;
+    let confinement = sandbox::prepare(config.sandbox, config.allow_root, &store)?;
+    if let Some(path) = &config.pidfile {
+        Pidfile::check(path, predecessor)?;
     }
+    Ok((store, logs, reopener, confinement))
 }
 
 /// By which workers know that their parent lives, and by which they report to it: the parent's ends and theirs.
@@ -285,10 +275,10 @@ fn connections_max(config: &Config) -> u32 {
 pub(super) fn options(config: &Config) -> StoreOptions {
     StoreOptions {
         durability: config.durability,
-        upload_len_max: config.limits.upload_len_max,
-        min_free_bytes: config.min_free_bytes,
+        upload_len_max: config.upload_max,
+        min_free_bytes: config.min_free,
         read_only: config.read_only,
-        root_bytes_max: config.root_bytes_max,
+        root_bytes_max: config.root_max_bytes,
     }
 }
 
@@ -298,8 +288,8 @@ fn wanted_log(flag: &'static str, path: Option<&Path>) -> Result<Option<Wanted>>
 
 /// Opens the root, and makes the default one.
 pub(crate) fn open_folder(config: &Config) -> Result<Folder> {
-    let folder = match config.create_root {
-        true => Folder::open_or_make(&config.root, config.hardening.user.as_ref()),
+    let folder = match config.makes_root() {
+        true => Folder::open_or_make(&config.root, config.user_found.as_ref()),
         false => Folder::open(&config.root),
     };
     Ok(folder?)
@@ -345,7 +335,7 @@ fn share_memory(
     store.share_quota(
         Quota::new(holdings).map_err(|error| explained("cannot set up the quota", error))?,
     );
-    let bytes_max = config.root_bytes_max;
+    let bytes_max = config.root_max_bytes;
     let used_bytes = store
         .used_bytes()
         .context("cannot measure the root for --root-max-bytes")?;

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use nix::unistd::Pid;
 use proto::announce::Counts;
@@ -17,7 +16,7 @@ use crate::operator::usage::{self, Usage};
 use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::report::ProcessId;
 use crate::shared::scoreboard::{Field, Slot};
-use crate::supervisor::ledger;
+use crate::supervisor::ledger::{self, micros};
 
 impl Supervisor {
     /// Answers whoever asks, without waiting.
@@ -29,11 +28,7 @@ impl Supervisor {
     }
 
     fn status(&self, metrics: Option<SocketAddr>) -> Status {
-        let states: HashMap<ProcessId, ProcessState> = self
-            .roster
-            .processes()
-            .map(|(id, word)| (id, process_state(word)))
-            .collect();
+        let states: HashMap<ProcessId, ProcessState> = self.roster.processes().collect();
         let mut members: Vec<(&Member, Option<Usage>)> = self
             .members
             .iter()
@@ -51,18 +46,21 @@ impl Supervisor {
             sum: self.sum(&workers, &processes),
             workers,
             processes,
-            settings: announce::settings(&self.config, &self.inheritance, &self.facts, metrics),
+            settings: announce::settings(&self.inheritance, &self.facts, metrics),
         }
     }
 
     fn server(&self) -> Server {
         let address = self.inheritance.listener.socket().local_addr();
         Server {
-            address: address.map_or_else(|_| self.config.bind.clone(), |it| it.to_string()),
+            address: address.map_or_else(
+                |_| self.inheritance.config.bind.clone(),
+                |it| it.to_string(),
+            ),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            pool: self.config.pool.as_str().to_owned(),
-            workers_wanted: self.config.workers,
+            pool: self.inheritance.config.pool.as_str().to_owned(),
+            workers_wanted: self.inheritance.config.workers,
             state: self.state(),
             uptime_ms: announce::millis(self.started.elapsed()),
             log_lines_lost: logger::lost_lines(),
@@ -122,7 +120,7 @@ impl Supervisor {
     }
 
     fn workers(&self, members: &[(&Member, Option<Usage>)], processes: &[Process]) -> Vec<Worker> {
-        let own_process = self.config.pool.is_a_process_each();
+        let own_process = self.inheritance.config.pool.is_a_process_each();
         let living = members.iter().map(|(member, _)| &member.assignment);
         let mut workers: Vec<Worker> = self
             .ledger
@@ -189,14 +187,6 @@ impl Supervisor {
     }
 }
 
-/// The roster's word.
-fn process_state(word: &str) -> ProcessState {
-    ProcessState::ALL
-        .into_iter()
-        .find(|state| state.as_str() == word)
-        .unwrap_or(ProcessState::Starting)
-}
-
 fn plus(sum: &mut Option<u64>, one: Option<u64>) {
     *sum = match (*sum, one) {
         (Some(sum), Some(one)) => Some(sum + one),
@@ -206,8 +196,4 @@ fn plus(sum: &mut Option<u64>, one: Option<u64>) {
 
 fn raw(pid: Pid) -> u32 {
     pid.as_raw().unsigned_abs()
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

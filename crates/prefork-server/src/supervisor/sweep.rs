@@ -3,7 +3,7 @@
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::Pid;
 
 use crate::pool::{self, Inheritance};
 use crate::shared::title;
@@ -33,12 +33,11 @@ impl Sweeper {
             return;
         }
         let parent = Pid::this();
-        match sys::fork() {
-            Ok(ForkResult::Parent { child }) => {
+        match sys::fork(|| sweep(inheritance, parent, &self.waiting)) {
+            Ok(child) => {
                 self.waiting.clear();
                 self.child = Some(child);
             }
-            Ok(ForkResult::Child) => sys::exit_now(sweep(inheritance, parent, &self.waiting)),
             // With the next dead worker there will be another try.
             Err(error) => complain(error),
         }

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use nix::sys::signal::Signal;
 use proto::announce::Announcement;
 use screen::Screen;
 
 use super::events::News;
-use super::{Flow, Supervisor, announce};
+use super::{Flow, Leave, Supervisor, announce};
 use crate::config::ReadyFormat;
 use crate::exit::Exit;
 use crate::operator::logger;
@@ -35,14 +35,13 @@ pub(super) struct Telling {
 }
 
 impl Supervisor {
-    pub(super) fn announce_ready(&mut self) -> Result<Flow> {
-        if let Some(path) = &self.config.pidfile {
+    pub(super) fn announce_ready(&mut self) -> Flow {
+        if let Some(path) = &self.inheritance.config.pidfile {
             let predecessor = self.predecessor.as_ref().map(|it| it.pid);
             self.pidfile = Some(Pidfile::write(path, predecessor)?);
         }
         self.admin.publish()?;
         let ready = announce::ready(
-            &self.config,
             &self.inheritance,
             &self.facts,
             self.admin.metrics_address(),
@@ -73,7 +72,7 @@ impl Supervisor {
     /// As `--ready` says.
     fn announced_as(&self, announcement: &Announcement) -> String {
         let screen = Screen::stdout();
-        match (self.config.ready, screen.columns()) {
+        match (self.inheritance.config.ready, screen.columns()) {
             (ReadyFormat::Json, _) | (ReadyFormat::Auto, None) => announcement.to_line(),
             (ReadyFormat::Text, _) | (ReadyFormat::Auto, Some(_)) => {
                 screen.wrapped(&announce::sentence(announcement))
@@ -81,7 +80,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn finish(&mut self, gave_up: Option<Reason>) -> Result<Exit> {
+    pub(super) fn finish(&mut self, gave_up: Option<Reason>) -> Flow<Leave> {
         let (since, reason) = self.stop.unwrap_or((Instant::now(), "stopped"));
         let reason = gave_up.map_or(reason, |_| "gave_up");
         let done = announce::done(&self.ledger, reason, since.elapsed());
@@ -115,16 +114,16 @@ impl Supervisor {
         if self.predecessor_lives() {
             self.inheritance.service.store.remove_lock_at_the_end(false);
         }
-        Ok(match (gave_up, cut) {
+        Ok(Leave::With(match (gave_up, cut) {
             (Some(_), _) => Exit::GaveUp,
             (None, 0) => Exit::Done,
             (None, _) => Exit::Cut,
-        })
+        }))
     }
 
     /// When all workers are gone: waits until `is_over`, as long as something moves, and unless a signal says that this
     /// is long enough. Says whether it is.
-    fn linger(&mut self, is_over: fn(&Self) -> bool) -> Result<bool> {
+    fn linger(&mut self, is_over: fn(&Self) -> bool) -> Flow<bool> {
         let mut until = Instant::now() + OUTPUT_PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -133,13 +132,12 @@ impl Supervisor {
             }
             let waiting = self.telling.output.unsent_len();
             let output = self.telling.output.poll_fd().into_iter();
-            for news in self.events.wait(Some(left), None, output)? {
+            let news = self.events.wait(Some(left), None, output);
+            for news in news.context("cannot wait for signals")? {
                 match news {
                     News::Signal(Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT)
                     | News::InputEnded => return Ok(is_over(self)),
-                    News::ChildDied => {
-                        self.reap()?;
-                    }
+                    News::ChildDied => self.reap()?,
                     _ => {}
                 }
             }
@@ -151,7 +149,7 @@ impl Supervisor {
     }
 
     /// Tells whoever had no room for it before: the reader of standard output, the service manager, the log.
-    pub(super) fn go_on_telling(&mut self) -> Result<Flow> {
+    pub(super) fn go_on_telling(&mut self) -> Flow {
         if let Err(error) = self.telling.output.go_on() {
             tracing::warn!(
                 error = error.desc(),
@@ -168,11 +166,11 @@ impl Supervisor {
         }
         self.telling.notices.go_on();
         logger::mention_lost_lines(&mut self.telling.mentioned_lines);
-        Ok(Flow::GoOn)
+        Ok(())
     }
 
     /// This server does not take over: the one before it, which was not told to leave yet, goes on.
-    fn give_way(&mut self, why: &str) -> Result<Flow> {
+    fn give_way(&mut self, why: &str) -> Flow {
         tracing::error!("{why}: leaving to the server before this one");
         self.announced = None;
         self.stop = Some((Instant::now(), "stopped"));

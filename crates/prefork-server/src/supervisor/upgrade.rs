@@ -1,7 +1,6 @@
 //! USR2: this program's file, started anew on the same socket. The old server leaves when the new one is
 //! ready; if it never is, the old one goes on as if nothing had happened.
 
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
@@ -103,27 +102,26 @@ impl Supervisor {
     }
 
     /// The new server has said something, or has closed its end without a word.
-    pub(super) fn hear_successor(&mut self) -> Result<Flow> {
+    pub(super) fn hear_successor(&mut self) -> Flow {
         let is_waited_for =
             |it: &&mut Successor| matches!(it.stage, Stage::Starting | Stage::Closed);
         let Some(successor) = self.successor.as_mut().filter(is_waited_for) else {
-            return Ok(Flow::GoOn);
+            return Ok(());
         };
         let mut said = [0; READY.len()];
-        let mut report = std::fs::File::from(successor.report.try_clone()?);
-        match report.read(&mut said) {
+        match nix::unistd::read(&successor.report, &mut said) {
             Ok(len) if said[..len] == *READY => self.hand_over(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(Flow::GoOn),
+            Err(Errno::EAGAIN) => Ok(()),
             // Killed now, it could not say why any more. Its death, or its deadline, is the end of it.
             _ => {
                 successor.stage = Stage::Closed;
-                Ok(Flow::GoOn)
+                Ok(())
             }
         }
     }
 
     /// The new server has taken over.
-    fn hand_over(&mut self) -> Result<Flow> {
+    fn hand_over(&mut self) -> Flow {
         if let Some(successor) = &mut self.successor {
             successor.stage = Stage::Ready;
             if successor.is_to_reload {
@@ -143,16 +141,16 @@ impl Supervisor {
 
     /// The new server is dead. If it has said that it was ready before it died, this one has handed over: whoever
     /// stopped the new one wanted no server, and not the old one back.
-    pub(super) fn successor_died(&mut self) -> Result<Flow> {
-        let flow = self.hear_successor()?;
+    pub(super) fn successor_died(&mut self) -> Flow {
+        let flow = self.hear_successor();
         // Whoever is dead and reaped is nobody to signal.
         let Some(Successor { pid, stage, .. }) = self.successor.take() else {
-            return Ok(flow);
+            return flow;
         };
         match stage {
             Stage::Ready => {
                 self.inheritance.service.store.remove_lock_at_the_end(true);
-                return Ok(flow);
+                return flow;
             }
             Stage::GivenUp => {}
             Stage::Starting | Stage::Closed => {
@@ -161,7 +159,7 @@ impl Supervisor {
         }
         self.admin.remove_hidden_of(pid);
         self.take_names_back();
-        Ok(flow)
+        flow
     }
 
     /// Nobody here accepts any more. The new server alone says when the port is free, and who is queued is its own.
@@ -196,19 +194,19 @@ impl Supervisor {
     }
 
     /// Kills a new server that takes too long.
-    pub(super) fn check_successor(&mut self) -> Result<Flow> {
+    pub(super) fn check_successor(&mut self) -> Flow {
         let deadline = self.successor.as_ref().and_then(Successor::deadline);
         match deadline.is_some_and(|at| Instant::now() >= at) {
             true => self.give_up_successor("it did not become ready in time; this server goes on"),
-            false => Ok(Flow::GoOn),
+            false => Ok(()),
         }
     }
 
     /// Ends a new server that is not ready, if there is one: this one stops, or the new one will not do. Its
     /// workers, which have accepted nobody, leave with it. One that takes over at this very moment is not ended.
-    pub(super) fn give_up_successor(&mut self, why: &str) -> Result<Flow> {
+    pub(super) fn give_up_successor(&mut self, why: &str) -> Flow {
         let Some(successor) = self.successor.as_mut().filter(|it| it.deadline().is_some()) else {
-            return Ok(Flow::GoOn);
+            return Ok(());
         };
         if !successor.permit.take() {
             return self.hand_over();
@@ -216,7 +214,7 @@ impl Supervisor {
         tracing::error!(pid = %successor.pid, "the upgrade failed: {why}");
         successor.stage = Stage::GivenUp;
         let _ = kill(successor.pid, Signal::SIGKILL);
-        Ok(Flow::GoOn)
+        Ok(())
     }
 
     /// A new server may have read its settings before they changed: it is told to read them again, as soon as it can be.
@@ -315,10 +313,14 @@ impl Supervisor {
             .env(UPGRADE_VARIABLE, variable)
             .env(LOCK_VARIABLE, inherited::describe(lock.as_ref()))
             .env(PERMIT_VARIABLE, inherited::describe(Some(&permit.as_fd())))
-            .env(BIND_VARIABLE, &self.config.bind)
+            .env(BIND_VARIABLE, &self.inheritance.config.bind)
             .env(
                 METRICS_VARIABLE,
-                self.config.metrics.as_deref().unwrap_or_default(),
+                self.inheritance
+                    .config
+                    .metrics
+                    .as_deref()
+                    .unwrap_or_default(),
             )
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_PID");
@@ -341,7 +343,7 @@ impl Supervisor {
             pid: Pid::from_raw(child?.id().cast_signed()),
             report,
             permit,
-            kill_at: Instant::now() + self.config.boot_timeout + MARGIN,
+            kill_at: Instant::now() + self.inheritance.config.boot_timeout + MARGIN,
             stage: Stage::Starting,
             is_to_reload: false,
         })

@@ -37,10 +37,8 @@ fn the_configuration_has_every_setting_with_its_default() {
     let text = fs::read_to_string(example("server.toml")).unwrap();
     let settings = settings(&text);
     let mut wanted = Vec::new();
-    for argument in Args::command().get_arguments() {
-        let Some(long) = argument.get_long().filter(|it| config_file::is_setting(it)) else {
-            continue;
-        };
+    for argument in config_file::settings().get_arguments() {
+        let long = argument.get_long().unwrap();
         wanted.push(long.to_owned());
         let said = settings.iter().find(|(key, _)| *key == long);
         let (_, said) = said.unwrap_or_else(|| panic!("docs/examples/server.toml lacks '{long}'"));

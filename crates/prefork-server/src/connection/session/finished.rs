@@ -35,10 +35,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::Error(code) => code.as_str(),
-            Self::Unanswered(RequestEnd::ClientGone) => "client_gone",
-            Self::Unanswered(RequestEnd::TimedOut) => "timed_out",
-            Self::Unanswered(RequestEnd::AbortedByStop) => "aborted_by_stop",
-            Self::Unanswered(RequestEnd::AbortedByCrash) => "aborted_by_crash",
+            Self::Unanswered(end) => end.as_str(),
         }
     }
 }

@@ -1,217 +1,187 @@
 //! A status as Prometheus metrics, in the text format 0.0.4. Everything is a sum over the workers: a pool of 4,096
 //! must not make 4,096 time series of each.
 
-use std::fmt::Error;
+use std::fmt::Display;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet, prometheus_text,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
 use proto::announce::{Connections, Requests};
 use proto::status::{ProcessState, ServerState, Status};
 
 use super::http::{self, Answer};
 
-/// Every name starts with this.
-const PREFIX: &str = "prefork";
-
 /// The verb of requests of which only the outcome is counted.
 const ANY_VERB: &str = "any";
 
-/// The labels of one sample.
-type Labels = Vec<(&'static str, String)>;
-
 pub(super) fn answer(status: &Status) -> Answer {
-    http::text(prometheus_text::CONTENT_TYPE, encode(status))
+    let mut out = Out::default();
+    server(&mut out, status);
+    workers(&mut out, status);
+    connections(&mut out, &status.sum.counts.connections);
+    requests(&mut out, &status.sum.counts.requests);
+    ledger(&mut out, status);
+    listener(&mut out, status);
+    http::text("text/plain; version=0.0.4; charset=utf-8", out.0)
 }
 
-fn encode(status: &Status) -> String {
-    let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(Box::new(Snapshot(status.clone())));
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = prometheus_text::encode(&mut text, &registry);
-    text
-}
-
-#[derive(Debug)]
-struct Snapshot(Status);
-
-impl Collector for Snapshot {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut out = Out(&mut encoder);
-        server(&mut out, &self.0)?;
-        workers(&mut out, &self.0)?;
-        connections(&mut out, &self.0.sum.counts.connections)?;
-        requests(&mut out, &self.0.sum.counts.requests)?;
-        ledger(&mut out, &self.0)?;
-        listener(&mut out, &self.0)
-    }
-}
-
-fn server(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
+fn server(out: &mut Out, status: &Status) {
     let server = &status.server;
-    let info = vec![
-        ("version", server.version.clone()),
-        ("pool", server.pool.clone()),
-        ("address", server.address.clone()),
-    ];
-    out.gauges("server_info", "What this server is; always 1.", [(info, 1)])?;
-    out.gauge(
-        "server_uptime_seconds",
+    let info = labels(&[
+        ("version", &server.version),
+        ("pool", &server.pool),
+        ("address", &server.address),
+    ]);
+    out.many(
+        "prefork_server_info",
+        "What this server is; always 1.",
+        [(info, 1)],
+    );
+    out.many(
+        "prefork_server_uptime_seconds",
         "How long the parent process has been running.",
-        seconds(server.uptime_ms.saturating_mul(1000)),
-    )?;
-    out.counter(
-        "log_lines_lost",
+        [(
+            String::new(),
+            seconds(server.uptime_ms.saturating_mul(1000)),
+        )],
+    );
+    out.one(
+        "prefork_log_lines_lost_total",
         "Log lines that there was no room for.",
         server.log_lines_lost,
-    )?;
+    );
     let states = ServerState::ALL.map(|state| {
         let is_so = u64::from(state == server.state);
         (label("state", state.as_str()), is_so)
     });
-    if let Some(files) = server.files_unlisted {
-        out.gauge(
-            "root_files_unlisted",
-            "Files of the root that the last listing left out, because no client can name them.",
-            files,
-        )?;
-    }
-    if let Some(bytes) = server.cached_bytes {
-        out.gauge(
-            "encoded_cache_bytes",
-            "What the encoded cache holds, or has room for while it is being filled.",
-            bytes,
-        )?;
-        out.counter(
-            "encoded_cache_sent_bytes",
-            "Encoded content that was sent from the encoded cache.",
-            status.sum.counts.requests.sent_from_cache_bytes,
-        )?;
-    }
-    out.gauges(
-        "server_state",
+    out.one(
+        "prefork_root_files_unlisted",
+        "Files of the root that the last listing left out, because no client can name them.",
+        server.files_unlisted,
+    );
+    out.one(
+        "prefork_encoded_cache_bytes",
+        "What the encoded cache holds, or has room for while it is being filled.",
+        server.cached_bytes,
+    );
+    let sent = status.sum.counts.requests.sent_from_cache_bytes;
+    out.one(
+        "prefork_encoded_cache_sent_bytes_total",
+        "Encoded content that was sent from the encoded cache.",
+        server.cached_bytes.map(|_| sent),
+    );
+    out.many(
+        "prefork_server_state",
         "What the server is doing: 1 for what it is, 0 for all else.",
         states,
-    )
+    );
 }
 
-fn workers(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
-    out.gauge(
-        "workers_wanted",
+fn workers(out: &mut Out, status: &Status) {
+    out.one(
+        "prefork_workers_wanted",
         "The size that the pool is to have.",
         u64::from(status.server.workers_wanted),
-    )?;
+    );
     let present = || status.workers.iter().filter(|it| it.state.is_some());
     let count = |is_busy| present().filter(|it| it.is_busy == is_busy).count() as u64;
-    out.gauges(
-        "workers",
+    out.many(
+        "prefork_workers",
         "Workers that exist: busy ones have a connection in hand that is not set aside.",
         [
             (label("state", "busy"), count(true)),
             (label("state", "idle"), count(false)),
         ],
-    )?;
+    );
     let set_aside = status.workers.iter().map(|it| it.connections_set_aside);
-    out.gauge(
-        "connections_set_aside",
+    out.one(
+        "prefork_connections_set_aside",
         "Connections that blocking workers have set aside, of those in flight: they have no transfer in hand.",
         set_aside.fold(0, u64::wrapping_add),
-    )?;
+    );
     let processes = ProcessState::ALL.map(|state| {
         let are_so = status.processes.iter().filter(|it| it.state == state);
         (label("state", state.as_str()), are_so.count() as u64)
     });
-    out.gauges(
-        "worker_processes",
+    out.many(
+        "prefork_worker_processes",
         "Worker processes that exist, by what they are doing.",
         processes,
-    )?;
+    );
     let sum = &status.sum;
-    out.counter(
-        "worker_crashes",
+    out.one(
+        "prefork_worker_crashes_total",
         "Worker processes that ended without being asked to.",
         u64::from(sum.crashes),
-    )?;
-    out.counter(
-        "worker_restarts",
+    );
+    out.one(
+        "prefork_worker_restarts_total",
         "Worker processes that were started in the place of an earlier one.",
         u64::from(sum.restarts),
-    )?;
-    // A metric has samples or is not there.
-    if !sum.limits_hit.is_empty() {
-        let hits = sum.limits_hit.iter();
-        out.counters(
-            "limit_hits",
-            "Workers that could not be started, or were killed, because a limit of the system was reached, by the limit.",
-            hits.map(|it| (label("limit", &it.limit), it.hits)),
-        )?;
-    }
-    out.counters(
-        "worker_cpu_seconds",
+    );
+    let hits = sum.limits_hit.iter();
+    out.many(
+        "prefork_limit_hits_total",
+        "Workers that could not be started, or were killed, because a limit of the system was reached, by the limit.",
+        hits.map(|it| (label("limit", &it.limit), it.hits)),
+    );
+    out.many(
+        "prefork_worker_cpu_seconds_total",
         "CPU time of all worker processes that ever lived.",
         [
             (label("mode", "user"), seconds(sum.cpu_user_us)),
             (label("mode", "system"), seconds(sum.cpu_system_us)),
         ],
-    )?;
-    out.gauge(
-        "worker_resident_memory_bytes",
+    );
+    out.one(
+        "prefork_worker_resident_memory_bytes",
         "Resident memory of the worker processes, added up; they share pages.",
         sum.rss_bytes,
-    )?;
-    out.gauge(
-        "worker_resident_memory_peak_bytes",
+    );
+    out.one(
+        "prefork_worker_resident_memory_peak_bytes",
         "The largest resident size that any worker process has had.",
         sum.peak_rss_bytes.unwrap_or(0),
-    )
+    );
 }
 
-fn connections(out: &mut Out<'_, '_>, connections: &Connections) -> Result<(), Error> {
-    out.counter(
-        "connections_accepted",
+fn connections(out: &mut Out, connections: &Connections) {
+    out.one(
+        "prefork_connections_accepted_total",
         "Connections taken from the listener.",
         connections.accepted,
-    )?;
-    out.counters(
-        "connections",
+    );
+    out.many(
+        "prefork_connections_total",
         "Connections that have ended, by how; with those in flight they are those accepted.",
         connections
             .ends()
             .map(|(outcome, count)| (label("outcome", outcome), count)),
-    )?;
-    out.gauge(
-        "connections_in_flight",
+    );
+    out.one(
+        "prefork_connections_in_flight",
         "Connections still open.",
         connections.in_flight,
-    )?;
-    out.counter(
-        "connections_refused_over_address_cap",
+    );
+    out.one(
+        "prefork_connections_refused_over_address_cap_total",
         "Those of the refused whose address had as many connections as it may have.",
         connections.refused_over_address_cap,
-    )?;
-    out.counters(
-        "accept_errors",
+    );
+    out.many(
+        "prefork_accept_errors_total",
         "Accepts that failed, by the limit that was met; the clients waited.",
         connections
             .accept_errors_by_limit
             .all()
             .map(|(limit, count)| (label("limit", limit.as_str()), count)),
-    )
+    );
 }
 
-fn requests(out: &mut Out<'_, '_>, requests: &Requests) -> Result<(), Error> {
-    out.counter(
-        "requests_started",
+fn requests(out: &mut Out, requests: &Requests) {
+    out.one(
+        "prefork_requests_started_total",
         "Requests whose head was complete, or refused.",
         requests.started,
-    )?;
-    let sample = |verb: &str, outcome: &str| {
-        vec![("verb", verb.to_owned()), ("outcome", outcome.to_owned())]
-    };
+    );
+    let sample = |verb, outcome| labels(&[("verb", verb), ("outcome", outcome)]);
     let mut ends = Vec::new();
     for (verb, count) in requests.ok.all() {
         ends.push((sample(verb.as_str(), "ok"), count));
@@ -223,34 +193,34 @@ fn requests(out: &mut Out<'_, '_>, requests: &Requests) -> Result<(), Error> {
     for (outcome, count) in requests.unanswered() {
         ends.push((sample(ANY_VERB, outcome), count));
     }
-    out.counters(
-        "requests",
+    out.many(
+        "prefork_requests_total",
         "Requests that have ended, by verb and outcome (the verb of those that failed is not counted apart); with those in flight they are those started.",
         ends,
-    )?;
-    out.gauge(
-        "requests_in_flight",
+    );
+    out.one(
+        "prefork_requests_in_flight",
         "Requests not answered yet.",
         requests.in_flight,
-    )?;
-    out.counter(
-        "requests_unlogged",
+    );
+    out.one(
+        "prefork_requests_unlogged_total",
         "Requests whose line in the access log could not be written.",
         requests.unlogged,
-    )?;
+    );
     let bytes = requests.ok_bytes.all();
     let bytes = bytes.map(|(verb, bytes)| (label("verb", verb.as_str()), bytes));
-    out.counters(
-        "content_bytes",
+    out.many(
+        "prefork_content_bytes_total",
         "Decoded content bytes of the requests carried out (of a list, its JSON).",
         bytes,
-    )
+    );
 }
 
-fn ledger(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
+fn ledger(out: &mut Out, status: &Status) {
     let sum = &status.sum;
-    out.gauges(
-        "ledger_balanced",
+    out.many(
+        "prefork_ledger_balanced",
         "Whether everything that began is accounted for: 1 if so.",
         [
             (
@@ -259,102 +229,80 @@ fn ledger(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
             ),
             (label("of", "requests"), u64::from(sum.requests_balanced)),
         ],
-    )
+    );
 }
 
 /// What the kernel does not tell is left out.
-fn listener(out: &mut Out<'_, '_>, status: &Status) -> Result<(), Error> {
+fn listener(out: &mut Out, status: &Status) {
     let listener = &status.listener;
-    if let Some(backlog) = listener.backlog {
-        out.gauge(
-            "listener_backlog",
-            "Connections that wait to be accepted.",
-            u64::from(backlog),
-        )?;
-    }
-    if let Some(backlog_max) = listener.backlog_max {
-        out.gauge(
-            "listener_backlog_max",
-            "How many connections may wait to be accepted.",
-            u64::from(backlog_max),
-        )?;
-    }
-    if let Some(overflows) = listener.listen_overflows {
-        out.counter(
-            "netns_listen_overflows",
-            "How often a listening queue was full, all sockets of this network namespace together.",
-            overflows,
-        )?;
-    }
-    if let Some(drops) = listener.listen_drops {
-        out.counter(
-            "netns_listen_drops",
-            "Connections dropped before a listening queue, all sockets of this network namespace together.",
-            drops,
-        )?;
-    }
-    Ok(())
+    out.one(
+        "prefork_listener_backlog",
+        "Connections that wait to be accepted.",
+        listener.backlog.map(u64::from),
+    );
+    out.one(
+        "prefork_listener_backlog_max",
+        "How many connections may wait to be accepted.",
+        listener.backlog_max.map(u64::from),
+    );
+    out.one(
+        "prefork_netns_listen_overflows_total",
+        "How often a listening queue was full, all sockets of this network namespace together.",
+        listener.listen_overflows,
+    );
+    out.one(
+        "prefork_netns_listen_drops_total",
+        "Connections dropped before a listening queue, all sockets of this network namespace together.",
+        listener.listen_drops,
+    );
 }
 
-fn label(name: &'static str, value: &str) -> Labels {
-    vec![(name, value.to_owned())]
+fn label(name: &str, value: &str) -> String {
+    labels(&[(name, value)])
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a time series of CPU time needs no microseconds after 285 years"
-)]
-fn seconds(micros: u64) -> f64 {
-    micros as f64 / 1e6
+fn labels(labels: &[(&str, &str)]) -> String {
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}=\"{value}\""))
+        .collect();
+    format!("{{{}}}", labels.join(","))
 }
 
-/// Families of samples, one after the other.
-struct Out<'a, 'e>(&'a mut DescriptorEncoder<'e>);
+/// In as few digits as it takes.
+fn seconds(micros: u64) -> String {
+    let (whole, rest) = (micros / 1_000_000, format!("{:06}", micros % 1_000_000));
+    let rest = rest.trim_end_matches('0');
+    format!("{whole}.{}", if rest.is_empty() { "0" } else { rest })
+}
 
-impl Out<'_, '_> {
-    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> Result<(), Error> {
-        self.gauges(name, help, [(Labels::new(), value)])
+/// Metrics, one after the other. Nothing in them needs to be escaped.
+#[derive(Default)]
+struct Out(String);
+
+impl Out {
+    /// A metric that is one number, if it is known.
+    fn one(&mut self, name: &str, help: &str, value: impl Into<Option<u64>>) {
+        let value = value.into();
+        self.many(name, help, value.map(|value| (String::new(), value)));
     }
 
-    fn gauges<V: EncodeGaugeValue>(
+    /// A metric with these samples, each with its labels; it has some or is not there.
+    fn many<V: Display>(
         &mut self,
         name: &str,
         help: &str,
-        samples: impl IntoIterator<Item = (Labels, V)>,
-    ) -> Result<(), Error> {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        samples: impl IntoIterator<Item = (String, V)>,
+    ) {
+        let kind = if name.ends_with("_total") {
+            "counter"
+        } else {
+            "gauge"
+        };
+        let mut head = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
         for (labels, value) in samples {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
+            self.0.push_str(&std::mem::take(&mut head));
+            self.0.push_str(&format!("{name}{labels} {value}\n"));
         }
-        Ok(())
-    }
-
-    fn counter(
-        &mut self,
-        name: &str,
-        help: &str,
-        value: impl EncodeCounterValue,
-    ) -> Result<(), Error> {
-        self.counters(name, help, [(Labels::new(), value)])
-    }
-
-    /// `name` goes without the `_total` that every counter has.
-    fn counters<V: EncodeCounterValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels, V)>,
-    ) -> Result<(), Error> {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in samples {
-            family
-                .encode_family(&labels)?
-                .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
-        }
-        Ok(())
     }
 }

@@ -113,12 +113,12 @@ impl Drop for SocketFile {
 /// Removes sockets beside the path under hidden names of processes that are dead: left by servers that were killed
 /// between making one and giving it its name.
 pub(super) fn sweep(path: &Path) {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
     // Who may not list the folder makes a name of its own there as well as before.
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(footing::folder_of(path))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let hidden = entry.path();
         let maker = maker_of(path, &entry.file_name());
         // Its maker may be a living process of another container, which has numbers of its own.

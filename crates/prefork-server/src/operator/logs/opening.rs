@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::Uid;
 
 use crate::rights::current_user;
-use crate::rights::footing::{self, Footing};
+use crate::rights::footing::{self, Footing, LINKS_MAX};
 
 /// Readable for its owner's group: log readers are often that.
 const MODE: Mode = Mode::from_bits_truncate(0o640);
@@ -21,9 +21,6 @@ const FLAGS: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_NOCTTY)
     .union(OFlag::O_CLOEXEC);
-
-/// As many links as the kernel follows in one name (path_resolution(7)).
-const LINKS_MAX: u32 = 40;
 
 /// Opens `path` for appending; makes the file if there is none. Where this process is root's, only in a place where
 /// nobody else can exchange what the name leads to.
@@ -74,8 +71,7 @@ fn follow(path: &Path) -> Result<(PathBuf, Footing), String> {
             Uid::effective().is_root() && footing == Footing::Own && !path.starts_with("/proc");
         match path.read_link() {
             Ok(target) if may_follow => {
-                let folder = path.parent().unwrap_or(Path::new(""));
-                path = folder.join(target);
+                path = footing::folder_of(&path).join(target);
             }
             _ => return Ok((path, footing)),
         }
@@ -109,8 +105,7 @@ fn open_in_shared_folder(path: &Path) -> Result<OwnedFd, String> {
 /// What to do about a file that cannot be opened.
 fn explain(path: &Path, errno: Errno) -> String {
     let (user, _) = current_user();
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let folder = folder.unwrap_or(Path::new(".")).display();
+    let folder = footing::folder_of(path).display();
     match errno {
         Errno::EACCES | Errno::EPERM if path.symlink_metadata().is_ok() => format!(
             "user {user}, who writes it, may not open it for writing: give it to that user (chown {user} {}), or name \

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use procfs::ProcessCGroup;
 use procfs::process::{MountInfo, Process};
 
+use crate::sys::read_kernel_file;
+
 /// How often the kernel has killed a process of this one's group for want of memory. It is counted before the process
 /// is killed, so whoever sees the death sees the count.
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ impl OomKills {
 }
 
 fn count(file: &Path) -> Option<u64> {
-    parse_count(&read(file)?)
+    parse_count(&read_kernel_file(file)?)
 }
 
 /// `oom_kill 3`, among other lines.
@@ -76,15 +78,7 @@ pub(super) fn memory_max() -> Option<(PathBuf, u64)> {
 
 /// A number; none for `max`.
 fn number(file: &Path) -> Option<u64> {
-    read(file)?.trim().parse().ok()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "control groups are the kernel, not the root that the store guards"
-)]
-fn read(file: &Path) -> Option<String> {
-    std::fs::read_to_string(file).ok()
+    read_kernel_file(file)?.trim().parse().ok()
 }
 
 /// The folder of this process's group, and those above it as far as they can be seen.

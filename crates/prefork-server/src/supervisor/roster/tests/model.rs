@@ -1,5 +1,7 @@
 //! Whatever the kernel and the world do, in whatever order: what must never happen does not.
 
+use proto::status::ProcessState;
+
 use proptest::prelude::*;
 
 use super::world::{Alive, World};
@@ -146,7 +148,7 @@ proptest! {
                     break;
                 } else if !has_ended {
                     if !roster.is_stopping() {
-                        let serving = roster.processes().filter(|(_, word)| *word == "serving").count();
+                        let serving = roster.processes().filter(|(_, state)| *state == ProcessState::Serving).count();
                         prop_assert_eq!(serving, roster.wanted() as usize, "{:?}", roster);
                         prop_assert!(!roster.is_rolling(), "{:?}", roster);
                         let mut untold = world.alive.values().filter(|it| !it.was_told);

@@ -1,6 +1,8 @@
 //! The processes as the kernel would have them, and what a roster must never say of them: for the property tests, and
 //! for the campaign that tries every short sequence of events.
 
+use proto::status::ProcessState;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -66,7 +68,9 @@ impl World {
         must(roster.living() == self.alive.len(), || {
             format!("{} live, not {}", self.alive.len(), roster.living())
         })?;
-        let serve = roster.processes().filter(|(_, word)| *word == "serving");
+        let serve = roster
+            .processes()
+            .filter(|(_, state)| *state == ProcessState::Serving);
         let serving = serve.count();
         let is_few = roster.is_stopping() || serving <= roster.wanted() as usize;
         must(is_few, || format!("{serving} serve"))?;

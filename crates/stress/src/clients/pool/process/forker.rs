@@ -13,14 +13,13 @@ use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 
 use anyhow::{Context, Error, Result};
 use cli_kit::output;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, wait};
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::Pid;
 use prefork_server::{memory, sys};
 
 use super::super::{cpu_us, is_released};
@@ -31,8 +30,6 @@ use crate::host::child::end_with;
 
 /// A client process that could not do its work.
 const FAILED: i32 = 1;
-/// A client process that panicked, as a program of Rust's ends.
-const PANICKED: i32 = 101;
 
 /// Runs the client processes of a row, as the orders in `args` say. Must be called before any thread starts: it forks.
 pub(crate) fn run(args: &[OsString]) -> Result<()> {
@@ -66,22 +63,13 @@ pub(crate) fn run(args: &[OsString]) -> Result<()> {
 /// Forks a client. Returns in the parent only.
 fn spawn(job: &Job, corpus: &Corpus, client: u32) -> nix::Result<Pid> {
     let parent = Pid::this().as_raw();
-    match sys::fork()? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            // A panic must not unwind into the parent's code, of which this is still the stack.
-            let work = AssertUnwindSafe(|| work(job, corpus, client, parent));
-            let code = match catch_unwind(work) {
-                Ok(Ok(())) => 0,
-                Ok(Err(error)) => {
-                    output::say(format_args!("error: client {client}: {error:#}"));
-                    FAILED
-                }
-                Err(_) => PANICKED,
-            };
-            sys::exit_now(code)
+    sys::fork(|| match work(job, corpus, client, parent) {
+        Ok(()) => 0,
+        Err(error) => {
+            output::say(format_args!("error: client {client}: {error:#}"));
+            FAILED
         }
-    }
+    })
 }
 
 /// All that a client process does.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use proto::FileName;
 
+use crate::rights::footing::folder_of;
+
 /// Hidden names in the root that begin so are the store's: its lock and its temporaries.
 const STORES_PREFIX: &[u8] = b".prefork-";
 
@@ -73,13 +75,6 @@ fn is_in(root: &Path, path: &Path, is_so: impl Fn(&[u8]) -> bool) -> bool {
         let name = path.file_name();
         name.is_some_and(|name| is_so(name.as_encoded_bytes())) && real(folder_of(path)) == root
     })
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// `path` without links; what is not there yet, as it is written.
