@@ -1,5 +1,6 @@
 //! `--fail-on`: conditions on the columns of the table that must not hold for any row, for scripts and CI.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,18 +27,9 @@ A condition on a column in which no row has a value judges nothing, and ends wit
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     column: &'static str,
-    comparison: Comparison,
+    /// One of [`OPERATORS`].
+    operator: &'static str,
     value: Value,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,15 +39,18 @@ enum Value {
     Word(String),
 }
 
+/// Its word, and how a value must lie to the one that is given.
+type Operator = (&'static str, fn(Ordering) -> bool);
+
 /// The longer ones first: `<=` begins with `<`.
-const OPERATORS: [(&str, Comparison); 7] = [
-    ("==", Comparison::Equal),
-    ("!=", Comparison::NotEqual),
-    ("<=", Comparison::LessOrEqual),
-    (">=", Comparison::GreaterOrEqual),
-    ("=", Comparison::Equal),
-    ("<", Comparison::Less),
-    (">", Comparison::Greater),
+const OPERATORS: [Operator; 7] = [
+    ("==", Ordering::is_eq),
+    ("!=", Ordering::is_ne),
+    ("<=", Ordering::is_le),
+    (">=", Ordering::is_ge),
+    ("=", Ordering::is_eq),
+    ("<", Ordering::is_lt),
+    (">", Ordering::is_gt),
 ];
 
 /// What a row looks like that a condition holds for.
@@ -109,8 +104,8 @@ pub fn hits(conditions: &[Condition], rows: &[Row]) -> Vec<Hit> {
 #[must_use]
 pub fn unjudged(conditions: &[Condition], rows: &[Row]) -> Vec<String> {
     let has_value = |condition: &Condition| {
-        let mut values = rows.iter().map(|row| csv::field(row, condition.column));
-        values.any(|value| !value.is_missing())
+        let mut rows = rows.iter();
+        rows.any(|row| !csv::field(row, condition.column).is_missing())
     };
     // Whoever asks for a missing value has it judged; and a row without a flag has none of them.
     let needs_value =
@@ -126,36 +121,24 @@ pub fn unjudged(conditions: &[Condition], rows: &[Row]) -> Vec<String> {
 
 impl Condition {
     fn holds(&self, found: &Field) -> bool {
-        use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
-        let is_equal = match &self.value {
-            Value::Missing => found.is_missing(),
-            Value::Word(word) => match found {
-                Field::Text(flags) if self.column == "flags" => {
-                    flags.split(' ').any(|flag| flag == word)
-                }
-                Field::Text(found) => found == word,
-                _ => false,
-            },
-            Value::Number(number) => {
-                let Some(found) = found.number() else {
-                    return false;
-                };
-                return match self.comparison {
-                    Equal => found == *number,
-                    NotEqual => found != *number,
-                    Less => found < *number,
-                    LessOrEqual => found <= *number,
-                    Greater => found > *number,
-                    GreaterOrEqual => found >= *number,
-                };
-            }
+        // Words take = and != only.
+        let equal = |is_equal| match is_equal {
+            true => Some(Ordering::Equal),
+            false => Some(Ordering::Less),
         };
-        match self.comparison {
-            Equal => is_equal,
-            NotEqual => !is_equal,
-            // Refused when it was read.
-            Less | LessOrEqual | Greater | GreaterOrEqual => false,
-        }
+        let ordering = match (&self.value, found) {
+            (Value::Missing, found) => equal(found.is_missing()),
+            (Value::Word(word), Field::Text(flags)) if self.column == "flags" => {
+                equal(flags.split(' ').any(|flag| flag == word))
+            }
+            (Value::Word(word), found) => equal(*found == Field::Text(word.clone())),
+            (Value::Number(number), found) => found.number().and_then(|it| it.partial_cmp(number)),
+        };
+        let mut operators = OPERATORS.iter();
+        let operator = operators.find(|(word, _)| *word == self.operator);
+        operator
+            .zip(ordering)
+            .is_some_and(|((_, holds), it)| holds(it))
     }
 }
 
@@ -177,26 +160,22 @@ impl FromStr for Condition {
         };
         let rest = rest.trim_start();
         let operator = OPERATORS.iter().find(|(word, _)| rest.starts_with(word));
-        let Some((word, comparison)) = operator else {
+        let Some((operator, _)) = operator else {
             return Err(format!(
                 "a comparison must follow {name}: = != < <= > or >=, then a value, as in 'clients_failed>0'"
             ));
         };
-        let value = value((name, column), *comparison, rest[word.len()..].trim())?;
+        let value = value((name, column), operator, rest[operator.len()..].trim())?;
         Ok(Self {
             column: name,
-            comparison: *comparison,
+            operator: if *operator == "==" { "=" } else { operator },
             value,
         })
     }
 }
 
-fn value(
-    (name, column): (&str, Column),
-    comparison: Comparison,
-    text: &str,
-) -> Result<Value, String> {
-    let is_equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+fn value((name, column): (&str, Column), operator: &str, text: &str) -> Result<Value, String> {
+    let is_equality = ["=", "==", "!="].contains(&operator);
     match text {
         "" if is_equality => return Ok(Value::Missing),
         "" => return Err(format!("a value is missing after {name}")),
@@ -243,12 +222,7 @@ fn word(column: &str, text: &str) -> Result<String, String> {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = OPERATORS
-            .iter()
-            .rev()
-            .find(|(_, comparison)| *comparison == self.comparison)
-            .map_or("", |(word, _)| word);
-        write!(f, "{}{word}", self.column)?;
+        write!(f, "{}{}", self.column, self.operator)?;
         match &self.value {
             Value::Missing => Ok(()),
             Value::Number(number) => write!(f, "{number}"),

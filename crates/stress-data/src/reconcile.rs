@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use proto::announce::{Counts, Done, Ready};
 
-use crate::fault::{Fault, FaultReport, FaultyEnd, Killed};
+use crate::fault::{Fault, FaultReport, FaultyClient, FaultyEnd, Killed};
 use crate::matrix::{Cell, Operation};
 use crate::measurement::Status;
 use crate::record::{Outcome, Record};
@@ -130,23 +130,16 @@ impl Violations {
     /// One record for each planned operation, none that says more than it can.
     fn check_records(&mut self, facts: &Facts<'_>) {
         let planned = facts.cell.clients as usize * facts.requests as usize;
-        let is_planned = |record: &&Record| {
-            record.client < facts.cell.clients && record.request < facts.requests
+        let keys = facts.records.iter().map(|it| (it.client, it.request));
+        let is_planned = |(client, request): &(u32, u32)| {
+            *client < facts.cell.clients && *request < facts.requests
         };
-        let different: HashSet<(u32, u32)> = facts
-            .records
-            .iter()
-            .filter(is_planned)
-            .map(|record| (record.client, record.request))
-            .collect();
+        let different = keys.filter(is_planned).collect::<HashSet<_>>().len();
         let len = facts.records.len();
-        self.expect(len == planned && different.len() == planned, || {
-            format!(
-                "{} planned, but {} of {}",
-                counted_as(planned as u64, "operation was", "operations were"),
-                counted_as(len as u64, "record speaks", "records speak"),
-                different.len()
-            )
+        self.expect(len == planned && different == planned, || {
+            let planned = counted_as(planned as u64, "operation was", "operations were");
+            let records = counted_as(len as u64, "record speaks", "records speak");
+            format!("{planned} planned, but {records} of {different}")
         });
         for record in facts.records {
             let is_ok = record.outcome == Outcome::Ok;
@@ -171,28 +164,22 @@ impl Violations {
         };
         let clients = report.clients.len();
         self.expect(clients == fault.clients() as usize, || {
-            format!(
-                "{} planned, {} reported",
-                counted_as(
-                    fault.clients().into(),
-                    "faulty client was",
-                    "faulty clients were"
-                ),
-                counted_as(clients as u64, "is", "are")
-            )
+            let (one, many) = ("faulty client was", "faulty clients were");
+            let planned = counted_as(fault.clients().into(), one, many);
+            let reported = counted_as(clients as u64, "is", "are");
+            format!("{planned} planned, {reported} reported")
         });
-        let unconnected = report.count(|client| client.end == FaultyEnd::NotConnected);
-        self.expect(unconnected == 0, || {
-            let clients = counted(unconnected, "faulty client");
-            format!("{clients} had no connection")
-        });
-        let wrong = report.count(|client| client.end == FaultyEnd::Mismatch);
-        self.expect(wrong == 0, || {
-            let clients = counted(wrong, "faulty client");
-            format!(
-                "{clients} got other bytes than were put there, or sent others than were stored"
-            )
-        });
+        let mut none_with = |end: fn(&FaultyClient) -> bool, what: &str| {
+            let clients = report.count(end);
+            self.expect(clients == 0, || {
+                format!("{} {what}", counted(clients, "faulty client"))
+            });
+        };
+        none_with(|it| it.end == FaultyEnd::NotConnected, "had no connection");
+        none_with(
+            |it| it.end == FaultyEnd::Mismatch,
+            "got other bytes than were put there, or sent others than were stored",
+        );
         match (fault, report.killed) {
             (Fault::KillWorker, None) => self.expect(false, || undone(fault)),
             (Fault::KillWorker, Some(killed)) => self.check_killed(facts, killed),
@@ -207,19 +194,15 @@ impl Violations {
         let is_cut = |record: &&Record| matches!(record.outcome, Outcome::Reset | Outcome::Eof);
         let cut = facts.records.iter().filter(is_cut).count() as u64;
         self.expect(cut <= in_hand, || {
-            format!(
-                "{} cut off, but the killed worker had {} in hand",
-                counted_as(cut, "client was", "clients were"),
-                counted(in_hand, "connection")
-            )
+            let clients = counted_as(cut, "client was", "clients were");
+            let connections = counted(in_hand, "connection");
+            format!("{clients} cut off, but the killed worker had {connections} in hand")
         });
         let Some(done) = facts.done else { return };
         let booked = done.sum.connections.aborted_by_crash;
         self.expect(booked <= in_hand, || {
-            format!(
-                "the server booked {} on a worker that had {in_hand} in hand",
-                counted(booked, "connection")
-            )
+            let connections = counted(booked, "connection");
+            format!("the server booked {connections} on a worker that had {in_hand} in hand")
         });
         self.expect(done.crashes >= 1, || {
             "a worker was killed, but the server's ledger knows of no crash".to_owned()
@@ -240,31 +223,21 @@ impl Violations {
     fn check_ledger(&mut self, cell: &Cell, done: &Done) {
         let workers_len = done.workers.len();
         self.expect(workers_len == cell.servers as usize, || {
-            format!(
-                "{}, but {workers_len} in the ledger",
-                counted(cell.servers.into(), "server worker")
-            )
+            let workers = counted(cell.servers.into(), "server worker");
+            format!("{workers}, but {workers_len} in the ledger")
         });
-        let is_balanced =
-            |counts: &Counts| counts.connections.is_balanced() && counts.requests.is_balanced();
-        let workers_balance = done
-            .workers
-            .iter()
-            .all(|worker| is_balanced(&worker.counts));
-        let balances = done.balanced && workers_balance && is_balanced(&done.sum);
-        self.expect(balances, || {
-            "the server's ledger does not balance".to_owned()
+        let workers = || done.workers.iter().map(|worker| &worker.counts);
+        let mut all = workers().chain([&done.sum]);
+        let balances = all.all(|it| it.connections.is_balanced() && it.requests.is_balanced());
+        self.expect(done.balanced && balances, || {
+            "the server's ledger does not balance".into()
         });
         let left = done.sum.connections.in_flight + done.sum.requests.in_flight;
         self.expect(left == 0, || {
-            "the server's ledger has something in flight after its end".to_owned()
+            "the server's ledger has something in flight after its end".into()
         });
         for (what, entry) in ADDITIVE {
-            let sum: u64 = done
-                .workers
-                .iter()
-                .map(|worker| entry(&worker.counts))
-                .sum();
+            let sum: u64 = workers().map(entry).sum();
             let said = entry(&done.sum);
             self.expect(sum == said, || {
                 format!("{what}: the workers' {sum} are {said} in the server's sum")
@@ -292,10 +265,8 @@ impl Violations {
         };
         let most = tally.ok_bytes.saturating_add(more_bytes);
         self.expect((tally.ok_bytes..=most).contains(&ok_bytes), || {
-            format!(
-                "{} bytes ok at the clients, {ok_bytes} at the server",
-                tally.ok_bytes
-            )
+            let bytes = tally.ok_bytes;
+            format!("{bytes} bytes ok at the clients, {ok_bytes} at the server")
         });
         let others = requests.ok.total() - ok;
         self.expect(others == 0, || {
@@ -303,22 +274,15 @@ impl Violations {
         });
         let planned = facts.records.len() as u64 + tally.faulty;
         let accepted = done.sum.connections.accepted;
-        let least = if tally.ok == planned {
-            planned
-        } else {
-            tally.ok
-        };
-        self.expect((least..=planned).contains(&accepted), || {
+        self.expect((tally.ok..=planned).contains(&accepted), || {
             format!("{planned} connections planned, {accepted} accepted by the server")
         });
         let errors = requests.errors.total();
         // A worker that dies between answering and booking takes the booking with it.
         let is_booked = done.crashes > 0 || tally.refused <= errors;
         self.expect(is_booked && errors <= planned - tally.ok, || {
-            format!(
-                "{} error replies at the clients, {errors} at the server",
-                tally.refused
-            )
+            let refused = tally.refused;
+            format!("{refused} error replies at the clients, {errors} at the server")
         });
     }
 }
@@ -336,11 +300,8 @@ struct Tally {
 impl Tally {
     fn of(facts: &Facts<'_>) -> Self {
         let count = |is_counted: fn(Outcome) -> bool| {
-            facts
-                .records
-                .iter()
-                .filter(|record| is_counted(record.outcome))
-                .count() as u64
+            let outcomes = facts.records.iter().map(|record| record.outcome);
+            outcomes.filter(|outcome| is_counted(*outcome)).count() as u64
         };
         let faulty = |is_counted| facts.fault.map_or(0, |fault| fault.count(is_counted));
         let faulty_ok = faulty(|client| client.end == FaultyEnd::Done);

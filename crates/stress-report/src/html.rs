@@ -154,7 +154,7 @@ fn table(table: &Table) -> Markup {
         div.wide tabindex="0" {
             table class=[is_prose(table).then_some("prose")] {
                 thead { tr { @for Column { title, align, .. } in &table.columns {
-                    th scope="col" class=[right(*align)] { (title) }
+                    th scope="col" class=[class(*align, false)] { (title) }
                 } } }
                 @for Group { title, rows } in &table.groups {
                     tbody {
@@ -187,10 +187,6 @@ fn table_row(row: &TableRow, columns: &[Column]) -> Markup {
             tr.why { td colspan=(columns.len()) { "↳ " (trouble) } }
         }
     }
-}
-
-fn right(align: Align) -> Option<&'static str> {
-    (align == Align::Right).then_some("n")
 }
 
 fn class(align: Align, is_bad: bool) -> Option<&'static str> {

@@ -1,7 +1,7 @@
 //! The author's notes: Markdown, read into blocks. HTML in it becomes text, links that could do anything but lead
 //! somewhere become their words, and pictures become links: the report loads nothing from anywhere.
 
-use pulldown_cmark::{Alignment, CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Alignment, Event, Options, Parser, Tag, TagEnd};
 
 use super::document::{
     Align, Block, Cell, Column, Group, Inline, Table, TableRow, Text, is_safe_url,
@@ -13,19 +13,30 @@ const DEPTH_MAX: usize = 16;
 /// The blocks that `markdown` says.
 pub(crate) fn read(markdown: &str) -> Vec<Block> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
-    let mut reader = Reader {
-        events: Parser::new_ext(markdown, options),
-        depth: 0,
-    };
-    reader.blocks(None)
+    let events = flattened(Parser::new_ext(markdown, options));
+    Reader { events }.blocks(None)
 }
 
-struct Reader<'a> {
-    events: Parser<'a>,
-    depth: usize,
+/// The events without the lists and quotations that lie too deep: what is in them remains.
+fn flattened<'a>(events: Parser<'a>) -> impl Iterator<Item = Event<'a>> {
+    let mut open: Vec<bool> = Vec::new();
+    events.filter(move |event| match event {
+        Event::Start(Tag::List(_) | Tag::BlockQuote(_)) => {
+            let is_kept = open.len() < DEPTH_MAX;
+            open.push(is_kept);
+            is_kept
+        }
+        Event::End(TagEnd::List(_) | TagEnd::BlockQuote(_)) => open.pop().unwrap_or(true),
+        Event::Start(Tag::Item) | Event::End(TagEnd::Item) => open.last().is_none_or(|it| *it),
+        _ => true,
+    })
 }
 
-impl<'a> Reader<'a> {
+struct Reader<I> {
+    events: I,
+}
+
+impl<'a, I: Iterator<Item = Event<'a>>> Reader<I> {
     /// Everything up to `end`, or to the end of it all.
     fn blocks(&mut self, end: Option<TagEnd>) -> Vec<Block> {
         let mut blocks = Vec::new();
@@ -61,46 +72,16 @@ impl<'a> Reader<'a> {
             Tag::Heading { level, .. } => {
                 blocks.push(Block::Heading((level as u8).min(4), self.text(end)));
             }
-            Tag::CodeBlock(kind) => {
+            Tag::CodeBlock(_) | Tag::HtmlBlock => {
                 let text = self.text(end).words();
-                let is_empty = matches!(kind, CodeBlockKind::Fenced(_)) && text.is_empty();
-                if !is_empty {
+                if !text.is_empty() {
                     blocks.push(Block::Code(text.trim_end_matches('\n').into()));
                 }
             }
-            Tag::HtmlBlock => {
-                let text = self.text(end).words();
-                blocks.push(Block::Code(text.trim_end_matches('\n').into()));
-            }
             Tag::Table(align) => blocks.push(Block::Table(self.table(&align))),
-            Tag::List(start) => {
-                let items = self.nested(end, |reader| reader.items(end));
-                match items {
-                    Ok(items) => blocks.push(Block::List(start, items)),
-                    Err(flat) => blocks.extend(flat),
-                }
-            }
-            _ => match self.nested(end, |reader| reader.blocks(Some(end))) {
-                Ok(inner) => blocks.push(Block::Quote(inner)),
-                Err(flat) => blocks.extend(flat),
-            },
+            Tag::List(start) => blocks.push(Block::List(start, self.items(end))),
+            _ => blocks.push(Block::Quote(self.blocks(Some(end)))),
         }
-    }
-
-    /// What `read` reads; too deep, the blocks up to `end` as one paragraph.
-    fn nested<T>(
-        &mut self,
-        end: TagEnd,
-        read: impl FnOnce(&mut Self) -> T,
-    ) -> Result<T, Vec<Block>> {
-        if self.depth >= DEPTH_MAX {
-            let text = self.flat(end);
-            return Err(vec![Block::Paragraph(text)]);
-        }
-        self.depth += 1;
-        let found = read(self);
-        self.depth -= 1;
-        Ok(found)
     }
 
     fn items(&mut self, end: TagEnd) -> Vec<Vec<Block>> {
@@ -162,28 +143,6 @@ impl<'a> Reader<'a> {
         text
     }
 
-    /// The words up to `end`, whatever they lie in; ends of the same kind within count.
-    fn flat(&mut self, end: TagEnd) -> Text {
-        let mut text = Text::default();
-        let mut open = 1_usize;
-        for event in self.events.by_ref() {
-            match event {
-                Event::Start(tag) if tag.to_end() == end => open += 1,
-                Event::End(found) if found == end => {
-                    open -= 1;
-                    if open == 0 {
-                        break;
-                    }
-                }
-                Event::Text(words) | Event::Code(words) => {
-                    text.0.push(Inline::Plain(format!("{words} ")));
-                }
-                _ => {}
-            }
-        }
-        text
-    }
-
     fn inline(&mut self, event: Event<'a>, found: &mut Vec<Inline>) {
         let plain = |text: &str| Inline::Plain(text.into());
         match event {
@@ -202,15 +161,13 @@ impl<'a> Reader<'a> {
                     Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }
                         if is_safe_url(&dest_url) =>
                     {
+                        let url = dest_url.into_string();
                         let text = if text.0.is_empty() {
-                            Text::plain(&*dest_url)
+                            Text::plain(&url)
                         } else {
                             text
                         };
-                        found.push(Inline::Link {
-                            url: dest_url.into_string(),
-                            text,
-                        });
+                        found.push(Inline::Link { url, text });
                     }
                     _ => found.extend(text.0),
                 }

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::journal::{Contents, Sample};
-use crate::matrix::Cell;
+use crate::matrix::Operation;
 use crate::record::Record;
 use serde_json::json;
 
@@ -40,10 +40,9 @@ pub(super) struct Prints {
 #[derive(Debug)]
 struct Print {
     /// Of which cell, and which repeat of it.
-    number: u32,
-    repeat: u32,
+    sample: (u32, u32),
     /// What was measured, but for the number and the pools: a scaled copy is looked for in the same combination.
-    shape: (u8, u64, u32),
+    shape: (Operation, u64, u32),
     operations: Vec<Intervals>,
 }
 
@@ -54,41 +53,31 @@ impl Prints {
     /// Those of a run's samples.
     pub(super) fn of(contents: &Contents) -> Self {
         let all = contents.all_samples();
-        let samples = all
-            .map(Print::of)
-            .filter(|print| !print.operations.is_empty());
+        let prints = all.map(Print::of);
         Self {
-            samples: samples.collect(),
+            samples: prints.filter(|it| !it.operations.is_empty()).collect(),
         }
     }
 }
 
 impl Print {
     fn of(sample: &Sample) -> Self {
-        let Cell {
-            number,
-            operation,
-            volume,
-            clients,
-            ..
-        } = sample.measurement.cell;
-        let records = sample.measurement.records.iter();
+        let measurement = &sample.measurement;
+        let cell = &measurement.cell;
         Self {
-            number,
-            repeat: sample.measurement.repeat,
-            shape: (operation as u8, volume, clients),
-            operations: records.filter_map(intervals).collect(),
+            sample: (cell.number, measurement.repeat),
+            shape: (cell.operation, cell.volume, cell.clients),
+            operations: measurement.records.iter().filter_map(intervals).collect(),
         }
     }
 }
 
 fn intervals(record: &Record) -> Option<Intervals> {
     let (connected, first_byte) = (record.connected_ns?, record.first_byte_ns?);
-    let ended = record.ended_ns?;
     Some([
         connected.checked_sub(record.released_ns)?,
         first_byte.checked_sub(connected)?,
-        ended.checked_sub(first_byte)?,
+        record.ended_ns?.checked_sub(first_byte)?,
     ])
 }
 
@@ -128,12 +117,10 @@ pub(super) fn find(runs: &[&Prints]) -> Vec<Copies> {
         let runs = (all[first].0, all[second].0);
         by_runs.entry(runs).or_default().push(pair);
     }
-    let copies = |(pair_of_runs, pairs): ((usize, usize), Vec<Pair>)| Copies {
-        runs: pair_of_runs,
-        lens: (
-            runs[pair_of_runs.0].samples.len(),
-            runs[pair_of_runs.1].samples.len(),
-        ),
+    let len = |run: usize| runs[run].samples.len();
+    let copies = |(runs, pairs): ((usize, usize), Vec<Pair>)| Copies {
+        runs,
+        lens: (len(runs.0), len(runs.1)),
         pairs,
     };
     by_runs.into_iter().map(copies).collect()
@@ -182,10 +169,8 @@ fn exact(all: &[(usize, &Print)]) -> Pairs {
         for (index, (first, _)) in found.iter().enumerate() {
             for (second, operation) in &found[index + 1..] {
                 if first != second {
-                    shared
-                        .entry((*first, *second))
-                        .or_default()
-                        .push(*operation);
+                    let operations = shared.entry((*first, *second)).or_default();
+                    operations.push(*operation);
                 }
             }
         }
@@ -198,7 +183,7 @@ fn exact(all: &[(usize, &Print)]) -> Pairs {
         let len = one.operations.len().max(other.operations.len());
         if operations.len() * 2 >= len {
             let pair = Pair {
-                samples: [(one.number, one.repeat), (other.number, other.repeat)],
+                samples: [one.sample, other.sample],
                 same: (operations.len(), len),
                 factor: None,
             };
@@ -224,7 +209,7 @@ fn scaled(all: &[(usize, &Print)]) -> Vec<((usize, usize), Pair)> {
                 let (one, other) = (all[*first].1, all[*second].1);
                 if let Some((factor, same_len)) = common_ratio(one, other) {
                     let pair = Pair {
-                        samples: [(one.number, one.repeat), (other.number, other.repeat)],
+                        samples: [one.sample, other.sample],
                         same: (same_len, one.operations.len()),
                         factor: Some(factor),
                     };
@@ -270,16 +255,12 @@ impl Copies {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        let len = self.pairs.len();
-        let nouns = if len == 1 {
-            "sample is a copy"
-        } else {
-            "samples are copies"
+        let named = named.join("; ");
+        let copies = match self.pairs.len() {
+            1 => "1 sample is a copy".to_owned(),
+            len => format!("{len} samples are copies"),
         };
-        format!(
-            "{who}: {len} {nouns} (of {first_len} and {second_len}): {}{more}",
-            named.join("; ")
-        )
+        format!("{who}: {copies} (of {first_len} and {second_len}): {named}{more}")
     }
 
     /// As JSON, with the names of all runs.

@@ -93,38 +93,37 @@ fn overlaps(contents: &Contents) -> Vec<Finding> {
 /// A sample is in the journal before the next one begins. The clock of the records never steps back, so that samples in
 /// another order have one another's records.
 fn order(contents: &Contents) -> Vec<Finding> {
-    let swapped =
-        neighbours(contents).filter(|(before, after)| after.released_ns < before.released_ns);
-    let finding = |(before, after): (&Beginning, &Beginning)| {
-        let what = format!(
-            "its clients were released before those of {}, whose line stands before it: records were exchanged, or lines",
-            named(before.sample)
-        );
-        Finding::new(JOURNAL, named(after.sample), what)
-    };
-    swapped.map(finding).collect()
+    let is_swapped = |before: &Beginning, after: &Beginning| after.released_ns < before.released_ns;
+    swapped(contents, is_swapped, |before| {
+        format!(
+            "its clients were released before those of {before}, whose line stands before it: records were exchanged, or lines"
+        )
+    })
 }
 
 /// What is strange, and can be: the clock of the calendar is set back now and then.
 pub(super) fn warnings(contents: &Contents) -> Vec<Finding> {
-    let swapped =
-        neighbours(contents).filter(|(before, after)| after.started_utc < before.started_utc);
-    let warning = |(before, after): (&Beginning, &Beginning)| {
-        let what = format!(
-            "by the calendar it began before {}, whose line stands before it: a clock that was set back, or an edited time",
-            named(before.sample)
-        );
-        Finding::new(JOURNAL, named(after.sample), what)
-    };
-    swapped.map(warning).collect()
+    let is_swapped = |before: &Beginning, after: &Beginning| after.started_utc < before.started_utc;
+    swapped(contents, is_swapped, |before| {
+        format!(
+            "by the calendar it began before {before}, whose line stands before it: a clock that was set back, or an edited time"
+        )
+    })
 }
 
-/// Each sample with the one after it in its session.
-fn neighbours(contents: &Contents) -> impl Iterator<Item = (&Beginning, &Beginning)> {
-    let pairs = contents.beginnings.windows(2);
-    pairs
-        .filter(|pair| pair[0].session == pair[1].session)
-        .map(|pair| (&pair[0], &pair[1]))
+/// What there is to say, by the name of the one before, of each sample that is swapped with the one before it in its
+/// session.
+fn swapped(
+    contents: &Contents,
+    is_swapped: impl Fn(&Beginning, &Beginning) -> bool,
+    say: impl Fn(String) -> String,
+) -> Vec<Finding> {
+    let pairs = contents.beginnings.windows(2).map(|it| (&it[0], &it[1]));
+    let found = pairs.filter(|(one, next)| one.session == next.session && is_swapped(one, next));
+    let finding = |(one, next): (&Beginning, &Beginning)| {
+        Finding::new(JOURNAL, named(next.sample), say(named(one.sample)))
+    };
+    found.map(finding).collect()
 }
 
 /// The samples of a session took no longer than the session.
@@ -149,10 +148,8 @@ fn retaken(contents: &Contents) -> Vec<Finding> {
     for earlier in &contents.retaken {
         let measurement = &earlier.measurement;
         let key = (measurement.cell.number, measurement.repeat);
-        let is_later = contents
-            .samples
-            .get(&key)
-            .is_some_and(|later| later.session > earlier.session);
+        let later = contents.samples.get(&key);
+        let is_later = later.is_some_and(|later| later.session > earlier.session);
         if measurement.status == Status::Ok || !is_later {
             let what =
                 "it was taken twice, though only what is not ok is taken again, by a later start";
@@ -251,10 +248,8 @@ fn record_problems(measurement: &Measurement, settings: &Settings) -> Vec<String
     let records = &measurement.records;
     let mut problems = Vec::new();
     let released = records.first().map(|record| record.released_ns);
-    let is_common = records
-        .iter()
-        .all(|record| Some(record.released_ns) == released);
-    if !is_common {
+    let mut all = records.iter();
+    if !all.all(|record| Some(record.released_ns) == released) {
         problems.push("its clients were not released at one time".to_owned());
     }
     let volume = match (measurement.cell.operation, settings.verify) {
@@ -267,17 +262,14 @@ fn record_problems(measurement: &Measurement, settings: &Settings) -> Vec<String
         let who = format!("client {}, request {}", record.client, record.request);
         let bytes = record.verified_bytes;
         if record.outcome == Outcome::Ok && volume.is_some_and(|volume| volume != bytes) {
-            problems.push(format!(
-                "{who}: {} verified, not the volume",
-                counted_as(bytes, "byte is", "bytes are")
-            ));
+            let bytes = counted_as(bytes, "byte is", "bytes are");
+            problems.push(format!("{who}: {bytes} verified, not the volume"));
         }
         let same_client = before.filter(|before| before.client == record.client);
         let ended = same_client.and_then(|before| before.ended_ns);
         if ended > record.connected_ns && record.connected_ns.is_some() {
-            problems.push(format!(
-                "{who}: it began before the one before it had ended"
-            ));
+            let what = "it began before the one before it had ended";
+            problems.push(format!("{who}: {what}"));
         }
         before = Some(record);
     }
