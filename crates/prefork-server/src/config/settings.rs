@@ -96,7 +96,7 @@ pub struct Settings {
     pub root_max_bytes: Option<u64>,
 
     /// Keep files encoded in so much memory, from their second download on, and send them from there; 0 for none
-    /// [default: 0].
+    /// [default: an eighth of the memory, 512M at most; 0 with --read-only].
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
     pub encoded_cache: Option<u64>,
 

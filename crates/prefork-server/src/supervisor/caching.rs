@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use procfs::{Current, Meminfo};
 
-use super::Supervisor;
+use super::{Supervisor, scarcity};
 use crate::config::Config;
 use crate::pool::descriptors;
 use crate::shared::encoded_cache::EncodedCache;
@@ -15,6 +15,11 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Of the machine's memory so much is to be available: no other can take back what the cache holds.
 const AVAILABLE_MIN_PART: u64 = 16;
+
+/// The most that it takes of the memory there is, and what it takes unless it is told.
+const ASKED_MAX_PART: u64 = 2;
+const DEFAULT_PART: u64 = 8;
+const DEFAULT_MAX: u64 = 512 << 20;
 
 /// How soon it is tried again to give back memory that a worker was just using.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -36,34 +41,47 @@ impl Caching {
     }
 }
 
-/// Whether there is to be one, and room for its descriptors.
-pub(super) fn is_to_be_made(config: &Config) -> bool {
-    let has_room = bytes_max(config) == 0 || descriptors::has_room_for_cache(config);
-    if !has_room {
+/// How much the cache is to hold; 0 for none. It takes what it is told to, up to half of the memory there is; if it is told
+/// nothing, an eighth and not too much. Nobody is to be refused for the descriptors that it takes.
+pub(super) fn plan(config: &Config) -> u64 {
+    let memory = scarcity::memory_bytes();
+    let bytes_max = match (config.encoded_cache, memory) {
+        (Some(asked), Some(memory)) if asked > memory / ASKED_MAX_PART => {
+            let most = memory / ASKED_MAX_PART;
+            tracing::warn!(
+                "--encoded-cache: half of the memory that this server may have is {most} bytes, and it takes no more"
+            );
+            most
+        }
+        (Some(asked), _) => asked,
+        // It would let a worker change what others send, which nothing else does there.
+        (None, _) if config.read_only => 0,
+        (None, memory) => memory.map_or(0, |it| it / DEFAULT_PART).min(DEFAULT_MAX),
+    };
+    if bytes_max == 0 || descriptors::has_room_for_cache(config) {
+        return bytes_max;
+    }
+    if config.encoded_cache.is_some() {
         tracing::warn!(
             "--encoded-cache: RLIMIT_NOFILE leaves no descriptors for it; going on without a cache"
         );
     }
-    has_room && bytes_max(config) > 0
+    0
 }
 
-/// How much it may hold: nothing unless it is asked for.
-fn bytes_max(config: &Config) -> u64 {
-    config.encoded_cache.unwrap_or(0)
-}
-
-/// The cache as the settings have it, for up to `readers` workers. If it cannot be had, the server does without.
-pub(super) fn make(config: &Config, readers: u32) -> Option<EncodedCache> {
-    match EncodedCache::new(bytes_max(config), readers) {
-        Ok(cache) => Some(cache),
-        Err(error) => {
+/// A cache for so much, for up to `readers` workers. If it cannot be had, the server does without.
+pub(super) fn make(bytes_max: u64, readers: u32) -> Option<EncodedCache> {
+    if bytes_max == 0 {
+        return None;
+    }
+    EncodedCache::new(bytes_max, readers)
+        .inspect_err(|error| {
             tracing::warn!(
                 error = error.desc(),
                 "--encoded-cache: its memory cannot be had; going on without a cache"
             );
-            None
-        }
-    }
+        })
+        .ok()
 }
 
 impl Supervisor {

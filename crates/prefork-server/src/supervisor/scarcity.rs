@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Uid;
+use procfs::{Current, Meminfo};
 use proto::status::LimitHit;
 
 use cgroup::OomKills;
@@ -121,6 +122,13 @@ fn memory() -> Limit {
             cure: "the machine has no more: have fewer workers".to_owned(),
         },
     }
+}
+
+/// How much memory this server may have: the machine's, or its group's if that is less. None if it cannot be found out.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    let machine = Meminfo::current().ok().map(|memory| memory.mem_total);
+    let group = cgroup::memory_max().map(|(_, max)| max);
+    machine.into_iter().chain(group).min()
 }
 
 /// How often which limit was hit.

@@ -76,8 +76,8 @@ impl Supervisor {
         // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
         // this process and in every worker.
         stream::own_standard_streams();
-        let has_cache = caching::is_to_be_made(&config);
-        let event_connections = descriptors::make_room(&config, has_cache)?;
+        let cache_bytes = caching::plan(&config);
+        let event_connections = descriptors::make_room(&config, cache_bytes > 0)?;
         sys::ignore(Signal::SIGXFSZ).context("cannot ignore SIGXFSZ")?;
         let inherited = inherited::take()?;
         sandbox::harden_process();
@@ -104,14 +104,8 @@ impl Supervisor {
             sys::set_defer_accept(&foundation.listener, seconds)
                 .context("cannot set --defer-accept")?;
         }
-        let cache = has_cache.then(|| caching::make(&config, slots_max(config.pool)));
-        Self::assemble(
-            config,
-            reread,
-            foundation,
-            event_connections,
-            cache.flatten(),
-        )
+        let cache = caching::make(cache_bytes, slots_max(config.pool));
+        Self::assemble(config, reread, foundation, event_connections, cache)
     }
 
     fn assemble(

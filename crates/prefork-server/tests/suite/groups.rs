@@ -11,7 +11,8 @@ use proto::status::Status;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
-use crate::support::{self, DEADLINE, Server, each_pool, skip, upload};
+use crate::encoded_cache::warm_up;
+use crate::support::{self, DEADLINE, Server, content, each_pool, noise, skip, upload};
 
 /// A control group of version 1 or 2 below this process's, removed at the end.
 struct Group {
@@ -168,4 +169,55 @@ fn a_worker_that_the_kernel_kills_for_want_of_memory_is_replaced_and_the_limit_n
     assert_eq!(server.connect().ask("LIST\r\n")["status"], "OK");
     let (done, code) = server.stop();
     assert_eq!((done.crashes, code), (2, 0));
+}
+
+/// What the cache holds is in no process's memory that the kernel could free by killing it.
+#[test]
+fn memory_that_runs_out_costs_the_encoded_cache_before_it_costs_a_second_worker() {
+    let Some(group) = Group::new("memory") else {
+        return;
+    };
+    let admin = Admin::new();
+    let root = TempDir::new().unwrap();
+    let file = noise(1, 6_000_000);
+    fs::write(root.path().join("f"), &file).unwrap();
+    let join = format!(
+        "echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"",
+        group.folder.display()
+    );
+    let args = [
+        "--workers",
+        "1",
+        "--admin",
+        admin.arg(),
+        "--encoded-cache",
+        "1G",
+    ];
+    let like = support::command(root.path(), "event", &args);
+    group.limit_memory("32M");
+    let server = Server::spawn(&mut support::under(&["sh", "-c", &join], &like));
+    // Not more than half of what there is, whatever it is told.
+    assert_eq!(server.ready.settings.encoded_cache_bytes, Some(16 << 20));
+    warm_up(&server, &admin, "f", &file);
+    let request = upload("f", &[7; 190_000]);
+    let worker = server.children()[0];
+    let hold = |_| {
+        let mut peer = server.connect();
+        let _ = peer.stream.write_all(&request[..250_000]);
+        peer
+    };
+    let peers: Vec<_> = (0..250).map(hold).collect();
+    server.wait_for_children(|now| !now.contains(&worker));
+    admin.wait_for(|status| {
+        hits(status, "memory.max") == 1 && status.server.cached_bytes == Some(0)
+    });
+    server.wait_for_log("the encoded cache is emptied");
+    drop(peers);
+    server.wait_for_children(|now| now.len() == 1);
+    for _ in 0..3 {
+        assert!(content(&server.connect().ask("GET f\r\n")) == file);
+    }
+    assert_eq!(admin.status().server.cached_bytes, Some(0));
+    let (done, code) = server.stop();
+    assert_eq!((done.crashes, code), (1, 0));
 }

@@ -21,7 +21,10 @@ pub(crate) struct Admin {
 
 impl Admin {
     pub(crate) fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::at(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn at(folder: TempDir) -> Self {
         let path = folder.path().join("admin");
         Self { folder, path }
     }

@@ -5,12 +5,13 @@ mod kills;
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::{scope, yield_now};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use nix::unistd::User;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
@@ -43,7 +44,7 @@ fn sent_from_cache(admin: &Admin) -> u64 {
 }
 
 /// Downloads the file until all of one reply came from the cache: it must have been left alone for a while before.
-fn warm_up(server: &Server, admin: &Admin, name: &str, file: &[u8]) {
+pub(crate) fn warm_up(server: &Server, admin: &Admin, name: &str, file: &[u8]) {
     let deadline = Instant::now() + DEADLINE;
     let text_len = support::encode(file).len() as u64;
     let mut peer = server.connect();
@@ -233,7 +234,6 @@ each_pool! {
 
 /// What the cache of a server's holds, by the kernel's word.
 fn memory_of_cache(pid: u32) -> u64 {
-    use std::os::unix::fs::MetadataExt;
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     let of_cache = entries.filter_map(|entry| {
         let path = entry.ok()?.path();
@@ -262,8 +262,46 @@ fn a_server_that_only_reads_has_a_cache_if_it_is_told_to() {
     ];
     let server = Server::start_on(root.path(), "process", &args);
     warm_up(&server, &admin, "f", &file);
+}
+
+#[test]
+fn unless_it_is_told_it_takes_an_eighth_of_the_memory_and_not_too_much() {
+    let server = Server::start("process", &[]);
+    let bytes_max = server.ready.settings.encoded_cache_bytes;
+    assert!(matches!(bytes_max, Some(1..=0x2000_0000)), "{bytes_max:?}");
     let server = Server::start("process", &["--encoded-cache", "0"]);
     assert_eq!(server.ready.settings.encoded_cache_bytes, None);
+}
+
+#[test]
+fn workers_without_rights_use_it_too() {
+    if !support::is_root() {
+        return;
+    }
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let (admin_root, root) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    chown(root.path(), Some(nobody.uid.as_raw()), None).unwrap();
+    fs::set_permissions(admin_root.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let admin = Admin::at(admin_root);
+    let file = noise(1, 1_000_000);
+    fs::write(root.path().join("f"), &file).unwrap();
+    let args = [
+        "--user",
+        "nobody",
+        "--sandbox",
+        "auto",
+        "--encoded-cache",
+        "8M",
+        "--admin",
+        admin.arg(),
+    ];
+    let server = Server::start_on(root.path(), "process", &args);
+    assert_eq!(server.ready.settings.uid, nobody.uid.as_raw());
+    warm_up(&server, &admin, "f", &file);
+    // Also one that comes later.
+    server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
+    server.wait_for_another_worker();
+    warm_up(&server, &admin, "f", &file);
 }
 
 /// A limit on the size of files is one on that of this memory too.

@@ -49,6 +49,8 @@ each_pool! {
                 // The listener, the reports, and where the two logs are exchanged.
                 "socket", "socket", "socket", "socket",
             ];
+            // The encoded cache's memory, beside the quota's lock.
+            want.extend(["memfd"; 16]);
             // What each worker waits with.
             want.extend(vec!["anon_inode"; if pool == "thread" { 2 } else { 1 }]);
             want.sort_unstable();
