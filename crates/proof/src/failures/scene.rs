@@ -325,10 +325,8 @@ impl Scene<'_> {
             let (_, after) = log[before..].split_once("reloading").unwrap_or_default();
             after.contains(" reloaded")
         };
-        match server.wait_until(DEADLINE, is_over)? {
-            true => Ok(()),
-            false => Err("the reload after it does not come to its end".into()),
-        }
+        let why = "the reload after it does not come to its end";
+        server.expect(is_over, |_| why.into())
     }
 
     fn upgrade(&mut self, server: &mut Server) -> Verdict<()> {
@@ -350,22 +348,16 @@ impl Scene<'_> {
     /// The server before it has gone.
     fn wait_for_predecessor(&self, server: &mut Server, old: u32) -> Verdict<()> {
         let is_alone = |server: &Server| server.pid() == old || !server.dones.is_empty();
-        match server.wait_until(DEADLINE, is_alone)? {
-            true => Ok(()),
-            false => Err("the old server does not leave".into()),
-        }
+        server.expect(is_alone, |_| "the old server does not leave".into())
     }
 
     /// The pool is full, and of nobody else: who leaves closes connections between two requests.
     fn wait_for_the_pool(&self, server: &mut Server) -> Verdict<()> {
         let size = if self.setting.pool == "thread" { 1 } else { 2 };
-        match server.wait_until(DEADLINE, |server| server.children() == size)? {
-            true => Ok(()),
-            false => Err(format!(
-                "the pool has {} processes, not {size}",
-                server.children()
-            )),
-        }
+        server.expect(
+            |server| server.children() == size,
+            |server| format!("the pool has {} processes, not {size}", server.children()),
+        )
     }
 
     /// The pidfile names who serves.

@@ -191,15 +191,21 @@ impl Server {
     pub(super) fn wait_until_ready(&mut self) -> Verdict<bool> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match self.lines.recv_timeout(deadline - Instant::now()) {
-                Ok(line) => {
-                    if self.take_in(&line)? {
-                        return Ok(true);
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => return Ok(false),
-                Err(RecvTimeoutError::Timeout) => return Err("neither READY nor an end".into()),
+            match self.hear(deadline, "neither READY nor an end")? {
+                Some(true) => return Ok(true),
+                Some(false) => {}
+                None => return Ok(false),
             }
+        }
+    }
+
+    /// Takes in the next line, true if it was READY; none if all have ended.
+    fn hear(&mut self, deadline: Instant, late: &str) -> Verdict<Option<bool>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.lines.recv_timeout(left) {
+            Ok(line) => self.take_in(&line).map(Some),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => Err(late.into()),
         }
     }
 
@@ -233,6 +239,18 @@ impl Server {
             }
         }
         Ok(false)
+    }
+
+    /// Waits for what has to come.
+    pub(super) fn expect(
+        &mut self,
+        is_so: impl FnMut(&Self) -> bool,
+        else_why: impl FnOnce(&Self) -> String,
+    ) -> Verdict<()> {
+        match self.wait_until(DEADLINE, is_so)? {
+            true => Ok(()),
+            false => Err(else_why(self)),
+        }
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -320,9 +338,7 @@ impl Server {
                 if let Some(pid) = tracer() {
                     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
                 }
-                if !self.wait_until(DEADLINE, |_| tracer().is_none())? {
-                    return Err("strace does not let go".into());
-                }
+                self.expect(|_| tracer().is_none(), |_| "strace does not let go".into())?;
             }
             None => {}
         }
@@ -332,18 +348,7 @@ impl Server {
     /// Waits until every process of the server is gone.
     pub(super) fn wait_until_gone(&mut self) -> Verdict<ExitStatus> {
         let deadline = Instant::now() + DEADLINE;
-        loop {
-            match self
-                .lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            {
-                Ok(line) => {
-                    self.take_in(&line)?;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => return Err("it does not end".into()),
-            }
-        }
+        while self.hear(deadline, "it does not end")?.is_some() {}
         self.child.wait().map_err(|error| error.to_string())
     }
 }

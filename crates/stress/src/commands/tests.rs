@@ -57,7 +57,7 @@ fn what_help_explains_below_the_flags_fits_its_lines() {
 }
 
 #[test]
-fn without_flags_all_81_cells_are_measured_once() {
+fn without_flags_all_81_rows_are_measured_once() {
     let request = parse(&[]).unwrap();
     assert_eq!(request.plan.cells.len(), 81);
     assert_eq!(request.repeats, 1);

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_cell_holds_its_volume_as_files_of_64_kib() {
+    fn a_list_row_holds_its_volume_as_files_of_64_kib() {
         let parent = tempfile::tempdir().unwrap();
         let work = WorkDir::create(parent.path()).unwrap();
         let check = |volume: u64, len: usize| {

@@ -1,12 +1,14 @@
 //! Kills one worker of our server while it has a connection in hand, so that what it costs is what it costs.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::process::Process;
 use stress_data::fault::Killed;
 
 use crate::host::clock::{Deadline, now_ns};
@@ -100,30 +102,19 @@ impl Target {
 /// The sockets that a process has open; none if that cannot be seen.
 fn sockets(pid: u32) -> Option<usize> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-    let is_socket = |entry: std::io::Result<fs::DirEntry>| {
-        let target = entry
-            .ok()
-            .and_then(|entry| fs::read_link(entry.path()).ok());
-        target.is_some_and(|target| target.to_string_lossy().starts_with("socket:"))
-    };
-    Some(
-        entries
-            .filter_map(|entry| is_socket(entry).then_some(()))
-            .count(),
-    )
+    let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let is_socket = |target: &PathBuf| target.to_string_lossy().starts_with("socket:");
+    Some(targets.filter(is_socket).count())
 }
 
 /// Whether every thread of the process is stopped.
 fn is_stopped(pid: u32) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+    let process = Process::new(pid.cast_signed());
+    let Ok(threads) = process.and_then(|process| process.tasks()) else {
         return true;
     };
-    threads.filter_map(Result::ok).all(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        // The second field is a name in parentheses that may hold anything.
-        stat.rsplit_once(") ")
-            .is_none_or(|(_, rest)| rest.starts_with(['T', 'Z', 'X']))
-    })
+    let mut stats = threads.flatten().filter_map(|thread| thread.stat().ok());
+    stats.all(|stat| ['T', 'Z', 'X'].contains(&stat.state))
 }
 
 #[cfg(test)]

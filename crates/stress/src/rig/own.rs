@@ -171,19 +171,20 @@ fn ready(lines: &mut Lines, deadline: &Deadline<'_>) -> Result<(Ready, SocketAdd
 pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
     let workers = cell.servers.to_string();
     let fixed = [
-        ("--bind", "127.0.0.1:0"),
-        ("--workers", &workers),
-        ("--pool", cell.server_pool.as_str()),
-        ("--durability", &settings.durability),
-        ("--congestion", &settings.congestion),
-        ("--log-level", "warn"),
+        ["--bind", "127.0.0.1:0"],
+        ["--workers", &workers],
+        ["--pool", cell.server_pool.as_str()],
+        ["--durability", &settings.durability],
+        ["--congestion", &settings.congestion],
+        ["--log-level", "warn"],
         // Whatever a --config of --server-args says.
-        ("--ready", "json"),
+        ["--ready", "json"],
     ];
-    let pairs = fixed
-        .into_iter()
-        .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
-    let mut arguments: Vec<String> = pairs.collect();
+    let mut arguments = fixed
+        .as_flattened()
+        .iter()
+        .map(|it| it.to_string())
+        .collect::<Vec<_>>();
     if let Some(bytes) = cell.server_buffer {
         arguments.extend(["--receive-buffer".into(), bytes.to_string()]);
     }

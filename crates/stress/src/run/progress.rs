@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_line_says_which_cell_and_how_it_went() {
+    fn a_plain_line_says_which_row_and_how_it_went() {
         let mut cell = Plan::new(&Selection::default()).cells.swap_remove(2);
         let ok = Brief {
             status: Status::Ok,

@@ -107,7 +107,7 @@ fn statuses(run: &Path) -> Vec<(u32, Status)> {
 }
 
 #[test]
-fn a_cell_that_fails_or_cannot_be_run_is_a_row_and_the_run_goes_on() {
+fn a_row_that_fails_or_cannot_be_run_is_booked_and_the_run_goes_on() {
     let out = tempfile::tempdir().unwrap();
     let request = request(out.path(), &["--clients", "1"]);
     let mut folder = Folder::open(&request).unwrap();
@@ -198,7 +198,7 @@ fn ten_seconds_a_client(cell: &Cell) -> Duration {
 }
 
 #[test]
-fn a_budget_takes_the_cheap_cells_and_books_the_others_with_the_reason() {
+fn a_budget_takes_the_cheap_rows_and_books_the_others_with_the_reason() {
     let out = tempfile::tempdir().unwrap();
     // One, five and fifty clients with one, five and fifty workers: 10, 50 and 500 seconds each.
     let request = request(out.path(), &["--budget", "205s"]);
@@ -265,7 +265,7 @@ fn a_sample_that_outlasts_the_budget_is_ended_and_booked_as_not_run() {
 }
 
 #[test]
-fn within_a_budget_every_cell_is_taken_once_before_one_is_taken_twice() {
+fn within_a_budget_every_row_is_taken_once_before_one_is_taken_twice() {
     let out = tempfile::tempdir().unwrap();
     let words = ["--servers", "1", "--repeat", "3", "--budget", "10m"];
     let request = request(out.path(), &words);

@@ -161,7 +161,6 @@ pub(crate) fn try_one(
     })
 }
 
-/// Of a file.
 fn content(len: usize) -> Vec<u8> {
     vec![7; len]
 }
@@ -170,22 +169,19 @@ fn arguments(attack: &Attack, pool: ServerPool, setup: &Setup) -> Vec<String> {
     let limit = format!("{}ms", setup.limit.as_millis());
     let workers = setup.servers.to_string();
     let fixed = [
-        ("--bind", "127.0.0.1:0"),
-        ("--workers", &workers),
-        ("--pool", pool.as_str()),
-        ("--durability", "none"),
-        ("--min-free", "0"),
-        ("--head-timeout", &limit),
-        ("--rate-window", &limit),
-        ("--min-rate", "16K"),
-        ("--upload-max", UPLOAD_MAX),
-        ("--log-level", "warn"),
+        ["--bind", "127.0.0.1:0"],
+        ["--workers", &workers],
+        ["--pool", pool.as_str()],
+        ["--durability", "none"],
+        ["--min-free", "0"],
+        ["--head-timeout", &limit],
+        ["--rate-window", &limit],
+        ["--min-rate", "16K"],
+        ["--upload-max", UPLOAD_MAX],
+        ["--log-level", "warn"],
     ];
-    let fixed = fixed.into_iter().flat_map(|(flag, value)| [flag, value]);
-    fixed
-        .chain(attack.server_flags.iter().copied())
-        .map(str::to_owned)
-        .collect()
+    let all = fixed.as_flattened().iter().chain(attack.server_flags);
+    all.map(|it| (*it).to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn ceilings_are_measured_between_two_processes_and_leave_nothing() {
 }
 
 #[test]
-fn every_cell_of_a_run_with_ceilings_shows_its_fraction() {
+fn every_row_of_a_run_with_ceilings_shows_its_fraction() {
     let out = tempfile::tempdir().unwrap();
     let cells = [
         "--size",

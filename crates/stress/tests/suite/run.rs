@@ -144,7 +144,7 @@ fn a_work_directory_that_was_made_for_a_run_is_gone_after_it() {
 }
 
 #[test]
-fn all_pools_measure_the_same_cells() {
+fn all_pools_measure_the_same_rows() {
     let out = tempfile::tempdir().unwrap();
     let pools = [
         "--client-pool",
