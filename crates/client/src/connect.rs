@@ -25,13 +25,8 @@ pub(crate) fn open(
     let addresses: Vec<_> = addresses.collect();
     let mut last_error = None;
     for (tried, &address) in addresses.iter().enumerate() {
-        let share = match end {
-            Some(end) => {
-                let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-                Some(end.saturating_duration_since(Instant::now()) / untried)
-            }
-            None => None,
-        };
+        let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let share = end.map(|end| end.saturating_duration_since(Instant::now()) / untried);
         match open_one(address, options, Deadline::after(share)) {
             Ok(stream) => {
                 set_congestion(&stream, address, &options.congestion)?;
@@ -73,9 +68,8 @@ fn open_one(
             let interrupt = options.interrupt.as_ref();
             wait(stream.as_fd(), PollFlags::POLLOUT, deadline, interrupt)
                 .map_err(|error| while_connecting(error, options))?;
-            match stream.take_error().map_err(Error::Connect)? {
-                None => {}
-                Some(error) => return Err(Error::Connect(error)),
+            if let Some(error) = stream.take_error().map_err(Error::Connect)? {
+                return Err(Error::Connect(error));
             }
         }
         Err(errno) => return Err(connect_error(errno)),

@@ -292,12 +292,8 @@ impl Connection {
         encode_head(&mut head, Verb::Upload, Some(name));
         let deadline = Deadline::after(self.operation_timeout);
         let terminator = self.terminator.as_bytes();
-        let (body, reply) = match self.exchange() {
-            Ok((exchange, buffers)) => {
-                exchange.upload(buffers, &head, source, terminator, observer, deadline)
-            }
-            Err(error) => return Err(error),
-        };
+        let (exchange, buffers) = self.exchange()?;
+        let (body, reply) = exchange.upload(buffers, &head, source, terminator, observer, deadline);
         let is_complete = body.is_some_and(|body| body.complete);
         self.sent_all = is_complete;
         let reply = self.recognise(reply);

@@ -49,13 +49,6 @@ pub(crate) struct Measured {
     pub(crate) ended: Ended,
 }
 
-impl Measured {
-    /// Whether every sample was taken, or is a row that says why not.
-    pub(crate) const fn is_complete(&self) -> bool {
-        matches!(self.ended, Ended::Complete)
-    }
-}
-
 /// Takes what samples there are to take, and writes the tables. Must be called on the main thread.
 ///
 /// # Errors

@@ -22,9 +22,9 @@ use stress_report::recheck::Recheck;
 use super::exit::Exit;
 use super::{runs, words};
 use crate::host::environment;
-use crate::run;
 use crate::run::progress::Shown;
 use crate::run::request::{Request, Start};
+use crate::run::{self, Ended};
 
 /// The most rows that can be asked for: more is a run of its own.
 const SAMPLE_MAX: u32 = 1_000;
@@ -108,7 +108,7 @@ pub(super) fn run(args: &RecheckArgs) -> Result<Exit> {
     let contents = Contents::read(&folder)?;
     let request = request(args, &contents)?;
     let measured = run::measure(&request)?;
-    if !measured.is_complete() {
+    if !matches!(measured.ended, Ended::Complete) {
         output::say("interrupted: nothing can be said about the ratios");
         return Ok(Exit::Interrupted);
     }

@@ -29,18 +29,14 @@ const WORKER_MEMORY: u64 = 4 << 20;
 /// Disk for a directory entry and an inode, generously.
 const NAME_BYTES: u64 = 4 << 10;
 
-/// Where a run writes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RunFolders<'a> {
-    /// The work directory.
-    pub(crate) work: &'a Path,
-    /// The folder of the run, with its journal and its tables.
-    pub(crate) run: &'a Path,
-}
-
-/// Why `cell` cannot be measured now; none if it can.
-pub(crate) fn shortage(cell: &Cell, settings: &Settings, places: RunFolders<'_>) -> Option<String> {
-    let disks = disks(&disk_needs(cell, settings, places));
+/// Why `cell` cannot be measured now, with its work in the folder `work` and its journal and tables in `run`; none if it can.
+pub(crate) fn shortage(
+    cell: &Cell,
+    settings: &Settings,
+    work: &Path,
+    run: &Path,
+) -> Option<String> {
+    let disks = disks(&disk_needs(cell, settings, work, run));
     let workers = u64::from(cell.clients) + u64::from(cell.servers);
     let in_memory = disks.iter().filter(|disk| disk.is_in_memory);
     let memory_needed = workers * WORKER_MEMORY + in_memory.map(|disk| disk.needed).sum::<u64>();
@@ -57,24 +53,29 @@ pub(crate) fn shortage(cell: &Cell, settings: &Settings, places: RunFolders<'_>)
 fn disk_needs<'a>(
     cell: &Cell,
     settings: &'a Settings,
-    places: RunFolders<'a>,
+    work: &'a Path,
+    run: &'a Path,
 ) -> Vec<(&'static str, &'a Path, u64)> {
     let (source, served) = bytes_needed(cell, settings);
-    let (work, run) = ("the work directory", "the folder of the run");
+    let work = |needed| ("the work directory", work, needed);
     let records = u64::from(cell.clients) * u64::from(settings.requests(cell));
-    let run = (run, places.run, ROW_BYTES + records * RECORD_BYTES);
+    let run = (
+        "the folder of the run",
+        run,
+        ROW_BYTES + records * RECORD_BYTES,
+    );
     match (&settings.server, settings.server.root()) {
         // Nobody here can ask for its disk.
-        (ServerChoice::Target { .. }, _) => vec![(work, places.work, ROW_BYTES), run],
+        (ServerChoice::Target { .. }, _) => vec![work(ROW_BYTES), run],
         (_, Some(root)) => vec![
             ("the folder of --server-root", root, served),
-            (work, places.work, source.saturating_add(ROW_BYTES)),
+            work(source.saturating_add(ROW_BYTES)),
             run,
         ],
         (_, None) => {
             let all = source.saturating_add(served);
             let all = all.saturating_add(ROW_BYTES + DISK_KEPT_FREE);
-            vec![(work, places.work, all), run]
+            vec![work(all), run]
         }
     }
 }

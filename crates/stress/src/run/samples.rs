@@ -13,7 +13,7 @@ use super::agenda::Agenda;
 use super::budget::Cost;
 use super::folder::Folder;
 use super::measure;
-use super::preflight::{self, RunFolders};
+use super::preflight;
 use super::progress::Progress;
 use super::work::work_units;
 use crate::corpus::workdir::WorkDir;
@@ -42,11 +42,7 @@ pub(super) struct RealSampler<'a> {
 
 impl Sampler for RealSampler<'_> {
     fn shortage(&self, cell: &Cell) -> Option<String> {
-        let places = RunFolders {
-            work: self.work.path(),
-            run: self.run,
-        };
-        preflight::shortage(cell, self.settings, places)
+        preflight::shortage(cell, self.settings, self.work.path(), self.run)
     }
 
     fn measure(&mut self, cell: &Cell, repeat: u32) -> Result<Measurement, measure::Error> {

@@ -25,15 +25,16 @@ fn what_is_missing_is_said_with_both_amounts() {
 
 #[test]
 fn the_disk_that_is_asked_for_space_is_the_one_that_is_written() {
-    let places = RunFolders {
-        work: Path::new("/work"),
-        run: Path::new("/run"),
-    };
     // In whole volumes: the rest is names, logs and tables.
     let needs = |operation, server: ServerChoice| -> Vec<(String, u64)> {
         let mut settings = testing::settings();
         settings.server = server;
-        let needs = disk_needs(&cell(operation), &settings, places);
+        let needs = disk_needs(
+            &cell(operation),
+            &settings,
+            Path::new("/work"),
+            Path::new("/run"),
+        );
         let path = |path: &Path| path.display().to_string();
         needs
             .into_iter()
