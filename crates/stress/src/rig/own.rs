@@ -183,7 +183,7 @@ pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
     let mut arguments = fixed
         .as_flattened()
         .iter()
-        .map(|it| it.to_string())
+        .map(ToString::to_string)
         .collect::<Vec<_>>();
     if let Some(bytes) = cell.server_buffer {
         arguments.extend(["--receive-buffer".into(), bytes.to_string()]);
