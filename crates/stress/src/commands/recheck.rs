@@ -162,14 +162,11 @@ fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
         out: args.out.clone(),
         work_dir: args.work_dir.clone(),
         label: "recheck".into(),
-        dry_run: false,
         start: Start::Fresh,
         rerun_failed: false,
         is_latest: false,
         budget: None,
-        fail_on: Vec::new(),
         progress: args.progress,
-        json: args.json,
         command_line: std::env::args_os()
             .map(|word| word.to_string_lossy().into_owned())
             .collect(),

@@ -43,21 +43,28 @@ pub(super) struct RunArgs {
 /// A [`clap::Error`] or [`stress_data::Unusable`] if the user has to ask for something else; anything else that kept
 /// the harness from its work.
 pub(super) fn run(args: RunArgs, argv: &[OsString]) -> Result<Exit> {
+    let (is_dry, is_json) = (args.output.dry_run, args.output.json);
+    let fail_on = args.output.fail_on.clone();
     let request = of(args, argv)?;
-    if request.dry_run {
-        dry_run::print(&request)?;
+    if is_dry {
+        dry_run::print(&request, is_json)?;
         return Ok(Exit::Verified);
     }
     let measured = run::measure(&request)?;
-    finish(&request, measured)
+    finish(&request, measured, is_json, &fail_on)
 }
 
 /// Writes the report, shows the table, verifies the run, and says how it went. What cannot be shown is said once
 /// every file of the run is there.
-fn finish(request: &Request, measured: Measured) -> Result<Exit> {
+fn finish(
+    request: &Request,
+    measured: Measured,
+    is_json: bool,
+    fail_on: &[Condition],
+) -> Result<Exit> {
     let Measured { path, run, ended } = measured;
     let written = report::write_beside(&path, &run);
-    let shown = print(&show::text(&run, request.json));
+    let shown = print(&show::text(&run, is_json));
     if !matches!(ended, Ended::Complete) {
         let taken = turns_taken(&run.contents);
         let planned = request.plan.cells.len() * request.repeats as usize;
@@ -77,8 +84,8 @@ fn finish(request: &Request, measured: Measured) -> Result<Exit> {
     written?;
     shown?;
     let is_interrupted = matches!(ended, Ended::Interrupted);
-    let is_passed = is_interrupted || is_passed(&request.fail_on, &run.rows);
-    if !request.json {
+    let is_passed = is_interrupted || is_passed(fail_on, &run.rows);
+    if !is_json {
         print(&show::last_line(&path))?;
     }
     Ok(match () {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use stress_data::fail_on::Condition;
 use stress_data::journal::Contents;
 use stress_data::matrix::{Plan, PlanName};
 use stress_data::measurement::Settings;
@@ -37,8 +36,6 @@ pub(crate) struct Request {
     pub(crate) work_dir: Option<PathBuf>,
     /// The word in the folder's name.
     pub(crate) label: String,
-    /// Only list the rows.
-    pub(crate) dry_run: bool,
     /// Whether to go on with an earlier run.
     pub(crate) start: Start,
     /// Whether samples that are not ok are taken again.
@@ -47,12 +44,8 @@ pub(crate) struct Request {
     pub(crate) is_latest: bool,
     /// How long all of it may take.
     pub(crate) budget: Option<Duration>,
-    /// What no row may be like at the end.
-    pub(crate) fail_on: Vec<Condition>,
     /// What is shown meanwhile.
     pub(crate) progress: Shown,
-    /// JSON instead of a table.
-    pub(crate) json: bool,
     /// The command line, word by word.
     pub(crate) command_line: Vec<String>,
 }

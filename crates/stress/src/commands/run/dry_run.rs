@@ -13,8 +13,8 @@ use crate::run::request::Request;
 use crate::run::work::content_bytes;
 
 /// The rows on standard output, what they come to on standard error.
-pub(super) fn print(request: &Request) -> Result<()> {
-    output::print(&listing(request, Screen::stdout())?)?;
+pub(super) fn print(request: &Request, is_json: bool) -> Result<()> {
+    output::print(&listing(request, is_json, Screen::stdout())?)?;
     let cells = &request.plan.cells;
     let bytes: u64 = cells
         .iter()
@@ -30,11 +30,11 @@ pub(super) fn print(request: &Request) -> Result<()> {
     Ok(())
 }
 
-fn listing(request: &Request, screen: Screen) -> Result<String> {
+fn listing(request: &Request, is_json: bool, screen: Screen) -> Result<String> {
     // Of somebody else's server nobody knows what its workers are.
     let is_own = request.settings.server == ServerChoice::Own;
     let cells = &request.plan.cells;
-    if !request.json {
+    if !is_json {
         return Ok(table(cells, is_own).render(screen));
     }
     let mut out = String::new();

@@ -79,14 +79,11 @@ pub(in crate::commands) fn of(args: RunArgs, argv: &[OsString]) -> Result<Reques
         out: output.out,
         work_dir: output.work_dir,
         label: output.label,
-        dry_run: output.dry_run,
         start: start(output.resume, output.rerun_failed),
         rerun_failed: output.rerun_failed,
         is_latest: true,
         budget: measuring.budget,
-        fail_on: output.fail_on,
         progress: output.progress,
-        json: output.json,
         command_line: typed(argv),
     })
 }
