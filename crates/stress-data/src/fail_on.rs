@@ -244,9 +244,9 @@ mod tests {
             "" => Field::Missing,
             found if condition.column.ends_with("_s") && found.contains('.') => {
                 let seconds: f64 = found.parse().unwrap();
-                Field::Micros((seconds * 1e6).round() as u64)
+                Field::Number((seconds * 1e6).round() as u64, 6)
             }
-            found => Field::Count(found.parse().unwrap()),
+            found => Field::Number(found.parse().unwrap(), 0),
         };
         condition.holds(&found)
     }

@@ -1,6 +1,7 @@
 //! The page an engineer decides from: what each server pool does for good clients when all are fast, when some are
 //! slow or silent, and when a worker dies. Computed from the rows alone.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -56,19 +57,14 @@ pub fn markdown(contents: &Contents, rows: &[Row]) -> String {
 fn block_title(contents: &Contents, row: &Row) -> String {
     let cell = &row.cell;
     let requests = contents.header.fingerprint.settings.transfer_requests;
-    format!(
-        "{}: {} of {} by each of {}",
-        title(cell.fault),
-        counted(requests.into(), cell.operation.as_str()),
-        format(cell.volume),
-        counted(cell.clients.into(), "good client"),
-    )
+    let (title, volume) = (title(cell.fault), format(cell.volume));
+    let operations = counted(requests.into(), cell.operation.as_str());
+    let clients = counted(cell.clients.into(), "good client");
+    format!("{title}: {operations} of {volume} by each of {clients}")
 }
 
 fn set_aside(rows: &[Row]) -> Vec<String> {
-    let mut set_aside: Vec<u32> = rows.iter().filter_map(|row| row.set_aside).collect();
-    set_aside.sort_unstable();
-    set_aside.dedup();
+    let set_aside: BTreeSet<u32> = rows.iter().filter_map(|row| row.set_aside).collect();
     let sentence = |connections| {
         let what = match connections {
             0 => "a worker has one connection, from accept to its end",
@@ -109,11 +105,8 @@ fn title(fault: Fault) -> String {
         Fault::SilentClient { .. } => format!("{} come first", clients("silent")),
         Fault::StallClient { .. } => format!("{} come first", clients("stalled")),
         Fault::SlowClient { bytes_per_s, .. } => {
-            format!(
-                "{}, {}/s each, come first",
-                clients("slow"),
-                format(bytes_per_s)
-            )
+            let (clients, rate) = (clients("slow"), format(bytes_per_s));
+            format!("{clients}, {rate}/s each, come first")
         }
     }
 }
@@ -149,9 +142,7 @@ fn fields(row: &Row) -> [String; 10] {
         or_dash(row.latency_p99.map(milliseconds)),
         or_dash(row.latency_max.map(milliseconds)),
         match (row.status, row.clients) {
-            (Status::Ok | Status::Failed | Status::Timeout, Some(clients)) => {
-                clients.failed.to_string()
-            }
+            (Status::Ok | Status::Failed | Status::Timeout, Some(it)) => it.failed.to_string(),
             (status, _) => status.as_str().into(),
         },
         or_dash(row.server_memory_bytes.map(approximate)),
@@ -183,35 +174,26 @@ fn sentences(rows: &[Row]) -> Vec<String> {
         if let (Some(before), Some(after)) = (undisturbed, row.latency_p99)
             && after.as_nanos() >= before.as_nanos() * NOTABLE_FACTOR
         {
+            let (title, pool) = (title(row.cell.fault), pool(row));
+            let [before, after] = [before, after].map(milliseconds);
             sentences.push(format!(
-                "{}: p99 {} instead of {} in {}.",
-                title(row.cell.fault),
-                milliseconds(after),
-                milliseconds(before),
-                pool(row),
+                "{title}: p99 {after} instead of {before} in {pool}."
             ));
         }
     }
     let memory = |row: &&Row| Some((row.memory_per_connection_bytes()?, pool(row)));
-    let memory: Vec<_> = fast.iter().filter_map(memory).collect();
-    if let (Some(least), Some(most)) = (memory.iter().min(), memory.iter().max())
-        && memory.len() > 1
-    {
+    let mut memory: Vec<_> = fast.iter().filter_map(memory).collect();
+    memory.sort_unstable();
+    if let [(least, one), .., (most, other)] = &memory[..] {
+        let [least, most] = [*least, *most].map(approximate);
         sentences.push(format!(
-            "A connection costs {} in {}, {} in {}.",
-            approximate(least.0),
-            least.1,
-            approximate(most.0),
-            most.1
+            "A connection costs {least} in {one}, {most} in {other}."
         ));
     }
     for row in rows {
         if let Some((cut, held)) = row.lost_in_crash() {
-            let connections = counted(held.into(), "connection");
-            sentences.push(format!(
-                "One crash costs {cut} of {connections} in {}.",
-                pool(row)
-            ));
+            let (connections, pool) = (counted(held.into(), "connection"), pool(row));
+            sentences.push(format!("One crash costs {cut} of {connections} in {pool}."));
         }
     }
     sentences

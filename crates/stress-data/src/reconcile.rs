@@ -9,28 +9,9 @@ use proto::announce::{Counts, Done, Ready};
 
 use crate::fault::{Fault, FaultReport, FaultyClient, FaultyEnd, Killed};
 use crate::matrix::{Cell, Operation};
-use crate::measurement::Status;
+use crate::measurement::{Measurement, Status};
 use crate::record::{Outcome, Record};
 use crate::size::{counted, counted_as};
-
-/// What is known about a sample.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    /// Of which cell.
-    pub cell: &'a Cell,
-    /// Operations of each client.
-    pub requests: u32,
-    /// What the clients recorded.
-    pub records: &'a [Record],
-    /// What our server said it was.
-    pub ready: Option<&'a Ready>,
-    /// Our server's ledger.
-    pub done: Option<&'a Done>,
-    /// What was done to the server.
-    pub fault: Option<&'a FaultReport>,
-    /// The server was gone before it was stopped, or left no ledger where it should have.
-    pub is_lost: bool,
-}
 
 /// What a sample comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,23 +22,26 @@ pub struct Verdict {
     pub violations: Vec<String>,
 }
 
-/// Checks every identity and says how the sample ended.
+/// Checks every identity of a sample whose clients each had so many `requests`, and says how it ended; the status that it
+/// has is not looked at. It `is_lost` if its server was gone before it was stopped, or left no ledger where it should have.
 #[must_use]
-pub fn reconcile(facts: &Facts<'_>) -> Verdict {
+pub fn reconcile(sample: &Measurement, requests: u32, is_lost: bool) -> Verdict {
     let mut violations = Violations::default();
-    violations.check_records(facts);
-    violations.check_fault(facts);
-    if let Some(ready) = facts.ready {
-        violations.check_pool(facts.cell, ready);
+    violations.check_records(sample, requests);
+    violations.check_fault(sample, is_lost);
+    if let Some(ready) = &sample.ready {
+        violations.check_pool(&sample.cell, ready);
     }
-    if let Some(done) = facts.done {
-        violations.check_ledger(facts.cell, done);
-        violations.check_both(facts, done);
+    if let Some(done) = &sample.done {
+        violations.check_ledger(&sample.cell, done);
+        violations.check_both(sample, done);
     }
-    Verdict {
-        status: status(facts, !violations.0.is_empty()),
-        violations: violations.0,
-    }
+    let Violations(violations) = violations;
+    let status = match violations.is_empty() {
+        true => status(&sample.records, is_lost),
+        false => Status::Inconsistent,
+    };
+    Verdict { status, violations }
 }
 
 /// Whether the server may have carried an operation out although its client has no valid answer.
@@ -79,16 +63,15 @@ pub const fn is_undecided(outcome: Outcome) -> bool {
     }
 }
 
-fn status(facts: &Facts<'_>, is_inconsistent: bool) -> Status {
+fn status(records: &[Record], is_lost: bool) -> Status {
     use Outcome::{ConnectTimeout, NotSent, Ok, Timeout};
     let is_all = |wanted: &[Outcome]| {
-        let mut outcomes = facts.records.iter().map(|record| record.outcome);
+        let mut outcomes = records.iter().map(|record| record.outcome);
         outcomes.all(|outcome| wanted.contains(&outcome))
     };
     let has_timeout = !is_all(&[Ok, NotSent]);
     match () {
-        () if is_inconsistent => Status::Inconsistent,
-        () if facts.is_lost => Status::ServerLost,
+        () if is_lost => Status::ServerLost,
         () if is_all(&[Ok]) => Status::Ok,
         // What is not sent is not, because an operation before it took too long.
         () if has_timeout && is_all(&[Ok, Timeout, ConnectTimeout, NotSent]) => Status::Timeout,
@@ -128,20 +111,19 @@ impl Violations {
     }
 
     /// One record for each planned operation, none that says more than it can.
-    fn check_records(&mut self, facts: &Facts<'_>) {
-        let planned = facts.cell.clients as usize * facts.requests as usize;
-        let keys = facts.records.iter().map(|it| (it.client, it.request));
-        let is_planned = |(client, request): &(u32, u32)| {
-            *client < facts.cell.clients && *request < facts.requests
-        };
+    fn check_records(&mut self, sample: &Measurement, requests: u32) {
+        let planned = sample.cell.clients as usize * requests as usize;
+        let keys = sample.records.iter().map(|it| (it.client, it.request));
+        let is_planned =
+            |(client, request): &(u32, u32)| *client < sample.cell.clients && *request < requests;
         let different = keys.filter(is_planned).collect::<HashSet<_>>().len();
-        let len = facts.records.len();
+        let len = sample.records.len();
         self.expect(len == planned && different == planned, || {
             let planned = counted_as(planned as u64, "operation was", "operations were");
             let records = counted_as(len as u64, "record speaks", "records speak");
             format!("{planned} planned, but {records} of {different}")
         });
-        for record in facts.records {
+        for record in &sample.records {
             let is_ok = record.outcome == Outcome::Ok;
             let verified_bytes = if is_ok { record.bytes } else { 0 };
             let who = || format!("client {}, request {}:", record.client, record.request);
@@ -156,11 +138,11 @@ impl Violations {
     }
 
     /// The fault that was asked for was carried out, and no more was lost than what a killed worker had in hand.
-    fn check_fault(&mut self, facts: &Facts<'_>) {
-        let fault = facts.cell.fault;
-        let Some(report) = facts.fault else {
+    fn check_fault(&mut self, sample: &Measurement, is_lost: bool) {
+        let fault = sample.cell.fault;
+        let Some(report) = &sample.fault else {
             // A server that never served cannot be disturbed.
-            return self.expect(fault.is_none() || facts.is_lost, || undone(fault));
+            return self.expect(fault.is_none() || is_lost, || undone(fault));
         };
         let clients = report.clients.len();
         self.expect(clients == fault.clients() as usize, || {
@@ -182,23 +164,23 @@ impl Violations {
         );
         match (fault, report.killed) {
             (Fault::KillWorker, None) => self.expect(false, || undone(fault)),
-            (Fault::KillWorker, Some(killed)) => self.check_killed(facts, killed),
+            (Fault::KillWorker, Some(killed)) => self.check_killed(sample, killed),
             (_, killed) => self.expect(killed.is_none(), || {
                 format!("a worker was killed, but the fault is {fault}")
             }),
         }
     }
 
-    fn check_killed(&mut self, facts: &Facts<'_>, killed: Killed) {
+    fn check_killed(&mut self, sample: &Measurement, killed: Killed) {
         let in_hand = u64::from(killed.in_hand);
         let is_cut = |record: &&Record| matches!(record.outcome, Outcome::Reset | Outcome::Eof);
-        let cut = facts.records.iter().filter(is_cut).count() as u64;
+        let cut = sample.records.iter().filter(is_cut).count() as u64;
         self.expect(cut <= in_hand, || {
             let clients = counted_as(cut, "client was", "clients were");
             let connections = counted(in_hand, "connection");
             format!("{clients} cut off, but the killed worker had {connections} in hand")
         });
-        let Some(done) = facts.done else { return };
+        let Some(done) = &sample.done else { return };
         let booked = done.sum.connections.aborted_by_crash;
         self.expect(booked <= in_hand, || {
             let connections = counted(booked, "connection");
@@ -246,22 +228,22 @@ impl Violations {
     }
 
     /// What must hold between the clients' records and the ledger.
-    fn check_both(&mut self, facts: &Facts<'_>, done: &Done) {
+    fn check_both(&mut self, sample: &Measurement, done: &Done) {
         let requests = &done.sum.requests;
-        let (ok, ok_bytes) = match facts.cell.operation {
+        let (ok, ok_bytes) = match sample.cell.operation {
             Operation::Download => (requests.ok.get, requests.ok_bytes.get),
             Operation::Upload => (requests.ok.upload, requests.ok_bytes.upload),
             Operation::List => (requests.ok.list, requests.ok_bytes.list),
         };
-        let tally = Tally::of(facts);
+        let tally = Tally::of(sample);
         self.expect((tally.ok..=tally.ok + tally.undecided).contains(&ok), || {
             let Tally { ok: clients, undecided, .. } = tally;
             format!("{clients} operations ok and {undecided} undecided at the clients, {ok} ok at the server")
         });
         // How long a listing would have been that nobody got is not known.
-        let more_bytes = match facts.cell.operation {
+        let more_bytes = match sample.cell.operation {
             Operation::List if tally.undecided > 0 => u64::MAX,
-            _ => tally.undecided.saturating_mul(facts.cell.volume),
+            _ => tally.undecided.saturating_mul(sample.cell.volume),
         };
         let most = tally.ok_bytes.saturating_add(more_bytes);
         self.expect((tally.ok_bytes..=most).contains(&ok_bytes), || {
@@ -272,7 +254,7 @@ impl Violations {
         self.expect(others == 0, || {
             format!("the server carried out {others} requests that nobody sent")
         });
-        let planned = facts.records.len() as u64 + tally.faulty;
+        let planned = sample.records.len() as u64 + tally.faulty;
         let accepted = done.sum.connections.accepted;
         self.expect((tally.ok..=planned).contains(&accepted), || {
             format!("{planned} connections planned, {accepted} accepted by the server")
@@ -298,21 +280,22 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(facts: &Facts<'_>) -> Self {
+    fn of(sample: &Measurement) -> Self {
         let count = |is_counted: fn(Outcome) -> bool| {
-            let outcomes = facts.records.iter().map(|record| record.outcome);
+            let outcomes = sample.records.iter().map(|record| record.outcome);
             outcomes.filter(|outcome| is_counted(*outcome)).count() as u64
         };
-        let faulty = |is_counted| facts.fault.map_or(0, |fault| fault.count(is_counted));
+        let fault = sample.fault.as_ref();
+        let faulty = |is_counted| fault.map_or(0, |fault| fault.count(is_counted));
         let faulty_ok = faulty(|client| client.end == FaultyEnd::Done);
-        let verified_bytes = facts.records.iter().map(|record| record.verified_bytes);
+        let verified_bytes = sample.records.iter().map(|record| record.verified_bytes);
         Self {
             ok: count(|outcome| outcome == Outcome::Ok) + faulty_ok,
-            ok_bytes: verified_bytes.sum::<u64>() + faulty_ok * facts.cell.volume,
+            ok_bytes: verified_bytes.sum::<u64>() + faulty_ok * sample.cell.volume,
             undecided: count(is_undecided)
                 + faulty(|client| client.has_asked && client.end != FaultyEnd::Done),
             refused: count(|outcome| outcome == Outcome::ServerError),
-            faulty: facts.fault.map_or(0, FaultReport::connected),
+            faulty: fault.map_or(0, FaultReport::connected),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::announce::{Ready, Sandbox, Settings as ServerSettings};
 
 use crate::fingerprint::{Binary, Fingerprint};
-use crate::journal::{Contents, Header, SCHEMA, Session};
+use crate::journal::{Contents, Header, SCHEMA, Sample, Session};
 use crate::machine::Machine;
 use crate::matrix::{Cell, Operation, Plan, PlanName, Selection};
 use crate::measurement::{Measurement, ServerChoice, ServerCommand, Settings, Status, Verify};
@@ -115,6 +115,18 @@ pub fn session() -> Session {
 pub fn measurement(contents: &Contents, index: usize, repeat: u32, status: Status) -> Measurement {
     let cell = &contents.header.fingerprint.cells[index];
     Measurement::empty(cell, repeat, "2026-11-24T04:00:02Z".into(), status)
+}
+
+/// A sample of the first session that counts.
+#[must_use]
+pub const fn sample(measurement: Measurement) -> Sample {
+    Sample {
+        session: 0,
+        is_warmup: false,
+        cpu: None,
+        wall_ns: None,
+        measurement,
+    }
 }
 
 /// What our server with five processes says when it is ready.

@@ -75,12 +75,7 @@ fn parts(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Option<P
                     axes.servers.iter().map(move |servers| (*clients, *servers))
                 });
                 let bars = pairs.filter_map(|(clients, servers)| {
-                    let place = Place {
-                        operation,
-                        volume: *volume,
-                        clients,
-                        servers,
-                    };
+                    let place = Place::new(operation, *volume, clients, servers);
                     let name = format!("{} → {}", lang.int(clients), lang.int(servers));
                     bar(variant, place, name)
                 });
@@ -91,12 +86,7 @@ fn parts(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Option<P
         variants => {
             let panel = |clients: &u32| {
                 let bars = axes.servers.iter().flat_map(|servers| {
-                    let place = Place {
-                        operation,
-                        volume: largest,
-                        clients: *clients,
-                        servers: *servers,
-                    };
+                    let place = Place::new(operation, largest, *clients, *servers);
                     variants.iter().filter_map(move |variant| {
                         let name = format!("{}, {}", variant.label, lang.int(*servers));
                         bar(variant, place, name)
@@ -109,12 +99,9 @@ fn parts(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Option<P
             axes.clients.iter().filter_map(panel).collect()
         }
     };
+    let name = nine::operation(operation);
     (!panels.is_empty()).then(|| Plate {
-        title: say!(
-            lang,
-            "chart.where_time_goes",
-            operation = nine::operation(operation)
-        ),
+        title: say!(lang, "chart.where_time_goes", operation = name),
         caption: bars_caption(variants.len() > 1, lang),
         legend: bars::legend(operation, lang),
         columns: panels.len().clamp(1, 3),

@@ -38,14 +38,10 @@ impl<'a> Findings<'a> {
     /// What the figures say, operation by operation and across them, and how far to believe it.
     pub(super) fn topics(&self) -> Vec<Topic> {
         let lang = self.lang;
-        let mut topics: Vec<Topic> = Operation::ALL
-            .iter()
-            .map(|operation| topic(nine::operation(*operation), self.of_operation(*operation)))
-            .collect();
-        let mut across = Vec::new();
-        across.extend(self.uploads_against_downloads());
-        across.extend(self.memory());
-        across.extend(self.idle());
+        let of = |operation| topic(nine::operation(operation), self.of_operation(operation));
+        let mut topics = Vec::from(Operation::ALL.map(of));
+        let across = [self.uploads_against_downloads(), self.memory(), self.idle()];
+        let across = across.into_iter().flatten().collect();
         topics.extend([
             topic(lang.text("findings.models_side_by_side"), self.models()),
             topic(lang.text("findings.server"), across),
@@ -108,29 +104,20 @@ impl<'a> Findings<'a> {
     fn bad_rows(&self, run: &Run) -> Option<String> {
         let lang = self.lang;
         let is_bad = |row: &&Row| !matches!(row.status, Status::Ok | Status::NotRun | Status::Cut);
-        let numbers: Vec<u32> = run
-            .rows
-            .iter()
-            .filter(is_bad)
-            .map(|row| row.cell.number)
-            .collect();
+        let bad = run.rows.iter().filter(is_bad);
+        let numbers: Vec<u32> = bad.map(|row| row.cell.number).collect();
         let named = self.numbers(&numbers);
         (!numbers.is_empty()).then(|| say!(lang, "findings.bad_rows", numbers = named))
     }
 
     /// Row numbers, the first few of them if there are many.
     fn numbers(&self, numbers: &[u32]) -> String {
-        let named = numbers
-            .iter()
-            .take(NUMBERS_MAX)
-            .map(|number| self.lang.int(*number));
-        let named = named.collect::<Vec<_>>().join(", ");
-        let more = if numbers.len() > NUMBERS_MAX {
-            ", …"
-        } else {
-            ""
-        };
-        format!("{named}{more}")
+        let named = numbers.iter().take(NUMBERS_MAX);
+        let mut named: Vec<String> = named.map(|number| self.lang.int(*number)).collect();
+        if numbers.len() > NUMBERS_MAX {
+            named.push("…".into());
+        }
+        named.join(", ")
     }
 
     /// The rows with the most for one client, and for all of them together.
@@ -232,14 +219,10 @@ impl<'a> Findings<'a> {
         let (variant, most) = rows
             .iter()
             .max_by_key(|(_, row)| (idle(row), std::cmp::Reverse(row.cell.number)))?;
-        Some(say!(
-            lang,
-            "findings.idle",
-            rows = count!(lang, "findings.rows", rows.len() as u64),
-            idle = lang.int(idle(most)),
-            of = lang.int(most.cell.servers),
-            most = self.described(variant, most)
-        ))
+        let (idle, of) = (lang.int(idle(most)), lang.int(most.cell.servers));
+        let rows = count!(lang, "findings.rows", rows.len() as u64);
+        let most = self.described(variant, most);
+        Some(say!(lang, "findings.idle", rows, idle, of, most))
     }
 
     fn all_rows(&self) -> impl Iterator<Item = (&'a Variant<'a>, &'a Row)> {
@@ -301,12 +284,10 @@ impl<'a> Findings<'a> {
 }
 
 fn topic(title: &str, sentences: Vec<String>) -> Topic {
+    let sentences = sentences.iter();
     Topic {
         title: title.into(),
-        sentences: sentences
-            .iter()
-            .map(|sentence| Text::marked(sentence))
-            .collect(),
+        sentences: sentences.map(|it| Text::marked(it)).collect(),
     }
 }
 

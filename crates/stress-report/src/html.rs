@@ -15,13 +15,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 
 /// The page.
 pub(crate) fn render(document: &Document) -> String {
-    let Document {
-        lang,
-        title,
-        subtitle,
-        byline,
-        sections,
-    } = document;
+    let (title, subtitle) = (&document.title, &document.subtitle);
+    let (byline, sections) = (&document.byline, &document.sections);
+    let lang = document.lang;
     let page = html! {
         (DOCTYPE)
         html lang=(lang.as_str()) {

@@ -159,6 +159,32 @@ impl Mark {
     }
 }
 
+/// How a series of a chart is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Look {
+    pub(crate) colour: Colour,
+    pub(crate) mark: Mark,
+    /// Dashed, with hollow marks.
+    pub(crate) is_dashed: bool,
+}
+
+impl Look {
+    pub(crate) const fn pen(self) -> Pen {
+        Pen {
+            colour: self.colour,
+            width: 1.8,
+            dash: if self.is_dashed { "5 3" } else { "" },
+        }
+    }
+
+    pub(crate) fn swatch(self) -> Svg {
+        let mut svg = Svg::new(30.0, 12.0, "");
+        svg.path(&[(1.0, 6.0), (29.0, 6.0)], self.pen());
+        svg.mark((15.0, 6.0), self, "");
+        svg
+    }
+}
+
 impl Svg {
     /// An empty drawing.
     pub(crate) fn new(width: f64, height: f64, alt: impl Into<String>) -> Self {
@@ -237,27 +263,21 @@ impl Svg {
         });
     }
 
-    /// The mark of a point, with words that a browser shows on pointing at it. Hollow if not `is_filled`.
-    pub(crate) fn mark(
-        &mut self,
-        mark: Mark,
-        at: (f64, f64),
-        colour: Colour,
-        is_filled: bool,
-        title: &str,
-    ) {
-        let (x, y) = at;
-        let shape = match mark {
-            Mark::Circle => format!(
-                "M{} {}a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
-                n(x - 3.5),
-                n(y)
-            ),
+    /// The mark of a point, with words that a browser shows on pointing at it.
+    pub(crate) fn mark(&mut self, (x, y): (f64, f64), look: Look, title: &str) {
+        let circle = "a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z";
+        let shape = match look.mark {
+            Mark::Circle => format!("M{} {}{circle}", n(x - 3.5), n(y)),
             Mark::Square => format!("M{} {}h6.4v6.4h-6.4z", n(x - 3.2), n(y - 3.2)),
             Mark::Triangle => format!("M{} {}l4 7.2h-8z", n(x), n(y - 4.4)),
             Mark::Diamond => format!("M{} {}l4.4 4.4l-4.4 4.4l-4.4 -4.4z", n(x), n(y - 4.4)),
         };
-        let fill = if is_filled { colour } else { Colour::Paper };
+        let colour = look.colour;
+        let fill = if look.is_dashed {
+            Colour::Paper
+        } else {
+            colour
+        };
         self.add(html! {
             path d=(shape) fill=(fill.token()) stroke=(colour.token()) stroke-width="1.4" {
                 @if !title.is_empty() { title { (title) } }

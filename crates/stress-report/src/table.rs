@@ -7,8 +7,8 @@ use stress_data::journal::Contents;
 use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
 use stress_data::measurement::Status;
 use stress_data::size::{self, rate_text};
-use stress_data::summary::Row;
 use stress_data::summary::csv::format_seconds;
+use stress_data::summary::{Row, ServerWorkers};
 
 /// The table with what belongs under it.
 #[must_use]
@@ -71,40 +71,30 @@ const SPREAD: usize = 4;
 
 /// What the rows of a group share.
 pub(crate) fn heading(row: &Row) -> String {
-    let Cell {
-        operation,
-        volume,
-        client_pool,
-        ..
-    } = row.cell;
-    let volume_text = size::format(volume);
-    let bytes = counted(volume, "byte");
-    let moved = match operation {
-        Operation::Download | Operation::Upload => {
-            format!("{} {volume_text} ({bytes})", operation.as_str())
-        }
-        Operation::List => {
-            let files = counted(volume.div_ceil(LIST_FILE_BYTES), "file");
-            format!("list {volume_text} ({files}, {bytes})")
-        }
+    let cell = &row.cell;
+    let (operation, volume) = (cell.operation.as_str(), size::format(cell.volume));
+    let bytes = counted(cell.volume, "byte");
+    let files = match cell.operation {
+        Operation::Download | Operation::Upload => String::new(),
+        Operation::List => counted(cell.volume.div_ceil(LIST_FILE_BYTES), "file") + ", ",
     };
     let server = match row.server_pool() {
         "" => "foreign",
         pool => pool,
     };
-    let pool = client_pool.as_str();
-    let conditions = conditions(&row.cell);
-    format!("{moved}, {pool} clients, {server} server{conditions}")
+    let (pool, conditions) = (cell.client_pool.as_str(), conditions(cell));
+    format!("{operation} {volume} ({files}{bytes}), {pool} clients, {server} server{conditions}")
 }
 
 /// What is different from the usual in a cell, from a comma on: buffers that were set, and a fault.
 #[must_use]
 pub fn conditions(cell: &Cell) -> String {
     let mut conditions = String::new();
-    for (whose, buffer) in [
+    let buffers = [
         ("client", cell.client_buffer),
         ("server", cell.server_buffer),
-    ] {
+    ];
+    for (whose, buffer) in buffers {
         if let Some(bytes) = buffer {
             conditions += &format!(", {whose} buffer {}", size::format(bytes));
         }
@@ -118,9 +108,7 @@ pub fn conditions(cell: &Cell) -> String {
 fn cells(row: &Row, has_spread: bool) -> Vec<String> {
     let time = row.time().map(|time| format_seconds(time, 4));
     let rate = |rate: Option<u64>| or_dash(rate.map(rate_text));
-    let workers = |pick: fn(&stress_data::summary::ServerWorkers) -> u32| {
-        or_dash(row.server_workers.as_ref().map(pick))
-    };
+    let workers = |pick: fn(ServerWorkers) -> u32| or_dash(row.server_workers.map(pick));
     let mut cells = vec![
         row.cell.number.to_string(),
         row.cell.clients.to_string(),
@@ -144,8 +132,8 @@ fn cells(row: &Row, has_spread: bool) -> Vec<String> {
 /// The median absolute deviation as a share of the median.
 fn spread_text(row: &Row) -> Option<String> {
     let time = row.time_ns?;
-    let permille = (u128::from(time.mad?) * 1_000 + u128::from(time.median / 2))
-        .checked_div(time.median.into())?;
+    let (mad, median) = (u128::from(time.mad?), u128::from(time.median));
+    let permille = (mad * 1_000 + median / 2).checked_div(median)?;
     Some(format!("±{}.{} %", permille / 10, permille % 10))
 }
 

@@ -35,13 +35,18 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(row: &Row) -> Self {
+    pub(super) const fn new(operation: Operation, volume: u64, clients: u32, servers: u32) -> Self {
         Self {
-            operation: row.cell.operation,
-            volume: row.cell.volume,
-            clients: row.cell.clients,
-            servers: row.cell.servers,
+            operation,
+            volume,
+            clients,
+            servers,
         }
+    }
+
+    pub(super) fn of(row: &Row) -> Self {
+        let cell = &row.cell;
+        Self::new(cell.operation, cell.volume, cell.clients, cell.servers)
     }
 }
 

@@ -104,7 +104,10 @@ fn key(row: &Row, axes: &[&str]) -> Vec<Field> {
 fn value(row: &Row, axis: &str) -> Field {
     match axis {
         // What was asked for: a row that was not run has no more than that.
-        "server_buffer_bytes" => row.cell.server_buffer.map_or(Field::Missing, Field::Count),
+        "server_buffer_bytes" => match row.cell.server_buffer {
+            None => Field::Missing,
+            Some(bytes) => Field::Number(bytes, 0),
+        },
         axis => csv::field(row, axis),
     }
 }

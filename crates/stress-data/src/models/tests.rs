@@ -1,4 +1,4 @@
-use crate::journal::{Line, Sample};
+use crate::journal::Line;
 use crate::matrix::{Operation, Selection, ServerPool};
 use crate::measurement::{Measurement, ServerMemory};
 use crate::record::{Outcome, Record};
@@ -94,13 +94,7 @@ fn contents() -> Contents {
             }),
             ..Measurement::empty(&cell, 0, String::new(), status)
         };
-        contents.add(Line::Sample(Box::new(Sample {
-            session: 0,
-            is_warmup: false,
-            cpu: None,
-            wall_ns: None,
-            measurement,
-        })));
+        contents.add(Line::Sample(Box::new(testing::sample(measurement))));
     }
     contents
 }

@@ -71,16 +71,17 @@ fn done(ok: u64, errors: u64) -> Done {
     }
 }
 
+fn sample_of(cell: &Cell) -> Measurement {
+    Measurement::empty(cell, 0, String::new(), Status::NotRun)
+}
+
 fn verdict(records: &[Record], done: Option<&Done>, is_lost: bool) -> Verdict {
-    reconcile(&Facts {
-        cell: &CELL,
-        requests: 1,
-        records,
-        ready: None,
-        done,
-        fault: None,
-        is_lost,
-    })
+    let sample = Measurement {
+        records: records.into(),
+        done: done.cloned(),
+        ..sample_of(&CELL)
+    };
+    reconcile(&sample, 1, is_lost)
 }
 
 #[test]
@@ -203,15 +204,12 @@ fn a_server_pool_of_another_kind_or_size_is_found() {
         };
         let mut ready = crate::testing::ready();
         (ready.workers, ready.pool) = (had.0, had.1.into());
-        let verdict = reconcile(&Facts {
-            cell: &cell,
-            requests: 1,
-            records: &records([Outcome::Ok; 3]),
-            ready: Some(&ready),
-            done: None,
-            fault: None,
-            is_lost: false,
-        });
+        let sample = Measurement {
+            records: records([Outcome::Ok; 3]),
+            ready: Some(ready),
+            ..sample_of(&cell)
+        };
+        let verdict = reconcile(&sample, 1, false);
         assert_eq!(
             !verdict.violations.is_empty(),
             is_found,
@@ -297,15 +295,13 @@ fn disturbed(
     records: &[Record],
     done: &Done,
 ) -> Verdict {
-    reconcile(&Facts {
-        cell,
-        requests: 1,
-        records,
-        ready: None,
-        done: Some(done),
-        fault: report,
-        is_lost: false,
-    })
+    let sample = Measurement {
+        records: records.into(),
+        done: Some(done.clone()),
+        fault: report.cloned(),
+        ..sample_of(cell)
+    };
+    reconcile(&sample, 1, false)
 }
 
 #[test]

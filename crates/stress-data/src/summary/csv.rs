@@ -110,12 +110,15 @@ const fn ns(ns: u64) -> Option<Duration> {
 
 impl Column {
     fn of(self, row: &Row) -> Field {
-        match self {
-            Words(word) => Field::Text(word(row)),
-            Count(number) | Bytes(number) => number(row).map_or(Field::Missing, Field::Count),
-            Seconds(time) => time(row).map_or(Field::Missing, Field::seconds),
-            Share(permille) => permille(row).map_or(Field::Missing, Field::Permille),
-        }
+        // A microsecond is less than a loopback round trip.
+        let micros = |time: Duration| u64::try_from((time.as_nanos() + 500) / 1_000);
+        let (units, decimals) = match self {
+            Words(word) => return Field::Text(word(row)),
+            Count(number) | Bytes(number) => (number(row), 0),
+            Seconds(time) => (time(row).map(|it| micros(it).unwrap_or(u64::MAX)), 6),
+            Share(permille) => (permille(row), 3),
+        };
+        units.map_or(Field::Missing, |units| Field::Number(units, decimals))
     }
 }
 
@@ -173,25 +176,16 @@ pub(crate) enum Field {
     Missing,
     /// A word, or several with a space between; empty if there is none.
     Text(String),
-    Count(u64),
-    /// Shown in seconds. A microsecond is less than a loopback round trip.
-    Micros(u64),
-    /// Shown as a share of 1.
-    Permille(u64),
+    /// So many units, and how many decimals a whole one has: microseconds are shown as seconds with six.
+    Number(u64, u32),
 }
 
 impl Field {
-    /// Rounded to the nearest microsecond.
-    fn seconds(time: Duration) -> Self {
-        let micros = (time.as_nanos() + 500) / 1_000;
-        Self::Micros(u64::try_from(micros).unwrap_or(u64::MAX))
-    }
-
     pub(crate) fn is_missing(&self) -> bool {
         match self {
             Self::Missing => true,
             Self::Text(text) => text.is_empty(),
-            Self::Count(_) | Self::Micros(_) | Self::Permille(_) => false,
+            Self::Number(..) => false,
         }
     }
 
@@ -199,9 +193,7 @@ impl Field {
     pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Self::Missing | Self::Text(_) => None,
-            Self::Count(count) => Some(*count as f64),
-            Self::Micros(micros) => Some(*micros as f64 / 1e6),
-            Self::Permille(permille) => Some(*permille as f64 / 1e3),
+            Self::Number(units, decimals) => Some(*units as f64 / 10_f64.powi(*decimals as i32)),
         }
     }
 
@@ -219,9 +211,7 @@ impl fmt::Display for Field {
         match self {
             Self::Missing => Ok(()),
             Self::Text(text) => f.write_str(text),
-            Self::Count(count) => write!(f, "{count}"),
-            Self::Micros(micros) => f.write_str(&format_seconds(Duration::from_micros(*micros), 6)),
-            Self::Permille(share) => write!(f, "{}.{:03}", share / 1_000, share % 1_000),
+            Self::Number(units, decimals) => f.write_str(&decimal((*units).into(), *decimals)),
         }
     }
 }
@@ -229,16 +219,17 @@ impl fmt::Display for Field {
 /// `time` in seconds with `decimals` (at most 9) decimals and a point, rounded to the nearest.
 #[must_use]
 pub fn format_seconds(time: Duration, decimals: u32) -> String {
-    let unit = 10_u128.pow(9 - decimals.min(9));
-    let rounded = (time.as_nanos() + unit / 2) / unit;
-    let per_second = 10_u128.pow(decimals.min(9));
-    let (whole, fraction) = (rounded / per_second, rounded % per_second);
+    let decimals = decimals.min(9);
+    let unit = 10_u128.pow(9 - decimals);
+    decimal((time.as_nanos() + unit / 2) / unit, decimals)
+}
+
+/// So many units, of which ten to the power of `decimals` are one.
+fn decimal(units: u128, decimals: u32) -> String {
+    let (one, width) = (10_u128.pow(decimals), decimals as usize);
     match decimals {
-        0 => whole.to_string(),
-        _ => format!(
-            "{whole}.{fraction:0width$}",
-            width = decimals.min(9) as usize
-        ),
+        0 => units.to_string(),
+        _ => format!("{}.{:0width$}", units / one, units % one),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::figures::Figures;
 use super::statistics::Spread;
 use crate::journal::Contents;
+use crate::machine::CpuTicks;
 use crate::measurement::ServerChoice;
 
 words! {
@@ -63,58 +64,46 @@ const OUTLIER_SAMPLES_MIN: usize = 5;
 
 /// The flags of a row with these samples.
 pub(super) fn of(contents: &Contents, taken: &[Figures<'_>]) -> Vec<Flag> {
-    let cores = u64::from(contents.header.fingerprint.machine.cores);
-    let session = |figures: &Figures<'_>| {
-        contents
-            .sessions
-            .iter()
-            .find(|session| session.number == figures.sample.session)
+    let is_set = |flag: &Flag| match flag {
+        Flag::Outlier => has_outlier(taken),
+        flag => taken.iter().any(|figures| has(*flag, figures, contents)),
     };
-    let is_busy = |figures: &Figures<'_>| {
-        session(figures)
-            .and_then(|session| session.busy_before_permille)
-            .is_some_and(|permille| permille > BUSY_PERMILLE_MAX)
-    };
-    // Where a target has its folder is not known.
-    let server = &contents.header.fingerprint.settings.server;
-    let is_here = !matches!(server, ServerChoice::Target { .. });
-    let is_tmpfs = |figures: &Figures<'_>| {
-        is_here && session(figures).is_some_and(|session| session.work_file_system == "tmpfs")
-    };
-    let is_retaken = |figures: &Figures<'_>| {
-        let number = figures.sample.measurement.cell.number;
-        let mut retaken = contents.retaken.iter();
-        retaken.any(|earlier| earlier.measurement.cell.number == number)
-    };
-    let has_overflow =
-        |figures: &Figures<'_>| figures.sample.measurement.listen_overflows > Some(0);
-    let is_unverified = |figures: &Figures<'_>| figures.sample.measurement.unverified > 0;
-    let checks = [
-        (Flag::BusyMachine, taken.iter().any(is_busy)),
-        (Flag::Steal, taken.iter().any(has_steal)),
-        (
-            Flag::ClientBound,
-            taken.iter().any(|figures| is_client_bound(figures, cores)),
-        ),
-        (Flag::Outlier, has_outlier(taken)),
-        (Flag::Tmpfs, taken.iter().any(is_tmpfs)),
-        (Flag::Retaken, taken.iter().any(is_retaken)),
-        (Flag::ListenOverflow, taken.iter().any(has_overflow)),
-        (Flag::Unverified, taken.iter().any(is_unverified)),
-    ];
-    checks
-        .into_iter()
-        .filter_map(|(flag, is_set)| is_set.then_some(flag))
-        .collect()
+    Flag::ALL.into_iter().filter(is_set).collect()
+}
+
+/// Whether one sample is reason enough for the flag.
+fn has(flag: Flag, figures: &Figures<'_>, contents: &Contents) -> bool {
+    let fingerprint = &contents.header.fingerprint;
+    let measurement = &figures.sample.measurement;
+    let mut sessions = contents.sessions.iter();
+    let session = sessions.find(|session| session.number == figures.sample.session);
+    match flag {
+        Flag::BusyMachine => {
+            session.and_then(|it| it.busy_before_permille) > Some(BUSY_PERMILLE_MAX)
+        }
+        Flag::Steal => has_steal(figures),
+        Flag::ClientBound => is_client_bound(figures, fingerprint.machine.cores.into()),
+        Flag::Outlier => false,
+        // Where a target has its folder is not known.
+        Flag::Tmpfs => {
+            let is_here = !matches!(fingerprint.settings.server, ServerChoice::Target { .. });
+            is_here && session.is_some_and(|session| session.work_file_system == "tmpfs")
+        }
+        Flag::Retaken => {
+            let mut retaken = contents.retaken.iter();
+            retaken.any(|earlier| earlier.measurement.cell.number == measurement.cell.number)
+        }
+        Flag::ListenOverflow => measurement.listen_overflows > Some(0),
+        Flag::Unverified => measurement.unverified > 0,
+    }
 }
 
 fn has_steal(figures: &Figures<'_>) -> bool {
-    figures.sample.cpu.is_some_and(|cpu| {
-        cpu.steal >= STEAL_TICKS_MIN
-            && cpu
-                .steal_permille()
-                .is_some_and(|permille| permille > STEAL_PERMILLE_MAX)
-    })
+    let cpu = figures
+        .sample
+        .cpu
+        .filter(|cpu| cpu.steal >= STEAL_TICKS_MIN);
+    cpu.and_then(CpuTicks::steal_permille) > Some(STEAL_PERMILLE_MAX)
 }
 
 /// Either every client (or, with more clients than processors, every processor) was busy with client work for
@@ -133,21 +122,15 @@ fn is_client_bound(figures: &Figures<'_>, cores: u64) -> bool {
     };
     let clients = u64::from(figures.sample.measurement.cell.clients);
     let is_saturated = uses_up(client, clients.min(cores));
-    let is_greater_part = figures
-        .server_cpu_ns
-        .is_some_and(|server| client > server && uses_up(client + server, cores));
-    is_saturated || is_greater_part
+    let is_greater = |server| client > server && uses_up(client + server, cores);
+    is_saturated || figures.server_cpu_ns.is_some_and(is_greater)
 }
 
 /// A modified z-score above 3.5 (Iglewicz and Hoaglin 1993): 0.6745 · |x − median| ÷ MAD.
 fn has_outlier(taken: &[Figures<'_>]) -> bool {
     let times: Vec<u64> = taken.iter().filter_map(|figures| figures.time_ns).collect();
-    let Some(Spread {
-        median,
-        mad: Some(mad),
-        ..
-    }) = Spread::of(times.iter().copied())
-    else {
+    let spread = Spread::of(times.iter().copied());
+    let Some((median, mad)) = spread.and_then(|it| Some((it.median, it.mad?))) else {
         return false;
     };
     let is_far = |time: u64| u128::from(time.abs_diff(median)) * 6_745 > u128::from(mad) * 35_000;

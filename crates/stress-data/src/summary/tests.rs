@@ -77,13 +77,7 @@ fn sample(repeat: u32, status: Status, records: Vec<Record>) -> Sample {
         client_cpu_us: Some(4_000),
         ..Measurement::empty(cell, repeat, "2026-11-24T04:00:00Z".into(), status)
     };
-    Sample {
-        session: 0,
-        is_warmup: false,
-        cpu: None,
-        wall_ns: None,
-        measurement,
-    }
+    testing::sample(measurement)
 }
 
 fn all_ok(repeat: u32, first_ms: u64) -> Sample {

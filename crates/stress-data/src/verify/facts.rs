@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::journal::{Beginning, Contents, Sample};
 use crate::matrix::Operation;
 use crate::measurement::{Measurement, ServerChoice, Settings, Status, Verify};
-use crate::reconcile::{Facts, reconcile};
+use crate::reconcile::reconcile;
 use crate::record::{Outcome, Record};
 use crate::size::counted_as;
 
@@ -207,17 +207,7 @@ fn length_problem(sample: &Sample) -> Option<String> {
 
 /// The status that was written must be the one that the facts give.
 fn status_problem(measurement: &Measurement, settings: &Settings) -> Vec<String> {
-    let verdict = |is_lost: bool| {
-        reconcile(&Facts {
-            cell: &measurement.cell,
-            requests: settings.requests(&measurement.cell),
-            records: &measurement.records,
-            ready: measurement.ready.as_ref(),
-            done: measurement.done.as_ref(),
-            fault: measurement.fault.as_ref(),
-            is_lost,
-        })
-    };
+    let requests = settings.requests(&measurement.cell);
     let has_no_ledger = measurement.done.is_none();
     // Our server leaves a ledger or is lost; of a foreign one only the notes know whether it was.
     let possible: &[bool] = match (&settings.server, has_no_ledger) {
@@ -225,7 +215,10 @@ fn status_problem(measurement: &Measurement, settings: &Settings) -> Vec<String>
         (ServerChoice::Own, true) => &[true],
         (ServerChoice::Command(_) | ServerChoice::Target { .. }, true) => &[false, true],
     };
-    let verdicts: Vec<_> = possible.iter().map(|is_lost| verdict(*is_lost)).collect();
+    let possible = possible.iter();
+    let verdicts: Vec<_> = possible
+        .map(|is_lost| reconcile(measurement, requests, *is_lost))
+        .collect();
     let said = measurement.status;
     let is_inconsistent = said == Status::Inconsistent;
     // A part of an upload that nobody vouched for was found on the disk: only its note is left of that.

@@ -53,19 +53,18 @@ fn read(run: &Path, name: &str) -> io::Result<Vec<u8>> {
 /// The lines of the file `name` that are not those that were expected.
 #[must_use]
 pub fn line_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> {
-    let lines = |bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        text.lines().map(str::to_owned).collect::<Vec<String>>()
-    };
-    let (written, expected) = (lines(written), lines(expected));
-    let len = written.len().max(expected.len());
-    let line = |lines: &[String], index: usize| lines.get(index).cloned().unwrap_or_default();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (written, expected) = (text(written), text(expected));
+    let (mut written, mut expected) = (written.lines(), expected.lines());
     let mut found = Vec::new();
-    for index in 0..len {
-        let (value, wanted) = (line(&written, index), line(&expected, index));
+    for number in 1.. {
+        let (value, wanted) = match (written.next(), expected.next()) {
+            (None, None) => break,
+            (value, wanted) => (value.unwrap_or_default(), wanted.unwrap_or_default()),
+        };
         if value != wanted {
-            let place = format!("line {}", index + 1);
-            found.push(Finding::new(name, place, contrast(&value, &wanted)));
+            let place = format!("line {number}");
+            found.push(Finding::new(name, place, contrast(value, wanted)));
         }
     }
     found.truncate(FINDINGS_MAX);
@@ -115,11 +114,9 @@ fn csv_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> 
     }
     let mut found = Vec::new();
     if written.len() != expected.len() {
-        let what = format!(
-            "{} written, {} from the journal",
-            counted_as(written.len() as u64 - 1, "row is", "rows are"),
-            counted_as(expected.len() as u64 - 1, "follows", "follow")
-        );
+        let rows = counted_as(written.len() as u64 - 1, "row is", "rows are");
+        let follow = counted_as(expected.len() as u64 - 1, "follows", "follow");
+        let what = format!("{rows} written, {follow} from the journal");
         found.push(Finding::new(name, "", what));
     }
     for (wanted, row) in expected.iter().zip(&written).skip(1) {
@@ -136,15 +133,9 @@ fn csv_differences(name: &str, written: &[u8], expected: &[u8]) -> Vec<Finding> 
 }
 
 fn contrast(written: &str, wanted: &str) -> String {
-    let shown = |value: &str| match value {
-        "" => "nothing".to_owned(),
-        value => value.to_owned(),
-    };
-    format!(
-        "{} is written, {} follows from the journal",
-        shown(written),
-        shown(wanted)
-    )
+    let shown = |value: &str| if value.is_empty() { "nothing" } else { value }.to_owned();
+    let (written, wanted) = (shown(written), shown(wanted));
+    format!("{written} is written, {wanted} follows from the journal")
 }
 
 /// `row 14` or `row 14, repeat 0, client 3, request 0`.

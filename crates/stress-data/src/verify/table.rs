@@ -18,6 +18,11 @@ const STATUSES: [&str; 7] = [
     "not_run",
     "cut",
 ];
+const SERVER_WORKERS: [&str; 3] = [
+    "server_workers_ok",
+    "server_workers_failed",
+    "server_workers_idle",
+];
 /// What only a measurement can give.
 const MEASURED: [&str; 13] = [
     "time_per_client_s",
@@ -91,17 +96,10 @@ fn row_problems(row: &Fields) -> Vec<(&str, String)> {
             .then(|| (parts[0], format!("{} are not {size}", parts.join(" + "))))
     };
     problems.extend(pool("client_workers", &["clients_ok", "clients_failed"]));
-    let workers = [
-        "server_workers_ok",
-        "server_workers_failed",
-        "server_workers_idle",
-    ];
-    problems.extend(pool("server_workers", &workers));
+    problems.extend(pool("server_workers", &SERVER_WORKERS));
     problems.extend(status_problems(row, status));
-    problems.extend(order_problem(
-        row,
-        &["time_min_s", "time_per_client_s", "time_max_s"],
-    ));
+    let times = ["time_min_s", "time_per_client_s", "time_max_s"];
+    problems.extend(order_problem(row, &times));
     problems.extend(order_problem(row, &["first_done_s", "makespan_s"]));
     problems.extend(order_problem(row, &["samples", "repeats"]));
     problems
@@ -112,23 +110,19 @@ fn status_problems(row: &Fields, status: &str) -> Vec<(&'static str, String)> {
     let is_empty = |column: &str| field(row, column).is_empty();
     let unexpected = |columns: &[&'static str], is_wrong: &dyn Fn(&str) -> bool, what: &str| {
         let wrong = columns.iter().filter(|column| is_wrong(column));
-        wrong
-            .map(|column| (*column, format!("the row is {status} and {what}")))
-            .collect::<Vec<_>>()
+        let problem = |column: &&'static str| (*column, format!("the row is {status} and {what}"));
+        wrong.map(problem).collect::<Vec<_>>()
     };
     match status {
         "ok" => {
             let needed = ["time_per_client_s", "makespan_s", "clients_ok"];
             let mut problems = unexpected(&needed, &is_empty, "this is empty");
-            let has_failed = |column: &str| field(row, column) != "0";
-            problems.extend(unexpected(
-                &["clients_failed"],
-                &has_failed,
-                "this is not 0",
-            ));
-            let samples = field(row, "samples");
-            let is_short = |column: &str| field(row, column) != samples;
-            problems.extend(unexpected(&["repeats"], &is_short, "samples are missing"));
+            let mut equal = |column: &'static str, value: &str, what: &str| {
+                let is_wrong = |column: &str| field(row, column) != value;
+                problems.extend(unexpected(&[column], &is_wrong, what));
+            };
+            equal("clients_failed", "0", "this is not 0");
+            equal("repeats", field(row, "samples"), "samples are missing");
             problems
         }
         "not_run" => unexpected(&MEASURED, &|column| !is_empty(column), "this is not empty"),

@@ -10,12 +10,12 @@ use stress_data::summary::metric::Metric;
 use stress_data::summary::statistics::Spread;
 
 use super::axis::{Figure, Scale};
-use super::panel::{Line, Look, Panel, Point};
+use super::panel::{Line, Panel, Point};
 use super::{Axes, client_workers, server_workers};
 use crate::document::{Key, Plate, Text};
 use crate::lang::Lang;
 use crate::nine;
-use crate::svg::{Colour, Mark, Svg};
+use crate::svg::{Colour, Look, Mark, Svg};
 use crate::texts::say;
 use crate::variants::{Place, Variant};
 
@@ -110,15 +110,9 @@ impl Lines<'_> {
     }
 
     const fn place(&self, over: Over, volume: u64, size: u32, other: u32) -> Place {
-        let (clients, servers) = match over {
-            Over::Clients => (size, other),
-            Over::Servers => (other, size),
-        };
-        Place {
-            operation: self.operation,
-            volume,
-            clients,
-            servers,
+        match over {
+            Over::Clients => Place::new(self.operation, volume, size, other),
+            Over::Servers => Place::new(self.operation, volume, other, size),
         }
     }
 

@@ -5,7 +5,7 @@ use stress_data::summary::statistics::Spread;
 use super::axis::Scale;
 use super::{SMALL, TITLE};
 use crate::lang::Lang;
-use crate::svg::{Anchor, Colour, Mark, Pen, Svg, text_width};
+use crate::svg::{Anchor, Colour, Look, Pen, Svg, text_width};
 
 const WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 224.0;
@@ -31,31 +31,6 @@ pub(super) struct Panel<'a> {
 pub(super) struct Line {
     pub(super) look: Look,
     pub(super) points: Vec<Point>,
-}
-
-/// How a line is drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Look {
-    pub(super) colour: Colour,
-    pub(super) mark: Mark,
-    pub(super) is_dashed: bool,
-}
-
-impl Look {
-    pub(super) const fn pen(self) -> Pen {
-        Pen {
-            colour: self.colour,
-            width: 1.8,
-            dash: if self.is_dashed { "5 3" } else { "" },
-        }
-    }
-
-    pub(super) fn swatch(self) -> Svg {
-        let mut svg = Svg::new(30.0, 12.0, "");
-        svg.path(&[(1.0, 6.0), (29.0, 6.0)], self.pen());
-        svg.mark(self.mark, (15.0, 6.0), self.colour, !self.is_dashed, "");
-        svg
-    }
 }
 
 /// A figure of a row.
@@ -110,11 +85,7 @@ impl Panel<'_> {
     }
 
     fn draw_line(&self, svg: &mut Svg, line: &Line, dodge: f64) {
-        let Look {
-            colour,
-            mark,
-            is_dashed,
-        } = line.look;
+        let colour = line.look.colour;
         let at = |point: &Point| {
             (
                 self.x_of(point.size) + dodge,
@@ -134,7 +105,7 @@ impl Panel<'_> {
                 let (from, to) = whisker(low, point.y.median.saturating_add(mad));
                 svg.line(from, to, Pen::new(colour, 3.0));
             }
-            svg.mark(mark, (x, y), colour, !is_dashed, &point.words);
+            svg.mark((x, y), line.look, &point.words);
             if point.is_bad {
                 svg.cross((x, y), &point.words);
             }

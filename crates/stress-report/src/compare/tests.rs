@@ -1,6 +1,6 @@
 //! Two made-up runs with known times beside each other.
 
-use stress_data::journal::{Contents, Line, Sample};
+use stress_data::journal::{Contents, Line};
 use stress_data::matrix::{Operation, Selection};
 use stress_data::measurement::Status;
 use stress_data::record::{Outcome, Record};
@@ -35,13 +35,7 @@ fn contents(times_ms: [&[u64]; 2]) -> Contents {
                 },
                 ..Record::not_sent(0, 0)
             }];
-            contents.add(Line::Sample(Box::new(Sample {
-                session: 0,
-                is_warmup: false,
-                cpu: None,
-                wall_ns: None,
-                measurement,
-            })));
+            contents.add(Line::Sample(Box::new(testing::sample(measurement))));
         }
     }
     contents

@@ -153,16 +153,13 @@ impl<'a> Findings<'a> {
                 effect.verdict(lang),
             ));
         }
-        let each = self
-            .variants
-            .iter()
-            .take(VARIANTS_MAX)
-            .filter_map(|variant| {
-                let effect = effect(variant)?;
-                let (factor, range) = (lang.ratio(effect.mean), effect.range(lang));
-                Some(format!("{factor} ({}{range})", variant.label))
-            });
-        let each: Vec<String> = each.collect();
+        let of = |variant: &Variant<'a>| {
+            let effect = effect(variant)?;
+            let (factor, range) = (lang.ratio(effect.mean), effect.range(lang));
+            Some(format!("{factor} ({}{range})", variant.label))
+        };
+        let variants = self.variants.iter().take(VARIANTS_MAX);
+        let each: Vec<String> = variants.filter_map(of).collect();
         (!each.is_empty())
             .then(|| say!(lang, "findings.longer_each", what, each = lang.list(&each)))
     }
@@ -273,13 +270,10 @@ impl<'a> Findings<'a> {
             (!parts.is_empty()).then(|| say!(lang, "findings.models", other, first, parts))
         };
         let mut found: Vec<String> = others.iter().take(VARIANTS_MAX).filter_map(of).collect();
-        let has_one_sample = self
-            .variants
-            .iter()
-            .any(|variant| variant.run.contents.header.fingerprint.repeats == 1);
+        let mut runs = self.variants.iter().map(|variant| variant.run);
+        let has_one_sample = runs.any(|run| run.contents.header.fingerprint.repeats == 1);
         if has_one_sample && !found.is_empty() {
-            let words = lang.text("findings.models_of_one_sample");
-            found.push(words.into());
+            found.push(lang.text("findings.models_of_one_sample").into());
         }
         found
     }
@@ -287,10 +281,8 @@ impl<'a> Findings<'a> {
     /// How near the machine's ceiling the rows come that know it.
     pub(super) fn ceiling(&self, operation: Operation) -> Option<String> {
         let lang = self.lang;
-        let rows = self.ok_rows(operation).filter_map(|(variant, row)| {
-            let share = row.ceiling_share()?;
-            Some((share, variant, row))
-        });
+        let rows = self.ok_rows(operation);
+        let rows = rows.filter_map(|(variant, row)| Some((row.ceiling_share()?, variant, row)));
         let mut rows: Vec<_> = rows.collect();
         rows.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
         let (most, variant, row) = rows.last()?;

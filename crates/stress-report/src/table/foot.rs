@@ -22,10 +22,9 @@ pub(super) fn write(
     screen: Screen,
 ) -> std::fmt::Result {
     // Rows that the run did not come to explain themselves.
-    let trouble = || {
-        rows.iter()
-            .filter(|row| row.status != Status::Ok && why(row).is_some() && !is_over_budget(row))
-    };
+    let is_trouble =
+        |row: &&Row| row.status != Status::Ok && why(row).is_some() && !is_over_budget(row);
+    let trouble = || rows.iter().filter(is_trouble);
     writeln!(out)?;
     for row in trouble().take(EXPLAINED_MAX) {
         writeln!(out, "{}", screen.bad(&screen.wrapped(&explanation(row))))?;
@@ -38,9 +37,9 @@ pub(super) fn write(
     }
     let over_budget = rows.iter().filter(|row| is_over_budget(row)).count();
     if over_budget > 0 {
+        let rows = counted_as(over_budget as u64, "row is", "rows are");
         line(&format!(
-            "{} not complete for want of time (--budget); --resume goes on with them",
-            counted_as(over_budget as u64, "row is", "rows are")
+            "{rows} not complete for want of time (--budget); --resume goes on with them"
         ))?;
     }
     for flag in Flag::ALL {
@@ -100,13 +99,9 @@ fn totals_line(totals: &Totals) -> String {
         0 => String::new(),
         count => format!(", {count} {how}"),
     };
-    format!(
-        "{}, {} ok, {} failed{}{}, {} s",
-        counted(totals.rows as u64, "row"),
-        totals.ok,
-        totals.failed,
-        missing(totals.cut, "cut"),
-        missing(totals.not_run, "not run"),
-        format_seconds(totals.wall(), 1),
-    )
+    let (rows, ok, failed) = (counted(totals.rows as u64, "row"), totals.ok, totals.failed);
+    let cut = missing(totals.cut, "cut");
+    let not_run = missing(totals.not_run, "not run");
+    let wall = format_seconds(totals.wall(), 1);
+    format!("{rows}, {ok} ok, {failed} failed{cut}{not_run}, {wall} s")
 }

@@ -1,4 +1,4 @@
-use stress_data::journal::{Line, Sample};
+use stress_data::journal::Line;
 use stress_data::matrix::{Plan, Selection, ServerPool};
 use stress_data::record::{Outcome, Record};
 use stress_data::summary::statistics::Spread;
@@ -35,13 +35,7 @@ fn contents(repeats: u32) -> Contents {
                 outcome,
                 detail: (outcome != Outcome::Ok).then(|| "connection reset by peer".into()),
             }];
-            contents.add(Line::Sample(Box::new(Sample {
-                session: 0,
-                is_warmup: false,
-                cpu: None,
-                wall_ns: None,
-                measurement,
-            })));
+            contents.add(Line::Sample(Box::new(testing::sample(measurement))));
         }
     }
     contents

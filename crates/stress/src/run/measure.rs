@@ -9,7 +9,7 @@ use cli_kit::output;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use stress_data::matrix::Cell;
 use stress_data::measurement::{Measurement, ServerChoice, Settings, Status};
-use stress_data::reconcile::{Facts, reconcile};
+use stress_data::reconcile::reconcile;
 use stress_data::record::{Outcome, Record};
 
 use super::{preflight, work};
@@ -231,15 +231,8 @@ fn finish(
 }
 
 fn judge(measurement: &mut Measurement, settings: &Settings, is_lost: bool) {
-    let verdict = reconcile(&Facts {
-        cell: &measurement.cell,
-        requests: settings.requests(&measurement.cell),
-        records: &measurement.records,
-        ready: measurement.ready.as_ref(),
-        done: measurement.done.as_ref(),
-        fault: measurement.fault.as_ref(),
-        is_lost,
-    });
+    let requests = settings.requests(&measurement.cell);
+    let verdict = reconcile(measurement, requests, is_lost);
     measurement.status = verdict.status;
     measurement.notes.extend(verdict.violations);
 }

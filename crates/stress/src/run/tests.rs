@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use stress_data::journal::Sample;
 use stress_data::matrix::Cell;
 use stress_data::measurement::{Measurement, Status};
 use stress_data::summary;
@@ -414,13 +413,7 @@ fn latest_points_at_a_run_once_something_was_measured_in_it() {
             ended_ns,
             ..stress_data::record::Record::not_sent(0, 0)
         }];
-        let sample = Sample {
-            session: 0,
-            is_warmup: false,
-            cpu: None,
-            wall_ns: None,
-            measurement,
-        };
+        let sample = testing::sample(measurement);
         folder.append(Line::Sample(Box::new(sample))).unwrap();
     };
     let open = |words: &[&str]| Folder::open(&request(out.path(), words)).unwrap();

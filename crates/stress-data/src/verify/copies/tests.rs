@@ -19,16 +19,9 @@ fn run(seed: u64) -> Contents {
         measurement.records = (0..clients)
             .map(|client| record(client, released_ns, &mut state))
             .collect();
-        contents.samples.insert(
-            (measurement.cell.number, 0),
-            Sample {
-                session: 0,
-                is_warmup: false,
-                cpu: None,
-                wall_ns: None,
-                measurement,
-            },
-        );
+        contents
+            .samples
+            .insert((measurement.cell.number, 0), testing::sample(measurement));
     }
     contents
 }

@@ -1,7 +1,7 @@
 use std::fs::File;
 
 use stress_data::derived::write_all;
-use stress_data::journal::{Journal, Line, Sample};
+use stress_data::journal::{Journal, Line};
 use stress_data::matrix::Selection;
 use stress_data::measurement::Status;
 use stress_data::summary;
@@ -69,13 +69,7 @@ fn the_newest_unfinished_run_is_found_among_others() {
         let mut journal = Journal::create(&run, &contents.header).unwrap();
         for index in 0..samples {
             let measurement = testing::measurement(&contents, index, 0, Status::Ok);
-            let sample = Line::Sample(Box::new(Sample {
-                session: 0,
-                is_warmup: false,
-                cpu: None,
-                wall_ns: None,
-                measurement,
-            }));
+            let sample = Line::Sample(Box::new(testing::sample(measurement)));
             journal.append(&sample).unwrap();
             contents.add(sample);
         }
