@@ -8,13 +8,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use nix::unistd::Pid;
 use prefork_server::inside::AccessLogger;
+use prefork_server::inside::Holdings;
 use prefork_server::inside::Scoreboard;
 use prefork_server::inside::{AddressCap, Admission};
 use prefork_server::inside::{BufferPool, Service, Session, Want};
 use prefork_server::inside::{Durability, Folder, Quota, Store, StoreOptions};
-use prefork_server::inside::{Holdings, RowAllocator};
 use prefork_server::inside::{Logs, Wanted};
 use proto::Limits;
 
@@ -26,13 +25,11 @@ const OPTIONS: StoreOptions = StoreOptions {
     root_bytes_max: None,
 };
 
-/// Holdings in which so many processes have their rows, and the parent's record of them.
+/// Holdings in which so many processes have their rows.
 fn holdings(processes: u32, cells: u32) -> Holdings {
     let holdings = Holdings::new(processes, cells).expect("memory");
-    let mut rows = RowAllocator::new(holdings, processes);
-    for pid in 1..=processes.cast_signed() {
-        let row = rows.free_row().expect("a row for each");
-        rows.taken(row, Pid::from_raw(pid));
+    for taken in 0..processes {
+        holdings.free_row(0..taken).expect("a row for each");
     }
     holdings
 }

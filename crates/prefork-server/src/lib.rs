@@ -36,8 +36,7 @@ pub mod inside {
     pub use crate::connection::session::{BufferPool, Service, Session, Want};
     pub use crate::operator::logs::{Logs, Wanted};
     pub use crate::shared::address_cap::{AddressCap, Admission};
-    pub use crate::shared::holdings::{Holdings, RowAllocator};
-    pub use crate::shared::lifeline::lifeline;
+    pub use crate::shared::holdings::Holdings;
     pub use crate::shared::scoreboard::Scoreboard;
     pub use crate::store::{Durability, Folder, Quota, Store, StoreOptions};
 }

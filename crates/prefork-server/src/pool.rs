@@ -21,7 +21,6 @@ use crate::shared::address_cap::AddressCap;
 use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::gate::Gate;
 use crate::shared::holdings::Holdings;
-use crate::shared::lifeline::Watch;
 use crate::shared::listener::Listener;
 use crate::shared::memory::OwnStatus;
 use crate::shared::report::{ProcessId, Reporter};
@@ -50,27 +49,20 @@ pub(crate) const NUDGE: Signal = Signal::SIGTERM;
 /// What workers are made from, and all that one is given. Of its descriptors a worker keeps those in [`Inheritance::descriptors`].
 #[derive(Debug)]
 pub(crate) struct Inheritance {
-    /// The shared listening socket.
     pub listener: Listener,
-    /// The workers' end of the lifeline.
-    pub watch: Watch,
     /// Whether the workers may accept.
     pub gate: Gate,
     /// Where workers report to the parent.
     pub reports: OwnedFd,
-    /// The counters.
     pub scoreboard: Scoreboard,
     /// What the processes hold of shared limits, and which row the next one to be forked has.
     pub holdings: Holdings,
     /// See `holdings`.
     pub row: u32,
-    /// The files that lines are written to.
     pub logs: Logs,
-    /// The store and the limits.
     pub service: Service,
     /// Where files are encoded already, if anywhere.
     pub cache: Option<EncodedCache>,
-    /// How workers are confined.
     pub confinement: Confinement,
     /// The settings in force.
     pub config: Config,
@@ -110,7 +102,6 @@ impl Inheritance {
             index,
             slot,
             listener: &self.listener,
-            watch: &self.watch,
             gate: self.gate,
             service: &self.service,
             clocks: self.config.clocks,
@@ -138,11 +129,7 @@ impl Inheritance {
     /// closed before it does anything else.
     #[must_use]
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let own = [
-            self.listener.socket().as_fd(),
-            self.watch.as_fd(),
-            self.reports.as_fd(),
-        ];
+        let own = [self.listener.socket().as_fd(), self.reports.as_fd()];
         own.into_iter()
             .chain(self.service.store.descriptors())
             .chain(self.logs.descriptors())
@@ -210,10 +197,6 @@ fn child_main(
         );
         return failure(error.raw_os_error().map(Errno::from_raw));
     }
-    // The parent has died before the kernel was asked to watch it.
-    if inheritance.watch.has_ended() {
-        return WORKER_DONE;
-    }
     let reporter = Reporter::new(&inheritance.reports, id, inheritance.config.max_requests);
     let slot = assignment.slot(&inheritance.scoreboard);
     let worker = || inheritance.worker(slot, assignment.workers.start, &reporter);
@@ -261,6 +244,7 @@ pub(crate) fn settle_in(parent: Pid, confinement: Confinement, store: &Store) ->
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // It has died before the kernel was asked to watch it.
     if Pid::parent() != parent {
         sys::exit_now(WORKER_DONE);
     }

@@ -20,9 +20,7 @@ use crate::rights::{User, current_user, is_root};
 use crate::store::{Folder, Store};
 use crate::{sys, words};
 
-use landlock::RootAccess;
-
-pub(crate) use landlock::{ABI_CONFINING_FILES, Level};
+pub(crate) use landlock::ABI_CONFINING_FILES;
 
 proto::worded! {
     /// Whether workers are confined.
@@ -45,9 +43,9 @@ pub(crate) struct Confinement {
     pub(crate) abi: Option<u32>,
 }
 
-/// Undoes what whoever started this process may have left it with, and gives up what it and all that come of it
-/// will never need. Not to be able to is no reason not to serve. To be called at the start, once what was
-/// handed over on purpose is in hand.
+/// Resets what the process inherited (a deaf SIGCHLD, open descriptors), and gives up what it and its children never
+/// need: new privileges, core dumps. Where that fails the server serves all the same. To be called at the start, once
+/// what was handed over on purpose is in hand.
 pub(crate) fn harden_process() {
     // Deaf to it, a parent would never hear of a worker's death.
     if let Err(error) = sys::heed(Signal::SIGCHLD) {
@@ -137,13 +135,13 @@ impl Confinement {
     /// As READY tells it: how workers forked from now on are confined.
     #[must_use]
     pub(crate) fn announce(self, store: &Store) -> proto::announce::Sandbox {
-        let root_access = RootAccess::of(store).as_str().to_owned();
+        let (root_access, _) = landlock::root_access(store);
         proto::announce::Sandbox {
             mode: self.mode.as_str().to_owned(),
-            level: Level::of(self.abi).as_str().to_owned(),
+            level: landlock::level(self.abi).to_owned(),
             landlock_abi: self.abi,
             not_denied: landlock::not_denied(self.abi).map(str::to_owned).collect(),
-            root_access: self.abi.map(|_| root_access),
+            root_access: self.abi.map(|_| root_access.to_owned()),
             no_new_privs: prctl::get_no_new_privs().unwrap_or(false),
         }
     }

@@ -4,7 +4,6 @@ pub(crate) mod address_cap;
 pub(crate) mod encoded_cache;
 pub(crate) mod gate;
 pub(crate) mod holdings;
-pub(crate) mod lifeline;
 pub mod listener;
 pub mod memory;
 pub(crate) mod report;

@@ -318,7 +318,7 @@ impl Store {
         Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
     }
 
-    /// The kind of file system, such as `ext4`.
+    /// The kind of file system, `ext4` for instance.
     #[must_use]
     pub fn file_system(&self) -> String {
         file_system::name(&self.root.directory)

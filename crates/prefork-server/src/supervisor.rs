@@ -36,8 +36,6 @@ use crate::operator::admin::Admin;
 use crate::operator::logs::Reopener;
 use crate::operator::pidfile::Pidfile;
 use crate::pool::Inheritance;
-use crate::shared::holdings::RowAllocator;
-use crate::shared::lifeline::Hold;
 use crate::shared::report::{Kind, ProcessId, Report};
 use crate::shared::scoreboard::{Command, Field};
 use crate::shared::title;
@@ -53,7 +51,7 @@ use announce::Facts;
 use caching::Caching;
 use deferred_close::DeferredClose;
 use events::{Events, News};
-use members::Members;
+use members::{Member, Members};
 use program::Program;
 use sweep::Sweeper;
 use telling::Telling;
@@ -79,8 +77,6 @@ struct Supervisor {
     /// What to start in an upgrade.
     program: std::io::Result<Program>,
     inheritance: Inheritance,
-    /// While it is open the workers know that this process lives.
-    _hold: Hold,
     admin: Admin,
     reopener: Reopener,
     origin: Origin,
@@ -91,7 +87,6 @@ struct Supervisor {
     roster: Roster,
     watchdog: Watchdog,
     ledger: Ledger,
-    rows: RowAllocator,
     members: Members,
     deferred_close: DeferredClose,
     shortages: Shortages,
@@ -180,7 +175,7 @@ impl Supervisor {
                 .wait(timeout, watched, others)
                 .context("cannot wait for signals")?;
             if Instant::now() < self.nudge_until {
-                self.members.nudge();
+                self.members.nudge(Member::was_told_to_leave);
             }
             news.push(News::Tick);
         }
@@ -216,7 +211,7 @@ impl Supervisor {
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => self.stop_at_once(),
             Signal::SIGHUP => self.reload(),
             Signal::SIGUSR1 => {
-                self.reopen_logs();
+                self.reopener.reopen();
                 Ok(())
             }
             Signal::SIGUSR2 => {
@@ -232,7 +227,7 @@ impl Supervisor {
         }
     }
 
-    /// Whoever closed the terminal that this server was started from would not see it any more.
+    /// The terminal that this server was started from is gone, and with it the way to see and to end the server.
     fn lose_terminal(&mut self) -> Flow {
         if self.is_on_its_way_out() {
             return Ok(());
@@ -249,13 +244,8 @@ impl Supervisor {
         self.stop_gracefully()
     }
 
-    /// Whoever rotates the logs has moved them away.
-    fn reopen_logs(&mut self) {
-        self.reopener.reopen();
-    }
-
-    /// Whether nobody has asked for a stop yet. A hand-over is none: it may take an hour, and whoever asks then
-    /// wants it sooner, but still nothing cut.
+    /// Whether nobody has asked for a stop yet. A hand-over is none: it may take an hour, and a stop that is asked for then
+    /// is to come sooner, and still to cut nothing.
     fn is_asked_for_the_first_time(&self) -> bool {
         self.stop
             .is_none_or(|(_, reason)| reason == upgrade::HANDED_OVER)
@@ -271,8 +261,7 @@ impl Supervisor {
         let is_mine = self.has_listener_to_itself();
         self.stop = Some((since, "drained"));
         if !is_mine && !self.roster.is_stopping() {
-            // Whoever is queued is served by those who have the socket too; to close the door would close
-            // theirs.
+            // The servers that have the socket too serve the queue; closing it would close theirs.
             self.tell_roster(Event::HandOver)?;
         }
         if is_mine
@@ -287,7 +276,7 @@ impl Supervisor {
 
     /// Whether the workers have been told to leave, or are about to be.
     fn is_on_its_way_out(&self) -> bool {
-        self.roster.is_stopping() || self.deferred_close.time_left(Instant::now()).is_some()
+        self.roster.is_stopping() || self.deferred_close.closes_at.is_some()
     }
 
     fn stop_at_once(&mut self) -> Flow {
@@ -373,34 +362,26 @@ impl Supervisor {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let (now, elapsed) = (Instant::now(), self.started.elapsed());
-        let roster = self.roster.next_deadline();
-        let watchdog = self
-            .watchdog
-            .next_look()
-            .filter(|_| !self.roster.is_cutting());
-        let successor = self
-            .successor
-            .as_ref()
-            .and_then(Successor::deadline)
-            .map(|at| at.saturating_duration_since(now));
-        let admin = self
-            .admin
-            .next_deadline()
-            .map(|at| at.saturating_duration_since(now));
-        let door = self.deferred_close.time_left(now);
-        let again = (now < self.nudge_until).then_some(NUDGE_AGAIN);
-        [roster, watchdog]
-            .into_iter()
-            .flatten()
-            .map(|at| at.saturating_sub(elapsed))
-            .chain(successor)
-            .chain(admin)
-            .chain(door)
-            .chain(again)
-            .chain(self.next_telling())
-            .chain(self.next_look_at_the_cache())
+        let now = Instant::now();
+        let watchdog = self.watchdog.next_look();
+        let since_start = [
+            self.roster.next_deadline(),
+            watchdog.filter(|_| !self.roster.is_cutting()),
+        ];
+        let deadlines = [
+            self.successor.as_ref().and_then(Successor::deadline),
+            self.admin.next_deadline(),
+            self.deferred_close.closes_at,
+            (now < self.nudge_until).then(|| now + NUDGE_AGAIN),
+            self.next_telling().map(|pause| now + pause),
+            self.next_look_at_the_cache().map(|pause| now + pause),
+        ];
+        let since_start = since_start.into_iter().flatten();
+        since_start
+            .map(|at| self.started + at)
+            .chain(deadlines.into_iter().flatten())
             .min()
+            .map(|at| at.saturating_duration_since(now))
     }
 }
 

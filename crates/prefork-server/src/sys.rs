@@ -354,7 +354,7 @@ pub fn is_ignored(signal: Signal) -> bool {
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Gives `signal` its default meaning back: whoever starts a program may have made it deaf to one.
+/// Gives `signal` its default meaning back: a program may be started deaf to one.
 ///
 /// # Errors
 /// What sigaction(2) says.

@@ -1,4 +1,4 @@
-//! READY and DONE: the two JSON lines a server prints on standard output for whoever started it.
+//! READY and DONE: the two JSON lines a server prints on standard output for the program that started it.
 //!
 //! READY says what is in force; DONE is the ledger. A reader must ignore keys it does not know.
 
@@ -65,7 +65,7 @@ pub struct Ready {
 pub struct Settings {
     /// The directory that is served, absolute.
     pub root: String,
-    /// The file system of the root, such as `ext4`.
+    /// The file system of the root, `ext4` for instance.
     pub root_file_system: String,
     /// How uploads become durable: `none`, `data` or `full`.
     pub durability: String,

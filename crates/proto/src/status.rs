@@ -41,7 +41,7 @@ pub struct Server {
     pub state: ServerState,
     /// How long it has been running.
     pub uptime_ms: u64,
-    /// Log lines that were lost because whoever reads the log did not keep up, or its disk is full.
+    /// Log lines that were lost because the log's reader did not keep up, or its disk is full.
     #[serde(default)]
     pub log_lines_lost: u64,
     /// The server that this one took over from, while that still finishes what it has in hand.
@@ -65,7 +65,7 @@ worded! {
         Starting = "starting",
         /// Serving.
         Running = "running",
-        /// Serving, while the workers are being replaced by such as have new settings.
+        /// Serving, while the workers are being replaced by others with new settings.
         Reloading = "reloading",
         /// Leaving gracefully.
         Draining = "draining",

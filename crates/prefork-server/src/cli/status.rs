@@ -44,12 +44,11 @@ pub struct Args {
     pub watch: Option<Duration>,
 }
 
-/// Runs the command.
 #[must_use]
 pub(super) fn run(args: &Args) -> ExitCode {
     match show(args) {
         Ok(()) => Exit::Done.into(),
-        // Whoever read the output has seen enough, as `head` does.
+        // The reader has seen enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             say(format_args!("error: {}", words::chain(&error)));

@@ -11,7 +11,7 @@ use crate::rights::footing::folder_of;
 /// Hidden names in the root that begin so are the store's: its lock and its temporaries.
 const STORES_PREFIX: &[u8] = b".prefork-";
 
-/// Whether each of `files`, a flag and its value, is out of reach of whoever may ask for what is in `root`, and no other
+/// Whether each of `files`, a flag and its value, is out of reach of clients, which may ask for what is in `root`, and no other
 /// one's file.
 ///
 /// # Errors

@@ -33,7 +33,6 @@ struct Line<'a> {
     peer: Option<SocketAddr>,
     verb: Option<&'static str>,
     name: Option<&'a str>,
-    /// Content bytes.
     bytes: u64,
     outcome: &'static str,
     /// From accept, or from the end of the request before, to the complete head.

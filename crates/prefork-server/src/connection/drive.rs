@@ -100,7 +100,7 @@ pub(crate) struct Connection<'s> {
     is_turned_away: bool,
     /// Its place among its address's connections, given back when this is dropped.
     _place: Option<HeldCell>,
-    /// Whoever writes down its requests.
+    /// What writes down its requests.
     access_logger: Option<AccessLogger<'s>>,
 }
 

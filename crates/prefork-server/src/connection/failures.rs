@@ -36,26 +36,14 @@ pub(crate) fn tell(failure: &Failure, peer: Option<SocketAddr>) {
     let peer = peer.map(tracing::field::display);
     let (error, hint) = (reason.words(), reason.hint());
     let unmentioned = (unmentioned > 0).then_some(unmentioned);
-    if failure.is_broken_off {
-        tracing::warn!(
-            verb,
-            name,
-            peer,
-            error,
-            hint,
-            unmentioned,
-            "a download broke off"
-        );
-    } else {
-        tracing::error!(
-            verb,
-            name,
-            peer,
-            error,
-            hint,
-            unmentioned,
-            "a request failed"
-        );
+    macro_rules! say {
+        ($level:ident, $what:literal) => {
+            tracing::$level!(verb, name, peer, error, hint, unmentioned, $what)
+        };
+    }
+    match failure.is_broken_off {
+        true => say!(warn, "a download broke off"),
+        false => say!(error, "a request failed"),
     }
 }
 

@@ -156,7 +156,6 @@ impl Admin {
             .map(|endpoint| endpoint.listener.as_fd())
     }
 
-    /// What to poll.
     pub(crate) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         self.endpoints().flat_map(Endpoint::poll_fds)
     }
@@ -167,7 +166,7 @@ impl Admin {
         self.endpoints().filter_map(Endpoint::next_deadline).min()
     }
 
-    /// Does what can be done without waiting. `make_status` is called once at the most, if somebody asks.
+    /// Does what can be done without waiting. `make_status` is called once at the most, if a client asks.
     pub(crate) fn serve(&mut self, make_status: impl FnOnce() -> Status) {
         let status = LazyCell::new(make_status);
         let now = Instant::now();
@@ -244,7 +243,7 @@ impl Endpoint {
 
     fn serve(&mut self, now: Instant, answer: impl Fn(Question) -> Answer) {
         self.not_before = self.not_before.filter(|at| now < *at);
-        // First whoever has asked meanwhile, who is then not taken for silent.
+        // First the clients that have asked meanwhile, which are then not taken for silent.
         self.clients.retain_mut(|client| client.go_on(now, &answer));
         for _ in 0..CLIENTS_MAX {
             if !self.accepts() {
@@ -268,8 +267,8 @@ impl Endpoint {
         self.clients.retain_mut(|client| client.go_on(now, &answer));
     }
 
-    /// A newcomer takes the place of whoever has been silent for longest, or if nobody is, of whoever came first: who
-    /// asks at once is answered at once, so neither is one that means to be served.
+    /// A newcomer takes the place of the client that has been silent for longest, or if none is, of the one that came
+    /// first: a client that asks at once is answered at once, so neither means to be served.
     fn make_room(&mut self) {
         if self.clients.len() >= CLIENTS_MAX {
             let silent = self.clients.iter().position(Client::is_silent);

@@ -1,7 +1,7 @@
 //! Logging: `tracing` to standard error, one write(2) a line, control characters escaped.
 //!
 //! No buffering and no writer thread: a thread would not survive the fork, and a line must not be torn by
-//! another process that writes to the same descriptor. And no waiting: a line that whoever reads the log has left no
+//! another process that writes to the same descriptor. And no waiting: a line that the log's reader has left no
 //! room for is lost, and counted for all processes together.
 
 use std::io::{self, Write};
@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use tracing::Level;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
 use crate::operator::logs::shared_file::SharedFile;
@@ -29,7 +28,7 @@ pub(crate) fn start(level: Level, format: LogFormat) {
         .with_max_level(level)
         .with_target(false)
         .with_ansi(false)
-        .with_writer(StandardError);
+        .with_writer(|| Line);
     // An error means that a logger is already in place, as when a test runs the entry twice.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
@@ -84,16 +83,6 @@ fn write_line(line: &[u8]) {
     }
     if let (Err(_), Some(lost)) = (result, LOST.get()) {
         lost.fetch_add(1, Relaxed);
-    }
-}
-
-struct StandardError;
-
-impl<'a> MakeWriter<'a> for StandardError {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line
     }
 }
 

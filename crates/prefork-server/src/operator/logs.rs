@@ -1,7 +1,7 @@
 //! The files the server writes for its operator: the access log, and the log where it is not standard error.
 //!
 //! Every process writes its own lines, each with one write(2) to a file opened for appending: no lock, no thread,
-//! no pipe that a slow reader could fill. The price is that whoever rotates a file must have all processes change
+//! no pipe that a slow reader could fill. The price is that after a rotation all processes must change
 //! over to the new one: see `logs::shared_file`.
 
 mod access;
@@ -38,7 +38,7 @@ pub struct Reopener {
     openers: Vec<Opener>,
 }
 
-/// A file that is wanted: the flag that names it, where it is, and the file itself where only whoever starts the server
+/// A file that is wanted: the flag that names it, where it is, and the file itself where only the user who starts the server
 /// can open it.
 #[derive(Debug)]
 pub struct Wanted {

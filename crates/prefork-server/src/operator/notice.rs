@@ -15,10 +15,10 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::words;
 
-/// How long to leave a manager alone that has no room.
+/// How long to leave a reader alone that has no room.
 pub(crate) const PAUSE: Duration = Duration::from_millis(250);
 
-/// The manager's socket holds hundreds of messages; whoever has left more than this unread for the server alone reads
+/// The manager's socket holds hundreds of messages; one that has left more than this unread for the server alone reads
 /// none any more.
 const WAITING_MAX: usize = 64;
 

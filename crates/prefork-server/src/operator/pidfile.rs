@@ -1,4 +1,4 @@
-//! The file that holds the parent's process id, for whoever wants to signal it.
+//! The file that holds the parent's process id, so that it can be signalled.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -81,7 +81,7 @@ impl Pidfile {
         Self::write(&self.path, None).map(drop)
     }
 
-    /// Whether it is this server's: what somebody else has put there may well name this process.
+    /// Whether it is this server's: a file that another user has put there may well name this process.
     fn is_own(&self) -> bool {
         let found = look(&self.path);
         matches!(found, Ok(Found::Process(pid)) if pid == Pid::this())
@@ -112,7 +112,7 @@ impl Pidfile {
     }
 }
 
-/// Reads what is there, without waiting for whoever has put a pipe there, and without following a link.
+/// Reads what is there, without waiting for a pipe's other end, and without following a link.
 fn look(path: &Path) -> io::Result<Found> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = match open(path, flags | OFlag::O_NOCTTY, Mode::empty()) {

@@ -104,7 +104,7 @@ pub(crate) fn write_within(fd: BorrowedFd<'_>, bytes: &[u8], patience: Duration)
     }
 }
 
-/// Whether something can be written now, and somebody may read it.
+/// Whether something can be written now, and there is a reader.
 pub(crate) fn has_room(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
     poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents() == Some(PollFlags::POLLOUT)

@@ -1,18 +1,17 @@
 //! The thread pool: all workers are threads of one worker process. A panic costs one connection, a crash all.
 
-use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::poll;
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 
 use super::{Inheritance, NUDGE};
 use crate::exit::WORKER_FAILED;
 use crate::pool::worker::{Left, Worker, blocking};
-use crate::shared::report::Reporter;
+use crate::shared::report::{LOOK, Reporter};
 use crate::shared::scoreboard::{Assignment, Command, Slot};
 use crate::shared::title;
 use crate::{sys, words};
@@ -23,9 +22,6 @@ const STACK_LEN: usize = 256 << 10;
 /// How often threads that have been told to leave are nudged again: a nudge between a thread's look at its
 /// word and its next wait is lost.
 const NUDGE_AGAIN: Duration = Duration::from_millis(10);
-
-/// How often the process looks at its word while all is well; a signal makes it look at once.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// A running worker thread.
 struct Thread<'scope> {
@@ -55,11 +51,7 @@ pub(crate) fn run(
             );
             sys::exit_now(WORKER_FAILED);
         }
-        pass_on_the_stop(
-            inheritance,
-            assignment.slot(&inheritance.scoreboard),
-            &threads,
-        );
+        pass_on_the_stop(assignment.slot(&inheritance.scoreboard), &threads);
         threads
             .into_iter()
             .map(|thread| {
@@ -107,32 +99,23 @@ fn start<'scope, 'env>(
 
 /// Waits until all threads have left. The kernel delivers the parent's signal to any one thread, and all must
 /// look at their word, so it is passed on to each.
-fn pass_on_the_stop(inheritance: &Inheritance, slot: Slot, threads: &[Thread<'_>]) {
-    while slot.command() == Command::Run && !inheritance.watch.has_ended() {
+fn pass_on_the_stop(slot: Slot, threads: &[Thread<'_>]) {
+    while slot.command() == Command::Run {
         if threads.iter().any(|thread| thread.handle.is_finished()) {
             // It failed, and the pool is short of it; the parent starts a full one.
             sys::exit_now(WORKER_FAILED);
         }
-        // Interrupted by the parent's signal, or ended by the parent's death.
-        let mut fds = [PollFd::new(inheritance.watch.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut fds, sys::poll_timeout(LOOK));
+        // Interrupted by the parent's signal.
+        let _ = poll(&mut [], sys::poll_timeout(LOOK));
     }
     if slot.command() == Command::Retire {
         title::retiring_threads();
     }
-    while let Some(running) = running(threads) {
-        for thread in running {
+    while !threads.iter().all(|thread| thread.handle.is_finished()) {
+        for thread in threads.iter().filter(|it| !it.handle.is_finished()) {
             // It has not been joined, so its id is valid even if it ends just now.
             let _ = pthread_kill(thread.id, NUDGE);
         }
         thread::sleep(NUDGE_AGAIN);
     }
-}
-
-fn running<'t, 'scope>(threads: &'t [Thread<'scope>]) -> Option<Vec<&'t Thread<'scope>>> {
-    let running: Vec<_> = threads
-        .iter()
-        .filter(|thread| !thread.handle.is_finished())
-        .collect();
-    (!running.is_empty()).then_some(running)
 }

@@ -26,7 +26,6 @@ use crate::operator::logs::Logs;
 use crate::shared::address_cap::{AddressCap, Admission};
 use crate::shared::encoded_cache::CacheReader;
 use crate::shared::gate::Gate;
-use crate::shared::lifeline::Watch;
 use crate::shared::listener;
 use crate::shared::listener::Congestion;
 use crate::shared::listener::{Listener, Share};
@@ -56,13 +55,10 @@ pub(crate) struct Worker<'a> {
     pub slot: Slot,
     /// Where connections come from.
     pub listener: &'a Listener,
-    /// Whether the parent lives.
-    pub watch: &'a Watch,
     /// Whether it may accept.
     pub gate: Gate,
     /// What sessions need.
     pub service: &'a Service,
-    /// The clocks of a connection.
     pub clocks: Clocks,
     /// How replies are sent.
     pub congestion: &'a Congestion,
@@ -85,19 +81,10 @@ pub(crate) enum Left {
     Failed(Errno),
 }
 
-/// What a wait came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waited {
-    /// Something happened, or may have.
-    DriveAgain,
-    /// The parent is gone.
-    Orphaned,
-}
-
 /// What came of trying to accept.
 #[derive(Debug)]
 enum Accepted<'a> {
-    /// Somebody, and is booked as accepted.
+    /// A connection, which is booked as accepted.
     Connection(Box<Connection<'a>>),
     /// Nobody: the listener's tick, or an empty queue.
     Nobody,
@@ -112,7 +99,7 @@ enum Accepted<'a> {
 impl<'a> Worker<'a> {
     /// Its share in the listener, to be dropped once it is to accept nobody any more.
     fn share(&self) -> Share<'a> {
-        self.listener.share(self.watch.as_fd())
+        self.listener.share()
     }
 
     /// Writes to the files that the parent has opened anew, and says what is still to be said of failed requests.
@@ -122,19 +109,12 @@ impl<'a> Worker<'a> {
     }
 
     /// Waits until it may accept, or has to leave.
-    fn wait_at_the_gate(&self) -> Waited {
+    fn wait_at_the_gate(&self) {
         while !self.gate.is_open() && self.slot.command() == Command::Run {
             self.reporter.count_round(self.slot);
             self.see_to_logs();
-            let mut fds = [PollFd::new(self.watch.as_fd(), PollFlags::POLLIN)];
-            let now = Instant::now();
-            // Interrupted by the parent's signal, as a rule.
-            let _ = poll(&mut fds, timeout(now + GATE_LOOK, now));
-            if fds[0].any().unwrap_or(true) {
-                return Waited::Orphaned;
-            }
+            pause(GATE_LOOK);
         }
-        Waited::DriveAgain
     }
 
     /// Takes a connection off the queue. Waits for one if the listener is a blocking one.
@@ -208,28 +188,21 @@ impl<'a> Worker<'a> {
     }
 
     /// Waits until one connection can go on, its time has come, or something else matters more.
-    fn wait(&self, connection: &Connection<'_>, interest: Interest, until: Instant) -> Waited {
+    fn wait(&self, connection: &Connection<'_>, interest: Interest, until: Instant) {
         let (flags, watched) = match interest {
-            Interest::Readable => (PollFlags::POLLIN, 2),
-            Interest::Writable => (PollFlags::POLLOUT, 2),
+            Interest::Readable => (PollFlags::POLLIN, 1),
+            Interest::Writable => (PollFlags::POLLOUT, 1),
             // An end that the peer has made would be told at once, and again and again.
-            Interest::Nothing => (PollFlags::empty(), 1),
+            Interest::Nothing => (PollFlags::empty(), 0),
         };
         let now = Instant::now();
-        let mut fds = [
-            PollFd::new(self.watch.as_fd(), PollFlags::POLLIN),
-            PollFd::new(connection.as_fd(), flags),
-        ];
+        let mut fds = [PollFd::new(connection.as_fd(), flags)];
         // However long the peer may take, the parent wants a sign of life. Interrupted or not, the caller looks at
         // the parent's word.
         let _ = poll(&mut fds[..watched], timeout(until.min(now + LOOK_MAX), now));
-        match fds[0].any().unwrap_or(true) {
-            true => Waited::Orphaned,
-            false => Waited::DriveAgain,
-        }
     }
 
-    /// Whether somebody waits in the backlog, now or within so long.
+    /// Whether a connection waits in the backlog, now or within so long.
     fn is_queued(&self, within: Duration) -> bool {
         let mut fds = [PollFd::new(
             self.listener.socket().as_fd(),
@@ -241,7 +214,7 @@ impl<'a> Worker<'a> {
 }
 
 /// Which limit an accept or an epoll_ctl(2) has met. Whatever is not one of the system's is the network's: Linux
-/// hands on what waits for a new connection, such as EHOSTUNREACH, and a firewall's EPERM (accept(2)).
+/// hands on what waits for a new connection (EHOSTUNREACH, for instance), and a firewall's EPERM (accept(2)).
 fn limit_met(error: Errno) -> Limit {
     match error {
         Errno::EMFILE => Limit::RlimitNofile,
@@ -250,6 +223,11 @@ fn limit_met(error: Errno) -> Limit {
         Errno::ENOMEM | Errno::ENOBUFS => Limit::Memory,
         _ => Limit::Network,
     }
+}
+
+/// Does nothing for a while, or until the parent's signal comes.
+fn pause(pause: Duration) {
+    let _ = poll(&mut [], sys::poll_timeout(pause));
 }
 
 fn timeout(until: Instant, now: Instant) -> PollTimeout {

@@ -33,11 +33,11 @@ pub(crate) enum Footing {
     Shared,
 }
 
-/// What others can do with the names in the folder that `path` names a file in. Whoever is not root has all footing
+/// What others can do with the names in the folder that `path` names a file in. A process that is not root's has all footing
 /// there is.
 ///
 /// # Errors
-/// In words for a person: somebody else can exchange what `path` leads to.
+/// In words for a person: another user can exchange what `path` leads to.
 pub(crate) fn of_file(path: &Path) -> Result<Footing, String> {
     if !Uid::effective().is_root() {
         return Ok(Footing::Own);
@@ -46,7 +46,7 @@ pub(crate) fn of_file(path: &Path) -> Result<Footing, String> {
 }
 
 /// Whether a file of the server's may take the place of what lies at `path`. Where everybody can put files, only what
-/// is the server's user's own may: all else is somebody's whom the server does not know.
+/// is the server's user's own may: all else is another user's.
 ///
 /// # Errors
 /// In words for a person, without the path.

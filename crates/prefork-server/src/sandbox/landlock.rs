@@ -29,38 +29,11 @@ const DENIALS: [(u32, &str); 8] = [
     (10, "udp"),
 ];
 
-/// What a worker may do in the root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RootAccess {
-    /// What a store that nobody changes takes.
-    Read,
-    /// What uploads and deletions take, too.
-    ReadWrite,
-}
-
-impl RootAccess {
-    /// What the store needs of the root.
-    pub(super) fn of(store: &Store) -> Self {
-        if store.is_read_only() {
-            Self::Read
-        } else {
-            Self::ReadWrite
-        }
-    }
-
-    /// The word in READY.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::ReadWrite => "read_write",
-        }
-    }
-
-    fn rights(self) -> BitFlags<AccessFs> {
-        match self {
-            Self::Read => make_bitflags!(AccessFs::{ReadFile | ReadDir}),
-            Self::ReadWrite => rights_to_change(),
-        }
+/// What a worker may do in the root, which is what its store does there: the word in READY, and the rights.
+pub(super) fn root_access(store: &Store) -> (&'static str, BitFlags<AccessFs>) {
+    match store.is_read_only() {
+        true => ("read", make_bitflags!(AccessFs::{ReadFile | ReadDir})),
+        false => ("read_write", rights_to_change()),
     }
 }
 
@@ -74,27 +47,12 @@ fn rights_to_change() -> BitFlags<AccessFs> {
     })
 }
 
-proto::worded! {
-    /// How much is denied.
-    pub(crate) enum Level {
-        /// Nothing.
-        None = "none",
-        /// What this kernel can.
-        Partial = "partial",
-        /// All that is asked for.
-        Full = "full",
-    }
-}
-
-impl Level {
-    /// What Landlock of a version comes to.
-    #[must_use]
-    pub(crate) fn of(abi: Option<u32>) -> Self {
-        match (abi, not_denied(abi).next()) {
-            (None, _) => Self::None,
-            (Some(_), Some(_)) => Self::Partial,
-            (Some(_), None) => Self::Full,
-        }
+/// How much Landlock of a version denies: nothing, what this kernel can, or all that is asked for.
+pub(super) fn level(abi: Option<u32>) -> &'static str {
+    match (abi, not_denied(abi).next()) {
+        (None, _) => "none",
+        (Some(_), Some(_)) => "partial",
+        (Some(_), None) => "full",
     }
 }
 
@@ -115,10 +73,7 @@ pub(super) fn restrict(store: &Store) -> Result<Option<u32>, RulesetError> {
         .handle_access(AccessNet::from_all(ABI_WANTED))?
         .scope(Scope::from_all(ABI_WANTED))?
         .create()?
-        .add_rule(PathBeneath::new(
-            store.directory(),
-            RootAccess::of(store).rights(),
-        ))?
+        .add_rule(PathBeneath::new(store.directory(), root_access(store).1))?
         .restrict_self()?;
     Ok(match (status.ruleset, status.landlock) {
         (RulesetStatus::NotEnforced, _) => None,
@@ -133,8 +88,8 @@ mod tests {
 
     #[test]
     fn the_level_says_what_the_kernel_denies() {
-        let check = |abi: Option<u32>, level: &str, open: &[&str]| {
-            assert_eq!(Level::of(abi).as_str(), level, "{abi:?}");
+        let check = |abi: Option<u32>, want: &str, open: &[&str]| {
+            assert_eq!(level(abi), want, "{abi:?}");
             assert_eq!(not_denied(abi).collect::<Vec<_>>(), open, "{abi:?}");
         };
         let all = DENIALS.map(|(_, what)| what);

@@ -1,6 +1,6 @@
 //! `--max-connections-per-address`: how many connections one address may have open, over all workers.
 //!
-//! There is no table that could overflow, and no hash that two addresses could share: whoever accepts a
+//! There is no table that could overflow, and no hash that two addresses could share: the worker that accepts a
 //! connection looks for its address among the connections all workers have in hand ([`Holdings`]), so nobody is
 //! ever refused for another's sake. That reads one word for each connection the server could serve at once:
 //! 0.2 µs for 50 blocking workers, 4.3 for 5 event workers with 5,120 connections (`cargo bench --bench limits`),
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use crate::shared::holdings::{Holdings, Row};
 
 /// How often an admission is tried again because another connection was admitted meanwhile. Each failure is
-/// somebody else's success, so even with all workers accepting at once far fewer are needed.
+/// another's success, so even with all workers accepting at once far fewer are needed.
 const TRIES_MAX: u32 = 10_000;
 
 /// Said once, not for each connection.

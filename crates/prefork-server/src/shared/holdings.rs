@@ -7,8 +7,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use nix::unistd::Pid;
-
 use crate::sys;
 
 /// Words before the first row, a cache line.
@@ -99,6 +97,26 @@ impl Holdings {
         &self.words[VERSION_WORD]
     }
 
+    /// A row for the process that is to be forked next: the first that is not among those `taken`, which living processes
+    /// have. Only the parent asks, and only it knows which are taken.
+    #[must_use]
+    pub fn free_row(&self, taken: impl Iterator<Item = u32>) -> Option<u32> {
+        let rows = (self.words.len() - HEADER_WORDS) / self.row_words;
+        let mut is_taken = vec![false; rows];
+        for row in taken {
+            is_taken[row as usize] = true;
+        }
+        let free = is_taken.iter().position(|is_taken| !is_taken)?;
+        let free = u32::try_from(free).ok()?;
+        self.use_row(free);
+        Some(free)
+    }
+
+    /// The process that had this row is dead: what it held is free.
+    pub fn release(&self, index: u32) {
+        self.row(index).clear();
+    }
+
     /// Rows up to this one, at least, may hold something.
     pub(crate) fn use_row(&self, index: u32) {
         self.words[USED_ROWS_WORD].fetch_max(u64::from(index) + 1, SeqCst);
@@ -150,57 +168,6 @@ impl Row {
     }
 }
 
-/// The parent's own record of which process has which row.
-#[derive(Debug)]
-pub struct RowAllocator {
-    holdings: Holdings,
-    rows: u32,
-    holders: Vec<Option<Pid>>,
-}
-
-impl RowAllocator {
-    /// None of the `rows` rows is anybody's.
-    #[must_use]
-    pub const fn new(holdings: Holdings, rows: u32) -> Self {
-        Self {
-            holdings,
-            rows,
-            holders: Vec::new(),
-        }
-    }
-
-    /// A row for the process that is to be forked next: the first that nobody has.
-    #[must_use]
-    pub fn free_row(&self) -> Option<u32> {
-        let free = self.holders.iter().position(Option::is_none);
-        let index = u32::try_from(free.unwrap_or(self.holders.len())).ok()?;
-        if index >= self.rows {
-            return None;
-        }
-        self.holdings.use_row(index);
-        Some(index)
-    }
-
-    /// Process `pid` has been forked with row `index`, which was free.
-    pub fn taken(&mut self, index: u32, pid: Pid) {
-        let index = index as usize;
-        if index >= self.holders.len() {
-            self.holders.resize(index + 1, None);
-        }
-        self.holders[index] = Some(pid);
-    }
-
-    /// Process `pid` is dead: what it held is free.
-    pub fn release(&mut self, pid: Pid) {
-        for (index, holder) in (0u32..).zip(&mut self.holders) {
-            if *holder == Some(pid) {
-                *holder = None;
-                self.holdings.row(index).clear();
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,10 +175,10 @@ mod tests {
     #[test]
     fn what_a_dead_process_held_is_free_and_the_rest_is_not() {
         let holdings = Holdings::new(3, 9).unwrap();
-        let mut allocator = RowAllocator::new(holdings, 3);
-        for pid in [10, 11] {
-            let index = allocator.free_row().unwrap();
-            allocator.taken(index, Pid::from_raw(pid));
+        let mut taken = Vec::new();
+        for _ in 0..2 {
+            let index = holdings.free_row(taken.iter().copied()).unwrap();
+            taken.push(index);
             let row = holdings.row(index);
             row.reserved().store(u64::from(index) + 5, SeqCst);
             for _ in 0..9 {
@@ -220,12 +187,18 @@ mod tests {
             assert!(row.take_cell(7).is_none());
         }
         assert_eq!(
-            (allocator.free_row(), holdings.reserved_bytes()),
+            (
+                holdings.free_row([0, 1].into_iter()),
+                holdings.reserved_bytes()
+            ),
             (Some(2), 11)
         );
-        allocator.release(Pid::from_raw(10));
+        holdings.release(0);
         assert_eq!(
-            (allocator.free_row(), holdings.reserved_bytes()),
+            (
+                holdings.free_row([1].into_iter()),
+                holdings.reserved_bytes()
+            ),
             (Some(0), 6)
         );
         let held: Vec<_> = holdings
@@ -238,15 +211,12 @@ mod tests {
             })
             .collect();
         assert_eq!(held, [0, 9, 0]);
-        allocator.release(Pid::from_raw(99));
-        assert_eq!(holdings.reserved_bytes(), 6);
     }
 
     #[test]
     fn nobody_gets_a_row_that_is_not_there() {
-        let mut allocator = RowAllocator::new(Holdings::new(1, 1).unwrap(), 1);
-        let row = allocator.free_row().unwrap();
-        allocator.taken(row, Pid::from_raw(10));
-        assert_eq!(allocator.free_row(), None);
+        let holdings = Holdings::new(1, 1).unwrap();
+        let row = holdings.free_row(std::iter::empty());
+        assert_eq!(holdings.free_row(row.into_iter()), None);
     }
 }

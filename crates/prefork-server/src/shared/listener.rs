@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -14,13 +13,11 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
+use crate::shared::report::LOOK;
 use crate::{sys, words};
 
 /// How many connections may wait to be accepted. The kernel caps it at `net.core.somaxconn`.
 pub const BACKLOG: i32 = 4096;
-
-/// How long a worker waits in accept before it looks whether its parent still lives.
-const ACCEPT_TICK: Duration = Duration::from_millis(250);
 
 /// The congestion control that `auto` uses for loopback peers. BBR, the default of some machines, paces
 /// loopback (1,214 MB/s against 2,270 with reno, one run); cubic needs CAP_NET_ADMIN on some, reno never.
@@ -50,8 +47,8 @@ impl Congestion {
 }
 
 /// A process's copy of the listening socket. It is closed before the process ends when none of its workers is to accept
-/// any more: an open copy that nobody accepts from would keep the port taken and clients waiting, though whoever serves
-/// them has stopped.
+/// any more: an open copy that nobody accepts from would keep the port taken and clients waiting, though the server
+/// has stopped.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -63,7 +60,6 @@ pub struct Listener {
 #[derive(Debug)]
 pub struct Share<'a> {
     listener: &'a Listener,
-    instead: BorrowedFd<'a>,
 }
 
 impl Listener {
@@ -93,20 +89,18 @@ impl Listener {
         self.shares.store(workers, Ordering::Release);
     }
 
-    /// One of the shares. `instead` is a descriptor of this process that takes the socket's number.
+    /// One of the shares.
     #[must_use]
-    pub const fn share<'a>(&'a self, instead: BorrowedFd<'a>) -> Share<'a> {
-        Share {
-            listener: self,
-            instead,
-        }
+    pub const fn share(&self) -> Share<'_> {
+        Share { listener: self }
     }
 }
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         if self.listener.shares.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Err(error) = sys::replace_descriptor(&self.listener.socket, &self.instead)
+            // Standard input takes the socket's number.
+            && let Err(error) = sys::replace_descriptor(&self.listener.socket, &sys::standard_input())
         {
             tracing::warn!(
                 error = error.desc(),
@@ -152,7 +146,7 @@ pub fn look_up(flag: &str, typed: &str) -> Result<(SocketAddr, Vec<SocketAddr>),
 }
 
 /// Sets up a listening socket, bound or inherited. `receive_buffer` and the congestion control are inherited
-/// by every accepted connection; `waits` says whether accept waits for somebody to come, in every process that
+/// by every accepted connection; `waits` says whether accept waits for a connection, in every process that
 /// has the socket.
 ///
 /// # Errors
@@ -182,7 +176,7 @@ pub fn configure(
     listener.set_nonblocking(!waits)?;
     // std listens with a queue of 128; listening again only changes its length.
     listen(listener, Backlog::new(BACKLOG)?)?;
-    let tick = TimeVal::milliseconds(i64::try_from(ACCEPT_TICK.as_millis()).unwrap_or(250));
+    let tick = TimeVal::milliseconds(i64::try_from(LOOK.as_millis()).unwrap_or(250));
     setsockopt(listener, sockopt::ReceiveTimeout, &tick)?;
     Ok(())
 }
@@ -199,7 +193,7 @@ pub fn close_the_door(listener: &TcpListener) -> nix::Result<()> {
     refused
 }
 
-/// Whether accept waits for somebody to come.
+/// Whether accept waits for a connection.
 ///
 /// # Errors
 /// What fcntl(2) says.
@@ -231,7 +225,7 @@ pub fn check_congestion(name: &str) -> Result<(), String> {
         setsockopt(&socket, sockopt::TcpCongestion, &OsString::from(name))
     };
     attempt().map_err(|errno: Errno| {
-        // What the kernel has, and what whoever is not root may use of it.
+        // What the kernel has, and what users other than root may use of it.
         let list = match errno {
             Errno::ENOENT => "tcp_available_congestion_control",
             _ => "tcp_allowed_congestion_control",

@@ -23,6 +23,10 @@ const READ_MAX: usize = 64;
 /// between two looks at these.
 pub(crate) const LOOK_MAX: Duration = Duration::from_secs(1);
 
+/// How often an idle worker looks at the parent's word and at its logs. A signal makes it look at once, unless it comes
+/// between the look and the wait.
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
+
 /// One process of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId {

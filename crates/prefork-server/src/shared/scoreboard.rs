@@ -31,7 +31,7 @@ pub enum Command {
     Run,
     /// Finish what is in hand and what is queued, then leave.
     Drain,
-    /// Accept nothing more, finish what is in hand, then leave: somebody else serves whoever is queued.
+    /// Accept nothing more, finish what is in hand, then leave: others serve the queue.
     Retire,
     /// Leave now.
     Stop,
@@ -106,7 +106,7 @@ fields! {
     SetAside,
     /// Goes up whenever the worker comes round its loop: one that stands still for long is hung.
     SignsOfLife,
-    /// 1 while the worker is in a call of the store that may wait for the disk, such as an fsync.
+    /// 1 while the worker is in a call of the store that may wait for the disk, as fsync may.
     InStore,
 }
 
@@ -250,23 +250,15 @@ impl Slot {
     /// What the parent wants of this worker.
     #[must_use]
     pub fn command(&self) -> Command {
-        match self.words[COMMAND_WORD].load(Relaxed) {
-            0 => Command::Run,
-            1 => Command::Drain,
-            2 => Command::Retire,
-            _ => Command::Stop,
-        }
+        let known = [Command::Run, Command::Drain, Command::Retire];
+        let word = self.words[COMMAND_WORD].load(Relaxed);
+        let known = known.into_iter().find(|it| *it as u64 == word);
+        known.unwrap_or(Command::Stop)
     }
 
     /// Tells the worker. Only the parent calls this, and then signals, so that a waiting worker looks.
     pub fn tell(&self, command: Command) {
-        let word = match command {
-            Command::Run => 0,
-            Command::Drain => 1,
-            Command::Retire => 2,
-            Command::Stop => 3,
-        };
-        self.words[COMMAND_WORD].store(word, Relaxed);
+        self.words[COMMAND_WORD].store(command as u64, Relaxed);
     }
 
     /// What a worker that goes on counting has counted: no number that is shown now is smaller later, so an answer

@@ -12,7 +12,6 @@ use crate::sys;
 const PARENT: &str = "prefork-server";
 const FORMER_PARENT: &str = "prefork:old";
 
-/// The parent.
 pub(crate) fn parent() {
     set(PARENT);
 }

@@ -22,7 +22,7 @@ const NAMES: [(FsType, &str); 12] = [
     (FsType(0x0102_1997), "9p"),
 ];
 
-/// The name of the kind, such as `ext4`; its magic number where it is not one of the well-known.
+/// The name of the kind, `ext4` for instance; its magic number where it is not one of the well-known.
 pub(super) fn name(directory: &File) -> String {
     let Ok(stat) = fstatfs(directory) else {
         return "unknown".to_owned();
@@ -55,7 +55,7 @@ pub(super) fn gains_by_reserving(directory: &File) -> bool {
     !fstatfs(directory).is_ok_and(|stat| stat.filesystem_type() == statfs::TMPFS_MAGIC)
 }
 
-/// Whether nothing can be written under the root, whoever asks.
+/// Whether nothing can be written under the root, by any user.
 pub(super) fn is_read_only(directory: &File) -> bool {
     fstatvfs(directory).is_ok_and(|stat| stat.flags().contains(FsFlags::ST_RDONLY))
 }

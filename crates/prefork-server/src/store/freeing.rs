@@ -2,7 +2,7 @@
 //!
 //! A file's blocks and pages are freed inside the call that takes its last name or its last descriptor: 4 GiB keep ext4
 //! busy for seconds, and tmpfs for half of one. So a large file is kept open while it loses its name, and then closed by
-//! a thread, which a process starts with the first such file. Whoever still reads the file reads it to its end.
+//! a thread, which a process starts with the first such file. A download that still reads the file reads it to its end.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -162,7 +162,7 @@ impl Freeing {
 }
 
 impl Drop for Freeing {
-    /// Whoever has done with the store has freed what it removed.
+    /// A process that has done with the store has freed what it removed.
     fn drop(&mut self) {
         if let Some(Line { sender, thread }) = self.line.take() {
             drop(sender);

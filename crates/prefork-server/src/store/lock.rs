@@ -1,6 +1,6 @@
 //! Locking the root, so that one server writes to it at a time. Servers that only read need no lock.
 //!
-//! The lock is on a hidden file in the root. The folder itself will not do: whoever can read it can lock it, and through
+//! The lock is on a hidden file in the root. The folder itself will not do: every user who can read it can lock it, and through
 //! two mounts of one file system (NFS, FUSE) a lock on a folder is two. It is locked beside the file, for servers of
 //! older releases, which lock nothing else.
 
@@ -112,7 +112,7 @@ impl Drop for Lock {
             && let Some(file) = &self.file
             && is_named(&self.directory, file)
         {
-            // Whoever has opened it meanwhile finds out that it has no name any more.
+            // A server that has opened it meanwhile finds out that it has no name any more.
             let _ = unlinkat(&self.directory, NAME, UnlinkatFlags::NoRemoveDir);
         }
     }
@@ -263,7 +263,7 @@ fn in_use(path: &Path, holder: Option<Pid>) -> OpenError {
     }
 }
 
-/// Who has the lock: whoever took it, or if that one is gone a server that it has started, such as after an upgrade.
+/// Who has the lock: the process that took it, or if that is gone a server that it has started, as in an upgrade.
 fn holder(file: &File) -> Option<Pid> {
     let metadata = file.metadata().ok()?;
     let device = metadata.dev();
@@ -278,7 +278,7 @@ fn holder(file: &File) -> Option<Pid> {
     if pid.as_raw() > 0 && !is_dead(pid.as_raw().unsigned_abs()) {
         return Some(pid);
     }
-    // Whoever has a descriptor of it shows the lock there.
+    // A process that has a descriptor of it shows the lock there.
     let has_it = |pid: &Pid| {
         numbers(&format!("/proc/{pid}/fdinfo")).any(|fd| {
             let shown = read_kernel_file(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();

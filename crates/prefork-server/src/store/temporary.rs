@@ -19,7 +19,7 @@ use crate::sys::read_kernel_file;
 const PREFIX: &str = ".prefork-tmp.";
 
 /// Names tried before giving up: each is taken only by a file that a thread of this process made before a reboot of the
-/// counter, or by somebody who wants to be in the way.
+/// counter, or by a process that wants to be in the way.
 const NAMES_MAX: u32 = 1000;
 
 /// While it is not known who may read it: nobody else.
@@ -122,7 +122,7 @@ pub(super) fn sweep(directory: &File, is_stale: impl Fn(&Owner) -> bool) -> io::
             Ok(()) => swept.removed += 1,
             // Gone already, or a folder, which no store made.
             Err(Errno::ENOENT | Errno::EISDIR) => {}
-            // Somebody else's in a folder where only owners may remove their files.
+            // Another user's in a folder where only owners may remove their files.
             Err(_) => swept.left += 1,
         }
     }

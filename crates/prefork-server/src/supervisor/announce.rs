@@ -42,7 +42,7 @@ pub(super) fn ready(
 }
 
 /// What it takes the file system, the user database or a socket to know, and what does not change while the server
-/// runs: asked for once, since either may keep whoever asks.
+/// runs: asked for once, since each may take long to answer.
 #[derive(Debug)]
 pub(super) struct Facts {
     root_file_system: String,

@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use crate::sys;
 
 /// How long it goes on accepting: who sends meanwhile is served, however long it was silent before (20 of 20 at
-/// once, after 0.5, 1.0 and 1.4 s); whoever had connected less than half a second before the stop is even handed
-/// out without a word, because the kernel looks at it again 1 s after it came. Who was silent for longer, and sends
+/// once, after 0.5, 1.0 and 1.4 s); a client that had connected less than half a second before the stop is even handed
+/// out without a word, because the kernel looks at it again 1 s after it came. A client that was silent for longer, and sends
 /// later than this, is reset.
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// Whether the listener is about to be closed to new connections.
 #[derive(Debug, Default)]
 pub(super) struct DeferredClose {
-    closes_at: Option<Instant>,
+    /// When it closes, if it is to be closed.
+    pub(super) closes_at: Option<Instant>,
 }
 
 impl DeferredClose {
@@ -39,11 +40,6 @@ impl DeferredClose {
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         self.closes_at.take_if(|at| *at <= now).is_some()
     }
-
-    /// How long it stays open, if it is to be closed.
-    pub(super) fn time_left(&self, now: Instant) -> Option<Duration> {
-        self.closes_at.map(|at| at.saturating_duration_since(now))
-    }
 }
 
 #[cfg(test)]
@@ -55,7 +51,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut door = DeferredClose::default();
         assert!(!door.is_waiting_after(&listener, Instant::now()));
-        assert_eq!(door.time_left(Instant::now()), None);
+        assert_eq!(door.closes_at, None);
     }
 
     #[test]
@@ -66,7 +62,7 @@ mod tests {
         assert!(door.is_waiting_after(&listener, now));
         assert_eq!(sys::defer_accept(&listener), Ok(0));
         assert!(!door.is_due(now + GRACE / 2));
-        assert_eq!(door.time_left(now + GRACE / 2), Some(GRACE / 2));
+        assert_eq!(door.closes_at, Some(now + GRACE));
         assert!(door.is_due(now + GRACE));
         assert!(!door.is_due(now + GRACE * 2));
     }

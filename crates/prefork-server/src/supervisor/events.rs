@@ -34,7 +34,7 @@ pub(super) enum News {
     Successor,
     /// The terminal that the server was started from is gone.
     TerminalGone,
-    /// Whoever started the server is gone.
+    /// The program that started the server is gone.
     InputEnded,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Events {
 /// Standard input, of which only the end is of interest.
 #[derive(Debug)]
 struct Input {
-    /// A description of this process's own to read from, where there can be one: whoever else has the other may take
+    /// A description of this process's own to read from, where there can be one: another process that has the other may take
     /// what this process has been told is there, and it would wait.
     own: Option<OwnedFd>,
     /// When to look at it again.
@@ -157,7 +157,7 @@ impl Input {
 #[derive(Debug)]
 struct Terminal {
     is_there: bool,
-    /// Whoever started the server had HUP ignored, as nohup does.
+    /// HUP was ignored when the server was started, as nohup does.
     is_outlived: bool,
 }
 
@@ -175,7 +175,7 @@ impl Terminal {
     }
 
     /// Whether this HUP says that it is gone: the kernel's does, and that of the shell, which passes it on to its jobs.
-    /// Any other is somebody's who wants a reload.
+    /// Any other asks for a reload.
     fn has_gone_with(&self, hup: &siginfo) -> bool {
         let shell = getsid(None).map_or(0, |pid| pid.as_raw().unsigned_abs());
         let is_passed_on = || hup.ssi_pid == shell && self.is_there && !Self::is_there();

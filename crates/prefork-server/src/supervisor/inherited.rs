@@ -42,7 +42,6 @@ pub(crate) enum Origin {
 /// What is handed over, if anything.
 #[derive(Debug)]
 pub(crate) enum Inherited {
-    /// Nothing.
     Nothing,
     /// A service manager's socket.
     Socket(TcpListener),

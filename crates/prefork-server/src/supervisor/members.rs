@@ -12,6 +12,8 @@ use crate::shared::scoreboard::{Assignment, Command, Scoreboard};
 pub(super) struct Member {
     pub(super) id: ProcessId,
     pub(super) pid: Pid,
+    /// Its row of the holdings.
+    pub(super) row: u32,
     pub(super) assignment: Assignment,
     /// What it was told last.
     told: Command,
@@ -26,10 +28,11 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn add(&mut self, id: ProcessId, pid: Pid, assignment: Assignment) {
+    pub(super) fn add(&mut self, id: ProcessId, pid: Pid, row: u32, assignment: Assignment) {
         self.all.push(Member {
             id,
             pid,
+            row,
             assignment,
             told: Command::Run,
             is_overdue: false,
@@ -81,19 +84,10 @@ impl Members {
         }
     }
 
-    /// Makes all of them look.
-    pub(super) fn nudge_all(&self) {
-        for member in &self.all {
+    /// Makes those look that `are_meant`.
+    pub(super) fn nudge(&self, are_meant: impl Fn(&Member) -> bool) {
+        for member in self.all.iter().filter(|it| are_meant(it)) {
             let _ = kill(member.pid, NUDGE);
-        }
-    }
-
-    /// Makes those that were told something look again.
-    pub(super) fn nudge(&self) {
-        for member in &self.all {
-            if member.told != Command::Run {
-                let _ = kill(member.pid, NUDGE);
-            }
         }
     }
 

@@ -20,7 +20,8 @@ const NUDGE_FOR: Duration = Duration::from_secs(5);
 
 impl Supervisor {
     pub(super) fn spawn(&mut self, id: ProcessId) -> Event {
-        let Some(row) = self.rows.free_row() else {
+        let taken = self.members.iter().map(|member| member.row);
+        let Some(row) = self.inheritance.holdings.free_row(taken) else {
             tracing::error!(
                 worker = id.seat,
                 "cannot fork: no row of the holdings is free"
@@ -34,8 +35,7 @@ impl Supervisor {
             Ok(pid) => {
                 self.ledger
                     .spawned(&assignment, pid.as_raw().unsigned_abs());
-                self.rows.taken(row, pid);
-                self.members.add(id, pid, assignment);
+                self.members.add(id, pid, row, assignment);
                 Event::Spawned(id)
             }
             Err(error) => {
@@ -150,7 +150,7 @@ impl Supervisor {
         if !is_clean {
             self.sweeper.add(dead.pid);
         }
-        self.rows.release(dead.pid);
+        self.inheritance.holdings.release(member.row);
         if let Some(cache) = &self.inheritance.cache {
             cache.clear_dead(member.assignment.readers());
         }

@@ -16,7 +16,7 @@ const RUNNING: &str = "/proc/self/exe";
 /// This program's file.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// None if whoever started it gave it a name that leads elsewhere.
+    /// None if it was started under a name that leads elsewhere.
     typed: Option<Typed>,
     /// Without links.
     running: PathBuf,

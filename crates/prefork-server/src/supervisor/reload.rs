@@ -10,7 +10,7 @@ use crate::supervisor::roster::Event;
 use crate::supervisor::watchdog::Watchdog;
 
 impl Supervisor {
-    /// Reads the settings again, and replaces the workers one by one by such as have them. Settings that are
+    /// Reads the settings again, and replaces the workers one by one by workers that have them. Settings that are
     /// wrong, or that a running server cannot change, change nothing.
     pub(super) fn reload(&mut self) -> Flow {
         if self.is_on_its_way_out() {
@@ -72,7 +72,7 @@ impl Supervisor {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => tracing::warn!(
                 "--root {path} is gone: this server goes on serving the folder it opened; restart it once there is one"
             ),
-            // Whoever the server runs as may not be allowed to look.
+            // The server's user may not be allowed to look.
             Ok(true) | Err(_) => {}
         }
     }
@@ -161,7 +161,7 @@ impl Supervisor {
         }
     }
 
-    /// Replaces whoever has other settings than those just adopted.
+    /// Replaces the processes that have other settings than those just adopted.
     fn roll(&mut self) -> Flow {
         let size = self.inheritance.processes();
         self.tell_roster(Event::Roll { size })

@@ -7,8 +7,8 @@
 //! starting. A process that was replaced has no seat any more: it retires, which may take an hour, and nobody waits
 //! for it. There may be three of these for each seat; then the oldest are hurried.
 //!
-//! Settings have an epoch. Whoever serves with settings of another epoch than the one in force is replaced, whenever
-//! and however it came to be.
+//! Settings have an epoch. A process that serves with settings of another epoch than the one in force is replaced,
+//! whenever and however it came to be.
 
 mod deaths;
 mod due;
@@ -68,7 +68,7 @@ pub enum Event {
 pub enum End {
     /// In good order, with exit code 0.
     Cleanly,
-    /// It ran out of something that may be there again later, such as descriptors, and said so.
+    /// It ran out of something that may be there again later (descriptors, for instance), and said so.
     Starved,
     /// The kernel killed it for want of memory, whatever it did.
     OutOfMemory,
@@ -106,7 +106,7 @@ pub enum Action {
     TellStop,
     /// The pool is full for the first time.
     Announce,
-    /// Whoever serves has the settings in force.
+    /// Every process that serves has the settings in force.
     Rolled,
     /// The new settings make no worker that serves: those before the roll are in force again, and what has been
     /// replaced is being replaced back.

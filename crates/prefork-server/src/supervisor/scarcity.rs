@@ -20,7 +20,7 @@ const MENTION: Duration = Duration::from_secs(10);
 /// A limit that was hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// Under which it is counted, and known to whoever can raise it.
+    /// Under which it is counted, and under which it can be raised.
     pub name: &'static str,
     /// What it is now, and how to raise it.
     pub cure: String,
@@ -33,22 +33,10 @@ impl Limit {
         match error {
             Errno::EAGAIN => processes(),
             Errno::ENOMEM | Errno::ENOBUFS => address_space().unwrap_or_else(memory),
-            Errno::EMFILE => Self {
-                name: "RLIMIT_NOFILE",
-                cure: "raise ulimit -n (systemd: LimitNOFILE=)".to_owned(),
-            },
-            Errno::ENFILE => Self {
-                name: "fs.file-max",
-                cure: "raise it with sysctl".to_owned(),
-            },
-            Errno::ENOSPC => Self {
-                name: "fs.epoll.max_user_watches",
-                cure: "raise it with sysctl".to_owned(),
-            },
-            other => Self {
-                name: "unknown",
-                cure: other.desc().to_owned(),
-            },
+            Errno::EMFILE => limit("RLIMIT_NOFILE", "raise ulimit -n (systemd: LimitNOFILE=)"),
+            Errno::ENFILE => limit("fs.file-max", "raise it with sysctl"),
+            Errno::ENOSPC => limit("fs.epoll.max_user_watches", "raise it with sysctl"),
+            other => limit("unknown", other.desc()),
         }
     }
 
@@ -59,41 +47,50 @@ impl Limit {
     }
 }
 
+fn limit(name: &'static str, cure: impl Into<String>) -> Limit {
+    Limit {
+        name,
+        cure: cure.into(),
+    }
+}
+
 /// Of the limits on processes the one that is reached; what cannot be told from others is named by elimination.
 fn processes() -> Limit {
     if let Some((folder, max)) = cgroup::full_of_processes() {
-        return Limit {
-            name: "pids.max",
-            cure: format!(
+        return limit(
+            "pids.max",
+            format!(
                 "it is {max} in {}: raise it (systemd: TasksMax=, docker: --pids-limit)",
                 folder.display()
             ),
-        };
+        );
     }
     let user_max = getrlimit(Resource::RLIMIT_NPROC).map_or(u64::MAX, |(soft, _)| soft);
     // The kernel does not hold root to it.
     if user_max < u64::MAX && !Uid::current().is_root() {
-        return Limit {
-            name: "ulimit -u",
-            cure: format!(
+        return limit(
+            "ulimit -u",
+            format!(
                 "user {} may have {user_max} processes and threads: raise it (systemd: LimitNPROC=)",
                 Uid::current()
             ),
-        };
+        );
     }
-    Limit {
-        name: "kernel.threads-max",
-        cure: "raise it, or kernel.pid_max, with sysctl".to_owned(),
-    }
+    limit(
+        "kernel.threads-max",
+        "raise it, or kernel.pid_max, with sysctl",
+    )
 }
 
 fn address_space() -> Option<Limit> {
     let (max, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
-    (max < u64::MAX).then(|| Limit {
-        name: "ulimit -v",
-        cure: format!(
-            "a process may map {max} bytes: raise it (systemd: LimitAS=), or have fewer workers"
-        ),
+    (max < u64::MAX).then(|| {
+        limit(
+            "ulimit -v",
+            format!(
+                "a process may map {max} bytes: raise it (systemd: LimitAS=), or have fewer workers"
+            ),
+        )
     })
 }
 
@@ -110,17 +107,14 @@ pub(crate) fn explained(what: &str, error: Errno) -> anyhow::Error {
 
 fn memory() -> Limit {
     match cgroup::memory_max() {
-        Some((folder, max)) => Limit {
-            name: "memory.max",
-            cure: format!(
+        Some((folder, max)) => limit(
+            "memory.max",
+            format!(
                 "it is {max} bytes in {}: raise it (systemd: MemoryMax=, docker: --memory), or have fewer workers",
                 folder.display()
             ),
-        },
-        None => Limit {
-            name: "memory",
-            cure: "the machine has no more: have fewer workers".to_owned(),
-        },
+        ),
+        None => limit("memory", "the machine has no more: have fewer workers"),
     }
 }
 

@@ -30,7 +30,7 @@ impl Supervisor {
                 }
                 None => End::Crashed,
             },
-            // Whoever else sends KILL does not raise the kernel's count.
+            // A KILL of another's does not raise the kernel's count.
             Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))
                 if !member.is_overdue && self.shortages.take_oom_kill() =>
             {

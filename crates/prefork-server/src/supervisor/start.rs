@@ -29,8 +29,7 @@ use crate::pool::{Inheritance, descriptors};
 use crate::sandbox::Confinement;
 use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::gate::Gate;
-use crate::shared::holdings::{Holdings, RowAllocator};
-use crate::shared::lifeline::{Hold, Watch, lifeline};
+use crate::shared::holdings::Holdings;
 use crate::shared::listener;
 use crate::shared::listener::Listener;
 use crate::shared::report;
@@ -47,7 +46,6 @@ use crate::{sandbox, sys};
 struct Foundation {
     listener: TcpListener,
     origin: Origin,
-    /// What is to be served.
     folder: Folder,
     /// The same of a predecessor, with what it is locked with.
     inherited_root: Option<(OwnedFd, Option<OwnedFd>)>,
@@ -122,19 +120,18 @@ impl Supervisor {
             foundation.inherited_root,
             predecessor,
         )?;
-        let ((hold, watch), (reports_reader, reports)) = lines_to_workers()?;
+        let (reports_reader, reports) = report::channel().context("cannot make a socket")?;
         let admin = Admin::open(
             config.admin.as_deref(),
             config.metrics.as_deref(),
             predecessor,
             foundation.metrics,
         )?;
-        let (scoreboard, holdings, rows) = share_memory(&mut store, &config)?;
-        // Until here, whoever starts the server is told on standard error why it does not start.
+        let (scoreboard, holdings) = share_memory(&mut store, &config)?;
+        // Until here, standard error says why the server does not start.
         logs.divert().context("cannot log to --log-file")?;
         let inheritance = Inheritance {
             listener: Listener::new(foundation.listener),
-            watch,
             gate: Gate::new(predecessor.is_none()).context("cannot map the gate")?,
             reports,
             scoreboard,
@@ -161,7 +158,6 @@ impl Supervisor {
             roster: Roster::new(inheritance.processes(), policy(config)),
             watchdog: Watchdog::new(config.worker_timeout, started.elapsed()),
             ledger: Ledger::new(scoreboard, config.pool.is_a_process_each()),
-            rows,
             members: Members::default(),
             deferred_close: DeferredClose::default(),
             shortages: Shortages::watch(),
@@ -176,7 +172,6 @@ impl Supervisor {
             nudge_until: started,
             program: Program::of_this_process(),
             inheritance,
-            _hold: hold,
             admin,
             reopener,
             started,
@@ -211,13 +206,6 @@ fn drop_root_and_open(
         Pidfile::check(path, predecessor)?;
     }
     Ok((store, logs, reopener, confinement))
-}
-
-/// By which workers know that their parent lives, and by which they report to it: the parent's ends and theirs.
-fn lines_to_workers() -> Result<((Hold, Watch), (OwnedFd, OwnedFd))> {
-    let lifeline = lifeline().context("cannot make a pipe")?;
-    let reports = report::channel().context("cannot make a socket")?;
-    Ok((lifeline, reports))
 }
 
 fn look_up(typed: &str) -> Result<(SocketAddr, Vec<SocketAddr>)> {
@@ -316,15 +304,11 @@ fn sweep(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// What all processes share: what they count in, what the limits on all of them are kept with, and who has which part.
-fn share_memory(
-    store: &mut Store,
-    config: &Config,
-) -> Result<(Scoreboard, Holdings, RowAllocator)> {
-    let rows = processes_max(config.pool);
+/// What all processes share: what they count in, and what the limits on all of them are kept with.
+fn share_memory(store: &mut Store, config: &Config) -> Result<(Scoreboard, Holdings)> {
     let scoreboard = Scoreboard::new(slots_max(config.pool))
         .map_err(|error| explained("cannot map the scoreboard", error))?;
-    let holdings = Holdings::new(rows, connections_max(config))
+    let holdings = Holdings::new(processes_max(config.pool), connections_max(config))
         .map_err(|error| explained("cannot map the holdings", error))?;
     store.share_quota(
         Quota::new(holdings).map_err(|error| explained("cannot set up the quota", error))?,
@@ -340,7 +324,7 @@ fn share_memory(
             "the root holds more than --root-max-bytes; uploads are refused until it does not"
         );
     }
-    Ok((scoreboard, holdings, RowAllocator::new(holdings, rows)))
+    Ok((scoreboard, holdings))
 }
 
 /// What a predecessor serves with, if it is what the settings ask for.
@@ -360,7 +344,7 @@ fn take_over(config: &Config, upgrade: inherited::Upgrade) -> Result<Foundation>
         let set_aside = set_aside.map_or_else(String::new, |n| format!(" --set-aside {n}"));
         bail!(
             "--pool {pool}{set_aside}: an upgrade cannot change between workers that wait in accept (--set-aside 0) \
-             and such as do not, for both would have the same socket; start the server anew"
+             and workers that do not: both would have the same socket; start the server anew"
         );
     }
     let metrics = config.metrics.as_deref();

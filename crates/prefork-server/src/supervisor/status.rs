@@ -1,4 +1,4 @@
-//! The status, for whoever asks at the admin socket. Everything is looked up when asked for: the ledger and the
+//! The status, for the admin socket. Everything is looked up when asked for: the ledger and the
 //! roster for what the parent knows, the scoreboard for what workers count, /proc for what they use.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::shared::scoreboard::{Field, Slot};
 use crate::supervisor::ledger::{self, micros};
 
 impl Supervisor {
-    /// Answers whoever asks, without waiting.
+    /// Answers what is asked, without waiting.
     pub(super) fn serve_admin(&mut self) {
         let mut admin = std::mem::take(&mut self.admin);
         let metrics = admin.metrics_address();

@@ -12,7 +12,7 @@ use crate::sys;
 /// Dead workers whose files wait to be removed, at the most. What is left then is removed at the next start.
 const WAITING_MAX: usize = 8192;
 
-/// One child at a time, whoever died meanwhile.
+/// One child at a time; workers that die meanwhile wait for the next.
 #[derive(Debug, Default)]
 pub(super) struct Sweeper {
     waiting: Vec<u32>,

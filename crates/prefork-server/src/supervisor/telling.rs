@@ -13,17 +13,14 @@ use super::{Flow, Leave, Supervisor, announce};
 use crate::config::ReadyFormat;
 use crate::exit::Exit;
 use crate::operator::logger;
-use crate::operator::notice::Notices;
+use crate::operator::notice::{Notices, PAUSE};
 use crate::operator::output::Output;
 use crate::operator::pidfile::Pidfile;
 use crate::supervisor::roster::{Event, Reason};
 
-/// How long whoever reads standard output may take none of it before DONE is given up, or a predecessor told to leave
+/// How long the reader of standard output may take none of it before DONE is given up, or a predecessor told to leave
 /// though READY is not out.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(3);
-
-/// How soon it is looked whether the log, which had no room for lines, has room again.
-const LOG_PAUSE: Duration = Duration::from_millis(250);
 
 /// What has not been told yet, for want of room.
 #[derive(Debug, Default)]
@@ -102,7 +99,7 @@ impl Supervisor {
         }
         self.sweeper.start(&self.inheritance);
         self.linger(|it| it.sweeper.is_idle())?;
-        // Whoever reads standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.
+        // The reader of standard output may be gone, as after --exit-with-stdin; the stop is no failure for that.
         let line = self.announced_as(&Announcement::Done(done));
         if let Err(error) = self.telling.output.print(&line) {
             tracing::debug!(error = error.desc(), "nobody reads standard output");
@@ -148,7 +145,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells whoever had no room for it before: the reader of standard output, the service manager, the log.
+    /// Goes on telling those that had no room before: the reader of standard output, the service manager, the log.
     pub(super) fn go_on_telling(&mut self) -> Flow {
         if let Err(error) = self.telling.output.go_on() {
             tracing::warn!(
@@ -179,7 +176,7 @@ impl Supervisor {
 
     /// When there is something to tell, to look again whether there is room.
     pub(super) fn next_telling(&self) -> Option<Duration> {
-        let log = (logger::lost_lines() != self.telling.mentioned_lines).then_some(LOG_PAUSE);
+        let log = (logger::lost_lines() != self.telling.mentioned_lines).then_some(PAUSE);
         let announced = self.announced.filter(|_| self.predecessor_waits());
         let output = announced.map(|since| OUTPUT_PATIENCE.saturating_sub(since.elapsed()));
         let notices = self.telling.notices.next_try();

@@ -139,11 +139,11 @@ impl Supervisor {
         self.tell_roster(Event::HandOver)
     }
 
-    /// The new server is dead. If it has said that it was ready before it died, this one has handed over: whoever
-    /// stopped the new one wanted no server, and not the old one back.
+    /// The new server is dead. If it has said that it was ready before it died, this one has handed over: to
+    /// stop the new one means that no server is wanted, and not the old one back.
     pub(super) fn successor_died(&mut self) -> Flow {
         let flow = self.hear_successor();
-        // Whoever is dead and reaped is nobody to signal.
+        // Its number may be another process's from now on.
         let Some(Successor { pid, stage, .. }) = self.successor.take() else {
             return flow;
         };
@@ -164,11 +164,7 @@ impl Supervisor {
 
     /// Nobody here accepts any more. The new server alone says when the port is free, and who is queued is its own.
     fn let_go_of_listener(&self) {
-        drop(
-            self.inheritance
-                .listener
-                .share(self.inheritance.watch.as_fd()),
-        );
+        drop(self.inheritance.listener.share());
     }
 
     /// What a new server takes just before it says that it is ready is this one's again.
@@ -253,7 +249,7 @@ impl Supervisor {
         // If nobody hears it, that server is gone, and there is nobody to tell.
         let _ = nix::unistd::write(&report, READY);
         self.inheritance.gate.open();
-        self.members.nudge_all();
+        self.members.nudge(|_| true);
         true
     }
 

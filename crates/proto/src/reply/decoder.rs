@@ -129,7 +129,7 @@ impl ReplyDecoder {
         self.state == State::Start
     }
 
-    /// Anything but an object is somebody else's protocol: better said at the first byte.
+    /// Anything but an object is another protocol: better said at the first byte.
     fn take_start(&mut self, rest: &[u8]) -> Result<usize, BadReply> {
         const EXCERPT_LEN_MAX: usize = 40;
         let space = self.lexer.skip_space(rest)?;

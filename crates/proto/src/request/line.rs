@@ -120,7 +120,7 @@ impl NameScan {
 }
 
 /// Whether a line begins as the headers of HTTP do. Every browser sends some before the content that a web page
-/// made up: whoever reads on takes that page's requests for its user's.
+/// made up: a server that reads on takes that page's requests for its user's.
 pub(super) fn is_header(line: &[u8]) -> bool {
     // RFC 9110, section 5: a name, then a colon without a space before it.
     let name_len = memchr::memchr(b':', line).unwrap_or(0);

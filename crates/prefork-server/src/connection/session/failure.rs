@@ -1,4 +1,4 @@
-//! What a session says of a request that failed on the server's side, for whoever tells the operator.
+//! What a session says of a request that failed on the server's side, for the log.
 
 use proto::{FileName, Verb};
 

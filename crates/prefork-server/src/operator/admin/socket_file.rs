@@ -27,7 +27,7 @@ const BACKLOG: i32 = 64;
 /// For its owner only: who may ask learns the names of paths and processes.
 const MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
-/// Hidden names tried before giving up: each is taken only by chance, or by somebody who can guess.
+/// Hidden names tried before giving up: each is taken only by chance, or by a process that guesses.
 const NAMES_MAX: u32 = 16;
 
 /// Where the socket is, or will be. Dropped, by the process that made it and by no child, it removes the file if that is
@@ -136,7 +136,7 @@ fn is_own_socket(hidden: &Path) -> bool {
     hidden.symlink_metadata().is_ok_and(is_own_socket)
 }
 
-/// Its names are free for whoever has its number now.
+/// A dead process's names are free for the process that has its number now.
 fn is_dead(maker: Pid) -> bool {
     maker == Pid::this() || kill(maker, None) == Err(Errno::ESRCH)
 }
@@ -220,9 +220,8 @@ fn refuse_what_is_in_use(path: &Path, predecessor: Option<Pid>) -> Result<()> {
         Ok(Some(pid)) => {
             bail!("another server listens there (process {pid}): stop it, or choose another path")
         }
-        Ok(None) => bail!("another server listens there: stop it, or choose another path"),
-        // Its queue is full, so it has one.
-        Err(Errno::EAGAIN) => {
+        // EAGAIN: its queue is full, so it has one.
+        Ok(None) | Err(Errno::EAGAIN) => {
             bail!("another server listens there: stop it, or choose another path")
         }
         Err(error) => {

@@ -30,7 +30,6 @@ impl AccessLog {
         }
     }
 
-    /// The file.
     pub(super) fn file(&self) -> &SharedFile {
         &self.file
     }

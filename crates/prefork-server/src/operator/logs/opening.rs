@@ -37,7 +37,7 @@ pub(super) fn append_to(path: &Path) -> Result<OwnedFd, String> {
 }
 
 /// The descriptor that is one of this process's own standard streams under another name, opened anew. To be called
-/// while the process may still be root: a pipe's or a terminal's owner is whoever started the server.
+/// while the process may still be root: a pipe's or a terminal's owner is the user who started the server.
 pub(super) fn standard_stream(path: &Path) -> Option<Result<OwnedFd, String>> {
     let number = standard_stream_number(path)?;
     let opened = open(format!("/proc/self/fd/{number}").as_str(), FLAGS, MODE);

@@ -1,11 +1,11 @@
 //! A file that all processes append to, and that the parent can exchange under them.
 //!
-//! A sandboxed worker cannot open a path, nor can one that runs as somebody else; and to replace all workers for
+//! A sandboxed worker cannot open a path, nor can one that runs as another user; and to replace all workers for
 //! a new log file would close connections that only idle. So the parent opens the file and passes the descriptor
 //! on (unix(7), `SCM_RIGHTS`), through one socket that all workers read: there is always at most one message in
 //! it, and nobody takes it out but the parent, when it puts in the next. A worker only peeks, which gives it a
 //! descriptor of its own as well. So the message reaches every worker exactly when it looks, however many there
-//! are, whoever dies, whoever is forked meanwhile; and the parent reads nothing a worker could have written.
+//! are, also when one dies or is forked meanwhile; and the parent reads nothing a worker could have written.
 //!
 //! A worker looks when the parent's number, in shared memory, is not the one it has seen: before each line, and
 //! from time to time. The new descriptor takes the place of the old one under the same number (dup3(2)), at one
@@ -156,7 +156,7 @@ impl Opener {
 
     fn pass_on(&mut self, new: &OwnedFd) -> nix::Result<()> {
         let number = self.file.exchanges.load(SeqCst).wrapping_add(1);
-        // The last exchange's message, unless this is the first: whoever has not read it reads the next.
+        // The last exchange's message, unless this is the first: a process that has not read it reads the next.
         let _ = recv(
             self.file.socket.as_raw_fd(),
             &mut [0; 8],

@@ -3,9 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use proto::announce::{ByCode, Counts, Limit};
+use proto::announce::Counts;
 use proto::status::{ProcessState, Status};
-use proto::{Code, Verb};
 use screen::{counted, counted_as};
 
 use super::units::{bytes, seconds};
@@ -101,17 +100,9 @@ fn counts(out: &mut String, status: &Status) -> std::fmt::Result {
         c.accepted,
         terms(&ends, balanced)
     )?;
-    let mut requests = r.clone();
-    let mut ends: Vec<(&str, u64)> = Verb::ALL
-        .into_iter()
-        .map(|verb| (verb.as_str(), *requests.ok.get_mut(verb)))
-        .collect();
-    let errors: &mut ByCode = &mut requests.errors;
-    ends.extend(
-        Code::ALL
-            .into_iter()
-            .map(|code| (code.as_str(), *errors.get_mut(code))),
-    );
+    let ok = r.ok.all().map(|(verb, count)| (verb.as_str(), count));
+    let errors = r.errors.all().map(|(code, count)| (code.as_str(), count));
+    let mut ends = [&ok[..], &errors].concat();
     ends.extend([
         ("client gone", r.client_gone),
         ("timed out", r.timed_out),
@@ -155,9 +146,7 @@ fn trouble(status: &Status) -> Vec<String> {
             format!("{} that no client can name", counted(unlisted, "file")),
         ),
     ];
-    let mut by_limit = connections.accept_errors_by_limit;
-    for limit in Limit::ALL {
-        let failed = *by_limit.get_mut(limit);
+    for (limit, failed) in connections.accept_errors_by_limit.all() {
         let text = format!("{} failed ({})", counted(failed, "accept"), limit.as_str());
         trouble.push((failed, text));
     }

@@ -4,13 +4,8 @@
 //! they wait in the worker's epoll set ([`super::event`]), and it accepts the next. With none to be set aside it is the
 //! textbook's prefork worker, here: it accepts a connection, serves it to its end, and accepts the next.
 
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
-
-use nix::poll::{PollFd, PollFlags, poll};
-
 use super::event::{Loop, Manner};
-use super::{Accepted, DRAIN_GRACE, EXHAUSTED_PAUSE, Left, Waited, Worker, timeout};
+use super::{Accepted, DRAIN_GRACE, EXHAUSTED_PAUSE, Left, Worker, pause};
 use crate::connection::drive::{Connection, Pause, Stage};
 use crate::connection::session::BufferPool;
 use crate::shared::listener::Share;
@@ -39,9 +34,7 @@ pub(crate) fn run(
 fn accept_and_serve(worker: &Worker<'_>) -> Left {
     let mut buffer_pool = BufferPool::default();
     let mut share = Some(worker.share());
-    if worker.wait_at_the_gate() == Waited::Orphaned {
-        return Left::Asked;
-    }
+    worker.wait_at_the_gate();
     loop {
         worker.reporter.count_round(worker.slot);
         worker.see_to_logs();
@@ -54,14 +47,12 @@ fn accept_and_serve(worker: &Worker<'_>) -> Left {
                 worker.serve(*connection, &mut buffer_pool, &mut share);
             }
             Accepted::Nobody => {
-                if worker.watch.has_ended()
-                    || (command == Command::Drain && !worker.is_queued(DRAIN_GRACE))
-                {
+                if command == Command::Drain && !worker.is_queued(DRAIN_GRACE) {
                     return Left::Asked;
                 }
             }
             Accepted::Again => {}
-            Accepted::Exhausted => worker.pause(EXHAUSTED_PAUSE),
+            Accepted::Exhausted => pause(EXHAUSTED_PAUSE),
             Accepted::Failed(error) => return Left::Failed(error),
         }
     }
@@ -92,8 +83,8 @@ impl<'a> Worker<'a> {
                     return connection.close();
                 }
             }
-            let waited = match self.drive(&mut connection, buffer_pool) {
-                Pause::Turn => Waited::DriveAgain,
+            match self.drive(&mut connection, buffer_pool) {
+                Pause::Turn => {}
                 Pause::Over => return connection.close(),
                 // One that is too many is told so; others wait for the worker, and it does not wait for this one.
                 Pause::NotNow { .. }
@@ -102,19 +93,7 @@ impl<'a> Worker<'a> {
                     return connection.close();
                 }
                 Pause::NotNow { interest, until } => self.wait(&connection, interest, until),
-            };
-            if waited == Waited::Orphaned {
-                connection.abort();
-                return connection.close();
             }
         }
-    }
-
-    /// Does nothing for a while, unless the parent goes.
-    fn pause(&self, pause: Duration) {
-        let mut fds = [PollFd::new(self.watch.as_fd(), PollFlags::POLLIN)];
-        let now = Instant::now();
-        // Interrupted or not: the caller goes round its loop.
-        let _ = poll(&mut fds, timeout(now + pause, now));
     }
 }

@@ -12,25 +12,21 @@
 mod connection_set;
 mod door;
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-use super::{Accepted, EXHAUSTED_PAUSE, Left, Waited, Worker, timeout};
+use super::{Accepted, EXHAUSTED_PAUSE, Left, Worker, timeout};
 use crate::connection::drive::{Connection, Interest, Pause, Stage};
 use crate::connection::session::BufferPool;
+use crate::shared::report::LOOK;
 use crate::shared::scoreboard::{Command, Field};
 use crate::shared::title;
 
 use connection_set::{ConnectionSet, Id};
 use door::{Company, Door, Look};
-
-/// The loop looks at the parent's word at least so often; a signal makes it look at once, unless it comes between
-/// the look and the wait.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// How many events one wait takes. Those beyond come with the next.
 const EVENTS_LEN: usize = 256;
@@ -42,9 +38,8 @@ const ROUND_TIME: Duration = Duration::from_millis(5);
 /// How long a connection of a full event worker may idle between requests while somebody waits in the backlog.
 const IDLE_WHILE_OTHERS_WAIT: Duration = Duration::from_millis(200);
 
-/// What the lifeline and the listener are called in the epoll set. A connection's name is its [`Id`], from 0.
-const LIFELINE: u64 = u64::MAX;
-const LISTENER: u64 = u64::MAX - 1;
+/// What the listener is called in the epoll set. A connection's name is its [`Id`], from 0.
+const LISTENER: u64 = u64::MAX;
 
 /// How those that can go on are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,10 +91,6 @@ impl<'w> Loop<'w> {
         manner: Manner,
     ) -> nix::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(
-            worker.watch.as_fd(),
-            EpollEvent::new(EpollFlags::EPOLLIN, LIFELINE),
-        )?;
         Ok(Self {
             worker,
             connections_max,
@@ -115,9 +106,7 @@ impl<'w> Loop<'w> {
     }
 
     pub(super) fn serve(mut self) -> nix::Result<Left> {
-        if self.worker.wait_at_the_gate() == Waited::Orphaned {
-            return Ok(Left::Asked);
-        }
+        self.worker.wait_at_the_gate();
         loop {
             self.worker.reporter.count_round(self.worker.slot);
             self.worker.see_to_logs();
@@ -130,16 +119,14 @@ impl<'w> Loop<'w> {
             if self.door.is_shut() && self.connections.is_empty() {
                 return Ok(Left::Asked);
             }
-            if self.wait()? == Waited::Orphaned {
-                return Ok(self.abort_all());
-            }
+            self.wait()?;
             self.give_turns()?;
             self.mind_the_door(Instant::now());
         }
     }
 
     /// Waits until something happens or is due, and wakes whom it concerns.
-    fn wait(&mut self) -> nix::Result<Waited> {
+    fn wait(&mut self) -> nix::Result<()> {
         self.count_set_aside(self.connections.len());
         let timeout = if self.has_runnable() {
             PollTimeout::ZERO
@@ -157,15 +144,13 @@ impl<'w> Loop<'w> {
             Err(error) => return Err(error),
         };
         self.door.forget_knock();
-        let mut waited = Waited::DriveAgain;
         for event in &events[..len] {
             match event.data() {
-                LIFELINE => waited = Waited::Orphaned,
                 LISTENER => self.door.knocked(),
                 id => self.connections.wake(Id(id)),
             }
         }
-        Ok(waited)
+        Ok(())
     }
 
     fn give_turns(&mut self) -> nix::Result<()> {
@@ -219,8 +204,8 @@ impl<'w> Loop<'w> {
             }
             self.count_set_aside(self.connections.len() - 1);
             self.worker.see_to_logs();
-            let waited = self.wait_for(id, pause);
-            if waited == Waited::Orphaned || self.worker.slot.command() != Command::Run {
+            self.wait_for(id, pause);
+            if self.worker.slot.command() != Command::Run {
                 // Seen to by the loop.
                 self.turned = Some(id);
                 return;
@@ -229,12 +214,11 @@ impl<'w> Loop<'w> {
     }
 
     /// Waits for the one connection that the worker stays with.
-    fn wait_for(&mut self, id: Id, pause: Pause) -> Waited {
-        match (pause, self.connections.get_mut(id)) {
-            (Pause::NotNow { interest, until }, Some(member)) => {
-                self.worker.wait(&member.connection, interest, until)
-            }
-            _ => Waited::DriveAgain,
+    fn wait_for(&mut self, id: Id, pause: Pause) {
+        if let Pause::NotNow { interest, until } = pause
+            && let Some(member) = self.connections.get_mut(id)
+        {
+            self.worker.wait(&member.connection, interest, until);
         }
     }
 

@@ -6,7 +6,6 @@ use proto::Limits;
 
 use super::*;
 use crate::shared::gate::Gate;
-use crate::shared::lifeline::lifeline;
 use crate::shared::report;
 use crate::shared::report::ProcessId;
 use crate::shared::scoreboard::{Command, Scoreboard};
@@ -55,7 +54,6 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
         seat: 0,
         generation: 1,
     };
-    let (_hold, watch) = lifeline().unwrap();
     let timeout = Duration::from_secs(60);
     let logs = Logs::default();
     let gate = Gate::new(true).unwrap();
@@ -63,7 +61,6 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
         index: 0,
         slot,
         listener: &listener,
-        watch: &watch,
         gate,
         service: &service,
         clocks: Clocks {

@@ -6,7 +6,7 @@ use super::seat::{Process, State};
 use super::{Action, End, Phase, ProcessId, Roster};
 
 impl Roster {
-    /// Before the pool was full once, what keeps it from that is for whoever starts it to see. From then on it is
+    /// Before the pool was full once, what keeps it from that ends the start, and is said. From then on it is
     /// waited for.
     pub(super) fn spawn_failed(&mut self, now: Duration, id: ProcessId, actions: &mut Vec<Action>) {
         if !self.announced {
@@ -45,7 +45,7 @@ impl Roster {
             seat.early_deaths = 0;
             self.early_deaths_in_a_row = 0;
         }
-        // It leaves as it was told to, and somebody else serves in its place.
+        // It leaves as it was told to, and another serves in its place.
         self.leaving.retain(|process| process.id != id);
         let Some(dead) = seat.remove(id) else {
             return;
@@ -73,7 +73,7 @@ impl Roster {
         }
     }
 
-    /// It never served. If somebody else serves in its seat, that one goes on.
+    /// It never served. If another serves in its seat, that one goes on.
     pub(super) fn boot_failed(
         &mut self,
         now: Duration,

@@ -146,7 +146,7 @@ impl Roster {
         self.seats.iter().any(Seat::has_successor)
     }
 
-    /// Whether whoever serves has the settings in force. A seat that cannot be filled for want of processes gets them
+    /// Whether every process that serves has the settings in force. A seat that cannot be filled for want of processes gets them
     /// when it can.
     fn is_rolled(&self) -> bool {
         let is_starved = self.forks.fail_since.is_some();

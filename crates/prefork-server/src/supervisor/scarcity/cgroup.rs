@@ -9,7 +9,7 @@ use procfs::process::{MountInfo, Process};
 use crate::sys::read_kernel_file;
 
 /// How often the kernel has killed a process of this one's group for want of memory. It is counted before the process
-/// is killed, so whoever sees the death sees the count.
+/// is killed, so with the death the count is seen.
 #[derive(Debug, Default)]
 pub(super) struct OomKills {
     file: Option<PathBuf>,

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use prefork_server::inside::lifeline;
 use prefork_server::inside::{Durability, Folder, Store, StoreOptions};
 use prefork_server::listener;
 use prefork_server::sys;
@@ -40,7 +39,7 @@ each_pool! {
                 }
                 beyond += u32::from(number > 2);
             }
-            assert!(beyond >= 4, "listener, root, lifeline and reports at least: {beyond}");
+            assert!(beyond >= 4, "listener, root, its lock and reports at least: {beyond}");
         }
         assert_eq!(peer.ask("\r\n")["status"], "OK");
         server.stop();
@@ -88,7 +87,6 @@ fn a_program_that_is_run_sees_only_the_three_standard_descriptors() {
     let listener = listener::bind(address).unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let accepted = sys::accept(&listener).unwrap();
-    let lifeline = lifeline().unwrap();
     let mut upload = store.create(&"a".parse().unwrap()).unwrap();
     upload.write(b"content").unwrap();
     upload.commit().unwrap();
@@ -99,12 +97,7 @@ fn a_program_that_is_run_sees_only_the_three_standard_descriptors() {
     let seen = Command::new("sh").args(["-c", list]).output().unwrap();
     let seen = String::from_utf8(seen.stdout).unwrap();
     assert!(seen.lines().count() >= 3, "{seen}");
-    let sockets = [
-        listener.as_fd(),
-        accepted.as_fd(),
-        peer.as_fd(),
-        lifeline.1.as_fd(),
-    ];
+    let sockets = [listener.as_fd(), accepted.as_fd(), peer.as_fd()];
     for fd in sockets {
         let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
         let target = fs::read_link(link).unwrap();
@@ -115,7 +108,7 @@ fn a_program_that_is_run_sees_only_the_three_standard_descriptors() {
     }
     let root = root.path().to_str().unwrap();
     assert!(!seen.contains(root), "{seen}");
-    drop((peer, lifeline, download, pending));
+    drop((peer, download, pending));
 }
 
 #[test]

@@ -45,7 +45,7 @@ each_pool! {
         let again: Vec<u32> = status.processes.iter().map(|it| it.pid).collect();
         let check = |pids: &[u32]| for pid in pids {
             let mut want = vec![
-                ".prefork-lock", "access", "log", "memfd", "own status", "pipe", "pipe", "pipe", "root",
+                ".prefork-lock", "access", "log", "memfd", "own status", "pipe", "pipe", "root",
                 // The listener, the reports, and where the two logs are exchanged.
                 "socket", "socket", "socket", "socket",
             ];
