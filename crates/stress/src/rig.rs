@@ -26,21 +26,14 @@ pub(crate) trait Rig {
     fn address(&self) -> SocketAddr;
     /// What it said it was; none for a foreign server.
     fn ready(&self) -> Option<&Ready>;
-    /// The window is about to begin, or has ended.
-    fn mark(&mut self, _moment: Moment) {}
+    /// The window is about to begin: no client has come yet.
+    fn before_window(&mut self) {}
+    /// The window has ended: the last client has gone.
+    fn after_window(&mut self) {}
     /// Ends the server at once, so that its clients end too. [`Rig::stop`] is still due.
     fn cut(&mut self);
     /// Stops the server gracefully and says what is left of it. `interrupt` cuts that short.
     fn stop(&mut self, interrupt: &AtomicBool) -> Ending;
-}
-
-/// A moment of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moment {
-    /// Before the first client comes.
-    Before,
-    /// After the last client has gone.
-    After,
 }
 
 /// How a server ended.

@@ -151,6 +151,13 @@ pub(crate) fn disk_free(path: &Path) -> nix::Result<u64> {
     Ok(stat.blocks_available() * stat.fragment_size())
 }
 
+/// The processes that are children of the process `parent`.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let children = read(&format!("/proc/{parent}/task/{parent}/children"));
+    let pids = children.split_whitespace();
+    pids.filter_map(|pid| pid.parse().ok()).collect()
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }

@@ -137,13 +137,9 @@ pub(crate) fn feed<T>(taken: Option<HostMemory>, work: impl FnOnce() -> T) -> T 
 /// The memory of `parent` and of its children; none if the parent's cannot be seen.
 fn server_bytes(parent: u32) -> Option<u64> {
     let own = pss_bytes(parent)?;
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
-    let pids = children
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok());
+    let children = environment::children(parent).into_iter();
     // A child that is just ending has none.
-    let theirs: u64 = pids.map(|pid| pss_bytes(pid).unwrap_or(0)).sum();
-    Some(own + theirs)
+    Some(own + children.filter_map(pss_bytes).sum::<u64>())
 }
 
 fn pss_bytes(pid: u32) -> Option<u64> {

@@ -13,7 +13,7 @@ use proto::announce::{Counts, Done, Ready, WorkerLedger};
 use proto::status::Status;
 use serde_json::Value;
 
-use super::{Ending, Error, Moment, READY_LIMIT, Rig, probe};
+use super::{Ending, Error, READY_LIMIT, Rig, probe};
 use crate::host::clock::{Deadline, WaitEnded};
 
 /// How long the server may take to notice that the last client has gone.
@@ -89,6 +89,14 @@ impl Target {
     }
 }
 
+impl Target {
+    /// What [`settled`] says, if it can be asked.
+    fn settled(&mut self) -> Option<Status> {
+        let asked = settled(self.admin.as_deref()?);
+        asked.map_err(|why| self.trouble = Some(why)).ok()
+    }
+}
+
 impl Rig for Target {
     fn address(&self) -> SocketAddr {
         self.address
@@ -98,15 +106,14 @@ impl Rig for Target {
         None
     }
 
-    fn mark(&mut self, moment: Moment) {
-        let Some(admin) = &self.admin else { return };
-        match (settled(admin), moment) {
-            (Err(why), _) => self.trouble = Some(why),
-            (Ok(status), Moment::Before) => self.before = Some(status),
-            (Ok(status), Moment::After) => {
-                self.done = self.before.as_ref().map(|before| since(before, &status));
-            }
-        }
+    fn before_window(&mut self) {
+        self.before = self.settled();
+    }
+
+    fn after_window(&mut self) {
+        let status = self.settled();
+        let both = self.before.as_ref().zip(status.as_ref());
+        self.done = both.map(|(before, status)| since(before, status));
     }
 
     /// It is not ours to end: the clients' deadlines end them.

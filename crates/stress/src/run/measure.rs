@@ -23,7 +23,7 @@ use crate::corpus::workdir::WorkDir;
 use crate::faults;
 use crate::host::environment;
 use crate::host::memory::{self, HostMemory};
-use crate::rig::{self, Moment};
+use crate::rig;
 
 /// Why there is no measurement. Anything that goes wrong *inside* a row is its status, not one of these.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +174,7 @@ fn run(
         false => 0,
     };
     let taken = HostMemory::take(needed);
-    context.rig.mark(Moment::Before);
+    context.rig.before_window();
     let overflows_before = environment::listen_overflows();
     measurement.warmed = taken.as_ref().map(HostMemory::warmed);
     let watched = ready.filter(|_| settings.watch_memory);
@@ -184,7 +184,7 @@ fn run(
     });
     let overflows = environment::listen_overflows().zip(overflows_before);
     measurement.listen_overflows = overflows.map(|(after, before)| after.saturating_sub(before));
-    context.rig.mark(Moment::After);
+    context.rig.after_window();
     measurement.server_memory = server_memory;
     let (reports, report) = result.map_err(rig::Error::NotReady)?;
     measurement.fault = report;

@@ -64,7 +64,17 @@ pub(crate) fn soak(
     let (tallies, disruptions) = thread::scope(|scope| {
         let clients: Vec<_> = (0..plan.clients)
             .map(|number| {
-                let client = Client::new(number, address, contents.clone(), plan.seed, started);
+                let client = Client {
+                    address,
+                    contents: contents.clone(),
+                    started,
+                    random: plan.seed ^ (u64::from(number) << 32),
+                    version: 0,
+                    tally: Tally {
+                        client: number,
+                        ..Tally::default()
+                    },
+                };
                 let is_over = &is_over;
                 scope.spawn(move || client.run(is_over))
             })

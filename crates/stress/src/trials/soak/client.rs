@@ -52,38 +52,17 @@ pub(super) struct Tally {
 /// A client at work.
 #[derive(Debug)]
 pub(super) struct Client {
-    number: u32,
-    address: SocketAddr,
-    contents: Contents,
-    started: Instant,
-    random: u64,
-    version: u32,
-    tally: Tally,
+    pub(super) address: SocketAddr,
+    pub(super) contents: Contents,
+    /// What times are taken from, by all clients of a soak.
+    pub(super) started: Instant,
+    pub(super) random: u64,
+    pub(super) version: u32,
+    /// With the client's number.
+    pub(super) tally: Tally,
 }
 
 impl Client {
-    /// Times are taken from `started` on, by all clients of a soak.
-    pub(super) fn new(
-        number: u32,
-        address: SocketAddr,
-        contents: Contents,
-        seed: u64,
-        started: Instant,
-    ) -> Self {
-        Self {
-            number,
-            address,
-            contents,
-            started,
-            random: seed ^ (u64::from(number) << 32),
-            version: 0,
-            tally: Tally {
-                client: number,
-                ..Tally::default()
-            },
-        }
-    }
-
     /// Works until it is over.
     pub(super) fn run(mut self, is_over: &AtomicBool) -> Tally {
         while !is_over.load(Ordering::SeqCst) {
@@ -120,7 +99,7 @@ impl Client {
         match result {
             Ok(()) => {}
             Err(Error::Reset(_) | Error::Eof | Error::BadReply(_)) => self.tally.cut += 1,
-            Err(error) => self.fault(&format!("{}: {error}", name(self.number, file))),
+            Err(error) => self.fault(&format!("{}: {error}", name(self.tally.client, file))),
         }
     }
 
@@ -131,8 +110,8 @@ impl Client {
         let mut content = self
             .contents
             .corpus
-            .content(Salt::upload(self.number, self.version), len);
-        let name = name(self.number, file);
+            .content(Salt::upload(self.tally.client, self.version), len);
+        let name = name(self.tally.client, file);
         match connection.upload(&name, &mut content, &mut ()) {
             Ok(stored) => {
                 if !stored.verified {
@@ -153,13 +132,13 @@ impl Client {
     }
 
     fn download(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
-        let name = name(self.number, file);
+        let name = name(self.tally.client, file);
         let versions = self.versions(file);
         let mut sinks: Vec<_> = versions
             .iter()
             .flatten()
             .map(|(version, len)| {
-                let salt = Salt::upload(self.number, *version);
+                let salt = Salt::upload(self.tally.client, *version);
                 Comparison::with(self.contents.corpus.content(salt, *len))
             })
             .collect();
@@ -190,7 +169,7 @@ impl Client {
             self.answered(file, begin, What::Exists(exists));
         }
         for file in 0..FILES {
-            let name = name(self.number, file);
+            let name = name(self.tally.client, file);
             let is_listed = listing.names.iter().any(|it| it == name.as_str());
             let versions = self.versions(file);
             let is_right = match is_listed {
@@ -207,7 +186,7 @@ impl Client {
     }
 
     fn delete(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
-        let name = name(self.number, file);
+        let name = name(self.tally.client, file);
         let was_there = match delete(connection, &name) {
             Ok(was_there) => was_there,
             Err(error) => {
@@ -228,7 +207,7 @@ impl Client {
     fn upload_shared(&mut self, connection: &mut Connection) -> Result<(), Error> {
         self.version += 1;
         let version = shared::Version {
-            client: self.number,
+            client: self.tally.client,
             number: self.version,
         };
         let file = self.below(u64::from(shared::FILES)) as u32;
@@ -303,7 +282,7 @@ impl Client {
 
     fn fault(&mut self, what: &str) {
         self.tally.faults += 1;
-        let number = self.number;
+        let number = self.tally.client;
         self.tally
             .first_fault
             .get_or_insert_with(|| format!("client {number}: {what}"));

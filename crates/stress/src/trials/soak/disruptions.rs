@@ -143,7 +143,12 @@ impl Disruptions {
             return;
         }
         let nth = split_mix(&mut self.random) % workers.len() as u64;
-        if kill(Pid::from_raw(workers[nth as usize]), Signal::SIGKILL).is_ok() {
+        if kill(
+            Pid::from_raw(workers[nth as usize].cast_signed()),
+            Signal::SIGKILL,
+        )
+        .is_ok()
+        {
             self.kills += 1;
         }
     }

@@ -16,6 +16,7 @@ use super::log::Log;
 use crate::corpus::workdir::RowDir;
 use crate::host::child::{self, NoLine};
 use crate::host::clock::Deadline;
+use crate::host::environment::children;
 use crate::rig::Rig;
 use crate::rig::own::Own;
 
@@ -80,19 +81,16 @@ impl Server {
 
     /// The worker processes that there are now. A server that is taking over is a child of the parent too, told
     /// apart by the environment it was started with, and so is what removes a dead worker's files, by its name.
-    pub(super) fn workers(&self) -> Vec<i32> {
+    pub(super) fn workers(&self) -> Vec<u32> {
         let parent = self.own.ready.pid;
-        let environment = |pid: &str| fs::read(format!("/proc/{pid}/environ")).ok();
-        let ours = environment(&parent.to_string());
-        let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let environment = |pid: u32| fs::read(format!("/proc/{pid}/environ")).ok();
+        let ours = environment(parent);
+        let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         let is_worker =
-            |pid: &str| name(pid).starts_with("prefork:") && name(pid) != "prefork:sweep\n";
-        fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))
-            .unwrap_or_default()
-            .split_whitespace()
-            .filter(|pid| ours.is_some() && environment(pid) == ours && is_worker(pid))
-            .filter_map(|pid| pid.parse().ok())
-            .collect()
+            |pid: u32| name(pid).starts_with("prefork:") && name(pid) != "prefork:sweep\n";
+        let mut workers = children(parent);
+        workers.retain(|&pid| ours.is_some() && environment(pid) == ours && is_worker(pid));
+        workers
     }
 
     /// Changes a setting and has it read.
