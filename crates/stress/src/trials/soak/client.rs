@@ -36,8 +36,6 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     /// Connections that stood and gave no whole answer.
     pub(super) cut: u64,
-    /// Connections that were refused or never stood.
-    pub(super) unreachable: u64,
     /// How often something happened that must never happen.
     pub(super) faults: u64,
     /// The first of that, in words.
@@ -79,7 +77,6 @@ impl Client {
         let mut connection = match Connection::connect(self.address, &options) {
             Ok(connection) => connection,
             Err(error) => {
-                self.tally.unreachable += 1;
                 self.fault(&format!("cannot connect: {error}"));
                 // Who is not there is not there the faster for being asked again at once.
                 thread::sleep(PAUSE);
@@ -99,7 +96,10 @@ impl Client {
         match result {
             Ok(()) => {}
             Err(Error::Reset(_) | Error::Eof | Error::BadReply(_)) => self.tally.cut += 1,
-            Err(error) => self.fault(&format!("{}: {error}", name(self.tally.client, file))),
+            Err(error) => self.fault(&format!(
+                "{}: {error}",
+                upload_name(self.tally.client, file)
+            )),
         }
     }
 
@@ -111,7 +111,7 @@ impl Client {
             .contents
             .corpus
             .content(Salt::upload(self.tally.client, self.version), len);
-        let name = name(self.tally.client, file);
+        let name = upload_name(self.tally.client, file);
         match connection.upload(&name, &mut content, &mut ()) {
             Ok(stored) => {
                 if !stored.verified {
@@ -132,7 +132,7 @@ impl Client {
     }
 
     fn download(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
-        let name = name(self.tally.client, file);
+        let name = upload_name(self.tally.client, file);
         let versions = self.versions(file);
         let mut sinks: Vec<_> = versions
             .iter()
@@ -169,7 +169,7 @@ impl Client {
             self.answered(file, begin, What::Exists(exists));
         }
         for file in 0..FILES {
-            let name = name(self.tally.client, file);
+            let name = upload_name(self.tally.client, file);
             let is_listed = listing.names.iter().any(|it| it == name.as_str());
             let versions = self.versions(file);
             let is_right = match is_listed {
@@ -186,7 +186,7 @@ impl Client {
     }
 
     fn delete(&mut self, connection: &mut Connection, file: u32) -> Result<(), Error> {
-        let name = name(self.tally.client, file);
+        let name = upload_name(self.tally.client, file);
         let was_there = match delete(connection, &name) {
             Ok(was_there) => was_there,
             Err(error) => {
@@ -291,11 +291,6 @@ impl Client {
     fn below(&mut self, bound: u64) -> u64 {
         split_mix(&mut self.random) % bound
     }
-}
-
-/// The name of a client's file.
-pub(super) fn name(client: u32, file: u32) -> FileName {
-    upload_name(client, file)
 }
 
 /// Whether there was such a file.

@@ -10,11 +10,11 @@ use proto::announce::Done;
 use serde::Serialize;
 use stress_data::size::{counted, with_commas};
 
-use super::client::{Tally, Version, name};
+use super::client::{Tally, Version};
 use super::disruptions::Disruptions;
 use super::register::{Operation, What};
 use super::shared::{self, Contents, History, shared_name};
-use crate::corpus::{Comparison, Corpus, Salt};
+use crate::corpus::{Comparison, Corpus, Salt, upload_name};
 
 /// The outcome of a soak.
 #[derive(Debug, Serialize)]
@@ -127,7 +127,7 @@ impl Verdict {
         let (mut right, mut wrong, mut undecided) = (0u64, Vec::new(), 0u64);
         for tally in tallies {
             for (file, versions) in &tally.files {
-                let path = root.join(name(tally.client, *file).as_str());
+                let path = root.join(upload_name(tally.client, *file).as_str());
                 undecided += u64::from(versions.len() > 1);
                 match holds_one_of(&path, versions, corpus, tally.client) {
                     Ok(true) => right += 1,
