@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Pid, UnlinkatFlags, unlinkat};
 use proto::FileName;
 
 use census::Census;
@@ -240,6 +240,13 @@ impl Store {
     pub fn remove_lock_at_the_end(&self, removes: bool) {
         if let Some(lock) = &self.lock {
             lock.remove_at_the_end(removes);
+        }
+    }
+
+    /// Removes the lock's file if `process` is to, which may be this one's parent.
+    pub fn remove_lock_for(&self, process: Pid) {
+        if let Some(lock) = &self.lock {
+            lock.remove_for(process);
         }
     }
 

@@ -6,6 +6,7 @@
 mod announce;
 mod caching;
 mod deferred_close;
+mod errand;
 mod events;
 pub(crate) mod inherited;
 pub(crate) mod ledger;
@@ -50,6 +51,7 @@ pub(crate) use start::{open_folder, open_store};
 use announce::Facts;
 use caching::Caching;
 use deferred_close::DeferredClose;
+use errand::Errand;
 use events::{Events, News};
 use members::{Member, Members};
 use program::Program;
@@ -83,6 +85,7 @@ struct Supervisor {
     events: Events,
     telling: Telling,
     sweeper: Sweeper,
+    errand: Option<Errand>,
     facts: Facts,
     roster: Roster,
     watchdog: Watchdog,
@@ -149,9 +152,10 @@ impl Supervisor {
     /// | wait4, kill | `WNOHANG`; kill never waits |
     /// | fork of a worker or sweeper | the kernel copies page tables: about 1 ms for a parent of 10 MiB; no memory is an error |
     /// | names (`--bind`, `--metrics`, `--user`, `current_user`), statfs of the root | asked at the start only |
-    /// | the root: what dead workers left | read by a child ([`Sweeper`]) |
+    /// | the root: what dead workers left; at the end the lock's file | read and removed by a child ([`Sweeper`], [`Errand`]) |
     /// | /proc of workers and of the network, for a status | the kernel's memory, no file system; 30 µs a process |
-    /// | HUP: `--config` read, the server's own paths looked at, the root probed when `read-only` goes | the file systems these are on |
+    /// | HUP: `--config` read, the server's own paths looked at | a child has done it just before ([`Errand`]) |
+    /// | HUP: the root probed when `read-only` goes | the file system it is on |
     /// | USR1: the logs opened, never waiting for a reader | the file systems they are on |
     /// | USR2: the program started | exec of the program's file |
     /// | READY and the end: pidfile and admin socket renamed or removed | the file systems these are on |
@@ -189,6 +193,7 @@ impl Supervisor {
             News::Tick => {
                 self.serve_admin();
                 self.mind_the_cache();
+                self.give_up_reload();
                 self.check_successor()?;
                 self.go_on_telling()?;
                 self.look_for_hung_workers()?;
@@ -209,7 +214,10 @@ impl Supervisor {
                 self.stop_gracefully()
             }
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => self.stop_at_once(),
-            Signal::SIGHUP => self.reload(),
+            Signal::SIGHUP => {
+                self.look_ahead_of_a_reload();
+                Ok(())
+            }
             Signal::SIGUSR1 => {
                 self.reopener.reopen();
                 Ok(())
@@ -372,6 +380,7 @@ impl Supervisor {
             self.successor.as_ref().and_then(Successor::deadline),
             self.admin.next_deadline(),
             self.deferred_close.closes_at,
+            self.errand.as_ref().map(|errand| errand.until),
             (now < self.nudge_until).then(|| now + NUDGE_AGAIN),
             self.next_telling().map(|pause| now + pause),
             self.next_look_at_the_cache().map(|pause| now + pause),

@@ -3,7 +3,7 @@
 //! It holds what nix marks unsafe (fork, signal dispositions, taking or closing a raw descriptor) or lacks
 //! (`wait4`, some socket options). Each function is safe to call; each block says why this call is sound.
 
-use std::ffi::c_int;
+use std::ffi::{CString, c_int};
 use std::fs::{self, File};
 use std::io::{self, IoSliceMut};
 use std::mem::size_of;
@@ -11,6 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -389,6 +390,19 @@ pub fn close_inherited() -> io::Result<usize> {
         }
     }
     Ok(closed)
+}
+
+/// Whether the folder at `path` has an access control list (acl(5)): its mode's group bits are then not its group's, but
+/// the most that anybody in the list may do.
+#[must_use]
+pub fn has_access_list(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    let name = c"system.posix_acl_access";
+    // SAFETY: both strings end with a zero and outlive the call, which, given no buffer, writes nothing.
+    let len = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) };
+    len >= 0
 }
 
 /// Looks at the message that waits in `socket`, without taking it out: fills `payload`, and returns the

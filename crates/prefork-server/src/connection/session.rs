@@ -398,7 +398,8 @@ impl<'s> Session<'s> {
         }
         self.request_open = false;
         self.answered = None;
-        self.task = Task::None;
+        // To close a file may wait for the disk as well.
+        self.slot.in_store(|| self.task = Task::None);
         self.deferred = None;
         self.is_opened = false;
         self.content_len = 0;

@@ -52,7 +52,7 @@ pub(crate) fn retiring_threads() {
     set("prefork:oldthr");
 }
 
-/// The process that removes what dead workers left.
+/// A process that waits for file systems instead of the parent, and removes what dead workers left.
 pub(crate) fn sweeper() {
     set("prefork:sweep");
 }

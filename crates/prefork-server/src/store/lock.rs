@@ -104,17 +104,22 @@ impl Lock {
         let pid = if removes { Pid::this().as_raw() } else { 0 };
         self.remover.store(pid, Relaxed);
     }
-}
 
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if self.remover.load(Relaxed) == Pid::this().as_raw()
+    /// Removes the file, if `process` is to.
+    pub(super) fn remove_for(&self, process: Pid) {
+        if self.remover.load(Relaxed) == process.as_raw()
             && let Some(file) = &self.file
             && is_named(&self.directory, file)
         {
             // A server that has opened it meanwhile finds out that it has no name any more.
             let _ = unlinkat(&self.directory, NAME, UnlinkatFlags::NoRemoveDir);
         }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.remove_for(Pid::this());
     }
 }
 

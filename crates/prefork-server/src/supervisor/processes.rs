@@ -114,6 +114,8 @@ impl Supervisor {
             };
             if self.is_successor(dead.pid) {
                 self.successor_died()?;
+            } else if self.has_looked_ahead(dead.pid) {
+                self.reload()?;
             } else if !self.sweeper.is_over(dead.pid, dead.status) {
                 self.book(&dead)?;
             }

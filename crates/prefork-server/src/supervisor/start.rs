@@ -153,6 +153,7 @@ impl Supervisor {
             facts: Facts::ask(&inheritance),
             telling: Telling::default(),
             sweeper: Sweeper::default(),
+            errand: None,
             events: Events::new(reports_reader, config.exit_with_stdin)
                 .context("cannot take signals")?,
             roster: Roster::new(inheritance.processes(), policy(config)),

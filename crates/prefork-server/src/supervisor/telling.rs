@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use proto::announce::Announcement;
 use screen::Screen;
 
@@ -16,6 +17,7 @@ use crate::operator::logger;
 use crate::operator::notice::{Notices, PAUSE};
 use crate::operator::output::Output;
 use crate::operator::pidfile::Pidfile;
+use crate::supervisor::errand::{Errand, Purpose};
 use crate::supervisor::roster::{Event, Reason};
 
 /// How long the reader of standard output may take none of it before DONE is given up, or a predecessor told to leave
@@ -108,14 +110,35 @@ impl Supervisor {
             tracing::warn!("nobody reads standard output: DONE is lost");
         }
         // As late as can be: a predecessor that ends after this finds its successor dead, and removes the lock itself.
-        if self.predecessor_lives() {
-            self.inheritance.service.store.remove_lock_at_the_end(false);
+        if !self.predecessor_lives() {
+            self.remove_lock()?;
         }
+        self.inheritance.service.store.remove_lock_at_the_end(false);
         Ok(Leave::With(match (gave_up, cut) {
             (Some(_), _) => Exit::GaveUp,
             (None, 0) => Exit::Done,
             (None, _) => Exit::Cut,
         }))
+    }
+
+    /// By a child: the file system of the root may hang.
+    fn remove_lock(&mut self) -> Flow {
+        let store = &self.inheritance.service.store;
+        if store.lock().is_none() {
+            return Ok(());
+        }
+        let unlock = || store.remove_lock_for(Pid::parent());
+        match Errand::start(Purpose::Unlock, OUTPUT_PATIENCE, unlock) {
+            Ok(errand) => self.errand = Some(errand),
+            Err(error) => tracing::warn!(
+                error = error.desc(),
+                "cannot remove the lock's file from the root"
+            ),
+        }
+        if !self.linger(|it| it.errand.is_none())? {
+            tracing::warn!("the file system of --root does not answer: a lock's file stays there");
+        }
+        Ok(())
     }
 
     /// When all workers are gone: waits until `is_over`, as long as something moves, and unless a signal says that this

@@ -24,6 +24,7 @@ mod gone;
 mod groups;
 mod handouts;
 mod hardening;
+mod hung_disk;
 mod ledger;
 mod life_cycle;
 mod limits;

@@ -340,7 +340,7 @@ pub(crate) fn workers_of(pid: u32) -> Vec<u32> {
 }
 
 /// Waits until it is so.
-pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < deadline, "still not: {what}");

@@ -91,7 +91,7 @@ impl Session<'_> {
         let (Task::Download(download), Some(cache)) = (&mut self.task, self.cache) else {
             return Ok(0);
         };
-        match download.next_range(cache) {
+        match self.slot.in_store(|| download.next_range(cache)) {
             // Held until it is sent.
             Some((held, start, len)) => send(held.text(), start, len),
             None => Ok(0),
@@ -124,7 +124,8 @@ impl Session<'_> {
         let out = &mut self.buffers.output;
         let start = out.len();
         let (filling, sent) = download.place_in_cache(self.cache);
-        if let Err(error) = download.file.read_exact_at(content, download.offset) {
+        let read = || download.file.read_exact_at(content, download.offset);
+        if let Err(error) = self.slot.in_store(read) {
             drop(filling);
             // Of a reply that is still in the output nothing is out.
             return match download.offset {
@@ -145,7 +146,7 @@ impl Session<'_> {
             self.sent = sent_len;
         }
         if let Some(filling) = filling
-            && download.file.is_unchanged()
+            && self.slot.in_store(|| download.file.is_unchanged())
         {
             filling.fill(&out[start..], crc32);
         }

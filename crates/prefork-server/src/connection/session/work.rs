@@ -82,7 +82,7 @@ impl Session<'_> {
         let store = &self.service.store;
         let is_last_try = self.is_last_try;
         match request {
-            Request::List => match store.list() {
+            Request::List => match self.slot.in_store(|| store.list()) {
                 Ok(listing) => {
                     let out = &mut self.buffers.output;
                     reply::encode_list_start(out);
@@ -95,7 +95,7 @@ impl Session<'_> {
                 }
                 Err(error) => self.fail(error),
             },
-            Request::Get(name) => match store.read(&name) {
+            Request::Get(name) => match self.slot.in_store(|| store.read(&name)) {
                 Ok(file) => {
                     reply::encode_get_start(&mut self.buffers.output, &name);
                     self.begin_download(file);
@@ -114,7 +114,7 @@ impl Session<'_> {
             },
             Request::Upload(name) => {
                 self.content_len = 0;
-                self.task = match store.create(&name) {
+                self.task = match self.slot.in_store(|| store.create(&name)) {
                     Ok(file) => Task::Upload {
                         name,
                         file,
@@ -145,7 +145,10 @@ impl Session<'_> {
             Ok(()) => {}
             Err(StoreError::NotYet) if !self.is_last_try => return Err(NotYet),
             // Dropping the pending upload removes what there is of it.
-            Err(error) => self.task = Task::Discard(self.refusal_for(error)),
+            Err(error) => {
+                let refusal = self.refusal_for(error);
+                self.slot.in_store(|| self.task = Task::Discard(refusal));
+            }
         }
         self.buffers.content.copy_within(len..self.content_len, 0);
         self.content_len -= len;

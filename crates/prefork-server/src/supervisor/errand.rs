@@ -1,0 +1,65 @@
+//! What only a file system bounds, and its own may hang: done by a child of the parent, which serves on meanwhile.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::shared::title;
+use crate::sys;
+
+/// What the child is to find out or to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Look at all that a reload looks at.
+    Reload,
+    /// Remove the lock's file, as the last thing that the server does.
+    Unlock,
+}
+
+/// A child at work.
+#[derive(Debug)]
+pub(super) struct Errand {
+    pub purpose: Purpose,
+    /// How long it is waited for.
+    pub until: Instant,
+    child: Pid,
+}
+
+impl Errand {
+    /// Has a child do `work`, which must leave nothing in memory that the parent needs.
+    ///
+    /// # Errors
+    /// What fork(2) says.
+    pub(super) fn start(
+        purpose: Purpose,
+        patience: Duration,
+        work: impl FnOnce(),
+    ) -> nix::Result<Self> {
+        let parent = Pid::this();
+        let child = sys::fork(|| {
+            title::sweeper();
+            let bound = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+            if bound.is_ok() && Pid::parent() == parent {
+                work();
+            }
+            0
+        })?;
+        Ok(Self {
+            purpose,
+            child,
+            until: Instant::now() + patience,
+        })
+    }
+
+    /// Whether `dead` is the child.
+    pub(super) fn is(&self, dead: Pid) -> bool {
+        self.child == dead
+    }
+
+    /// Gives up what the child waits for; it is reaped as any other.
+    pub(super) fn give_up(self) {
+        let _: Result<(), Errno> = kill(self.child, Signal::SIGKILL);
+    }
+}

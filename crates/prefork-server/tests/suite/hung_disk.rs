@@ -1,0 +1,148 @@
+//! A file system that does not answer any more, as a network's whose server is gone: the parent serves on, and who waits
+//! for the disk is not taken for a worker that hangs.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::admin::Admin;
+use crate::support::{Server, noise, skip, upload, wait_until};
+
+/// A folder on a file system of its own, whose server can be stopped.
+struct Mount {
+    folder: TempDir,
+    server: Child,
+}
+
+impl Mount {
+    /// None, and says so, where that cannot be had.
+    fn new() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::create_dir(&to).unwrap();
+        let uncached = "attr_timeout=0,entry_timeout=0,negative_timeout=0";
+        let mut bindfs = Command::new("bindfs");
+        bindfs.args(["-f", "-o", uncached]).arg(&from).arg(&to);
+        let Ok(mut server) = bindfs.stdin(Stdio::null()).stderr(Stdio::null()).spawn() else {
+            skip("bindfs (apt-get install bindfs)");
+            return None;
+        };
+        fs::create_dir(from.join("root")).unwrap();
+        let mut has_ended = false;
+        wait_until("it is mounted", || {
+            has_ended = server.try_wait().unwrap().is_some();
+            has_ended || to.join("root").is_dir()
+        });
+        if has_ended {
+            skip("the permission to mount");
+            return None;
+        }
+        Some(Self { folder, server })
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("to/root")
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.server.id().cast_signed());
+        kill(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGCONT);
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.folder.path().join("to"))
+            .status();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn a_reload_on_a_root_that_hangs_keeps_the_parent_from_nothing() {
+    let Some(mount) = Mount::new() else { return };
+    let admin = Admin::new();
+    let args = [
+        "--workers",
+        "2",
+        "--admin",
+        admin.arg(),
+        "--boot-timeout",
+        "1s",
+    ];
+    let server = Server::start_on(&mount.root(), "process", &args);
+    mount.signal(Signal::SIGSTOP);
+    server.signal(Signal::SIGHUP);
+    server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
+    server.wait_for_another_worker();
+    admin.wait_for(|it| it.server.pid == server.ready.pid);
+    server.wait_for_log("nothing is reloaded: the file system of --config");
+    mount.signal(Signal::SIGCONT);
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    assert_eq!(server.stop().1, 0);
+    assert!(!mount.root().join(".prefork-lock").exists());
+}
+
+#[test]
+fn a_stop_says_done_and_what_it_leaves_on_a_root_that_hangs() {
+    let Some(mount) = Mount::new() else { return };
+    let server = Server::start_on(&mount.root(), "process", &["--workers", "1"]);
+    mount.signal(Signal::SIGSTOP);
+    server.signal(Signal::SIGTERM);
+    server.wait_for_log("the file system of --root does not answer");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+/// One worker waits for the disk with `request`; another, stopped, gives no sign of life from later on, and is aborted.
+fn check_that_waiting_is_no_hang(request: &[u8]) {
+    let Some(mount) = Mount::new() else { return };
+    let server = Server::start_on(
+        &mount.root(),
+        "process",
+        &["--workers", "2", "--worker-timeout", "4s"],
+    );
+    assert_eq!(server.connect().ask(upload("there", b"x"))["status"], "OK");
+    mount.signal(Signal::SIGSTOP);
+    let mut waiting = server.connect();
+    waiting.send(request);
+    // It is the other worker that answers this.
+    assert_eq!(server.connect().ask("NONSENSE\r\n")["code"], "unknown_verb");
+    for &worker in &server.ready.worker_pids {
+        server.kill_worker(worker, Signal::SIGSTOP);
+    }
+    let aborted = server.wait_for_log("aborting a worker");
+    let waits = |pid: &&u32| !aborted.contains(&pid.to_string());
+    let left: Vec<_> = server.ready.worker_pids.iter().filter(waits).collect();
+    assert_eq!(left.len(), 1, "{aborted}");
+    server.kill_worker(*left[0], Signal::SIGCONT);
+    mount.signal(Signal::SIGCONT);
+    let reply = waiting.reply();
+    assert_eq!(
+        reply["status"],
+        "OK",
+        "{}",
+        String::from_utf8_lossy(request)
+    );
+    server.stop();
+}
+
+#[test]
+fn a_worker_that_waits_for_the_disk_with_any_request_is_not_taken_for_hung() {
+    let upload = upload("new", &noise(1, 300_000));
+    let requests: [&[u8]; 4] = [b"LIST\r\n", b"GET there\r\n", b"DELETE there\r\n", &upload];
+    thread::scope(|scope| {
+        for request in requests {
+            scope.spawn(|| check_that_waiting_is_no_hang(request));
+        }
+    });
+}
