@@ -47,11 +47,19 @@ const CHANGING: usize = 3;
 const MEASURED_AT_MS: usize = 4;
 /// How often it was.
 const MEASUREMENTS: usize = 5;
+/// How long it took, in milliseconds.
+const MEASURING_MS: usize = 6;
+/// Whether the books have been changed since.
+const RECORDED: usize = 7;
 const WORDS: usize = 8;
 
 /// A full folder is measured again before somebody is refused, for it may have been changed without the books; but no
 /// more often than this. Each refusal costing a reading of the whole folder, refused clients could occupy every worker.
 const MEASURE_AGAIN_MS: u64 = 1000;
+
+/// What others do to the folder between a look at its time and a change of the server's own shows in no time. So books
+/// that have been changed are compared with the folder from time to time: after so many times what it takes to measure it.
+const MEASURE_PAUSE: u64 = 50;
 
 /// The limit, and what it takes to keep it.
 #[derive(Debug)]
@@ -222,7 +230,7 @@ impl QuotaGuard<'_> {
     /// [`StoreError::NoSpace`] if that would pass the limit.
     pub(super) fn raise(&mut self, claim: &mut Claim, bytes: u64) -> Result<(), StoreError> {
         let more = bytes.saturating_sub(claim.bytes);
-        if more > self.spare_bytes() {
+        if more > self.spare_bytes() || (more > 0 && self.is_to_be_compared()) {
             self.measure_again()?;
         }
         if more > self.spare_bytes() {
@@ -266,7 +274,8 @@ impl QuotaGuard<'_> {
         let visible = self.word(VISIBLE).load(SeqCst);
         let visible = visible.saturating_sub(old_len).saturating_add(new_len);
         self.word(VISIBLE).store(visible, SeqCst);
-        self.are_up_to_date()?;
+        self.word(RECORDED).store(1, SeqCst);
+        self.are_as_of(self.mtime()?);
         Ok(changed)
     }
 
@@ -284,12 +293,16 @@ impl QuotaGuard<'_> {
             || self.word(MTIME_NS).load(SeqCst) != nanos)
     }
 
-    fn are_up_to_date(&self) -> Result<(), StoreError> {
-        let (seconds, nanos) = self.mtime()?;
+    fn are_as_of(&self, (seconds, nanos): (u64, u64)) {
         self.word(MTIME_S).store(seconds, SeqCst);
         self.word(MTIME_NS).store(nanos, SeqCst);
         self.word(CHANGING).store(0, SeqCst);
-        Ok(())
+    }
+
+    fn is_to_be_compared(&self) -> bool {
+        let pause_ms = self.word(MEASURING_MS).load(SeqCst) * MEASURE_PAUSE;
+        let due_ms = self.word(MEASURED_AT_MS).load(SeqCst) + pause_ms;
+        self.word(RECORDED).load(SeqCst) != 0 && now_ms().is_ok_and(|now_ms| now_ms >= due_ms)
     }
 
     /// Before somebody is refused: nobody is for a file that was cut short behind the server's back a while ago.
@@ -302,11 +315,18 @@ impl QuotaGuard<'_> {
     }
 
     fn measure(&mut self) -> Result<(), StoreError> {
-        self.word(MEASURED_AT_MS).store(now_ms()?, SeqCst);
+        let begun_ms = now_ms()?;
+        self.word(MEASURED_AT_MS).store(begun_ms, SeqCst);
         self.word(MEASUREMENTS).fetch_add(1, SeqCst);
+        self.word(RECORDED).store(0, SeqCst);
         self.word(CHANGING).store(1, SeqCst);
+        // Before it is read: what is changed meanwhile makes the books stale.
+        let mtime = self.mtime()?;
         self.word(VISIBLE).store(measure(self.directory)?, SeqCst);
-        self.are_up_to_date()
+        self.word(MEASURING_MS)
+            .store(now_ms()?.saturating_sub(begun_ms), SeqCst);
+        self.are_as_of(mtime);
+        Ok(())
     }
 
     fn mtime(&self) -> Result<(u64, u64), StoreError> {

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::admin::Admin;
+use crate::asking::Admin;
 use crate::support::{Server, noise, skip, upload, wait_until};
 
 /// A folder on a file system of its own, whose server can be stopped.

@@ -118,6 +118,25 @@ fn what_others_put_and_remove_is_noticed() {
     }
 }
 
+#[test]
+fn what_others_put_in_the_moment_of_a_change_of_the_servers_own_is_noticed_after_a_while() {
+    let [(store, directory), _] = stores_within_max();
+    put(&store, "a", &vec![1; 600 * KIB]).expect("room");
+    let mut books = store.root.books().expect("books").expect("a limit");
+    let changed = books.record(0, 0, || {
+        fs::write(directory.path().join("b"), vec![2; 300 * KIB]).expect("a file");
+        Ok(())
+    });
+    changed.expect("a change");
+    drop(books);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while put(&store, "c", &vec![3; 200 * KIB]).is_ok() {
+        assert!(Instant::now() < deadline, "it is never noticed");
+        store.delete(&name("c")).expect("a delete");
+    }
+    assert_eq!(used_bytes(&store, directory.path()), 900 << 10);
+}
+
 /// Whoever would be refused is measured for, if that was not done within the last second.
 fn once_noticed(mut upload: impl FnMut() -> Result<(), StoreError>) {
     let deadline = Instant::now() + Duration::from_secs(60);
