@@ -34,6 +34,7 @@ NOT_NAMED = [
 LINES_MAX = 500
 LONGER = {
     "client/tests/cli/main.rs": "one binary of tests: each more costs a link",
+    "prefork-server/src/sys.rs": "all unsafe code stands in one file",
     "prefork-server/tests/suite/support.rs": "what all tests of real servers share",
     "stress-data/src/verify/tests.rs": "one made-up run, and everything that can be wrong with it",
 }
