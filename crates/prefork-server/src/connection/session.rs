@@ -68,7 +68,7 @@ pub struct Session<'s> {
     verb: Option<Verb>,
     /// Which file it is about.
     name: Option<FileName>,
-    /// The last request that failed on this side, until somebody asks.
+    /// The last request that failed on this side, until it is asked for.
     failure: Option<Failure>,
     /// Requests that are over, for the access log: none if there is no log.
     finished: Option<Vec<Finished>>,

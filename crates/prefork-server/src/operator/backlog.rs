@@ -60,7 +60,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         assert_eq!(look(&listener).backlog, Some(0));
-        // The kernel has queued whoever has connected.
+        // The kernel has queued those that have connected.
         let _waiting: Vec<_> = (0..3)
             .map(|_| std::net::TcpStream::connect(address).unwrap())
             .collect();

@@ -230,7 +230,7 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(at("precious")).unwrap(), "words\n");
         drop(socket);
-        // What a dead server left, or somebody has made in advance.
+        // What a dead server left, or a user has made in advance.
         for text in ["", "\n", "999999999\n", &format!("{}", std::process::id())] {
             fs::write(at("pid"), text).unwrap();
             Pidfile::write(&at("pid"), None).unwrap().remove();

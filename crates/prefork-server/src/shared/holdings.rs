@@ -12,7 +12,7 @@ use crate::sys;
 /// Words before the first row, a cache line.
 const HEADER_WORDS: usize = 8;
 
-/// In the header: what changes whenever somebody has filled a cell for good.
+/// In the header: what changes whenever a cell has been filled for good.
 const VERSION_WORD: usize = 0;
 
 /// In the header: how many rows have ever been used, so that nobody looks at thousands that have not. Only the
@@ -92,7 +92,7 @@ impl Holdings {
             })
     }
 
-    /// A word that changes whenever somebody has filled a cell for good.
+    /// A word that changes whenever a cell has been filled for good.
     pub(crate) fn version(&self) -> &'static AtomicU64 {
         &self.words[VERSION_WORD]
     }

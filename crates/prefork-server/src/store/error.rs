@@ -96,7 +96,7 @@ pub enum StoreError {
     /// The server is short of something that others have just now: descriptors, memory, the quota's books.
     #[error("the server has too much to do; try again")]
     Busy(#[source] io::Error),
-    /// Somebody else has the quota's books open, and will for a moment: the same call may be made again, as if this
+    /// Another process has the quota's books open, and will for a moment: the same call may be made again, as if this
     /// one had not been.
     #[error("the server has too much to do; try again")]
     NotYet,

@@ -1,12 +1,12 @@
 //! One epoll loop that serves many connections: an event worker's, and that of a blocking worker which sets
 //! connections aside.
 //!
-//! A round: wait until somebody can go on; queue those that can and those whose time has come; let a newcomer in;
+//! A round: wait until a connection can go on; queue those that can and those whose time has come; let a newcomer in;
 //! give those in the queue their turns, in the order in which they came to be able. After a few milliseconds look at
 //! the parent's word and at who can go on now. No part of a round takes longer for the connections that only wait.
 //!
 //! An event worker's turn is a bounded piece of work, whatever the connection is in the middle of. A blocking worker
-//! stays with a connection to the end of its transfer; whoever is between two requests, or has not ended a head, is
+//! stays with a connection to the end of its transfer; one that is between two requests, or has not ended a head, is
 //! set aside. File work happens inside a turn: while one connection waits for the disk, all of this worker's do.
 
 mod connection_set;
@@ -35,7 +35,7 @@ const EVENTS_LEN: usize = 256;
 /// longer, because of the disk, ends its round.
 const ROUND_TIME: Duration = Duration::from_millis(5);
 
-/// How long a connection of a full event worker may idle between requests while somebody waits in the backlog.
+/// How long a connection of a full event worker may idle between requests while a newcomer waits in the backlog.
 const IDLE_WHILE_OTHERS_WAIT: Duration = Duration::from_millis(200);
 
 /// What the listener is called in the epoll set. A connection's name is its [`Id`], from 0.
@@ -167,7 +167,7 @@ impl<'w> Loop<'w> {
             };
             self.give_turn(id, now);
             if !self.has_runnable() {
-                // Whoever comes next is as well served by a worker that sleeps, and the pool more evenly.
+                // The next newcomer is as well served by a worker that sleeps, and the pool more evenly.
                 break;
             }
             now = Instant::now();
@@ -246,7 +246,7 @@ impl<'w> Loop<'w> {
         }
     }
 
-    /// How many connections the worker has set aside, for whoever asks how busy it is.
+    /// How many connections the worker has set aside, for the status.
     fn count_set_aside(&self, connections: usize) {
         let is_set_aside = self.manner == Manner::OneAtATime && !self.is_draining;
         let connections = if is_set_aside { connections } else { 0 };
@@ -261,7 +261,7 @@ impl<'w> Loop<'w> {
         }
     }
 
-    /// Accepts one connection if somebody knocks.
+    /// Accepts one connection if one waits.
     fn let_one_in(&mut self, now: Instant) -> nix::Result<()> {
         if !self.door.is_to_be_tried(now) {
             return Ok(());
@@ -307,7 +307,7 @@ impl<'w> Loop<'w> {
     fn mind_the_door(&mut self, now: Instant) {
         match self.door.look(&self.epoll, now, self.company()) {
             Look::Well => {}
-            Look::SomebodyIsLeftStanding => {
+            Look::NewcomerIsLeftStanding => {
                 if let Some((since, id)) = self.connections.longest_spare()
                     && since + IDLE_WHILE_OTHERS_WAIT <= now
                     && let Some(member) = self.connections.get_mut(id)
@@ -328,7 +328,7 @@ impl<'w> Loop<'w> {
         }
     }
 
-    /// The same, but what is queued is somebody else's.
+    /// The same, but the queue is another server's.
     fn retire(&mut self) {
         if !self.door.is_shut() {
             title::retiring_worker(self.worker.index);

@@ -145,7 +145,7 @@ impl<C> ConnectionSet<C> {
         self.members.is_empty()
     }
 
-    /// Whether somebody is in the queue.
+    /// Whether any connection is in the queue.
     pub(super) fn has_runnable(&self) -> bool {
         !self.queue.is_empty()
     }

@@ -1,8 +1,8 @@
 //! The door of a worker with many connections: whether the listener is in its epoll set, and if not, until when.
 //!
 //! All workers of the pool have the same listener in their sets. `EPOLLEXCLUSIVE` has the kernel wake one of
-//! those that wait, the first in its list, and not all. That alone would always be the same one, so whoever has
-//! let somebody in steps back to the list's end.
+//! those that wait, the first in its list, and not all. That alone would always be the same one, so a worker that
+//! has let a newcomer in steps back to the list's end.
 //!
 //! A worker that serves one transfer at a time stands in that line only while it has nobody. While it has set
 //! connections aside it takes only those whom no free worker takes: the door is ajar.
@@ -16,7 +16,7 @@ use super::super::{DRAIN_GRACE, EXHAUSTED_PAUSE, Worker};
 use super::{LISTENER, Manner};
 use crate::shared::listener::Share;
 
-/// How often a full worker looks whether somebody waits whom no other worker takes. Twice in a row, and an idle
+/// How often a full worker looks whether a newcomer waits whom no other worker takes. Twice in a row, and an idle
 /// connection yields.
 const LOOK_WHEN_FULL: Duration = Duration::from_millis(25);
 
@@ -24,7 +24,7 @@ const LOOK_WHEN_FULL: Duration = Duration::from_millis(25);
 /// whose peer is dead lingers for seconds.
 const YIELD_TIME: Duration = Duration::from_millis(100);
 
-/// Somebody whom no free worker has taken for so long is left standing. Each worker waits a little longer than the
+/// A newcomer whom no free worker has taken for so long is left standing. Each worker waits a little longer than the
 /// one before, so that not all of them reach for the same one.
 const LEFT_STANDING: Duration = Duration::from_millis(5);
 
@@ -44,7 +44,7 @@ pub(super) struct Door<'w> {
     share: Option<Share<'w>>,
     state: State,
     eager_until: Option<Instant>,
-    /// The listener says that somebody waits.
+    /// The listener says that a newcomer waits.
     is_knocked: bool,
     is_draining: bool,
 }
@@ -55,7 +55,7 @@ enum State {
     Open,
     /// In the epoll set, but not in the line: the worker has set connections aside.
     Ajar,
-    /// Out of the set: somebody waits, whom a free worker may take until then.
+    /// Out of the set: a newcomer waits, whom a free worker may take until then.
     Knocked { look_at: Instant },
     /// Out of the set: who has come last has not spoken.
     Moment { until: Instant },
@@ -82,8 +82,8 @@ pub(super) enum Company {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     Well,
-    /// The worker is full, and somebody waits.
-    SomebodyIsLeftStanding,
+    /// The worker is full, and a newcomer waits.
+    NewcomerIsLeftStanding,
 }
 
 impl<'w> Door<'w> {
@@ -107,7 +107,7 @@ impl<'w> Door<'w> {
         self.is_knocked = false;
     }
 
-    /// The listener has said that somebody waits.
+    /// The listener has said that a newcomer waits.
     pub(super) fn knocked(&mut self) {
         self.is_knocked = true;
     }
@@ -125,7 +125,7 @@ impl<'w> Door<'w> {
         }
     }
 
-    /// Somebody was let in: the next one is another worker's, if one waits.
+    /// A newcomer was let in: the next one is another worker's, if one waits.
     pub(super) fn let_in(&mut self, epoll: &Epoll, now: Instant) {
         // While draining all workers are awake anyway.
         if self.is_draining {
@@ -155,7 +155,7 @@ impl<'w> Door<'w> {
         }
     }
 
-    /// Somebody was let in, and no more can be.
+    /// A newcomer was let in, and no more can be.
     pub(super) fn full(&mut self, epoll: &Epoll, now: Instant) {
         self.take_out_of(epoll);
         self.state = State::Full {
@@ -173,21 +173,21 @@ impl<'w> Door<'w> {
                 self.state = State::Emptied { look_at };
             }
             State::Emptied { look_at } if look_at <= now => self.shut(epoll),
-            // Somebody else was faster, so there is somebody else.
+            // Another worker was faster, so there is another worker.
             State::Ajar => self.eager_until = None,
             State::Knocked { .. } => self.reopen(epoll, now, State::Ajar),
             _ => {}
         }
     }
 
-    /// For want of descriptors or memory nobody could be let in. The listener would go on saying that somebody
+    /// For want of descriptors or memory nobody could be let in. The listener would go on saying that a newcomer
     /// waits, so it is not listened to for a while.
     pub(super) fn exhausted(&mut self, epoll: &Epoll, now: Instant) {
         self.take_out_of(epoll);
         self.wait_for_resources(now);
     }
 
-    /// Whoever is queued is still let in, by whichever worker can; then the door is shut.
+    /// The queue is still let in, by whichever worker can; then the door is shut.
     pub(super) fn drain(&mut self, epoll: &Epoll, now: Instant) {
         self.is_draining = true;
         if let State::Ajar | State::Knocked { .. } | State::Moment { .. } = self.state {
@@ -219,7 +219,7 @@ impl<'w> Door<'w> {
         }
     }
 
-    /// Opens the door as far as it can be; finds out whether somebody waits in vain if it cannot.
+    /// Opens the door as far as it can be; finds out whether a newcomer waits in vain if it cannot.
     pub(super) fn look(&mut self, epoll: &Epoll, now: Instant, company: Company) -> Look {
         let is_in_line = self.manner == Manner::Interleaved || self.is_draining;
         let wanted = match company {
@@ -280,7 +280,7 @@ impl<'w> Door<'w> {
             was_queued: is_queued,
         };
         match is_left_standing {
-            true => Look::SomebodyIsLeftStanding,
+            true => Look::NewcomerIsLeftStanding,
             false => Look::Well,
         }
     }
@@ -305,7 +305,7 @@ impl<'w> Door<'w> {
         };
     }
 
-    /// In line: at the end of the list of those whom the kernel wakes. Ajar: woken beside whoever is in line.
+    /// In line: at the end of the list of those whom the kernel wakes. Ajar: woken beside the worker in line.
     fn put_into(&self, epoll: &Epoll, wanted: State) -> nix::Result<()> {
         let flags = match wanted {
             State::Ajar => EpollFlags::EPOLLIN,
