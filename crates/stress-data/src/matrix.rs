@@ -186,12 +186,8 @@ impl Plan {
             fault: Fault::None,
         }];
         let cells = expand(cells, &faults, |cell, value| cell.fault = value);
-        let cells = expand(cells, &client_buffers, |cell, value| {
-            cell.client_buffer = value;
-        });
-        let cells = expand(cells, &server_buffers, |cell, value| {
-            cell.server_buffer = value;
-        });
+        let cells = expand(cells, &client_buffers, |it, value| it.client_buffer = value);
+        let cells = expand(cells, &server_buffers, |it, value| it.server_buffer = value);
         let cells = expand(cells, &client_pools, |cell, value| cell.client_pool = value);
         let cells = expand(cells, &server_pools, |cell, value| cell.server_pool = value);
         let cells = expand(cells, &operations, |cell, value| cell.operation = value);

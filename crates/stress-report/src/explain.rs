@@ -2,6 +2,7 @@
 
 mod sentences;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use screen::{Column, Screen, Table};
@@ -73,19 +74,15 @@ impl<'a> Explanation<'a> {
 
 fn no_row(rows: &[Row], number: u32) -> Unusable {
     const SHOWN_MAX: usize = 30;
-    let numbers = rows.iter().map(|row| row.cell.number);
-    let (first, last) = (numbers.clone().min(), numbers.clone().max());
-    let which = match rows.len() {
-        ..=SHOWN_MAX => numbers
-            .map(|number| number.to_string())
-            .collect::<Vec<_>>()
-            .join(", "),
-        _ => format!(
-            "{} of {} to {}",
-            rows.len(),
-            first.unwrap_or(0),
-            last.unwrap_or(0)
-        ),
+    let numbers: BTreeSet<u32> = rows.iter().map(|row| row.cell.number).collect();
+    let which = match (numbers.first(), numbers.last()) {
+        (Some(first), Some(last)) if rows.len() > SHOWN_MAX => {
+            format!("{} of {first} to {last}", rows.len())
+        }
+        _ => {
+            let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+            numbers.join(", ")
+        }
     };
     Unusable(format!(
         "there is no row {number} in the run; its rows are {which}"
@@ -101,13 +98,13 @@ fn sample<'a>(
     let number = row.cell.number;
     if let Some(repeat) = repeat {
         let found = contents.samples.get(&(number, repeat));
+        let planned = match row.repeats {
+            1 => "1 is".into(),
+            repeats => format!("{repeats} are"),
+        };
         return found.map(Some).ok_or_else(|| {
             Unusable(format!(
-                "--repeat: row {number} has no sample {repeat}; they count from 0, and {} planned",
-                match row.repeats {
-                    1 => "1 is".into(),
-                    repeats => format!("{repeats} are"),
-                }
+                "--repeat: row {number} has no sample {repeat}; they count from 0, and {planned} planned"
             ))
         });
     }

@@ -126,14 +126,14 @@ impl Submission {
 
     fn check_ids(&self) -> Result<(), String> {
         let (authors, ids) = (self.authors.len() as u64, self.student_ids.len() as u64);
-        match ids == 0 || ids == authors {
-            true => Ok(()),
-            false => Err(format!(
-                "{} and {}",
-                size::counted(authors, "author"),
-                size::counted(ids, "student id")
-            )),
+        if ids == 0 || ids == authors {
+            return Ok(());
         }
+        let authors = size::counted(authors, "author");
+        Err(format!(
+            "{authors} and {}",
+            size::counted(ids, "student id")
+        ))
     }
 
     /// The language of the report.
@@ -149,10 +149,10 @@ impl Submission {
         let authors: Vec<String> = self.authors.iter().enumerate().map(author).collect();
         let mut facts = Vec::new();
         if !authors.is_empty() {
-            let name = match authors.len() {
-                1 => lang.text("submission.author"),
-                _ => lang.text("submission.authors"),
-            };
+            let name = lang.text(match authors.len() {
+                1 => "submission.author",
+                _ => "submission.authors",
+            });
             facts.push(Fact::plain(name, authors.join(", ")));
         }
         if let Some(class) = &self.class {

@@ -173,18 +173,15 @@ fn waits_longer(row: &Row, rows: &[Row], lang: Lang) -> Option<String> {
     let before = rows.iter().find(twin)?.latency_p50?;
     let after = row.latency_p50?;
     let factor = after.as_secs_f64() / before.as_secs_f64();
-    let fault = fault_name(row.cell.fault, lang);
-    let workers = workers(row, lang);
-    let (before, after, times) = (lang.time(before), lang.time(after), lang.ratio(factor));
     (factor >= NOTABLE_FACTOR).then(|| {
         say!(
             lang,
             "faults.waits_longer",
-            fault,
-            after,
-            before,
-            times,
-            workers
+            fault = fault_name(row.cell.fault, lang),
+            after = lang.time(after),
+            before = lang.time(before),
+            times = lang.ratio(factor),
+            workers = workers(row, lang)
         )
     })
 }
