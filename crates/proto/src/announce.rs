@@ -129,8 +129,9 @@ pub struct Settings {
     /// What all files under the root may hold together, in bytes; none when off.
     #[serde(default)]
     pub root_bytes_max: Option<u64>,
-    /// How much memory holds files that are encoded already, in bytes; none when off.
-    #[serde(default)]
+    /// How much memory holds files that are encoded already, in bytes; none when off, and then not written, as by servers
+    /// that have no such memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoded_cache_bytes: Option<u64>,
     /// Where requests are written down; none when off.
     #[serde(default)]
