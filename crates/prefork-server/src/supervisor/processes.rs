@@ -114,7 +114,7 @@ impl Supervisor {
             };
             if self.is_successor(dead.pid) {
                 self.successor_died()?;
-            } else if self.has_looked_ahead(dead.pid) {
+            } else if self.has_looked_ahead(&dead) {
                 self.reload()?;
             } else if !self.sweeper.is_over(dead.pid, dead.status) {
                 self.book(&dead)?;

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use nix::unistd::Pid;
 use screen::counted;
 
 use super::{Flow, Supervisor, policy};
@@ -12,6 +11,7 @@ use crate::shared::report::ProcessId;
 use crate::supervisor::errand::{Errand, Purpose};
 use crate::supervisor::roster::Event;
 use crate::supervisor::watchdog::Watchdog;
+use crate::sys;
 
 impl Supervisor {
     /// Has a child look at all that a reload looks at, so that a file system that hangs keeps the child and not this
@@ -35,10 +35,16 @@ impl Supervisor {
         }
     }
 
-    /// Whether `dead` was the child that did.
-    pub(super) fn has_looked_ahead(&mut self, dead: Pid) -> bool {
-        let errand = self.errand.take_if(|it| it.is(dead));
-        errand.is_some_and(|it| it.purpose == Purpose::Reload)
+    /// Whether `dead` was the child that did, and it came to its end.
+    pub(super) fn has_looked_ahead(&mut self, dead: &sys::Reaped) -> bool {
+        let errand = self.errand.take_if(|it| it.is(dead.pid));
+        let has_looked = errand.is_some_and(|it| it.purpose == Purpose::Reload);
+        if has_looked && dead.status != 0 {
+            tracing::error!(
+                "nothing is reloaded: the process that was to look at the files was killed"
+            );
+        }
+        has_looked && dead.status == 0
     }
 
     pub(super) fn give_up_reload(&mut self) {

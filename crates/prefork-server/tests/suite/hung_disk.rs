@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
-use crate::support::{Server, noise, skip, upload, wait_until};
+use crate::support::{Server, children_of, noise, skip, upload, wait_until};
 
 /// A folder on a file system of its own, whose server can be stopped.
 struct Mount {
@@ -84,6 +84,15 @@ fn a_reload_on_a_root_that_hangs_keeps_the_parent_from_nothing() {
     server.signal(Signal::SIGHUP);
     server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
     server.wait_for_another_worker();
+    // Nor when somebody ends the child that waits instead of the parent.
+    let workers = server.children();
+    let mut looking = children_of(server.ready.pid);
+    looking.retain(|pid| !workers.contains(pid));
+    looking
+        .into_iter()
+        .for_each(|pid| server.kill_worker(pid, Signal::SIGKILL));
+    server.wait_for_log("nothing is reloaded: the process that was to look");
+    server.signal(Signal::SIGHUP);
     admin.wait_for(|it| it.server.pid == server.ready.pid);
     server.wait_for_log("nothing is reloaded: the file system of --config");
     mount.signal(Signal::SIGCONT);
