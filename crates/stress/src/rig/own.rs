@@ -176,6 +176,8 @@ pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
         ["--pool", cell.server_pool.as_str()],
         ["--durability", &settings.durability],
         ["--congestion", &settings.congestion],
+        // A row's files are new: they would come to be cached somewhere in its window.
+        ["--encoded-cache", "0"],
         ["--log-level", "warn"],
         // Whatever a --config of --server-args says.
         ["--ready", "json"],
