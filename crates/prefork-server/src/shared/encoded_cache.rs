@@ -15,12 +15,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::libc;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::time::ClockId;
 
-use crate::words;
+use crate::{sys, words};
 use table::{Held, SLOTS, Table};
 
 pub(crate) use table::{Entry, PIECE_LEN, PIECE_TEXT_LEN};
@@ -100,7 +97,9 @@ impl EncodedCache {
     /// # Errors
     /// What mmap(2) and memfd_create(2) say.
     pub(crate) fn new(bytes_max: u64, readers: u32) -> nix::Result<Self> {
-        let files: nix::Result<Vec<File>> = (0..SLOTS).map(|_| memory_file()).collect();
+        let files: nix::Result<Vec<File>> = (0..SLOTS)
+            .map(|_| sys::memory_file("prefork-server encoded cache"))
+            .collect();
         Ok(Self {
             table: Table::new(bytes_max, readers)?,
             files: files?.into(),
@@ -267,19 +266,6 @@ impl EncodedCache {
             );
         }
     }
-}
-
-/// Memory that is written and sent like a file. Linux 6.3 asks to be told whether it is to be run, and may be told to
-/// refuse what says nothing (vm.memfd_noexec).
-fn memory_file() -> nix::Result<File> {
-    let name = "prefork-server encoded cache";
-    let flags = MFdFlags::MFD_CLOEXEC;
-    let not_run = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
-    let made = match memfd_create(name, flags | not_run) {
-        Err(Errno::EINVAL) => memfd_create(name, flags),
-        made => made,
-    };
-    made.map(File::from)
 }
 
 /// By a clock that all processes share and that costs no system call.

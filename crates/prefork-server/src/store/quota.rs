@@ -20,7 +20,6 @@ use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl};
 use nix::libc;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 use nix::time::ClockId;
 
@@ -107,7 +106,7 @@ impl Quota {
             holdings,
             row: AtomicU32::new(0),
             words,
-            lock: memfd_create("prefork-server quota", MFdFlags::MFD_CLOEXEC)?,
+            lock: sys::memory_file("prefork-server quota")?.into(),
             threads: Mutex::new(()),
             is_taken: AtomicBool::new(false),
         })
@@ -284,8 +283,8 @@ impl QuotaGuard<'_> {
     }
 
     /// Whether somebody changed the folder without the books, as an administrator may, or died while changing
-    /// it. A change in the same tick of the clock that stamps the folder is found at the next one, or a second later
-    /// before an upload is refused.
+    /// it. A change in the same tick of the clock that stamps the folder, or between a look at its time and a change of
+    /// the server's own, is found when the folder is measured again.
     fn are_stale(&self) -> Result<bool, StoreError> {
         let (seconds, nanos) = self.mtime()?;
         Ok(self.word(CHANGING).load(SeqCst) != 0

@@ -1,4 +1,4 @@
-//! What only a file system bounds, and its own may hang: done by a child of the parent, which serves on meanwhile.
+//! Work that waits for a file system, which may hang: a child of the parent does it, and the parent goes on meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ impl Errand {
         self.child == dead
     }
 
-    /// Gives up what the child waits for; it is reaped as any other.
+    /// Ends the child, which still waits; it is reaped as any other.
     pub(super) fn give_up(self) {
         let _: Result<(), Errno> = kill(self.child, Signal::SIGKILL);
     }

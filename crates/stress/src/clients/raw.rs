@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// How much is kept of the end of what the server says, about: more than an error.
 const HEARD_LEN_MAX: usize = 1 << 10;
 
-/// A piece that is sent again and again, with every so manieth tick; 0 is as fast as it goes.
+/// A piece that is sent again and again, with every n-th tick; 0 is as fast as it goes.
 pub(crate) type Drip = (&'static [u8], u32);
 
 /// A connection.

@@ -1,7 +1,7 @@
 //! Which file is in which slot, which of its pieces are there, and who is using it: words of shared memory and rules,
 //! without a descriptor.
 //!
-//! Three rules keep a reply from being wrong, whoever is killed at whatever point:
+//! Three rules keep a reply from being wrong, also when a process is killed at any point:
 //!
 //! 1. A slot's state changes with everything that becomes of it, and never comes back. Who uses a slot compares it.
 //! 2. A reader writes the slot's number into its own word before it compares, and clears the word after it has used the
@@ -229,7 +229,7 @@ impl Table {
     /// The slot is empty, and nobody's.
     fn install(&self, slot: usize, key: &FileKey, bytes: u64, now_ms: u64) -> Entry {
         let words = self.slot(slot);
-        // Whoever is killed from here on leaves a slot without a file, which the next one empties.
+        // A worker that is killed from here on leaves a slot without a file, which the next worker empties.
         words[BYTES].store(bytes, SeqCst);
         for piece in &words[PIECES..PIECES + pieces_of(bytes)] {
             piece.store(0, SeqCst);
