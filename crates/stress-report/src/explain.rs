@@ -77,7 +77,11 @@ fn no_row(rows: &[Row], number: u32) -> Unusable {
     let numbers: BTreeSet<u32> = rows.iter().map(|row| row.cell.number).collect();
     let which = match (numbers.first(), numbers.last()) {
         (Some(first), Some(last)) if rows.len() > SHOWN_MAX => {
-            format!("{} of {first} to {last}", rows.len())
+            let all = (last - first + 1) as usize;
+            match rows.len() == all {
+                true => format!("{first} to {last}"),
+                false => format!("{} of {first} to {last}", rows.len()),
+            }
         }
         _ => {
             let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();

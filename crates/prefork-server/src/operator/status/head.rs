@@ -66,6 +66,15 @@ pub(super) fn head(out: &mut String, status: &Status) -> std::fmt::Result {
         or_unknown(listener.listen_drops),
     )?;
     counts(out, status)?;
+    if let Some(held) = server.cached_bytes {
+        let sent = status.sum.counts.requests.sent_from_cache_bytes;
+        writeln!(
+            out,
+            "encoded cache: holds {}, has sent {}",
+            bytes(held),
+            bytes(sent)
+        )?;
+    }
     writeln!(
         out,
         "cpu: {} user, {} system; memory: {} in all, at most {} in one process",

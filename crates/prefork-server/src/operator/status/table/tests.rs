@@ -43,6 +43,18 @@ fn eighty_columns_have_what_matters() {
 }
 
 #[test]
+fn the_encoded_cache_has_a_line_where_there_is_one() {
+    let text = |status: &Status| Page::new(status, Order::Slots, Screen::FILE).text();
+    let mut status = status(&[false]);
+    assert!(!text(&status).contains("encoded cache"));
+    status.server.cached_bytes = Some(20 << 20);
+    status.sum.counts.requests.sent_from_cache_bytes = 3 << 30;
+    let said = text(&status);
+    let want = "encoded cache: holds 20.0 MiB, has sent 3.0 GiB\n";
+    assert!(said.contains(want), "{said}");
+}
+
+#[test]
 fn with_more_workers_than_rows_the_head_stays_and_the_busy_come_first() {
     let mut busy = [false; 50];
     busy[47] = true;
