@@ -66,15 +66,6 @@ pub(super) fn head(out: &mut String, status: &Status) -> std::fmt::Result {
         or_unknown(listener.listen_drops),
     )?;
     counts(out, status)?;
-    if let Some(held) = server.cached_bytes {
-        let sent = status.sum.counts.requests.sent_from_cache_bytes;
-        writeln!(
-            out,
-            "encoded cache: holds {}, has sent {}",
-            bytes(held),
-            bytes(sent)
-        )?;
-    }
     writeln!(
         out,
         "cpu: {} user, {} system; memory: {} in all, at most {} in one process",
@@ -121,6 +112,15 @@ fn counts(out: &mut String, status: &Status) -> std::fmt::Result {
     ]);
     let balanced = status.sum.requests_balanced;
     writeln!(out, "requests: {} = {}", r.started, terms(&ends, balanced))?;
+    if let Some(held) = status.server.cached_bytes {
+        let sent = r.sent_from_cache_bytes;
+        writeln!(
+            out,
+            "encoded cache: holds {}, has sent {}",
+            bytes(held),
+            bytes(sent)
+        )?;
+    }
     let trouble = trouble(status);
     if !trouble.is_empty() {
         writeln!(out, "trouble: {}", trouble.join(", "))?;
