@@ -8,8 +8,11 @@
 #[path = "../suite/asking/mod.rs"]
 #[expect(dead_code, reason = "written for all modules of the suite")]
 mod asking;
-#[path = "../suite/encoded_cache/mod.rs"]
-mod encoded_cache;
+#[path = "../suite/downloads.rs"]
+#[expect(dead_code, reason = "written for all modules of the suite")]
+mod downloads;
+#[path = "../suite/encoded_cache/kills.rs"]
+mod kills;
 #[path = "../suite/races/mod.rs"]
 mod races;
 #[path = "../suite/support.rs"]

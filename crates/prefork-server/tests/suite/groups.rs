@@ -11,7 +11,7 @@ use proto::status::Status;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
-use crate::encoded_cache::warm_up;
+use crate::downloads::warm_up;
 use crate::support::{self, DEADLINE, Server, content, each_pool, noise, skip, upload};
 
 /// A control group of version 1 or 2 below this process's, removed at the end.

@@ -133,7 +133,10 @@ fn check_that_waiting_is_no_hang(request: &[u8]) {
     let waits = |pid: &&u32| !aborted.contains(&pid.to_string());
     let left: Vec<_> = server.ready.worker_pids.iter().filter(waits).collect();
     assert_eq!(left.len(), 1, "{aborted}");
-    server.kill_worker(*left[0], Signal::SIGCONT);
+    // The aborted one too: stopped, it would die only when the server kills it.
+    for &worker in &server.ready.worker_pids {
+        server.kill_worker(worker, Signal::SIGCONT);
+    }
     mount.signal(Signal::SIGCONT);
     let reply = waiting.reply();
     assert_eq!(

@@ -13,6 +13,7 @@ mod addresses;
 mod admin;
 mod asking;
 mod defer_accept;
+mod downloads;
 mod durability;
 mod encoded_cache;
 mod event;

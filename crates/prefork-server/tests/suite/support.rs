@@ -539,6 +539,12 @@ impl Peer {
         self.send(request).reply()
     }
 
+    /// The same, unless the connection ends before the reply is whole.
+    pub(crate) fn try_ask(&mut self, request: impl AsRef<[u8]>) -> Option<Value> {
+        self.stream.write_all(request.as_ref()).ok()?;
+        self.try_reply()
+    }
+
     /// Waits for the end of what the server sends, which must come without a reset.
     pub(crate) fn expect_end(&mut self) {
         let mut rest = Vec::new();

@@ -7,9 +7,9 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Over, sent_from_cache, warm_up};
 use crate::CACHE_KILLS;
 use crate::asking::Admin;
+use crate::downloads::{Over, sent_from_cache, warm_up};
 use crate::support::{DEADLINE, Server, content, each_pool, noise};
 
 /// More than fit: some are put out for others all the time.

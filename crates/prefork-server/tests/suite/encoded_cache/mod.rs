@@ -7,76 +7,39 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::thread::{scope, sleep};
-use std::time::{Duration, Instant};
+use std::thread::scope;
 
 use nix::sys::signal::Signal;
 use nix::unistd::User;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
-use crate::support::{self, DEADLINE, Peer, Server, content, each_pool, noise, upload};
-
-/// All is over when one of those is that go on until then, however it ends.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
-    }
-}
+use crate::downloads::{Over, get, on_each_pool, sent_from_cache, wait_until_settled, warm_up};
+use crate::support::{self, Server, content, noise, upload};
 
 /// Content in a piece.
 const PIECE: usize = 96 << 10;
 
-/// A file has to be left alone for two seconds: to ask all the time would keep the tests beside this one waiting.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// As a download has to be: the content, with its size and its CRC-32.
-fn get(peer: &mut Peer, name: &str) -> Vec<u8> {
-    let reply = peer.ask(format!("GET {name}\r\n"));
-    let content = content(&reply);
-    assert_eq!(reply["size"], content.len() as u64);
-    let crc32 = format!("{:08x}", crc32fast::hash(&content));
-    assert_eq!(reply["crc32"], crc32.as_str());
-    content
-}
-
-fn sent_from_cache(admin: &Admin) -> u64 {
-    admin.status().sum.counts.requests.sent_from_cache_bytes
-}
-
-/// Downloads the file until all of one reply came from the cache: it must have been left alone for a while before.
-pub(crate) fn warm_up(server: &Server, admin: &Admin, name: &str, file: &[u8]) {
-    let deadline = Instant::now() + DEADLINE;
-    let text_len = support::encode(file).len() as u64;
-    loop {
-        let before = sent_from_cache(admin);
-        // One connection each: a worker that is replaced ends those that it has between two requests.
-        assert!(get(&mut server.connect(), name) == file, "{name}");
-        match sent_from_cache(admin) - before {
-            sent if sent == text_len => return,
-            _ => assert!(
-                Instant::now() < deadline,
-                "{name} is never sent from the cache"
-            ),
-        }
-        sleep(LOOK_AGAIN);
-    }
-}
-
-each_pool! {
-    fn files_come_from_the_cache_byte_for_byte_whatever_their_length(pool) {
+#[test]
+fn files_come_from_the_cache_byte_for_byte_whatever_their_length() {
+    on_each_pool(|pool| {
         let admin = Admin::new();
         let server = admin.start(pool, &["--workers", "2", "--encoded-cache", "16M"]);
         assert_eq!(server.ready.settings.encoded_cache_bytes, Some(16 << 20));
-        let lens = [256 << 10, 3 * PIECE, 5 * PIECE + 1, 5 * PIECE + 2, 12 * PIECE - 1];
+        let lens = [
+            256 << 10,
+            3 * PIECE,
+            5 * PIECE + 1,
+            5 * PIECE + 2,
+            12 * PIECE - 1,
+        ];
         for (seed, len) in (0..).zip(lens) {
             server.put(&format!("f{len}"), &noise(seed, len));
         }
         server.put("small", &noise(9, (256 << 10) - 1));
         // The first download leaves no trace.
         let mut peer = server.connect();
+        wait_until_settled(&server, "f262144");
         assert_eq!(get(&mut peer, "f262144"), noise(0, 256 << 10));
         assert_eq!(admin.status().server.cached_bytes, Some(0));
         for (seed, len) in (0..).zip(lens) {
@@ -89,20 +52,38 @@ each_pool! {
             assert_eq!(get(&mut peer, "small"), noise(9, (256 << 10) - 1));
         }
         assert_eq!(sent_from_cache(&admin), before);
-        assert_eq!(admin.metrics().value("prefork_encoded_cache_bytes", &[]), held as f64);
-        assert_eq!(admin.metrics().value("prefork_encoded_cache_sent_bytes_total", &[]), before as f64);
+        assert_eq!(
+            admin.metrics().value("prefork_encoded_cache_bytes", &[]),
+            held as f64
+        );
+        assert_eq!(
+            admin
+                .metrics()
+                .value("prefork_encoded_cache_sent_bytes_total", &[]),
+            before as f64
+        );
         drop(peer);
         let (done, code) = server.stop();
         assert_eq!((done.sum.requests.sent_from_cache_bytes, code), (before, 0));
-    }
+    });
+}
 
-    fn a_file_that_has_changed_is_sent_as_it_is_at_once(pool) {
+#[test]
+fn a_file_that_has_changed_is_sent_as_it_is_at_once() {
+    on_each_pool(|pool| {
         let admin = Admin::new();
         let server = admin.start(pool, &["--workers", "2", "--encoded-cache", "32M"]);
         let old = noise(1, 10 * PIECE + 7);
         let path = |name: &str| server.root().join(name);
         let opened = |name: &str| File::options().write(true).open(path(name)).unwrap();
-        let names = ["uploaded", "renamed", "rewritten", "written", "cut", "grown"];
+        let names = [
+            "uploaded",
+            "renamed",
+            "rewritten",
+            "written",
+            "cut",
+            "grown",
+        ];
         for name in names {
             server.put(name, &old);
         }
@@ -117,7 +98,9 @@ each_pool! {
         opened("rewritten").write_all_at(&new, 0).unwrap();
         fs::write(path("written"), &new).unwrap();
         opened("cut").set_len(5 * PIECE as u64).unwrap();
-        opened("grown").write_all_at(b"more", old.len() as u64).unwrap();
+        opened("grown")
+            .write_all_at(b"more", old.len() as u64)
+            .unwrap();
         for name in ["uploaded", "renamed", "rewritten", "written"] {
             assert!(get(&mut peer, name) == new, "{name}");
         }
@@ -129,9 +112,12 @@ each_pool! {
         for name in ["uploaded", "rewritten"] {
             warm_up(&server, &admin, name, &new);
         }
-    }
+    });
+}
 
-    fn a_file_that_changes_under_its_readers_is_never_sent_with_a_wrong_sum(pool) {
+#[test]
+fn a_file_that_changes_under_its_readers_is_never_sent_with_a_wrong_sum() {
+    on_each_pool(|pool| {
         let admin = Admin::new();
         let server = admin.start(pool, &["--workers", "4", "--encoded-cache", "32M"]);
         let versions = [noise(1, 20 * PIECE + 5), noise(2, 20 * PIECE + 5)];
@@ -166,7 +152,10 @@ each_pool! {
             assert!(sent_from_cache(&admin) > before);
             server.put(".new", &versions[1]);
             fs::rename(server.root().join(".new"), server.root().join("replaced")).unwrap();
-            let file = File::options().write(true).open(server.root().join("rewritten")).unwrap();
+            let file = File::options()
+                .write(true)
+                .open(server.root().join("rewritten"))
+                .unwrap();
             for (n, piece) in versions[1].chunks(10_000).enumerate() {
                 file.write_all_at(piece, n as u64 * 10_000).unwrap();
             }
@@ -177,9 +166,12 @@ each_pool! {
         }
         let (done, _) = server.stop();
         assert_eq!(done.sum.requests.errors.total(), 0);
-    }
+    });
+}
 
-    fn a_slow_reader_gets_all_of_a_file_that_was_put_out_for_another(pool) {
+#[test]
+fn a_slow_reader_gets_all_of_a_file_that_was_put_out_for_another() {
+    on_each_pool(|pool| {
         let admin = Admin::new();
         let server = admin.start(pool, &["--workers", "3", "--encoded-cache", "24M"]);
         let files = [noise(1, 15_000_000), noise(2, 15_000_000)];
@@ -195,12 +187,18 @@ each_pool! {
         warm_up(&server, &admin, "b", &files[1]);
         let reply = slow.reply();
         assert!(content(&reply) == files[0]);
-        assert_eq!(reply["crc32"], format!("{:08x}", crc32fast::hash(&files[0])).as_str());
+        assert_eq!(
+            reply["crc32"],
+            format!("{:08x}", crc32fast::hash(&files[0])).as_str()
+        );
         // Nor is it in the way of the next.
         warm_up(&server, &admin, "a", &files[0]);
-    }
+    });
+}
 
-    fn workers_that_come_later_use_what_others_have_put_there(pool) {
+#[test]
+fn workers_that_come_later_use_what_others_have_put_there() {
+    on_each_pool(|pool| {
         let admin = Admin::new();
         let mut server = admin.start(pool, &["--workers", "2", "--encoded-cache", "16M"]);
         let file = noise(1, 3_000_000);
@@ -220,7 +218,9 @@ each_pool! {
         for &pid in &workers {
             server.kill_worker(pid, Signal::SIGKILL);
         }
-        server.wait_for_children(|now| now.iter().all(|pid| !workers.contains(pid)) && !now.is_empty());
+        server.wait_for_children(|now| {
+            now.iter().all(|pid| !workers.contains(pid)) && !now.is_empty()
+        });
         sends_at_once(&server);
         // A new server has a cache of its own, and the old one gives its back, though somebody still reads there.
         let large = noise(2, 12_000_000);
@@ -232,13 +232,15 @@ each_pool! {
         assert!(memory_of_cache(old) > 0);
         server.signal(Signal::SIGUSR2);
         server.wait_for_successor();
-        support::wait_until("the old server's cache is empty", || memory_of_cache(old) == 0);
+        support::wait_until("the old server's cache is empty", || {
+            memory_of_cache(old) == 0
+        });
         warm_up(&server, &admin, "f", &file);
         assert!(content(&slow.reply()) == large);
         server.signal(Signal::SIGTERM);
         server.next_done();
         server.next_done();
-    }
+    });
 }
 
 /// What the cache of a server's holds, by the kernel's word.
