@@ -153,6 +153,7 @@ impl Supervisor {
     /// | fork of a worker or sweeper | the kernel copies page tables: about 1 ms for a parent of 10 MiB; no memory is an error |
     /// | names (`--bind`, `--metrics`, `--user`, `current_user`), statfs of the root | asked at the start only |
     /// | the root: what dead workers left; at the end the lock's file | read and removed by a child ([`Sweeper`], [`Errand`]) |
+    /// | the encoded cache's memory given back: ftruncate | the kernel frees 133 MiB in 12 ms |
     /// | /proc of workers and of the network, for a status | the kernel's memory, no file system; 30 µs a process |
     /// | HUP: `--config` read, the server's own paths looked at | a child has done it just before ([`Errand`]) |
     /// | HUP: the root probed when `read-only` goes | the file system it is on |
@@ -383,7 +384,7 @@ impl Supervisor {
             self.errand.as_ref().map(|errand| errand.until),
             (now < self.nudge_until).then(|| now + NUDGE_AGAIN),
             self.next_telling().map(|pause| now + pause),
-            self.next_look_at_the_cache().map(|pause| now + pause),
+            self.next_look_at_the_cache(now),
         ];
         let since_start = since_start.into_iter().flatten();
         since_start

@@ -117,7 +117,7 @@ impl EncodedCache {
         self.table.bytes_max()
     }
 
-    /// How much memory it has taken or is about to take.
+    /// How much memory it has taken, is about to take or to give back.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
         self.table.bytes()
@@ -152,17 +152,14 @@ impl EncodedCache {
         self.table.pause_until(u64::MAX) < u64::MAX
     }
 
-    /// Gives its memory back if it pauses. False if some of it is in use just now: to be called again.
+    /// Gives back the memory of what was put out; of everything, if it pauses. False if some of it is in use just now: to be
+    /// called again. Only the parent calls this.
     #[must_use]
-    pub(crate) fn is_empty_if_paused(&self) -> bool {
-        self.bytes() == 0
-            || !self.table.is_paused(now_ms())
-            || self.table.clear_all(|slot| self.empty(slot))
-    }
-
-    /// Never a part of it: pages in a socket's queue are these pages, and what is cut off within one is filled with zeros.
-    fn empty(&self, slot: usize) -> bool {
-        self.files[slot].set_len(0).is_ok()
+    pub(crate) fn give_back(&self) -> bool {
+        let is_paused = self.table.is_paused(now_ms());
+        // Never a part of it: pages in a socket's queue are these pages, and what is cut off within one is filled with zeros.
+        let empty = |slot: usize| self.files[slot].set_len(0).is_ok();
+        self.table.give_back(is_paused, empty)
     }
 }
 
@@ -189,7 +186,7 @@ impl<'c> CacheReader<'c> {
         if !table.has_been_used(key) || !key.is_settled(now.into()) {
             return None;
         }
-        table.admit(key, self.reader, now_ms, |slot| self.cache.empty(slot))
+        table.admit(key, self.reader, now_ms)
     }
 
     /// Whether a piece seems to be there.

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::pool::descriptors;
 use crate::shared::encoded_cache::EncodedCache;
 
-/// How often it is looked whether the machine has memory left.
+/// How often it is looked whether the machine has memory left, and whether files were put out.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Of the machine's memory so much is to be available: no other can take back what the cache holds.
@@ -29,14 +29,14 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub(super) struct Caching {
     looked: Instant,
     /// Some of its memory could not be given back yet.
-    is_to_be_emptied: bool,
+    is_in_use: bool,
 }
 
 impl Caching {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             looked: now,
-            is_to_be_emptied: false,
+            is_in_use: false,
         }
     }
 }
@@ -85,7 +85,7 @@ pub(super) fn make(bytes_max: u64, readers: u32) -> Option<EncodedCache> {
 }
 
 impl Supervisor {
-    /// Gives memory back when it is short, and what could not be given back before.
+    /// Gives back the memory of files that were put out, and of all when memory is short.
     pub(super) fn mind_the_cache(&mut self) {
         let now = Instant::now();
         if now >= self.caching.looked + LOOK && self.inheritance.cache.is_some() {
@@ -95,13 +95,19 @@ impl Supervisor {
             }
         }
         if let Some(cache) = &self.inheritance.cache {
-            self.caching.is_to_be_emptied = !cache.is_empty_if_paused();
+            self.caching.is_in_use = !cache.give_back();
         }
     }
 
-    /// When it is tried again to give memory back.
-    pub(super) fn next_look_at_the_cache(&self) -> Option<Duration> {
-        self.caching.is_to_be_emptied.then_some(AGAIN)
+    /// When it is looked at next.
+    pub(super) fn next_look_at_the_cache(&self, now: Instant) -> Option<Instant> {
+        let Caching { looked, is_in_use } = self.caching;
+        let at = if is_in_use {
+            now + AGAIN
+        } else {
+            looked + LOOK
+        };
+        self.inheritance.cache.as_ref().map(|_| at)
     }
 
     /// Memory is short: the cache gives its back, and takes none for a while.

@@ -5,12 +5,14 @@
 //!
 //! 1. A slot's state changes with everything that becomes of it, and never comes back. Who uses a slot compares it.
 //! 2. A reader writes the slot's number into its own word before it compares, and clears the word after it has used the
-//!    slot's bytes. Who takes the slot from a file first changes the state and then looks at the words: it empties the
-//!    slot only if no word names it. So of both at least one sees the other.
+//!    slot's bytes. A slot's state is changed, which takes the slot from its file, before the words are looked at: it is
+//!    emptied only if no word names it. So of both at least one sees the other.
 //! 3. A piece's bytes are written by the holder of its lease alone, before the piece is said to be there.
 //!
-//! Nobody waits: what is taken is left alone. A dead process's words and leases are cleared by the parent
-//! ([`Table::clear_dead`]), which compares what workers wrote and does nothing else with it.
+//! Nobody waits: what is taken is left alone. Workers take slots from files, and the parent empties them
+//! ([`Table::give_back`]): to free 133 MiB takes the kernel 12 ms, in which a worker with many connections would serve none
+//! of them. A dead process's words and leases are cleared by the parent as well ([`Table::clear_dead`]). It compares what
+//! workers wrote and does nothing else with it.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -158,15 +160,9 @@ impl Table {
         })
     }
 
-    /// Finds a slot for the file, and puts others out that have not been used for a while. None if there is none now.
-    /// `empty` gives a slot's memory back.
-    pub(super) fn admit(
-        &self,
-        key: &FileKey,
-        reader: u32,
-        now_ms: u64,
-        empty: impl Fn(usize) -> bool,
-    ) -> Option<Entry> {
+    /// Finds a slot for the file. Where there is none, files that have not been used for a while are put out, so that there
+    /// is one when the parent has given their memory back.
+    pub(super) fn admit(&self, key: &FileKey, reader: u32, now_ms: u64) -> Option<Entry> {
         let bytes = proto::base64::encoded_len(key.len());
         if bytes > self.bytes_max {
             return None;
@@ -178,58 +174,51 @@ impl Table {
         if let Some(entry) = self.find(key) {
             return Some(entry);
         }
-        let may_go = |slot: &usize| {
-            let used_at_ms = self.slot(*slot)[USED_AT_MS].load(SeqCst);
-            self.bytes_of(*slot) > 0
-                && (!self.is_live(*slot) || used_at_ms.saturating_add(KEPT_MS) <= now_ms)
-        };
-        let mut candidates: Vec<usize> = (0..SLOTS).filter(may_go).collect();
-        let evictable: u64 = candidates
-            .iter()
-            .map(|slot| self.bytes_of(*slot))
-            .fold(0, u64::saturating_add);
-        if self.bytes().saturating_sub(evictable).saturating_add(bytes) > self.bytes_max {
-            return None;
+        let free = (0..SLOTS).find(|slot| self.bytes_of(*slot) == 0);
+        if let Some(slot) = free
+            && self.bytes().saturating_add(bytes) <= self.bytes_max
+        {
+            return Some(self.install(slot, key, bytes, now_ms));
         }
-        // The next to go comes last.
-        candidates.sort_by_key(|slot| {
-            std::cmp::Reverse((
-                self.is_live(*slot),
-                self.slot(*slot)[USED_AT_MS].load(SeqCst),
-            ))
-        });
-        loop {
-            let free = (0..SLOTS).find(|slot| self.bytes_of(*slot) == 0);
-            if let Some(slot) = free
-                && self.bytes().saturating_add(bytes) <= self.bytes_max
-            {
-                return Some(self.install(slot, key, bytes, now_ms));
-            }
-            self.clear_out(candidates.pop()?, &empty);
-        }
+        self.put_out_for(bytes, now_ms);
+        None
     }
 
-    /// Takes the slot from its file, and gives its memory back if nobody is using it. False if somebody is: then it is
-    /// left for the next one who needs room.
-    fn clear_out(&self, slot: usize, empty: impl Fn(usize) -> bool) -> bool {
-        let words = self.slot(slot);
-        let state = words[STATE].load(SeqCst);
-        if state & LIVE != 0 {
-            words[STATE].store((state & !LIVE) + 2, SeqCst);
+    /// Takes slots from the files that were used least recently, as many as it takes for `bytes` more; none if that would
+    /// not be enough.
+    fn put_out_for(&self, bytes: u64, now_ms: u64) {
+        let used_at_ms = |slot: usize| self.slot(slot)[USED_AT_MS].load(SeqCst);
+        let mut live: Vec<usize> = (0..SLOTS).filter(|slot| self.is_live(*slot)).collect();
+        live.sort_by_key(|slot| std::cmp::Reverse(used_at_ms(*slot)));
+        let bytes_of = live.iter().map(|slot| self.bytes_of(*slot));
+        let mut left = bytes_of.fold(0, u64::saturating_add);
+        let has_room = |live: &[usize], left: u64| {
+            live.len() < SLOTS && left.saturating_add(bytes) <= self.bytes_max
+        };
+        let mut out = Vec::new();
+        while !has_room(&live, left) {
+            let Some(slot) = live.pop() else { return };
+            if used_at_ms(slot).saturating_add(KEPT_MS) > now_ms {
+                return;
+            }
+            left = left.saturating_sub(self.bytes_of(slot));
+            out.push(slot);
         }
-        let named = slot as u64 + 1;
-        let is_in_use = self.readers().any(|word| word.load(SeqCst) == named);
-        if is_in_use || !empty(slot) {
-            return false;
+        out.into_iter().for_each(|slot| self.take_from_file(slot));
+    }
+
+    fn take_from_file(&self, slot: usize) {
+        let state = &self.slot(slot)[STATE];
+        let was = state.load(SeqCst);
+        if was & LIVE != 0 {
+            state.store((was & !LIVE) + 2, SeqCst);
         }
-        words[BYTES].store(0, SeqCst);
-        true
     }
 
     /// The slot is empty, and nobody's.
     fn install(&self, slot: usize, key: &FileKey, bytes: u64, now_ms: u64) -> Entry {
         let words = self.slot(slot);
-        // A worker that is killed from here on leaves a slot without a file, which the next worker empties.
+        // A worker that is killed from here on leaves a slot without a file, which the parent empties.
         words[BYTES].store(bytes, SeqCst);
         for piece in &words[PIECES..PIECES + pieces_of(bytes)] {
             piece.store(0, SeqCst);
@@ -247,13 +236,31 @@ impl Table {
         }
     }
 
-    /// Takes all slots from their files and gives the memory back. False if some of it is in use: to be called again.
-    pub(super) fn clear_all(&self, empty: impl Fn(usize) -> bool) -> bool {
+    /// Gives back the memory of slots that were taken from their files; of all, if so asked. False if some of it is in
+    /// use: to be called again. Only the parent calls this; `empty` gives a slot's memory back.
+    pub(super) fn give_back(&self, of_all: bool, empty: impl Fn(usize) -> bool) -> bool {
+        let is_to_go = |slot: &usize| self.bytes_of(*slot) > 0 && (of_all || !self.is_live(*slot));
+        if !(0..SLOTS).any(|slot| is_to_go(&slot)) {
+            return true;
+        }
+        // So that no slot is seen between its being free and its being a file's.
         let Some(_keeper) = self.keep(PARENT) else {
             return false;
         };
+        let give_back = |slot: usize| {
+            self.take_from_file(slot);
+            let named = slot as u64 + 1;
+            let is_in_use = self.readers().any(|word| word.load(SeqCst) == named);
+            let is_empty = !is_in_use && empty(slot);
+            if is_empty {
+                self.slot(slot)[BYTES].store(0, SeqCst);
+            }
+            is_empty
+        };
+        // Each of them, whatever becomes of the others.
         (0..SLOTS)
-            .filter(|slot| self.bytes_of(*slot) > 0 && !self.clear_out(*slot, &empty))
+            .filter(is_to_go)
+            .filter(|slot| !give_back(*slot))
             .count()
             == 0
     }

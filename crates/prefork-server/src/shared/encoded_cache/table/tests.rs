@@ -69,8 +69,8 @@ enum Step {
     Kill(u32),
     /// Time goes by.
     Later(u64),
-    /// The parent wants the memory back.
-    ClearAll,
+    /// The parent gives back the memory of what was put out, or of all.
+    GiveBack(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -83,7 +83,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => reader.clone().prop_map(Step::Drop),
         1 => reader.prop_map(Step::Kill),
         1 => (0..2 * KEPT_MS).prop_map(Step::Later),
-        1 => Just(Step::ClearAll),
+        3 => any::<bool>().prop_map(Step::GiveBack),
     ]
 }
 
@@ -114,7 +114,7 @@ proptest! {
                 Step::LookUp(reader, file) => {
                     let at = &mut readers[reader as usize];
                     if at.held.is_none() {
-                        let found = table.find(&key(file)).or_else(|| table.admit(&key(file), reader, now_ms, empty));
+                        let found = table.find(&key(file)).or_else(|| table.admit(&key(file), reader, now_ms));
                         at.entry = found.map(|entry| (file, entry));
                     }
                 }
@@ -155,9 +155,10 @@ proptest! {
                     table.clear_dead(reader..reader + 1);
                 }
                 Step::Later(ms) => now_ms += ms,
-                Step::ClearAll => {
-                    let is_empty = table.clear_all(empty);
-                    prop_assert_eq!(is_empty, table.bytes() == 0);
+                Step::GiveBack(of_all) => {
+                    let is_done = table.give_back(of_all, empty);
+                    let is_left = |slot: &usize| table.bytes_of(*slot) > 0 && (of_all || !table.is_live(*slot));
+                    prop_assert_eq!(is_done, !(0..SLOTS).any(|slot| is_left(&slot)));
                 }
             }
             prop_assert!(table.bytes() <= BYTES_MAX);
@@ -172,7 +173,7 @@ proptest! {
         // When all are gone everything is free.
         std::mem::forget(readers);
         table.clear_dead(0..READERS);
-        prop_assert!(table.clear_all(|slot| memory.empty(slot)));
+        prop_assert!(table.give_back(true, |slot| memory.empty(slot)));
         prop_assert_eq!(table.bytes(), 0);
     }
 }
@@ -182,9 +183,10 @@ proptest! {
 fn readers_that_race_and_die_never_see_anothers_bytes() {
     let (table, memory) = (table(), Memory::new());
     let is_wrong = AtomicBool::new(false);
+    let living = AtomicU64::new(u64::from(READERS));
     thread::scope(|scope| {
         for reader in 0..READERS {
-            let (table, memory, is_wrong) = (&table, &memory, &is_wrong);
+            let (table, memory, is_wrong, living) = (&table, &memory, &is_wrong, &living);
             scope.spawn(move || {
                 let mut random = u64::from(reader) + 1;
                 for now_ms in 0..20_000 {
@@ -200,11 +202,20 @@ fn readers_that_race_and_die_never_see_anothers_bytes() {
                         Err(_) => is_wrong.store(true, SeqCst),
                     }
                 }
+                living.fetch_sub(1, SeqCst);
             });
+        }
+        // The parent.
+        for round in 0u64.. {
+            table.give_back(round.is_multiple_of(50), |slot| memory.empty(slot));
+            if living.load(SeqCst) == 0 {
+                break;
+            }
+            thread::yield_now();
         }
     });
     assert!(!is_wrong.load(SeqCst));
-    assert!(table.clear_all(|slot| memory.empty(slot)));
+    assert!(table.give_back(true, |slot| memory.empty(slot)));
     assert_eq!(table.bytes(), 0);
 }
 
@@ -217,10 +228,9 @@ enum Life {
 fn go_round(table: &Table, memory: &Memory, reader: u32, random: u64, now_ms: u64) -> Life {
     let dies_at = |point: u64| random >> 32 & 0xff == point;
     let file = random % FILES;
-    let empty = |slot: usize| memory.empty(slot);
     let found = table
         .find(&key(file))
-        .or_else(|| table.admit(&key(file), reader, now_ms, empty));
+        .or_else(|| table.admit(&key(file), reader, now_ms));
     let Some(held) = found.and_then(|entry| table.hold(&entry, reader)) else {
         return Life::GoesOn;
     };
@@ -258,59 +268,57 @@ fn go_round(table: &Table, memory: &Memory, reader: u32, random: u64, now_ms: u6
 }
 
 #[test]
-fn who_dies_while_it_puts_a_file_out_leaves_the_rest_usable() {
-    let (table, memory) = (table(), Memory::new());
-    let full = |now_ms| {
-        for file in [4, 9, 14] {
-            assert!(
-                table
-                    .admit(&key(file), 0, now_ms, |slot| memory.empty(slot))
-                    .is_some()
-            );
-        }
-    };
-    full(KEPT_MS);
-    let (told, dies) = std::sync::mpsc::channel();
-    thread::spawn(move || {
-        // Stopped for good in the middle of emptying a slot.
-        table.admit(&key(19), 1, 9 * KEPT_MS, |_| {
-            told.send(()).unwrap();
-            loop {
-                thread::park();
-            }
-        });
-    });
-    dies.recv().unwrap();
-    let admit = || table.admit(&key(19), 2, 9 * KEPT_MS, |slot| memory.empty(slot));
+fn who_dies_while_it_changes_what_the_slots_hold_leaves_them_usable() {
+    let table = table();
+    for file in [4, 9, 14] {
+        assert!(table.admit(&key(file), 0, KEPT_MS).is_some());
+    }
+    std::mem::forget(table.keep(1));
+    let admit = || table.admit(&key(19), 2, 9 * KEPT_MS);
+    let give_back = || table.give_back(false, |_| true);
     assert_eq!(admit(), None, "one at a time changes what the slots hold");
+    assert!(table.find(&key(4)).is_some(), "nothing is put out");
     table.clear_dead(1..2);
-    assert!(admit().is_some());
+    assert_eq!(admit(), None, "there is no room yet");
+    assert!(give_back() && admit().is_some());
     assert!(table.bytes() <= BYTES_MAX);
 }
 
 #[test]
 fn what_was_used_a_moment_ago_is_not_put_out() {
-    let (table, memory) = (table(), Memory::new());
-    let admit = |file, now_ms| {
-        table
-            .admit(&key(file), 0, now_ms, |slot| memory.empty(slot))
-            .is_some()
-    };
+    let table = table();
+    let admit = |file, now_ms| table.admit(&key(file), 0, now_ms).is_some();
+    let are_there = |files: [u64; 4]| files.map(|file| table.find(&key(file)).is_some());
     for (file, now_ms) in [(4, 5000), (9, 5001), (14, 5002)] {
         assert!(admit(file, now_ms));
     }
     assert!(!admit(19, 5000 + KEPT_MS - 1));
-    assert_eq!(table.find(&key(19)), None);
-    // The one that was used least recently goes.
+    assert_eq!(are_there([4, 9, 14, 19]), [true, true, true, false]);
+    // The one that was used least recently goes, and there is room when its memory was given back.
     let entry = table.find(&key(4)).unwrap();
     table.touch(&entry, 5500);
+    for _ in 0..2 {
+        assert!(!admit(19, 5002 + KEPT_MS));
+        assert_eq!(are_there([4, 9, 14, 19]), [true, false, true, false]);
+    }
+    assert!(table.give_back(false, |slot| slot == 1));
     assert!(admit(19, 5002 + KEPT_MS));
-    assert_eq!(
-        [4, 9, 14, 19].map(|file| table.find(&key(file)).is_some()),
-        [true, false, true, true]
-    );
+    assert_eq!(are_there([4, 9, 14, 19]), [true, false, true, true]);
     // Nor is anything that is too large for what may go.
     assert!(!table.is_current(&Entry { state: 0, ..entry }));
     table.pause_until(u64::MAX);
     assert!(!admit(23, u64::MAX - 1));
+}
+
+#[test]
+fn more_files_than_slots_put_out_one_each() {
+    let table = Table::new(1 << 40, READERS).unwrap();
+    let admit = |file, now_ms| table.admit(&key(file), 0, now_ms).is_some();
+    let slots = SLOTS as u64;
+    assert!((0..slots).all(|file| admit(file, file)));
+    assert!(!admit(slots, slots + KEPT_MS));
+    assert!(table.give_back(false, |_| true));
+    let there = (0..=slots).filter(|file| table.find(&key(*file)).is_some());
+    assert!(there.eq(1..slots), "the first one is out");
+    assert!(admit(slots, slots + KEPT_MS));
 }
