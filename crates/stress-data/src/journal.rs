@@ -21,8 +21,11 @@ pub use line::{End, Header, Line, Sample, Session};
 pub const FILE_NAME: &str = "journal.ndjson";
 /// The same, packed by `gzip`: how it is kept in a repository. It can be read, and not be added to.
 pub const PACKED_NAME: &str = "journal.ndjson.gz";
-/// The version of the journal's and the tables' format.
-pub const SCHEMA: u32 = 1;
+/// The version of the journal's and the tables' format. It grows when a column gets another meaning under its old name:
+/// docs/COLUMNS.md says which.
+pub const SCHEMA: u32 = 2;
+/// The oldest version that is read. Rows of an older journal are computed as those of today's; its own tables are not.
+const SCHEMA_READ_MIN: u32 = 1;
 
 /// What went wrong with a journal.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,16 @@ pub enum Error {
         "{0} has no whole line: the run was ended before it had measured anything, and there is nothing to show, explain or go on with; remove its folder and start it again"
     )]
     Unbegun(PathBuf),
+    /// It was begun by an older program, which measured some figures in another way: one run does not mix the two.
+    #[error(
+        "{path} is of format {schema}, and this program appends to format {SCHEMA} only: go on with the program that began it, or leave --resume out for a new run"
+    )]
+    Older {
+        /// The journal.
+        path: PathBuf,
+        /// Its format.
+        schema: u32,
+    },
     /// A line is not what this program writes.
     #[error("{path}, line {number}: {message}")]
     Damaged {
@@ -158,6 +171,12 @@ impl Contents {
         }
     }
 
+    /// The format, if it is an older one than this program writes.
+    #[must_use]
+    pub fn older_schema(&self) -> Option<u32> {
+        Some(self.header.schema).filter(|schema| *schema != SCHEMA)
+    }
+
     /// Whether the sample was taken.
     #[must_use]
     pub fn is_taken(&self, number: u32, repeat: u32) -> bool {
@@ -225,14 +244,17 @@ impl Contents {
             let line =
                 serde_json::from_slice(text).map_err(|error| damaged(number, error.to_string()))?;
             match (&mut contents, line) {
-                (None, Line::Header(header)) if header.schema == SCHEMA => {
+                (None, Line::Header(header))
+                    if (SCHEMA_READ_MIN..=SCHEMA).contains(&header.schema) =>
+                {
                     contents = Some(Self::new(*header));
                 }
                 (None, Line::Header(header)) => {
-                    return Err(damaged(
-                        number,
-                        format!("format {} is not {SCHEMA}", header.schema),
-                    ));
+                    let schema = header.schema;
+                    let what = format!(
+                        "it is of format {schema}, and this program reads formats {SCHEMA_READ_MIN} to {SCHEMA}"
+                    );
+                    return Err(damaged(number, what));
                 }
                 (None, _) => return Err(damaged(number, "the header is missing".into())),
                 (Some(contents), line) => contents.add(line),
@@ -305,6 +327,9 @@ impl Journal {
         let mut bytes = Vec::new();
         journal.file.read_to_end(&mut bytes).map_err(io(&path))?;
         let (contents, whole_len) = Contents::parse(&path, &bytes)?;
+        if let Some(schema) = contents.older_schema() {
+            return Err(Error::Older { path, schema });
+        }
         journal.file.set_len(whole_len).map_err(io(&path))?;
         Ok((journal, contents))
     }

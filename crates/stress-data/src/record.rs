@@ -84,7 +84,8 @@ impl Record {
     }
 }
 
-/// How long the parts of one verified operation took; a part is missing where a time is.
+/// How long the parts of one verified operation took; a part is missing where a time is. The reply to an upload begins when
+/// the upload is over, so that its first byte is the answer's.
 #[derive(Debug)]
 pub(crate) struct Step {
     /// From the start to the connection.

@@ -24,7 +24,7 @@ use crate::record::Outcome;
 use figures::Figures;
 pub use figures::{ClientCounts, ServerWorkers};
 pub use flags::Flag;
-use statistics::{Spread, median, percentile_99};
+use statistics::{Spread, median, percentile_99, rate};
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,8 @@ pub struct Row {
     /// From the barrier's release to the last byte of a client's last operation; mean over the clients that
     /// succeeded. In nanoseconds, over the samples.
     pub time_ns: Option<Spread>,
-    /// Verified content bytes per second of a client; mean over the clients that succeeded.
+    /// Verified content bytes of a client over its time above, so that the two multiplied are the volume. A mean of the
+    /// clients' own rates is more than that, and the more so the more unequally they are served.
     pub throughput_bytes_per_s: Option<u64>,
     /// The clients of the worst sample.
     pub clients: Option<ClientCounts>,
@@ -50,7 +51,8 @@ pub struct Row {
     pub server_workers: Option<ServerWorkers>,
     /// Median over verified operations, from the start of the operation to the established connection.
     pub connect: Option<Duration>,
-    /// Median over verified operations, from the start of the operation to the first byte of the reply.
+    /// Median over verified operations, from the start of the operation to the first byte of the reply; none of uploads,
+    /// whose reply begins when they are over.
     pub first_byte: Option<Duration>,
     /// When the first client finished.
     pub first_done: Option<Duration>,
@@ -64,9 +66,9 @@ pub struct Row {
     pub server_peak_rss_bytes: Option<u64>,
     /// CPU time of the clients over the measured window.
     pub client_cpu: Option<Duration>,
-    /// Median over verified operations, from the established connection to the first byte of the reply.
+    /// Median over verified operations, from the established connection to the first byte of the reply; none of uploads.
     pub wait: Option<Duration>,
-    /// Median over verified operations, from the first byte of the reply to the last.
+    /// Median over verified operations, from the first byte of the reply to the last; none of uploads.
     pub transfer: Option<Duration>,
     /// Median over the verified operations of all samples, from their start to their end.
     pub latency_p50: Option<Duration>,
@@ -219,14 +221,17 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
     let ceilings = sessions.find_map(|session| session.ceilings.as_ref());
     let is_warmup = |sample: &&Sample| sample.measurement.cell.number == cell.number;
 
+    let time_ns = Spread::of(values(|figures| figures.time_ns));
+    let client_bytes = typical(|figures| figures.client_bytes);
+
     Row {
         cell: cell.clone(),
         is_own_server: settings.server == ServerChoice::Own,
         status: status(worst, taken.len(), fingerprint.repeats),
         repeats: fingerprint.repeats,
         samples: u32::try_from(taken.len()).unwrap_or(u32::MAX),
-        time_ns: Spread::of(values(|figures| figures.time_ns)),
-        throughput_bytes_per_s: typical(|figures| figures.throughput_bytes_per_s),
+        time_ns,
+        throughput_bytes_per_s: client_bytes.and_then(|bytes| rate(bytes, time_ns?.median)),
         clients: worst.map(|figures| figures.clients),
         server_workers: worst.and_then(|figures| figures.server_workers),
         connect: typical_time(|figures| figures.connect_ns),

@@ -72,6 +72,42 @@ pub(crate) fn all() -> Vec<Definition> {
     [summary(), clients(), statuses(), outcomes(), flags()].concat()
 }
 
+/// Columns that got another meaning under their old name: which, what it was in schema 1, and what it is in schema 2.
+#[cfg(test)]
+pub(crate) const CHANGED: [(&[&str], &str, &str); 2] = [
+    (
+        &["throughput_per_client_bytes_per_s"],
+        "The mean of the clients' own rates, which a client that was served at once raises above what the row's time allows.",
+        "Verified bytes over the clients' summed time: multiplied with `time_per_client_s` it is the volume.",
+    ),
+    (
+        &[
+            "first_byte_median_s",
+            "wait_median_s",
+            "transfer_median_s",
+            "first_byte_s",
+        ],
+        "Of an upload, the first byte of the answer: as good as the end of the whole.",
+        "Empty of an upload.",
+    ),
+];
+
+#[cfg(test)]
+fn changes() -> String {
+    let mut out = String::from(
+        "\n## What changed meaning under its old name\n\n\
+         The column `schema` tells. A journal of schema 1 is read and reported, with the columns of schema 2 where these are \
+         computed from its records; `stress verify` holds it to itself, and leaves its tables alone. No program appends to a \
+         journal of another schema than its own.\n\n\
+         | column | schema 1 | schema 2 |\n|---|---|---|\n",
+    );
+    for (columns, before, now) in CHANGED {
+        let columns: Vec<String> = columns.iter().map(|name| format!("`{name}`")).collect();
+        out.push_str(&format!("| {} | {before} | {now} |\n", columns.join(", ")));
+    }
+    out
+}
+
 /// `docs/COLUMNS.md`.
 #[cfg(test)]
 fn document() -> String {
@@ -95,6 +131,7 @@ fn document() -> String {
             out.push_str(&format!("| `{}` | {meaning} |\n", definition.name));
         }
     }
+    out.push_str(&changes());
     out.push_str(
         "\n## `table.csv` and `table.xlsx`\n\n\
          The assignment's nine columns and nothing else: number, operation, volume, client workers, server workers, \

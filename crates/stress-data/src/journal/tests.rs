@@ -132,7 +132,7 @@ fn a_journal_without_its_header_or_of_another_format_is_refused() {
         serde_json::to_string(&Line::Header(Box::new(header))).unwrap() + "\n",
     )
     .unwrap();
-    assert!(error().ends_with("line 1: format 99 is not 1"));
+    assert!(error().ends_with("line 1: it is of format 99, and this program reads formats 1 to 2"));
 }
 
 #[test]

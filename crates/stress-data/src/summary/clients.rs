@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Row;
 use super::csv::{field, format_seconds};
 use crate::journal::{Contents, SCHEMA};
+use crate::matrix::Operation;
 use crate::record::Record;
 
 /// The columns that an operation has from its row.
@@ -29,7 +30,7 @@ const OWN: [Own; 11] = [
     ("client", |_, it| it.client.to_string()),
     ("request", |_, it| it.request.to_string()),
     ("connected_s", |_, it| since_release(it, it.connected_ns)),
-    ("first_byte_s", |_, it| since_release(it, it.first_byte_ns)),
+    (FIRST_BYTE, |_, it| since_release(it, it.first_byte_ns)),
     ("ended_s", |_, it| since_release(it, it.ended_ns)),
     ("bytes", |_, it| it.bytes.to_string()),
     ("verified_bytes", |_, it| it.verified_bytes.to_string()),
@@ -37,6 +38,9 @@ const OWN: [Own; 11] = [
     ("detail", |_, it| it.detail.clone().unwrap_or_default()),
     ("schema", |_, _| SCHEMA.to_string()),
 ];
+
+/// Empty of an upload: the first byte of its answer comes when it is over, as `ended_s` says.
+const FIRST_BYTE: &str = "first_byte_s";
 
 fn since_release(record: &Record, at: Option<u64>) -> String {
     let elapsed = record.since_release(at);
@@ -62,7 +66,10 @@ pub fn write(contents: &Contents, rows: &[Row], out: impl Write) -> csv::Result<
         for sample in contents.samples_of(row.cell.number) {
             let measurement = &sample.measurement;
             for record in &measurement.records {
-                let own = OWN.map(|(_, read)| read(measurement.repeat, record));
+                let own = OWN.map(|(name, read)| match (name, row.cell.operation) {
+                    (FIRST_BYTE, Operation::Upload) => String::new(),
+                    _ => read(measurement.repeat, record),
+                });
                 writer.write_record(shared.iter().chain(&own))?;
             }
         }

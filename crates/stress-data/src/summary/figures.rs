@@ -6,6 +6,7 @@ use proto::announce::{Done, WorkerLedger};
 
 use super::statistics::{mean, median, rate};
 use crate::journal::Sample;
+use crate::matrix::Operation;
 use crate::measurement::{Settings, Status};
 use crate::record::{Outcome, Record, by_client, steps};
 
@@ -39,7 +40,8 @@ pub(super) struct Figures<'a> {
     pub(super) clients: ClientCounts,
     pub(super) server_workers: Option<ServerWorkers>,
     pub(super) time_ns: Option<u64>,
-    pub(super) throughput_bytes_per_s: Option<u64>,
+    /// Verified content bytes of a client that succeeded, mean.
+    pub(super) client_bytes: Option<u64>,
     pub(super) connect_ns: Option<u64>,
     pub(super) first_byte_ns: Option<u64>,
     pub(super) first_done_ns: Option<u64>,
@@ -70,13 +72,14 @@ impl<'a> Figures<'a> {
         };
 
         let times = || succeeded.iter().filter_map(|client| client.time_ns());
-        let rates = succeeded
-            .iter()
-            .filter_map(|client| rate(client.verified_bytes(), client.time_ns()?));
         let records = measurement.records.iter();
         let verified_bytes: u64 = records.map(|record| record.verified_bytes).sum();
         let makespan_ns = clients.iter().filter_map(Client::time_ns).max();
         let steps = || clients.iter().flat_map(|client| steps(&client.records));
+        // Content comes with the first byte of a reply, but for an upload: there it went before, and the time to the answer
+        // is all of the operation.
+        let has_content = cell.operation != Operation::Upload;
+        let replies = || steps().filter(|_| has_content);
         let done = measurement.done.as_ref();
         Self {
             sample,
@@ -85,9 +88,9 @@ impl<'a> Figures<'a> {
             clients: counts,
             server_workers: done.and_then(|done| server_workers(done, cell.servers)),
             time_ns: mean(times()),
-            throughput_bytes_per_s: mean(rates),
+            client_bytes: mean(succeeded.iter().map(|client| client.verified_bytes())),
             connect_ns: median(steps().filter_map(|step| step.connect_ns)),
-            first_byte_ns: median(steps().filter_map(|step| step.first_byte_ns)),
+            first_byte_ns: median(replies().filter_map(|step| step.first_byte_ns)),
             first_done_ns: times().min(),
             makespan_ns,
             aggregate_bytes_per_s: match verified_bytes {
@@ -97,10 +100,15 @@ impl<'a> Figures<'a> {
             server_cpu_ns: done.map(|done| (done.cpu_user_us + done.cpu_system_us) * 1_000),
             server_peak_rss_bytes: done.and_then(|done| done.peak_rss_bytes),
             client_cpu_ns: measurement.client_cpu_us.map(|us| us * 1_000),
-            wait_ns: median(steps().filter_map(|step| step.wait_ns)),
-            transfer_ns: median(steps().filter_map(|step| step.transfer_ns)),
+            wait_ns: median(replies().filter_map(|step| step.wait_ns)),
+            transfer_ns: median(replies().filter_map(|step| step.transfer_ns)),
             latencies_ns: steps().filter_map(|step| step.latency_ns).collect(),
         }
+    }
+
+    /// Verified bytes over the summed time of the clients that succeeded, which is what a client moves in its mean time.
+    pub(super) fn throughput_bytes_per_s(&self) -> Option<u64> {
+        rate(self.client_bytes?, self.time_ns?)
     }
 
     /// See [`Measurement::is_only_cut`].

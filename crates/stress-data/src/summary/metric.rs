@@ -10,7 +10,7 @@ words! {
     pub enum Metric {
         /// From the barrier's release to a client's last byte, mean over the clients that succeeded.
         TimePerClientS = "time_per_client_s",
-        /// Verified bytes per second of a client, mean over the clients that succeeded.
+        /// Verified bytes of a client over that.
         ThroughputPerClientBytesPerS = "throughput_per_client_bytes_per_s",
         /// When the first client finished.
         FirstDoneS = "first_done_s",
@@ -73,7 +73,7 @@ impl Metric {
     fn of(self, figures: &Figures<'_>) -> Option<u64> {
         match self {
             Self::TimePerClientS => figures.time_ns,
-            Self::ThroughputPerClientBytesPerS => figures.throughput_bytes_per_s,
+            Self::ThroughputPerClientBytesPerS => figures.throughput_bytes_per_s(),
             Self::FirstDoneS => figures.first_done_ns,
             Self::MakespanS => figures.makespan_ns,
             Self::AggregateBytesPerS => figures.aggregate_bytes_per_s,

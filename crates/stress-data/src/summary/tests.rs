@@ -6,7 +6,7 @@ mod tables;
 use proto::announce::{Connections, Counts, Done, Requests, WorkerLedger};
 
 use super::*;
-use crate::matrix::{Plan, Selection};
+use crate::matrix::{Operation, Plan, Selection};
 use crate::measurement::Measurement;
 use crate::record::Record;
 use crate::testing;
@@ -114,8 +114,8 @@ fn the_figures_of_one_sample_follow_from_its_records() {
     assert_eq!(row.first_done, ms(100));
     assert_eq!(row.makespan, ms(140));
     assert_eq!(row.aggregate_bytes_per_s, Some(374_491_429));
-    // The mean of 10 MiB over each of those times.
-    assert_eq!(row.throughput_bytes_per_s, Some(88_624_400));
+    // 50 MiB in 600 ms of all clients together.
+    assert_eq!(row.throughput_bytes_per_s, Some(87_381_333));
     assert_eq!(row.connect, ms(1));
     assert_eq!(row.first_byte, ms(2));
     assert_eq!(row.clients, Some(ClientCounts { ok: 5, failed: 0 }));
@@ -148,6 +148,52 @@ fn repeats_give_the_median_and_the_spread_of_their_means() {
     assert_eq!(row.makespan, ms(150));
     assert_eq!(row.samples, 3);
     assert_eq!(row.status, Status::Ok);
+}
+
+#[test]
+fn throughput_times_time_is_the_volume_however_unequally_clients_are_served() {
+    let check = |samples: &[[u64; 5]], want: u64| {
+        let sample = |(repeat, ends): (u32, &[u64; 5])| {
+            let records = (0..).zip(ends);
+            let records = records.map(|(client, ms)| record(client, *ms, Outcome::Ok));
+            sample(repeat, Status::Ok, records.collect())
+        };
+        let row = row_of(
+            samples.len() as u32,
+            (0..).zip(samples).map(sample).collect(),
+        );
+        let (rate, time) = (row.throughput_bytes_per_s.unwrap(), row.time().unwrap());
+        assert_eq!(rate, want, "{samples:?}");
+        let volume = rate as f64 * time.as_secs_f64();
+        assert!(
+            (volume / f64::from(10 << 20) - 1.0).abs() < 1e-6,
+            "{volume}"
+        );
+    };
+    // A queue: the mean of the clients' own rates would be 37,482,431, which is 1.8 times as much.
+    check(&[[100, 300, 500, 700, 900]], 20_971_520);
+    // The samples' medians lie between the two middle ones: 0.5 and 1 s.
+    check(&[[500; 5], [1_000; 5]], 13_981_013);
+    // One that is served at once beside four that wait is not the rule.
+    check(&[[1, 1_000, 1_000, 1_000, 1_000]; 3], 13_103_924);
+}
+
+#[test]
+fn an_upload_has_no_first_byte_for_its_reply_begins_when_it_is_over() {
+    let mut sample = all_ok(0, 100);
+    sample.measurement.cell.operation = Operation::Upload;
+    let mut contents = testing::contents(&Selection::default(), 1);
+    contents.header.fingerprint.cells[4].operation = Operation::Upload;
+    contents.add(crate::journal::Line::Sample(Box::new(sample)));
+    let rows = rows(&contents);
+    let row = &rows[4];
+    assert_eq!((row.first_byte, row.wait, row.transfer), (None, None, None));
+    assert_eq!((row.connect, row.latency_p50), (ms(1), ms(120)));
+    let mut written = Vec::new();
+    clients::write(&contents, &rows, &mut written).unwrap();
+    let written = String::from_utf8(written).unwrap();
+    let first = written.lines().nth(1).unwrap();
+    assert!(first.contains(",0.001000000,,0.100000000,"), "{first}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A made-up run on disk, and what happens when one thing in it is changed.
 
+mod older;
+
 use std::fs;
 use std::io::Write as _;
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use crate::definitions::CHANGED;
 use stress_data::journal::Contents;
 use stress_data::summary;
 
@@ -16,7 +17,7 @@ pub(super) fn contents() -> Contents {
     Contents::read(&folder()).unwrap()
 }
 
-/// Whoever computes rows from the journal gets the rows that were kept.
+/// Whoever computes rows from the journal gets the rows that were kept, but for columns that mean something else by now.
 #[test]
 fn the_kept_rows_follow_from_the_kept_journal() {
     let mut written = Vec::new();
@@ -25,8 +26,12 @@ fn the_kept_rows_follow_from_the_kept_journal() {
     let kept = rows(&std::fs::read_to_string(folder().join("summary.csv")).unwrap());
     assert_eq!((written.len(), kept.len()), (81, 81));
     for (kept, written) in kept.iter().zip(&written) {
+        let is_same = |column: &str| {
+            let mut changed = CHANGED.iter().flat_map(|(columns, ..)| *columns);
+            column != "schema" && changed.all(|changed| *changed != column)
+        };
         // Columns that came later are not in it.
-        for (column, value) in kept {
+        for (column, value) in kept.iter().filter(|(column, _)| is_same(column)) {
             assert_eq!(&written[column], value, "row {}, {column}", kept["no"]);
         }
     }

@@ -53,7 +53,7 @@ fn a_row_of_summary_csv_is_known_to_the_last_digit() {
     contents.add(crate::journal::Line::Sample(Box::new(sample)));
     assert_eq!(
         csv_line(rows(&contents).swap_remove(4)),
-        "5,download,10M,5,5,0.120000,88624400,5,0,3,0,2,thread,process,,524288,10485760,1,1,ok,0.120000,0.120000,,0.001000,0.002000,0.100000,0.140000,374491429,0.003500,3145728,0.004000,none,none,ok,,1,0.001000,0.118000,0.120000,,,,,0,0,1000000000,0.374"
+        "5,download,10M,5,5,0.120000,87381333,5,0,3,0,2,thread,process,,524288,10485760,1,1,ok,0.120000,0.120000,,0.001000,0.002000,0.100000,0.140000,374491429,0.003500,3145728,0.004000,none,none,ok,,2,0.001000,0.118000,0.120000,,,,,0,0,1000000000,0.374"
     );
 }
 
@@ -62,7 +62,7 @@ fn what_nobody_measured_is_empty_in_csv_and_null_in_json() {
     let row = row_of(1, Vec::new());
     assert_eq!(
         csv_line(row.clone()),
-        "5,download,10M,5,5,,,,,,,,thread,process,,,10485760,1,0,not_run,,,,,,,,,,,,,none,,,1,,,,,,,,,0,,"
+        "5,download,10M,5,5,,,,,,,,thread,process,,,10485760,1,0,not_run,,,,,,,,,,,,,none,,,2,,,,,,,,,0,,"
     );
     let json: serde_json::Value = serde_json::from_str(&csv::to_json(&row)).unwrap();
     assert_eq!(json["no"], 5);
@@ -91,11 +91,11 @@ fn clients_csv_has_a_row_for_every_operation() {
     );
     assert_eq!(
         lines[1],
-        "5,download,10M,10485760,5,5,thread,process,0,0,0,0.001000000,0.002000000,0.100000000,10485760,10485760,ok,,1"
+        "5,download,10M,10485760,5,5,thread,process,0,0,0,0.001000000,0.002000000,0.100000000,10485760,10485760,ok,,2"
     );
     assert_eq!(
         lines[2],
-        "5,download,10M,10485760,5,5,thread,process,0,1,0,0.001000000,0.002000000,0.250000000,10485760,0,eof,it broke,1"
+        "5,download,10M,10485760,5,5,thread,process,0,1,0,0.001000000,0.002000000,0.250000000,10485760,0,eof,it broke,2"
     );
 }
 
