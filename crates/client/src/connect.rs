@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -18,14 +19,14 @@ use crate::{Congestion, Error, Options};
 /// Connects to the first of `addresses` that answers; all of them share the connect timeout. Each may take its
 /// share of what is left, so that a silent one leaves time for the others. The stream is non-blocking.
 pub(crate) fn open(
-    addresses: impl Iterator<Item = SocketAddr>,
+    mut addresses: impl Iterator<Item = SocketAddr>,
     options: &Options,
 ) -> Result<(TcpStream, SocketAddr), Error> {
     let end = Instant::now().checked_add(options.connect_timeout);
-    let addresses: Vec<_> = addresses.collect();
     let mut last_error = None;
-    for (tried, &address) in addresses.iter().enumerate() {
-        let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+    while let Some(address) = addresses.next() {
+        // The standard library's lists of addresses know their lengths.
+        let untried = u32::try_from(addresses.size_hint().0 + 1).unwrap_or(u32::MAX);
         let share = end.map(|end| end.saturating_duration_since(Instant::now()) / untried);
         match open_one(address, options, Deadline::after(share)) {
             Ok(stream) => {
@@ -66,9 +67,12 @@ fn open_one(
         Ok(()) => {}
         Err(Errno::EINPROGRESS) => {
             let interrupt = options.interrupt.as_ref();
-            wait(stream.as_fd(), PollFlags::POLLOUT, deadline, interrupt)
+            let found = wait(stream.as_fd(), PollFlags::POLLOUT, deadline, interrupt)
                 .map_err(|error| while_connecting(error, options))?;
-            if let Some(error) = stream.take_error().map_err(Error::Connect)? {
+            // Writable and nothing else is connected.
+            if found != PollFlags::POLLOUT
+                && let Some(error) = stream.take_error().map_err(Error::Connect)?
+            {
                 return Err(Error::Connect(error));
             }
         }
@@ -96,26 +100,29 @@ fn set_congestion(
     peer: SocketAddr,
     congestion: &Congestion,
 ) -> Result<(), Error> {
-    let set = |name: &str| setsockopt(stream, sockopt::TcpCongestion, &OsString::from(name));
+    static RENO: LazyLock<OsString> = LazyLock::new(|| "reno".into());
     match congestion {
         Congestion::System => Ok(()),
         Congestion::Auto => {
             if is_local(stream, peer) {
                 // Only a matter of speed: a kernel without reno works all the same.
-                let _ = set("reno");
+                let _ = setsockopt(stream, sockopt::TcpCongestion, &*RENO);
             }
             Ok(())
         }
-        Congestion::Named(name) => set(name).map_err(|errno| Error::Congestion {
-            name: name.clone(),
-            source: io::Error::from(errno),
-        }),
+        Congestion::Named(name) => {
+            let set = setsockopt(stream, sockopt::TcpCongestion, name);
+            set.map_err(|errno| Error::Congestion {
+                name: name.to_string_lossy().into_owned(),
+                source: io::Error::from(errno),
+            })
+        }
     }
 }
 
 /// Whether the connection runs over the loopback interface: so it does also between a machine and
 /// its own outward address.
 fn is_local(stream: &TcpStream, peer: SocketAddr) -> bool {
-    let own = stream.local_addr().map(|own| own.ip());
-    peer.ip().to_canonical().is_loopback() || own.is_ok_and(|own| own == peer.ip())
+    let is_peer = |own: SocketAddr| own.ip() == peer.ip();
+    peer.ip().to_canonical().is_loopback() || stream.local_addr().is_ok_and(is_peer)
 }

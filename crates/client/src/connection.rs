@@ -1,12 +1,12 @@
 //! One connection to a server and the operations it carries, one after another.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::Duration;
 
 use proto::reply::{Code, Reply};
-use proto::request::encode_head;
 use proto::{FileName, Terminator, Verb, limits};
 
 use crate::exchange::{BodySent, Buffers, Content, Exchange};
@@ -24,7 +24,7 @@ pub enum Congestion {
     /// The system's choice.
     System,
     /// A name the kernel knows.
-    Named(String),
+    Named(OsString),
 }
 
 impl FromStr for Congestion {
@@ -39,7 +39,7 @@ impl FromStr for Congestion {
         match text {
             "auto" => Ok(Self::Auto),
             "system" => Ok(Self::System),
-            name if is_name => Ok(Self::Named(name.to_owned())),
+            name if is_name => Ok(Self::Named(name.into())),
             _ => Err("write auto, system, or a name from /proc/sys/net/ipv4/tcp_available_congestion_control".into()),
         }
     }
@@ -138,7 +138,6 @@ pub struct Upload {
 #[derive(Debug)]
 pub struct Connection {
     peer: SocketAddr,
-    terminator: Terminator,
     operation_timeout: Option<Duration>,
     download_len_max: u64,
     buffers: Buffers,
@@ -175,12 +174,12 @@ impl Connection {
         };
         Ok(Self {
             peer,
-            terminator: options.terminator,
             operation_timeout: options.operation_timeout,
             download_len_max: options.download_len_max,
             buffers: Buffers::default(),
             state: State::Open(Exchange {
                 socket,
+                terminator: options.terminator,
                 rest_len_max: options.listing_len_max,
                 is_out_of_step: false,
             }),
@@ -233,17 +232,24 @@ impl Connection {
     /// # Errors
     /// Any [`Error`] but those of connecting.
     pub fn list(&mut self, observer: &mut dyn Observer) -> Result<Listing, Error> {
-        let mut content = Content::ignored(observer);
-        let result = self.request(Verb::List, None, &mut content);
+        let result = self.request(Verb::List, None, &mut Content::ignored(observer));
         let result = result.and_then(|reply| match reply.names {
             Some(names) => Ok(Listing {
                 names,
                 truncated: reply.truncated,
                 json_len: reply.json_len,
             }),
-            None => Err(missing("list of names in 'data'", &content)),
+            None => Err(self.missing("list of names in 'data'")),
         });
         self.settle(result)
+    }
+
+    /// Has later replies use the memory of `listing`, with which the caller is done.
+    pub fn reuse_listing(&mut self, listing: Listing) {
+        self.buffers.decoder.reuse(Reply {
+            names: Some(listing.names),
+            ..Reply::default()
+        });
     }
 
     /// Downloads `name` into `sink`. What `sink` got is worth nothing unless this returns `Ok`.
@@ -258,19 +264,20 @@ impl Connection {
     ) -> Result<Download, Error> {
         let mut content = Content::into(sink, observer, self.download_len_max);
         let result = self.request(Verb::Get, Some(name), &mut content);
-        let result = result.and_then(|reply| match reply.has_content {
-            true => {
-                let (size, crc32) = content.finish()?;
-                agree("received", size, crc32, &reply)?;
-                self.agree_on_name(name, reply.name.as_deref())?;
-                let verified = reply.size.is_some() || reply.crc32.is_some();
-                Ok(Download {
-                    size,
-                    crc32,
-                    verified,
-                })
+        let result = result.and_then(|reply| {
+            if !reply.has_content {
+                return Err(self.missing("content in 'data_file'"));
             }
-            false => Err(missing("content in 'data_file'", &content)),
+            let (size, crc32) = content.finish()?;
+            agree("received", size, crc32, &reply)?;
+            self.agree_on_name(name, reply.name.as_deref())?;
+            let verified = reply.size.is_some() || reply.crc32.is_some();
+            self.buffers.decoder.reuse(reply);
+            Ok(Download {
+                size,
+                crc32,
+                verified,
+            })
         });
         self.settle(result)
     }
@@ -288,12 +295,9 @@ impl Connection {
         source: &mut dyn Read,
         observer: &mut dyn Observer,
     ) -> Result<Upload, Error> {
-        let mut head = Vec::new();
-        encode_head(&mut head, Verb::Upload, Some(name));
         let deadline = Deadline::after(self.operation_timeout);
-        let terminator = self.terminator.as_bytes();
         let (exchange, buffers) = self.exchange()?;
-        let (body, reply) = exchange.upload(buffers, &head, source, terminator, observer, deadline);
+        let (body, reply) = exchange.upload(buffers, name, source, observer, deadline);
         let is_complete = body.is_some_and(|body| body.complete);
         self.sent_all = is_complete;
         let reply = self.recognise(reply);
@@ -324,6 +328,14 @@ impl Connection {
         self.settle(result)
     }
 
+    /// Has later replies use the memory of `upload`, with which the caller is done.
+    pub fn reuse_upload(&mut self, upload: Upload) {
+        self.buffers.decoder.reuse(Reply {
+            message: Some(upload.message),
+            ..Reply::default()
+        });
+    }
+
     /// Deletes `name` and returns the server's confirmation.
     ///
     /// # Errors
@@ -345,12 +357,9 @@ impl Connection {
         name: Option<&FileName>,
         content: &mut Content<'_>,
     ) -> Result<Reply, Error> {
-        let mut line = Vec::new();
-        encode_head(&mut line, verb, name);
-        line.extend_from_slice(self.terminator.as_bytes());
         let deadline = Deadline::after(self.operation_timeout);
         let (exchange, buffers) = self.exchange()?;
-        let reply = exchange.request(buffers, &line, content, deadline);
+        let reply = exchange.request(buffers, (verb, name), content, deadline);
         self.sent_all = true;
         self.recognise(reply).and_then(accept)
     }
@@ -371,6 +380,16 @@ impl Connection {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What the last reply lacks, which says OK, and what it has instead.
+    fn missing(&self, what: &str) -> Error {
+        let is_another = |key: &&str| !what.ends_with(&format!("'{key}'"));
+        let elsewhere = self.buffers.decoder.elsewhere().filter(is_another);
+        let found = elsewhere.map_or_else(String::new, |key| {
+            format!("; found '{}' instead", key.escape_debug())
+        });
+        Error::Unexpected(format!("it says OK, but has no {what}{found}"))
     }
 
     /// What carries the next operation. A connection that has been idle is looked at first: as long as
@@ -449,16 +468,6 @@ fn agree(moved: &str, size: u64, crc32: u32, reply: &Reply) -> Result<(), Error>
         ))),
         _ => Ok(()),
     }
-}
-
-/// What a reply lacks that says OK, and what it has instead.
-fn missing(what: &str, content: &Content<'_>) -> Error {
-    let is_another = |key: &&str| !what.ends_with(&format!("'{key}'"));
-    let elsewhere = content.elsewhere.as_deref().filter(is_another);
-    let found = elsewhere.map_or_else(String::new, |key| {
-        format!("; found '{}' instead", key.escape_debug())
-    });
-    Error::Unexpected(format!("it says OK, but has no {what}{found}"))
 }
 
 fn unexpected(what: &str) -> Error {

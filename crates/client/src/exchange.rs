@@ -2,8 +2,11 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use nix::poll::PollFlags;
 use proto::base64::Encoder;
 use proto::reply::{Reply, ReplyDecoder};
+use proto::request::encode_head;
+use proto::{FileName, Terminator, Verb};
 
 use crate::socket::{Sent, Socket};
 use crate::wait::Deadline;
@@ -44,8 +47,6 @@ pub(crate) struct Content<'a> {
     size: u64,
     size_max: u64,
     crc32: crc32fast::Hasher,
-    /// The key under which the reply has something else that is long.
-    pub(crate) elsewhere: Option<String>,
 }
 
 impl<'a> Content<'a> {
@@ -69,7 +70,6 @@ impl<'a> Content<'a> {
             size: 0,
             size_max: 0,
             crc32: crc32fast::Hasher::new(),
-            elsewhere: None,
         }
     }
 
@@ -100,31 +100,50 @@ impl<'a> Content<'a> {
     }
 }
 
-/// What bytes pass through on their way: 736 KiB, made when they are first needed. Many connections, one after another,
-/// can use the same: made for each, zeroing them is most of what a small request costs its client.
+/// What bytes pass through on their way, and what is told of them: 736 KiB, made when they are first needed. Many
+/// connections, one after another, can use the same: made for each, zeroing them is most of what a small request costs
+/// its client. Between two operations with the same nothing is allocated.
 #[derive(Debug, Default)]
 pub struct Buffers {
+    head: Vec<u8>,
     incoming: Box<[u8]>,
     content: Box<[u8]>,
     raw: Box<[u8]>,
     encoded: Box<[u8]>,
+    pub(crate) decoder: ReplyDecoder,
 }
 
 impl Buffers {
-    /// For what comes, and for the content in it.
-    fn for_reply(&mut self) -> (&mut [u8], &mut [u8]) {
+    /// Made now, and not in the first operation, which somebody may time.
+    pub fn made(for_uploads: bool) -> Self {
+        let mut buffers = Self::default();
+        buffers.for_reply();
+        if for_uploads {
+            buffers.for_body();
+        }
+        buffers
+    }
+
+    /// The head of a request.
+    fn write_head(&mut self, verb: Verb, name: Option<&FileName>) {
+        self.head.clear();
+        encode_head(&mut self.head, verb, name);
+    }
+
+    /// For what comes, for the content in it, and for the rest.
+    fn for_reply(&mut self) -> (&mut [u8], &mut [u8], &mut ReplyDecoder) {
         (
             made(&mut self.incoming, RECEIVE_LEN),
             made(&mut self.content, CONTENT_LEN),
+            &mut self.decoder,
         )
     }
 
-    /// For a piece of content, and for the same encoded.
-    fn for_body(&mut self) -> (&mut [u8], &mut [u8]) {
-        (
-            made(&mut self.raw, RAW_LEN),
-            made(&mut self.encoded, ENCODED_LEN),
-        )
+    /// For a piece of content, for the same encoded, and how much of that is a head already.
+    fn for_body(&mut self) -> (&mut [u8], &mut [u8], usize) {
+        let encoded = made(&mut self.encoded, ENCODED_LEN);
+        encoded[..self.head.len()].copy_from_slice(&self.head);
+        (made(&mut self.raw, RAW_LEN), encoded, self.head.len())
     }
 }
 
@@ -139,6 +158,7 @@ fn made(buffer: &mut Box<[u8]>, len: usize) -> &mut [u8] {
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) socket: Socket,
+    pub(crate) terminator: Terminator,
     /// The most bytes of a reply besides its content.
     pub(crate) rest_len_max: u64,
     /// The peer has sent more than its reply: what follows cannot be told from the next one.
@@ -151,11 +171,13 @@ impl Exchange {
     pub(crate) fn request(
         &mut self,
         buffers: &mut Buffers,
-        line: &[u8],
+        (verb, name): (Verb, Option<&FileName>),
         content: &mut Content<'_>,
         deadline: Deadline,
     ) -> Result<Reply, Error> {
-        let sent = self.socket.send(line, deadline)?;
+        buffers.write_head(verb, name);
+        buffers.head.extend_from_slice(self.terminator.as_bytes());
+        let sent = self.socket.send(&buffers.head, deadline)?;
         let reply = self.read_reply(buffers, content, deadline);
         match sent {
             Sent::All => reply,
@@ -166,21 +188,20 @@ impl Exchange {
         }
     }
 
-    /// Sends `head`, all of `source` and `terminator`, and reads the reply.
+    /// Uploads all of `source` as `name`, and reads the reply.
     pub(crate) fn upload(
         &mut self,
         buffers: &mut Buffers,
-        head: &[u8],
+        name: &FileName,
         source: &mut dyn Read,
-        terminator: &[u8],
         observer: &mut dyn Observer,
         deadline: Deadline,
     ) -> (Option<BodySent>, Result<Reply, Error>) {
-        let (body, sent) =
-            match self.send_body(buffers, head, source, terminator, observer, deadline) {
-                Ok(sent) => sent,
-                Err(error) => return (None, Err(error)),
-            };
+        buffers.write_head(Verb::Upload, Some(name));
+        let (body, sent) = match self.send_body(buffers, source, observer, deadline) {
+            Ok(sent) => sent,
+            Err(error) => return (None, Err(error)),
+        };
         let reply = self.read_reply(buffers, &mut Content::ignored(observer), deadline);
         (Some(body), reply.map_err(|error| blame(sent, error)))
     }
@@ -188,18 +209,14 @@ impl Exchange {
     fn send_body(
         &mut self,
         buffers: &mut Buffers,
-        head: &[u8],
         source: &mut dyn Read,
-        terminator: &[u8],
         observer: &mut dyn Observer,
         deadline: Deadline,
     ) -> Result<(BodySent, Sent), Error> {
-        let (raw, encoded) = buffers.for_body();
+        let (raw, encoded, mut start) = buffers.for_body();
         let mut encoder = Encoder::new();
         let mut crc32 = crc32fast::Hasher::new();
         let mut size = 0;
-        encoded[..head.len()].copy_from_slice(head);
-        let mut start = head.len();
         loop {
             let raw_len = fill(source, raw)?;
             let raw = &raw[..raw_len];
@@ -208,11 +225,10 @@ impl Exchange {
             let mut end = start + encoder.encode_into(raw, &mut encoded[start..]);
             let is_last = raw_len < RAW_LEN;
             if is_last {
-                let mut tail = Vec::with_capacity(8);
-                encoder.finish(&mut tail);
-                tail.extend_from_slice(terminator);
-                encoded[end..][..tail.len()].copy_from_slice(&tail);
-                end += tail.len();
+                end += encoder.finish_into(&mut encoded[end..]);
+                let terminator = self.terminator.as_bytes();
+                encoded[end..][..terminator.len()].copy_from_slice(terminator);
+                end += terminator.len();
             }
             let obstacle = match start {
                 0 => self.socket.obstacle(),
@@ -250,9 +266,8 @@ impl Exchange {
         deadline: Deadline,
     ) -> Result<Reply, Error> {
         let listing_len_max = usize::try_from(self.rest_len_max).unwrap_or(usize::MAX);
-        let mut decoder = ReplyDecoder::with_listing_max(listing_len_max);
-        let reply = self.decode_reply(buffers, &mut decoder, content, deadline);
-        content.elsewhere = decoder.elsewhere().map(str::to_owned);
+        buffers.decoder.restart(listing_len_max);
+        let reply = self.decode_reply(buffers, content, deadline);
         reply.map_err(|error| match error {
             // A file, in another place.
             Error::TooLong {
@@ -262,7 +277,7 @@ impl Exchange {
             } if content.sink.is_some() => Error::TooLong {
                 part: Part::Rest,
                 limit,
-                under: content.elsewhere.clone(),
+                under: buffers.decoder.elsewhere().map(str::to_owned),
             },
             error => error,
         })
@@ -271,22 +286,21 @@ impl Exchange {
     fn decode_reply(
         &mut self,
         buffers: &mut Buffers,
-        decoder: &mut ReplyDecoder,
         content: &mut Content<'_>,
         deadline: Deadline,
     ) -> Result<Reply, Error> {
-        let (incoming, decoded) = buffers.for_reply();
+        let (incoming, decoded, decoder) = buffers.for_reply();
         let mut received_len = 0_u64;
         let mut filled = 0;
-        let mut heard_before = false;
+        // No server answers within the time of a system call: to try first would be one that fails.
+        self.socket.wait(PollFlags::POLLIN, deadline)?;
         loop {
             let len = match self.socket.receive(incoming, deadline)? {
                 0 => return Err(Error::Eof),
                 len => len,
             };
-            if !heard_before {
+            if received_len == 0 {
                 content.observer.first_byte();
-                heard_before = true;
             }
             received_len += len as u64;
             let mut rest = &incoming[..len];

@@ -110,7 +110,8 @@ impl Socket {
         let _ = setsockopt(&self.stream, sockopt::Linger, &linger);
     }
 
-    fn wait(&self, events: PollFlags, deadline: Deadline) -> Result<PollFlags, Error> {
+    /// Waits for one of `events`, or the connection's end.
+    pub(crate) fn wait(&self, events: PollFlags, deadline: Deadline) -> Result<PollFlags, Error> {
         let deadline = deadline.or_after(self.idle_timeout);
         wait(
             self.stream.as_fd(),

@@ -61,9 +61,18 @@ impl Encoder {
     /// Ends the stream: appends the last group with its padding, and is ready for another stream.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let mut group = [0; 4];
-        let written = engine::encode(&self.carry[..self.carry_len], &mut group);
+        let written = self.finish_into(&mut group);
         out.extend_from_slice(&group[..written]);
+    }
+
+    /// The same to the start of `out`, with the number of bytes written.
+    ///
+    /// # Panics
+    /// If `out` is shorter than 4 bytes.
+    pub fn finish_into(&mut self, out: &mut [u8]) -> usize {
+        let written = engine::encode(&self.carry[..self.carry_len], out);
         self.carry_len = 0;
+        written
     }
 }
 

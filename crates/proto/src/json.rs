@@ -6,9 +6,10 @@ mod nesting;
 pub(crate) use escape::{Escape, Escaped};
 pub(crate) use nesting::Nesting;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 use serde::Deserializer as _;
 use serde::de::{Error, Visitor};
 
@@ -112,10 +113,25 @@ impl Lexer {
 
     /// The string kept last. What is not Unicode in it, such as the lone surrogates that Python
     /// writes for undecodable file names, becomes U+FFFD.
-    pub(crate) fn string(&self) -> Result<String, BadReply> {
+    pub(crate) fn string(&self) -> Result<Cow<'_, str>, BadReply> {
+        let between_quotes = &self.text[1..self.text.len() - 1];
+        if memchr(b'\\', between_quotes).is_none() {
+            return Ok(String::from_utf8_lossy(between_quotes));
+        }
         serde_json::Deserializer::from_slice(&self.text)
             .deserialize_bytes(Lossy)
+            .map(Cow::Owned)
             .map_err(|_| BadReply::new("a string has a malformed escape"))
+    }
+
+    /// Ready for the start of a stream, with the memory that it has.
+    pub(crate) fn restart(&mut self) {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        *self = Self {
+            text,
+            ..Self::default()
+        };
     }
 
     /// The scalar read last, as it came.

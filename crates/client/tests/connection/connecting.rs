@@ -81,7 +81,7 @@ fn a_silent_address_leaves_time_for_the_others_and_all_share_the_connect_timeout
 #[test]
 fn a_congestion_control_that_does_not_exist_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let congestion = Congestion::Named("no-such-control".to_owned());
+    let congestion = Congestion::Named("no-such-control".into());
     let options = Options {
         congestion,
         receive_buffer: Some(1 << 19),

@@ -4,7 +4,7 @@ use memchr::memchr2;
 
 use super::draft::{Draft, Field};
 use super::elsewhere::Elsewhere;
-use super::{BadReply, Step, TERMINATOR};
+use super::{BadReply, Reply, Step, TERMINATOR};
 use crate::base64::{self, Malformed};
 use crate::json::{Escape, Escaped, Lexer, Nesting, Strings, Token};
 use crate::limits::LISTING_LEN_MAX;
@@ -73,6 +73,22 @@ impl ReplyDecoder {
         }
     }
 
+    /// At the start of a reply again, whatever became of the last one, with the memory that it has.
+    pub fn restart(&mut self, listing_len_max: usize) {
+        self.lexer.restart();
+        self.draft.take();
+        *self = Self {
+            lexer: std::mem::take(&mut self.lexer),
+            draft: std::mem::take(&mut self.draft),
+            ..Self::with_listing_max(listing_len_max)
+        };
+    }
+
+    /// Has later replies use the memory of `reply`, with which the caller is done.
+    pub fn reuse(&mut self, reply: Reply) {
+        self.draft.reuse(reply);
+    }
+
     /// Whether it was too long a listing that could not be decoded.
     #[must_use]
     pub fn is_over_listing_max(&self) -> bool {
@@ -116,7 +132,7 @@ impl ReplyDecoder {
             step.consumed += consumed;
             if self.state == State::End(TERMINATOR.len()) {
                 self.elsewhere.end(self.draft.reply.json_len);
-                step.reply = Some(std::mem::take(&mut self.draft).reply);
+                step.reply = Some(self.draft.take());
                 self.state = State::Start;
             }
         }
@@ -174,7 +190,7 @@ impl ReplyDecoder {
                 let field = self.draft.field(&key)?;
                 let is_candidate = matches!(field, Field::Unknown | Field::Data);
                 let len = self.draft.reply.json_len;
-                self.elsewhere.start(is_candidate.then_some(key), len);
+                self.elsewhere.start(is_candidate.then_some(&*key), len);
                 State::Colon(field)
             }
             (State::Colon(field), Punct(b':')) => State::Value(field),
@@ -184,7 +200,7 @@ impl ReplyDecoder {
             }
             (State::Value(Field::Unknown), Token::String) => State::AfterValue,
             (State::Value(field), Token::String) => {
-                self.draft.set_string(field, self.lexer.string()?);
+                self.draft.set_string(field, &self.lexer.string()?);
                 State::AfterValue
             }
             (State::Value(field), Token::Scalar) => {
@@ -207,7 +223,7 @@ impl ReplyDecoder {
             (State::Skip(nesting), _) => State::Skip(nesting),
             (State::FirstName | State::Name, Token::String) => {
                 let name = self.lexer.string()?;
-                self.draft.add_name(name, self.listing_len_max)?;
+                self.draft.add_name(&name, self.listing_len_max)?;
                 State::AfterName
             }
             (State::FirstName | State::AfterName, Punct(b']')) => State::AfterValue,

@@ -26,9 +26,39 @@ pub(super) struct Draft {
     has_data_file: bool,
     /// Bytes held in `reply.names`, their bookkeeping included.
     pub(super) names_len: usize,
+    /// Strings of earlier replies, and a list of names without any, to be used again.
+    spare: Vec<String>,
+    spare_names: Vec<String>,
 }
 
 impl Draft {
+    /// The reply that is whole; the next can begin.
+    pub(super) fn take(&mut self) -> Reply {
+        let next = Self {
+            spare: std::mem::take(&mut self.spare),
+            spare_names: std::mem::take(&mut self.spare_names),
+            ..Self::default()
+        };
+        std::mem::replace(self, next).reply
+    }
+
+    /// Keeps the memory of `reply` for those to come.
+    pub(super) fn reuse(&mut self, reply: Reply) {
+        let texts = [reply.code, reply.message, reply.name];
+        self.spare.extend(texts.into_iter().flatten());
+        if let Some(mut names) = reply.names {
+            self.spare.append(&mut names);
+            self.spare_names = names;
+        }
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        let mut kept = self.spare.pop().unwrap_or_default();
+        kept.clear();
+        kept.push_str(text);
+        kept
+    }
+
     pub(super) fn field(&mut self, key: &str) -> Result<Field, BadReply> {
         Ok(match key {
             "status" => Field::Status,
@@ -50,20 +80,20 @@ impl Draft {
         })
     }
 
-    pub(super) fn set_string(&mut self, field: Field, text: String) {
-        let reply = &mut self.reply;
+    pub(super) fn set_string(&mut self, field: Field, text: &str) {
         match field {
             Field::Status => {
-                reply.ok = text.eq_ignore_ascii_case("ok");
+                self.reply.ok = text.eq_ignore_ascii_case("ok");
                 self.has_status = true;
             }
-            Field::Code => reply.code = Some(text),
-            Field::Message => reply.message = Some(text),
+            Field::Code => self.reply.code = Some(self.text(text)),
+            Field::Message => self.reply.message = Some(self.text(text)),
             // Where both are there, `message` is the one that was meant for a person.
-            Field::Data => reply.message = reply.message.take().or(Some(text)),
-            Field::Name => reply.name = Some(text),
-            Field::Size => reply.size = text.parse().ok(),
-            Field::Crc32 => reply.crc32 = parse_crc32(&text),
+            Field::Data if self.reply.message.is_some() => {}
+            Field::Data => self.reply.message = Some(self.text(text)),
+            Field::Name => self.reply.name = Some(self.text(text)),
+            Field::Size => self.reply.size = text.parse().ok(),
+            Field::Crc32 => self.reply.crc32 = parse_crc32(text),
             Field::Truncated | Field::Content | Field::Unknown => {}
         }
     }
@@ -83,16 +113,17 @@ impl Draft {
     }
 
     pub(super) fn start_names(&mut self) {
-        self.reply.names = Some(Vec::new());
+        self.reply.names = Some(std::mem::take(&mut self.spare_names));
         self.names_len = 0;
     }
 
-    pub(super) fn add_name(&mut self, name: String, len_max: usize) -> Result<(), BadReply> {
+    pub(super) fn add_name(&mut self, name: &str, len_max: usize) -> Result<(), BadReply> {
         // An empty name costs memory, too.
         self.names_len += name.len() + size_of::<String>();
         if self.names_len > len_max {
             return Err(BadReply::new("its listing is too long"));
         }
+        let name = self.text(name);
         self.reply.names.get_or_insert_default().push(name);
         Ok(())
     }

@@ -12,7 +12,15 @@ type Outcome = Result<(Reply, Vec<u8>), BadReply>;
 /// Decodes a stream of replies up to its end or the first bad one, and sees to it that the decoder
 /// always gets on.
 fn run_with(input: &[u8], lens: &[usize], out_len: usize) -> Vec<Outcome> {
-    let mut decoder = ReplyDecoder::new();
+    run_in(&mut ReplyDecoder::new(), input, lens, out_len)
+}
+
+fn run_in(
+    decoder: &mut ReplyDecoder,
+    input: &[u8],
+    lens: &[usize],
+    out_len: usize,
+) -> Vec<Outcome> {
     let mut out = vec![0; out_len];
     let mut content = Vec::new();
     let mut outcomes = Vec::new();

@@ -4,7 +4,7 @@ use std::mem::take;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::{Buffers, Connection, Download, Listing, Observer, Options, Terminator};
+use client::{Buffers, Connection, Download, FileName, Listing, Observer, Options, Terminator};
 use serde::{Deserialize, Serialize};
 use stress_data::matrix::{Cell, Operation};
 use stress_data::measurement::{Settings, Verify};
@@ -82,6 +82,8 @@ pub struct Worker<'a> {
     corpus: Corpus,
     /// What a listing must be; empty in other rows.
     names: Vec<String>,
+    /// What is downloaded, or uploaded with each request; empty in other rows.
+    files: Vec<FileName>,
     options: Options,
     client: u32,
     /// One set for all connections.
@@ -94,17 +96,24 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// What in `job` cannot be understood.
     pub fn new(job: &'a Job, corpus: Corpus, client: u32) -> Result<Self, String> {
-        let names = match job.cell.operation {
-            Operation::List => list_names(list_len(job.cell.volume)),
-            Operation::Download | Operation::Upload => Vec::new(),
-        };
+        let (mut names, mut files) = (Vec::new(), Vec::new());
+        let operation = job.cell.operation;
+        match operation {
+            Operation::List => names = list_names(list_len(job.cell.volume)),
+            Operation::Download if job.is_shared => files.push(download_name(0)),
+            Operation::Download => files.push(download_name(client)),
+            Operation::Upload => {
+                files.extend((0..job.requests()).map(|request| upload_name(client, request)));
+            }
+        }
         Ok(Self {
             job,
             corpus,
             names,
+            files,
             options: options(job)?,
             client,
-            buffers: Buffers::default(),
+            buffers: Buffers::made(operation == Operation::Upload),
         })
     }
 
@@ -184,12 +193,8 @@ impl<'a> Worker<'a> {
     }
 
     fn download(&self, connection: &mut Connection, attempt: &mut Attempt) -> Result<(), Failure> {
-        let name = match self.job.is_shared {
-            true => download_name(0),
-            false => download_name(self.client),
-        };
         // The connection counts and sums up what passes; nobody needs the bytes themselves.
-        let download = connection.get(&name, &mut std::io::sink(), attempt)?;
+        let download = connection.get(&self.files[0], &mut std::io::sink(), attempt)?;
         attempt.record.ended_ns = Some(now_ns());
         attempt.record.bytes = download.size;
         check_download(self.job, &download).map_err(Failure::mismatch)
@@ -197,28 +202,31 @@ impl<'a> Worker<'a> {
 
     fn upload(&self, connection: &mut Connection, attempt: &mut Attempt) -> Result<(), Failure> {
         let request = attempt.record.request;
-        let name = upload_name(self.client, request);
+        let name = &self.files[request as usize];
         let salt = Salt::upload(self.client, request);
         let mut content = self.corpus.content(salt, self.job.cell.volume);
-        let upload = connection.upload(&name, &mut content, attempt)?;
+        let upload = connection.upload(name, &mut content, attempt)?;
         attempt.record.ended_ns = Some(now_ns());
         attempt.record.bytes = upload.size;
         attempt.is_unconfirmed = match self.job.settings.verify {
             Verify::Checksum | Verify::Full => !upload.verified,
             Verify::Size | Verify::Off => !upload.verified && !upload.is_size_confirmed,
         };
+        connection.reuse_upload(upload);
         Ok(())
     }
 
     fn list(&self, connection: &mut Connection, attempt: &mut Attempt) -> Result<(), Failure> {
-        let listing = connection.list(attempt)?;
+        let mut listing = connection.list(attempt)?;
         attempt.record.ended_ns = Some(now_ns());
         attempt.record.bytes = listing.json_len;
         match self.job.settings.verify {
-            Verify::Off => Ok(()),
-            Verify::Size => compare_len(&listing, &self.names),
-            Verify::Checksum | Verify::Full => compare_names(listing, &self.names),
+            Verify::Off => {}
+            Verify::Size => compare_len(&listing, &self.names)?,
+            Verify::Checksum | Verify::Full => compare_names(&mut listing, &self.names)?,
         }
+        connection.reuse_listing(listing);
+        Ok(())
     }
 }
 
@@ -317,9 +325,9 @@ fn compare_len(listing: &Listing, expected: &[String]) -> Result<(), Failure> {
 }
 
 /// Name by name. Servers may list in any order; ours sorts, and is then equal at once.
-fn compare_names(listing: Listing, expected: &[String]) -> Result<(), Failure> {
-    compare_len(&listing, expected)?;
-    let mut names = listing.names;
+fn compare_names(listing: &mut Listing, expected: &[String]) -> Result<(), Failure> {
+    compare_len(listing, expected)?;
+    let names = &mut listing.names;
     if names == expected {
         return Ok(());
     }
@@ -352,4 +360,81 @@ pub(crate) fn options(job: &Job) -> Result<Options, String> {
         download_len_max: u64::MAX,
         ..Options::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use allocation_counter::measure;
+
+    use super::*;
+    use crate::testing;
+
+    /// What our server says to a client that asks it for one of these.
+    fn answer(line: &str) -> String {
+        let mut reply = Vec::new();
+        match line.split_once(' ') {
+            None => {
+                proto::reply::encode_list_start(&mut reply);
+                for (at, name) in list_names(list_len(VOLUME)).iter().enumerate() {
+                    proto::reply::encode_list_item(&mut reply, &crate::corpus::name(name), at == 0);
+                }
+                proto::reply::encode_list_end(&mut reply, false);
+            }
+            Some(("GET", name)) => {
+                let mut content = Vec::new();
+                let mut file = Corpus::new(1).content(Salt::DOWNLOAD, VOLUME);
+                std::io::copy(&mut file, &mut content).unwrap();
+                proto::reply::encode_get_start(&mut reply, &crate::corpus::name(name));
+                let mut encoder = proto::base64::Encoder::new();
+                encoder.encode(&content, &mut reply);
+                encoder.finish(&mut reply);
+                proto::reply::encode_get_end(&mut reply, VOLUME, crc32fast::hash(&content));
+            }
+            Some((_, upload)) => {
+                let name = crate::corpus::name(upload.split(' ').next().unwrap());
+                let request = name.as_str()[6..].trim_end_matches(".bin").parse();
+                let mut content = Vec::new();
+                let salt = Salt::upload(0, request.unwrap());
+                std::io::copy(&mut Corpus::new(1).content(salt, VOLUME), &mut content).unwrap();
+                let crc32 = crc32fast::hash(&content);
+                proto::reply::encode_uploaded(&mut reply, &name, VOLUME, crc32);
+            }
+        }
+        let reply = String::from_utf8(reply).unwrap();
+        reply.trim_end().to_owned()
+    }
+
+    const VOLUME: u64 = 2_000_000;
+
+    #[test]
+    fn between_two_operations_of_a_worker_nothing_is_allocated() {
+        for operation in Operation::ALL {
+            let (address, _heard) = testing::scripted(|line| Some(answer(line)));
+            let mut settings = testing::settings();
+            (settings.transfer_requests, settings.list_requests) = (5, 5);
+            let job = Job {
+                address,
+                cell: testing::cell(operation, VOLUME),
+                settings,
+                download_crc32: None,
+                is_shared: false,
+            };
+            let mut worker = Worker::new(&job, Corpus::new(1), 0).unwrap();
+            let made: Vec<u64> = (0..job.requests())
+                .map(|request| {
+                    let mut attempt = None;
+                    let counted = measure(|| attempt = Some(worker.perform(request)));
+                    let attempt = attempt.unwrap();
+                    assert_eq!(attempt.record.outcome, Outcome::Ok, "{operation:?}");
+                    assert!(!attempt.is_unconfirmed);
+                    counted.count_total
+                })
+                .collect();
+            // The first has the worker's own strings made.
+            assert!(
+                made[0] > 0 && made[1..] == [0; 4],
+                "{operation:?}: {made:?}"
+            );
+        }
+    }
 }

@@ -4,6 +4,7 @@ use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use proto::Code;
+use proto::limits::LISTING_LEN_MAX;
 use proto::reply::{self, Reply};
 
 use super::*;
@@ -161,6 +162,21 @@ proptest! {
             run_with(&wire, lens, out_len).into_iter().map(|outcome| outcome.map_err(drop)).collect()
         };
         prop_assert_eq!(outcomes(&lens, out_len), outcomes(&[usize::MAX], 1 << 16));
+    }
+
+    #[test]
+    fn a_restarted_decoder_is_as_a_new_one_whatever_it_has_read_and_was_given(
+        before in soup(FRAGMENTS), after in soup(FRAGMENTS), lens in lens(), out_len in 3..60usize,
+    ) {
+        let mut decoder = ReplyDecoder::new();
+        for outcome in run_in(&mut decoder, &before, &lens, out_len) {
+            outcome.into_iter().for_each(|(reply, _)| decoder.reuse(reply));
+        }
+        decoder.restart(LISTING_LEN_MAX);
+        let mut new = ReplyDecoder::new();
+        let again = run_in(&mut decoder, &after, &lens, out_len);
+        prop_assert_eq!(again, run_in(&mut new, &after, &lens, out_len));
+        prop_assert_eq!(decoder.elsewhere(), new.elsewhere());
     }
 
     #[test]
