@@ -61,6 +61,14 @@ impl FileKey {
         self.0[2]
     }
 
+    /// Whether the file's content was changed since it was known by `before`. Of a file that has grown it is not said: as a
+    /// rule it is a log, and its beginning stays.
+    pub(crate) fn is_rewritten_since(&self, before: &Self) -> bool {
+        let [_, _, len, mtime @ .., _, _] = self.0;
+        let [_, _, len_before, mtime_before @ .., _, _] = before.0;
+        len <= len_before && (len, mtime) != (len_before, mtime_before)
+    }
+
     /// Whether a change from now on will show.
     fn is_settled(&self, now: Duration) -> bool {
         let [_, _, _, mtime_s, mtime_ns, ctime_s, ctime_ns] = self.0;

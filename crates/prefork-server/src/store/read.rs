@@ -43,6 +43,13 @@ impl Download {
         metadata.is_ok_and(|now| FileKey::of(&now) == self.key)
     }
 
+    /// Whether its content was changed in place, as far as its times tell.
+    #[must_use]
+    pub fn is_rewritten(&self) -> bool {
+        let metadata = self.file.metadata();
+        metadata.is_ok_and(|now| FileKey::of(&now).is_rewritten_since(&self.key))
+    }
+
     /// Fills `buffer` from `offset` on. Files are not read through a cursor: it would be shared with every
     /// process that inherited the descriptor.
     ///

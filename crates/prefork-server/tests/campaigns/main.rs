@@ -8,8 +8,9 @@
 #[path = "../suite/asking/mod.rs"]
 #[expect(dead_code, reason = "written for all modules of the suite")]
 mod asking;
+#[path = "../suite/encoded_cache/changes.rs"]
+mod changes;
 #[path = "../suite/downloads.rs"]
-#[expect(dead_code, reason = "written for all modules of the suite")]
 mod downloads;
 #[path = "../suite/encoded_cache/kills.rs"]
 mod kills;
@@ -30,3 +31,4 @@ const RACE: races::Length = races::Length {
 };
 
 const CACHE_KILLS: u64 = 400;
+const CACHE_CHANGES: u64 = 15;

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde_json::Value;
+
 use crate::asking::Admin;
 use crate::support::{DEADLINE, Peer, Server, content};
 
@@ -24,18 +26,17 @@ impl Drop for Over<'_> {
     }
 }
 
-/// The content, of which the reply has the size and the CRC-32. None if the connection ends before the reply does.
-pub(crate) fn try_get(peer: &mut Peer, name: &str) -> Option<Vec<u8>> {
-    let reply = peer.try_ask(format!("GET {name}\r\n"))?;
-    let content = content(&reply);
+/// The content of a reply, which has its size and its CRC-32.
+pub(crate) fn whole(reply: &Value) -> Vec<u8> {
+    let content = content(reply);
     assert_eq!(reply["size"], content.len() as u64);
     let crc32 = format!("{:08x}", crc32fast::hash(&content));
     assert_eq!(reply["crc32"], crc32.as_str());
-    Some(content)
+    content
 }
 
 pub(crate) fn get(peer: &mut Peer, name: &str) -> Vec<u8> {
-    try_get(peer, name).expect("a whole reply")
+    whole(&peer.ask(format!("GET {name}\r\n")))
 }
 
 pub(crate) fn sent_from_cache(admin: &Admin) -> u64 {

@@ -58,5 +58,6 @@ const RACE: races::Length = races::Length {
     requests: 500,
 };
 
-/// The same of the workers that are killed under the cache.
+/// The same of the workers that are killed under the cache, and of the times that its files change under their readers.
 const CACHE_KILLS: u64 = 12;
+const CACHE_CHANGES: u64 = 1;

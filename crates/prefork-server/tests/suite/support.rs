@@ -535,14 +535,22 @@ impl Peer {
         }
     }
 
-    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Value {
-        self.send(request).reply()
+    /// Reads so much of what comes next, and keeps it for [`Peer::reply`].
+    pub(crate) fn read_ahead(&mut self, len: usize) {
+        while self.unread.len() < len {
+            let mut chunk = vec![0; (len - self.unread.len()).min(1 << 16)];
+            let read = self.stream.read(&mut chunk).unwrap();
+            assert!(
+                read > 0,
+                "the end after {} of {len} bytes",
+                self.unread.len()
+            );
+            self.unread.extend_from_slice(&chunk[..read]);
+        }
     }
 
-    /// The same, unless the connection ends before the reply is whole.
-    pub(crate) fn try_ask(&mut self, request: impl AsRef<[u8]>) -> Option<Value> {
-        self.stream.write_all(request.as_ref()).ok()?;
-        self.try_reply()
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Value {
+        self.send(request).reply()
     }
 
     /// Waits for the end of what the server sends, which must come without a reset.

@@ -2,7 +2,9 @@
 //!
 //! A piece is begun from the cache only if the file is at that moment still what it was when it was opened. So each
 //! piece is what the file held when it was begun, as it is without a cache. What has been begun is ended from the cache
-//! too; if it is gone from there, it is encoded here, and goes on behind what was sent of it.
+//! too; if it is gone from there, it is encoded here, and goes on behind what was sent of it. A reply of several pieces is
+//! ended only if the file was not changed in place meanwhile: the pieces would be of different contents, under a valid
+//! CRC. One that was replaced by a rename is still read as it was.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -154,6 +156,11 @@ impl Session<'_> {
         download.offset += len as u64;
         if download.offset == download.file.len() {
             let size = download.offset;
+            let is_in_pieces = size > PIECE_LEN as u64;
+            if is_in_pieces && self.slot.in_store(|| download.file.is_rewritten()) {
+                let error = "the file was changed while it was read";
+                return self.break_off(size, io::Error::other(error));
+            }
             reply::encode_get_end(out, size, download.crc.clone().finalize());
             self.task = Task::None;
             self.answer(Answer::Ok(Verb::Get, size));

@@ -1,12 +1,13 @@
 //! `--encoded-cache`: a reply may be faster for it, and is never another, whatever becomes of the files, of the workers
 //! and of the memory.
 
+mod changes;
 mod kills;
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::scope;
 
 use nix::sys::signal::Signal;
@@ -112,60 +113,6 @@ fn a_file_that_has_changed_is_sent_as_it_is_at_once() {
         for name in ["uploaded", "rewritten"] {
             warm_up(&server, &admin, name, &new);
         }
-    });
-}
-
-#[test]
-fn a_file_that_changes_under_its_readers_is_never_sent_with_a_wrong_sum() {
-    on_each_pool(|pool| {
-        let admin = Admin::new();
-        let server = admin.start(pool, &["--workers", "4", "--encoded-cache", "32M"]);
-        let versions = [noise(1, 20 * PIECE + 5), noise(2, 20 * PIECE + 5)];
-        server.put("replaced", &versions[0]);
-        server.put("rewritten", &versions[0]);
-        warm_up(&server, &admin, "rewritten", &versions[0]);
-        warm_up(&server, &admin, "replaced", &versions[0]);
-        let (replies, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
-        scope(|scope| {
-            for _ in 0..3 {
-                let (server, versions, replies, is_over) = (&server, &versions, &replies, &is_over);
-                scope.spawn(move || {
-                    let _guard = Over(is_over);
-                    let mut peer = server.connect();
-                    while !is_over.load(SeqCst) {
-                        let whole = get(&mut peer, "replaced");
-                        assert!(versions.contains(&whole));
-                        // A file that is written in place is sent piece by piece as it is just then.
-                        let mixed = get(&mut peer, "rewritten");
-                        assert_eq!(mixed.len(), versions[0].len());
-                        replies.fetch_add(1, SeqCst);
-                    }
-                });
-            }
-            let _guard = Over(&is_over);
-            let wait_for_replies = || {
-                let before = replies.load(SeqCst);
-                support::wait_until("there are replies", || replies.load(SeqCst) > before + 6);
-            };
-            let before = sent_from_cache(&admin);
-            wait_for_replies();
-            assert!(sent_from_cache(&admin) > before);
-            server.put(".new", &versions[1]);
-            fs::rename(server.root().join(".new"), server.root().join("replaced")).unwrap();
-            let file = File::options()
-                .write(true)
-                .open(server.root().join("rewritten"))
-                .unwrap();
-            for (n, piece) in versions[1].chunks(10_000).enumerate() {
-                file.write_all_at(piece, n as u64 * 10_000).unwrap();
-            }
-            wait_for_replies();
-        });
-        for name in ["replaced", "rewritten"] {
-            assert!(get(&mut server.connect(), name) == versions[1], "{name}");
-        }
-        let (done, _) = server.stop();
-        assert_eq!(done.sum.requests.errors.total(), 0);
     });
 }
 
