@@ -13,9 +13,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::time::ClockId;
+use proto::base64;
 
 use crate::{sys, words};
 use table::{Held, SLOTS, Table};
@@ -96,6 +99,8 @@ impl FileKey {
 pub(crate) struct EncodedCache {
     table: Table,
     files: Arc<[File]>,
+    /// Whether this process tries for large pages: until it gets none.
+    has_large_pages: Arc<AtomicBool>,
 }
 
 impl EncodedCache {
@@ -111,6 +116,7 @@ impl EncodedCache {
         Ok(Self {
             table: Table::new(bytes_max, readers)?,
             files: files?.into(),
+            has_large_pages: Arc::new(AtomicBool::new(true)),
         })
     }
 
@@ -204,8 +210,9 @@ impl<'c> CacheReader<'c> {
 
     /// Holds the file's slot while something is read from it or written to it. None if it is another file's by now.
     pub(crate) fn hold(&self, entry: &Entry) -> Option<HeldFile<'c>> {
-        let EncodedCache { table, files } = self.cache;
+        let EncodedCache { table, files, .. } = self.cache;
         Some(HeldFile {
+            text_len: base64::encoded_len(entry.key.len()),
             file: &files[entry.slot],
             held: table.hold(entry, self.reader)?,
             cache: self.cache,
@@ -217,6 +224,8 @@ impl<'c> CacheReader<'c> {
 #[derive(Debug)]
 pub(crate) struct HeldFile<'c> {
     file: &'c File,
+    /// Of the whole file.
+    text_len: u64,
     held: Held<'c>,
     cache: &'c EncodedCache,
 }
@@ -256,8 +265,31 @@ impl Filling<'_> {
     pub(crate) fn fill(self, text: &[u8], crc32: u32) {
         let at = self.piece as u64 * PIECE_TEXT_LEN as u64;
         match self.held.file.write_all_at(text, at) {
-            Ok(()) => self.lease.publish(crc32),
+            Ok(()) => {
+                self.begin_large_page(at);
+                self.lease.publish(crc32);
+            }
             Err(error) => self.held.cache.fail(&error),
+        }
+    }
+
+    /// If a large page begins here that the text will fill. As it has to be, nobody has sent anything of it yet, unless
+    /// somebody has filled a later piece first: the small pages stay then.
+    fn begin_large_page(&self, at: u64) {
+        let HeldFile {
+            file,
+            text_len,
+            cache,
+            ..
+        } = &self.held;
+        let len = sys::LARGE_PAGE_LEN as u64;
+        if at.is_multiple_of(len)
+            && at + len <= *text_len
+            && cache.has_large_pages.load(Ordering::Relaxed)
+            && let Err(error) = sys::make_large_page(file, at)
+            && error != Errno::EAGAIN
+        {
+            cache.has_large_pages.store(false, Ordering::Relaxed);
         }
     }
 }
@@ -277,4 +309,32 @@ impl EncodedCache {
 fn now_ms() -> u64 {
     let now = ClockId::CLOCK_MONOTONIC_COARSE.now();
     now.map_or(0, |now| Duration::from(now).as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_page_has_what_was_there_and_what_is_written_later() {
+        let file = sys::memory_file("test").unwrap();
+        let text: Vec<u8> = (0..=u8::MAX).cycle().take(sys::LARGE_PAGE_LEN).collect();
+        let (first, rest) = text.split_at(PIECE_TEXT_LEN);
+        let start = sys::LARGE_PAGE_LEN as u64;
+        file.write_all_at(first, start).unwrap();
+        match sys::make_large_page(&file, start) {
+            Ok(()) => assert_eq!(file.metadata().unwrap().blocks() * 512, start),
+            Err(error) => assert!(
+                [Errno::EINVAL, Errno::ENOMEM, Errno::EBUSY, Errno::EAGAIN].contains(&error),
+                "{error}"
+            ),
+        }
+        assert_eq!(file.metadata().unwrap().len(), start + first.len() as u64);
+        file.write_all_at(rest, start + first.len() as u64).unwrap();
+        let mut back = vec![0; text.len()];
+        file.read_exact_at(&mut back, start).unwrap();
+        assert!(back == text);
+        file.set_len(0).unwrap();
+        assert_eq!(file.metadata().unwrap().blocks(), 0);
+    }
 }

@@ -33,6 +33,7 @@ fn files_come_from_the_cache_byte_for_byte_whatever_their_length() {
             5 * PIECE + 1,
             5 * PIECE + 2,
             12 * PIECE - 1,
+            36 * PIECE + 5,
         ];
         for (seed, len) in (0..).zip(lens) {
             server.put(&format!("f{len}"), &noise(seed, len));
