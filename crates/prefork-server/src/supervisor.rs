@@ -154,7 +154,7 @@ impl Supervisor {
     /// | names (`--bind`, `--metrics`, `--user`, `current_user`), statfs of the root | asked at the start only |
     /// | the root: what dead workers left; at the end the lock's file | read and removed by a child ([`Sweeper`], [`Errand`]) |
     /// | the encoded cache's memory given back: ftruncate | the kernel frees 133 MiB in 12 ms |
-    /// | /proc of workers and of the network, for a status | the kernel's memory, no file system; 30 µs a process |
+    /// | /proc of workers and of the network, for a status; of memory, each second | the kernel's memory; what is mounted over it is not read ([`sys::read_kernel_file`]); 30 µs a process |
     /// | HUP: `--config` read, the server's own paths looked at | a child has done it just before ([`Errand`]) |
     /// | HUP: the root probed when `read-only` goes | the file system it is on |
     /// | USR1: the logs opened, never waiting for a reader | the file systems they are on |

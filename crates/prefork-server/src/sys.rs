@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, OpenHow, ResolveFlag, fcntl, open, openat, openat2};
 use nix::libc;
 use nix::poll::PollTimeout;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -26,6 +26,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockFlag, accept4, recvmsg};
+use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Pid};
 
 /// An interface index that no machine has. A listener bound to it refuses new connections and keeps its queue.
@@ -516,13 +517,28 @@ pub fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<usize> {
     }
 }
 
-/// The text of a file that the kernel makes up as it is read, in /proc or /sys; none without it.
+/// The text of a file that the kernel makes up as it is read, in /proc or /sys; none without it, and none where another
+/// file system is mounted on it in /proc, as lxcfs is in containers: a program answers for that one, or does not.
 #[expect(
     clippy::disallowed_methods,
     reason = "the kernel is not the root that the store guards"
 )]
 pub(crate) fn read_kernel_file(path: impl AsRef<Path>) -> Option<String> {
-    fs::read_to_string(path).ok()
+    let path = path.as_ref();
+    let Ok(in_proc) = path.strip_prefix("/proc") else {
+        return fs::read_to_string(path).ok();
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let proc = open("/proc", flags | OFlag::O_PATH, Mode::empty()).ok()?;
+    let how = OpenHow::new()
+        .flags(flags)
+        .resolve(ResolveFlag::RESOLVE_NO_XDEV);
+    // Before Linux 5.6 that cannot be asked for.
+    let file = match openat2(&proc, in_proc, how) {
+        Err(Errno::ENOSYS) => openat(&proc, in_proc, flags, Mode::empty()),
+        opened => opened,
+    };
+    io::read_to_string(File::from(file.ok()?)).ok()
 }
 
 /// In whole milliseconds, rounded up so that a deadline has passed when the wait ends.

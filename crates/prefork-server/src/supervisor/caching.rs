@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use procfs::{Current, Meminfo};
+use procfs::{FromBufRead, Meminfo};
 
 use super::{Supervisor, scarcity};
 use crate::config::Config;
 use crate::pool::descriptors;
 use crate::shared::encoded_cache::EncodedCache;
+use crate::sys;
 
 /// How often it is looked whether the machine has memory left, and whether files were put out.
 const LOOK: Duration = Duration::from_secs(1);
@@ -135,10 +136,12 @@ impl Supervisor {
     }
 }
 
+/// Not known to be is not.
 fn is_memory_short() -> bool {
-    Meminfo::current().is_ok_and(|memory| {
-        memory
-            .mem_available
-            .is_some_and(|available| available < memory.mem_total / AVAILABLE_MIN_PART)
-    })
+    let is_short = || {
+        let text = sys::read_kernel_file("/proc/meminfo")?;
+        let memory = Meminfo::from_buf_read(text.as_bytes()).ok()?;
+        Some(memory.mem_available? < memory.mem_total / AVAILABLE_MIN_PART)
+    };
+    is_short() == Some(true)
 }

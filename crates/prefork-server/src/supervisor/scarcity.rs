@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::sysinfo::sysinfo;
 use nix::unistd::Uid;
-use procfs::{Current, Meminfo};
 use proto::status::LimitHit;
 
 use cgroup::OomKills;
@@ -120,7 +120,7 @@ fn memory() -> Limit {
 
 /// How much memory this server may have: the machine's, or its group's if that is less. None if it cannot be found out.
 pub(crate) fn memory_bytes() -> Option<u64> {
-    let machine = Meminfo::current().ok().map(|memory| memory.mem_total);
+    let machine = sysinfo().ok().map(|memory| memory.ram_total());
     let group = cgroup::memory_max().map(|(_, max)| max);
     machine.into_iter().chain(group).min()
 }

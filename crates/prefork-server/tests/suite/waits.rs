@@ -16,7 +16,10 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
-use crate::support::{DEADLINE, Server, children_of, command, under, with_a_disk_at};
+use crate::downloads::warm_up;
+use crate::support::{
+    DEADLINE, Server, children_of, command, noise, under, upload, with_a_disk_at,
+};
 use sink::{Kind, Stuck, Which};
 
 /// A server whose standard output or error nobody reads any more: it reaps, reloads, answers, counts what is lost, and
@@ -246,4 +249,36 @@ fn a_root_that_takes_long_to_read_is_read_by_a_child() {
     fault.end();
     let (done, code) = server.stop();
     assert_eq!((done.crashes, code), (2, 0));
+}
+
+#[test]
+fn what_is_mounted_over_the_kernels_own_files_and_does_not_answer_is_not_read() {
+    let (root, hung) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    // Opening it for reading waits for somebody who writes.
+    let setup = r#"mkfifo "$0/hung" && for it in meminfo stat uptime; do mount --bind "$0/hung" /proc/$it || exit; done &&"#;
+    let Some(launcher) = with_a_disk_at(hung.path(), "", setup) else {
+        return;
+    };
+    let admin = Admin::new();
+    let args = [
+        "--workers",
+        "2",
+        "--encoded-cache",
+        "8M",
+        "--admin",
+        admin.arg(),
+    ];
+    let server = Server::spawn(&mut under(
+        &launcher,
+        &command(root.path(), "process", &args),
+    ));
+    let file = noise(1, 300_000);
+    assert_eq!(server.connect().ask(upload("f", &file))["status"], "OK");
+    // From the time when there is something there, the parent looks each second whether memory is short.
+    warm_up(&server, &admin, "f", &file);
+    server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
+    server.wait_for_another_worker();
+    server.signal(Signal::SIGHUP);
+    server.wait_for_log("reloaded");
+    assert_eq!(server.stop().1, 0);
 }
