@@ -126,10 +126,8 @@ fn access_log(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("access_log");
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let root = tempfile::TempDir::new().expect("a temporary folder");
-    let service = Service {
-        store: Store::open(Folder::open(root.path()).unwrap(), OPTIONS).expect("a root"),
-        limits: Limits::default(),
-    };
+    let store = Store::open(Folder::open(root.path()).unwrap(), OPTIONS).expect("a root");
+    let service = Service::new(store, Limits::default());
     let slot = Scoreboard::new(1).expect("a page of memory").slot(0);
     let path = folder.path().join("access.log");
     let wanted = Wanted::new("--access-log", &path).expect("a log");

@@ -74,10 +74,7 @@ fn sessions(criterion: &mut Criterion) {
         root_bytes_max: None,
     };
     let store = Store::open(Folder::open(root.path()).unwrap(), options).expect("a root");
-    let service = Service {
-        store,
-        limits: Limits::default(),
-    };
+    let service = Service::new(store, Limits::default());
     let scoreboard = Scoreboard::new(1).expect("a page of memory");
     let mut session = Session::new(&service, scoreboard.slot(0));
     let mut buffer_pool = BufferPool::default();

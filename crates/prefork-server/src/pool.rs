@@ -178,9 +178,9 @@ fn child_main(
     assignment: &Assignment,
 ) -> i32 {
     sys::keep_only(&inheritance.descriptors());
-    inheritance
-        .listener
-        .share_among(assignment.workers.end - assignment.workers.start);
+    let workers = assignment.workers.end - assignment.workers.start;
+    inheritance.listener.share_among(workers);
+    inheritance.service.share_among(workers);
     let seat = id.seat;
     if inheritance.config.pool.is_a_process_each() {
         title::worker(seat);

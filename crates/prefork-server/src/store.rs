@@ -34,7 +34,7 @@ use temporary::{Mark, Owner};
 
 pub(crate) use error::{OpenError, StoreError};
 pub use folder::Folder;
-pub(crate) use list::Listing;
+pub(crate) use list::{KnownBy, Listing};
 pub use quota::Quota;
 pub(crate) use read::Download;
 pub(crate) use temporary::{Swept, Temporaries};
@@ -91,6 +91,8 @@ struct Root {
     new_mode: OnceLock<Mode>,
     /// Whether uploads reserve blocks ahead.
     reserves: bool,
+    /// Whether every change of the folder changes its times.
+    shows_changes: bool,
     /// What it takes to keep `options.root_bytes_max`.
     quota: Option<Arc<Quota>>,
     /// What listings leave out.
@@ -153,6 +155,7 @@ impl Store {
         };
         let root = Root {
             reserves: file_system::gains_by_reserving(&directory),
+            shows_changes: file_system::shows_changes(&directory),
             directory,
             options,
             mark,
@@ -200,6 +203,7 @@ impl Store {
             temporaries,
             new_mode: OnceLock::new(),
             reserves: self.root.reserves,
+            shows_changes: self.root.shows_changes,
             quota: self.root.quota.clone(),
             census: self.root.census,
             freeing: Arc::clone(&self.root.freeing),
@@ -336,7 +340,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn list(&self) -> Result<Listing, StoreError> {
-        list::list(&self.root.directory, self.root.census)
+        let root = &self.root;
+        list::list(&root.directory, root.census, root.shows_changes)
+    }
+
+    /// Whether a listing of the folder would be the one that it was known by that for.
+    #[must_use]
+    pub fn is_known_by(&self, known_by: &KnownBy) -> bool {
+        list::is_known_by(&self.root.directory, self.root.census, known_by)
     }
 
     /// How many files the last listing of any process left out, because no client can name them; none before the first.

@@ -87,6 +87,8 @@ enum Cause {
     CutShort,
     /// The quota's books were open for as long as a request waits for them.
     BooksOpen,
+    /// Clients have not taken the listings that they asked for.
+    ListingsHeld,
 }
 
 impl Reason {
@@ -96,6 +98,7 @@ impl Reason {
                 Some(errno) => Cause::Kernel(Errno::from_raw(errno)),
                 None => Cause::CutShort,
             },
+            StoreError::ListingsHeld => Cause::ListingsHeld,
             _ => Cause::BooksOpen,
         };
         Self {
@@ -110,6 +113,9 @@ impl Reason {
             Cause::Kernel(errno) => errno.desc(),
             Cause::CutShort => "the file became shorter while it was read",
             Cause::BooksOpen => "--root-max-bytes: its books were in use for too long",
+            Cause::ListingsHeld => {
+                "clients that ask for LIST and do not read it hold as many listings as there may be"
+            }
         }
     }
 

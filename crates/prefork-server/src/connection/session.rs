@@ -9,10 +9,12 @@ mod buffers;
 mod download;
 mod failure;
 mod finished;
+mod listing;
 mod want;
 mod work;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use proto::request::{Event, Phase, Refusal, Request, RequestDecoder, Step};
 use proto::{Code, FileName, Limits, Verb, reply};
@@ -27,6 +29,7 @@ use crate::store::{PendingUpload, Store};
 use booking::Answer;
 use buffers::{Buffers, INPUT_LEN, Needed};
 use download::Downloading;
+use listing::{EncodedListing, Listings};
 
 pub use buffers::BufferPool;
 pub use want::Want;
@@ -39,11 +42,31 @@ pub struct Service {
     pub store: Store,
     /// The bounds on requests.
     pub limits: Limits,
+    /// The listings that connections of this process wait to have sent.
+    listings: Listings,
+}
+
+impl Service {
+    /// Of a store, within those bounds.
+    #[must_use]
+    pub fn new(store: Store, limits: Limits) -> Self {
+        let listings = Listings::default();
+        Self {
+            store,
+            limits,
+            listings,
+        }
+    }
+
+    /// In a process that was just forked: so many workers share it.
+    pub(crate) fn share_among(&self, workers: u32) {
+        self.listings.share_among(workers);
+    }
 }
 
 /// One connection's conversation. Its memory, whatever the file's size: while bytes move under 650 KiB of address
 /// space, of which an upload touches 512 KiB and a download 224; while it waits half of that at most, and
-/// nothing between two requests. Only a listing is held whole, 1 MiB of names at most.
+/// nothing between two requests. Only a listing is held whole, by all connections together ([`listing`]).
 #[derive(Debug)]
 pub struct Session<'s> {
     service: &'s Service,
@@ -55,7 +78,9 @@ pub struct Session<'s> {
     undecoded: Range<usize>,
     /// How much of `buffers.content` waits to be written to a file.
     content_len: usize,
-    /// How much of `buffers.output` has been sent.
+    /// What is to be sent instead of `buffers.output`, which is empty then.
+    listing: Option<Arc<EncodedListing>>,
+    /// How much of [`Session::output`] has been sent.
     sent: usize,
     task: Task,
     /// What the store was asked for and could not do yet. Nothing else is done before.
@@ -128,6 +153,7 @@ impl<'s> Session<'s> {
             buffers: Buffers::default(),
             undecoded: 0..0,
             content_len: 0,
+            listing: None,
             sent: 0,
             task: Task::None,
             deferred: None,
@@ -164,9 +190,9 @@ impl<'s> Session<'s> {
         let needed = Needed {
             input: !self.undecoded.is_empty(),
             content: self.content_len > 0,
-            output: !self.output().is_empty(),
+            output: self.listing.is_none() && !self.output().is_empty(),
         };
-        if !needed.output {
+        if self.output().is_empty() {
             self.sent = 0;
         }
         self.buffers.put_into(buffer_pool, needed);
@@ -257,7 +283,17 @@ impl<'s> Session<'s> {
     /// What is to be sent.
     #[must_use]
     pub fn output(&self) -> &[u8] {
-        &self.buffers.output[self.sent..]
+        let whole = match &self.listing {
+            Some(listing) => listing.reply(),
+            None => &self.buffers.output,
+        };
+        &whole[self.sent..]
+    }
+
+    fn clear_output(&mut self) {
+        self.buffers.output.clear();
+        self.listing = None;
+        self.sent = 0;
     }
 
     /// `len` bytes of [`Session::output`] have been sent.
@@ -403,8 +439,7 @@ impl<'s> Session<'s> {
         self.deferred = None;
         self.is_opened = false;
         self.content_len = 0;
-        self.buffers.output.clear();
-        self.sent = 0;
+        self.clear_output();
         self.undecoded = 0..0;
         self.is_before_next = false;
         // A connection that was already closing keeps its reason.
@@ -418,8 +453,7 @@ impl<'s> Session<'s> {
             if !self.output().is_empty() || self.deferred.is_some() {
                 return;
             }
-            self.buffers.output.clear();
-            self.sent = 0;
+            self.clear_output();
             if matches!(self.task, Task::Download(_)) {
                 self.continue_download();
                 if self.sends_encoded() {

@@ -100,6 +100,9 @@ pub enum StoreError {
     /// one had not been.
     #[error("the server has too much to do; try again")]
     NotYet,
+    /// The listings that clients have not taken yet fill the memory that there is for them.
+    #[error("the server has too much to do; try again")]
+    ListingsHeld,
     /// The upload is over the limit.
     #[error("larger than the {0} bytes this server takes")]
     TooLarge(u64),
@@ -116,7 +119,7 @@ impl StoreError {
             Self::NotFound => Code::NotFound,
             Self::NotAFile | Self::NameRefused => Code::BadName,
             Self::NoSpace => Code::NoSpace,
-            Self::Busy(_) | Self::NotYet => Code::Busy,
+            Self::Busy(_) | Self::NotYet | Self::ListingsHeld => Code::Busy,
             // The only code that says "do not try again here, with any name": as far as this server goes there
             // is no such verb. The text has what existing clients look for with that code.
             Self::ReadOnly => Code::UnknownVerb,

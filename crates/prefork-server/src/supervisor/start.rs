@@ -138,10 +138,7 @@ impl Supervisor {
             holdings,
             row: 0,
             logs,
-            service: Service {
-                store,
-                limits: config.limits(),
-            },
+            service: Service::new(store, config.limits()),
             cache,
             confinement,
             event_connections,

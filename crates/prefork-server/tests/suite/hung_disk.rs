@@ -14,7 +14,7 @@ use crate::asking::Admin;
 use crate::support::{Server, children_of, noise, skip, upload, wait_until};
 
 /// A folder on a file system of its own, whose server can be stopped.
-struct Mount {
+pub(crate) struct Mount {
     folder: TempDir,
     server: Child,
 }
@@ -22,13 +22,17 @@ struct Mount {
 impl Mount {
     /// None, and says so, where that cannot be had.
     fn new() -> Option<Self> {
+        Self::with("attr_timeout=0,entry_timeout=0,negative_timeout=0")
+    }
+
+    /// The same, mounted with these options.
+    pub(crate) fn with(options: &str) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::create_dir(&from).unwrap();
         fs::create_dir(&to).unwrap();
-        let uncached = "attr_timeout=0,entry_timeout=0,negative_timeout=0";
         let mut bindfs = Command::new("bindfs");
-        bindfs.args(["-f", "-o", uncached]).arg(&from).arg(&to);
+        bindfs.args(["-f", "-o", options]).arg(&from).arg(&to);
         let Ok(mut server) = bindfs.stdin(Stdio::null()).stderr(Stdio::null()).spawn() else {
             skip("bindfs (apt-get install bindfs)");
             return None;
@@ -46,8 +50,13 @@ impl Mount {
         Some(Self { folder, server })
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("to/root")
+    }
+
+    /// The folder that is mounted there.
+    pub(crate) fn beneath(&self) -> PathBuf {
+        self.folder.path().join("from/root")
     }
 
     fn signal(&self, signal: Signal) {

@@ -29,6 +29,7 @@ mod hung_disk;
 mod ledger;
 mod life_cycle;
 mod limits;
+mod listings;
 mod load;
 mod log_file;
 mod malformed;

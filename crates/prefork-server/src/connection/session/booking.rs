@@ -2,7 +2,6 @@
 
 use proto::{Code, Verb};
 
-use super::buffers::OUTPUT_LEN;
 use super::{Finished, Outcome, Session};
 use crate::shared::scoreboard::Field;
 
@@ -55,8 +54,6 @@ impl Session<'_> {
             None => return false,
         }
         self.request_open = false;
-        // A listing may have made it larger than any other reply does.
-        self.buffers.output.shrink_to(OUTPUT_LEN);
         true
     }
 

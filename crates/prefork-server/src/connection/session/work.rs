@@ -72,9 +72,9 @@ impl Session<'_> {
     /// The peer is there for an answer of which it has had the first bytes.
     pub(super) fn go_on_with_opened(&mut self, request: Request) {
         self.is_opened = false;
-        self.buffers.output.clear();
+        self.clear_output();
         self.carry_out(request);
-        debug_assert!(self.buffers.output.starts_with(reply::START));
+        debug_assert!(self.output().starts_with(reply::START));
         self.sent = reply::START.len();
     }
 
@@ -82,15 +82,10 @@ impl Session<'_> {
         let store = &self.service.store;
         let is_last_try = self.is_last_try;
         match request {
-            Request::List => match self.slot.in_store(|| store.list()) {
+            Request::List => match self.slot.in_store(|| self.service.listings.get(store)) {
                 Ok(listing) => {
-                    let out = &mut self.buffers.output;
-                    reply::encode_list_start(out);
-                    for (index, name) in listing.names().enumerate() {
-                        reply::encode_list_item(out, name, index == 0);
-                    }
-                    reply::encode_list_end(out, listing.truncated());
-                    let json_len = out.len() - reply::TERMINATOR.len();
+                    let json_len = listing.reply().len() - reply::TERMINATOR.len();
+                    self.listing = Some(listing);
                     self.answer(Answer::Ok(Verb::List, json_len as u64));
                 }
                 Err(error) => self.fail(error),

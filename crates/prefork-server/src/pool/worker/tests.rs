@@ -40,10 +40,8 @@ fn with_worker(run: Run, waits: bool, talk: impl FnOnce(SocketAddr, Slot)) -> Sl
         read_only: false,
         root_bytes_max: None,
     };
-    let service = Service {
-        store: Store::open(Folder::open(root.path()).unwrap(), options).unwrap(),
-        limits: Limits::default(),
-    };
+    let store = Store::open(Folder::open(root.path()).unwrap(), options).unwrap();
+    let service = Service::new(store, Limits::default());
     let any_port = ([127, 0, 0, 1], 0).into();
     let listener = listener::bind(any_port).unwrap();
     listener::configure(&listener, &Congestion::System, None, waits).unwrap();
