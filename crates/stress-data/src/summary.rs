@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::journal::{Contents, Sample};
-use crate::matrix::Cell;
+use crate::matrix::{Cell, Operation};
 use crate::measurement::{ServerChoice, Settings, Status};
 use crate::record::Outcome;
 
@@ -92,6 +92,8 @@ pub struct Row {
     pub set_aside: Option<u32>,
     /// What the server promises about uploads, as it reports it.
     pub durability: Option<String>,
+    /// What it was asked to promise; none of a foreign server, which is asked nothing.
+    pub durability_asked: Option<String>,
     /// The most frequent outcome besides `ok`, or `ok` if there is no other.
     pub top_outcome: Option<Outcome>,
     /// Every operation that did not succeed was cut off, as a killed worker cuts those that it has in hand.
@@ -107,6 +109,17 @@ impl Row {
     #[must_use]
     pub fn time(&self) -> Option<Duration> {
         Some(Duration::from_nanos(self.time_ns?.median))
+    }
+
+    /// What the server promises about uploads, or was asked to where it was lost before it said so; none of a row without
+    /// uploads, and of a foreign server, of which that is not known. Uploads of one durability do not compare with another's.
+    #[must_use]
+    pub fn upload_durability(&self) -> Option<&str> {
+        let durability = self
+            .durability
+            .as_deref()
+            .or(self.durability_asked.as_deref());
+        durability.filter(|_| self.cell.operation == Operation::Upload)
     }
 
     /// What the server's workers are; empty for a foreign server, of which that is not known.
@@ -221,12 +234,13 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
     let ceilings = sessions.find_map(|session| session.ceilings.as_ref());
     let is_warmup = |sample: &&Sample| sample.measurement.cell.number == cell.number;
 
+    let is_own_server = settings.server == ServerChoice::Own;
     let time_ns = Spread::of(values(|figures| figures.time_ns));
     let client_bytes = typical(|figures| figures.client_bytes);
 
     Row {
         cell: cell.clone(),
-        is_own_server: settings.server == ServerChoice::Own,
+        is_own_server,
         status: status(worst, taken.len(), fingerprint.repeats),
         repeats: fingerprint.repeats,
         samples: u32::try_from(taken.len()).unwrap_or(u32::MAX),
@@ -257,6 +271,7 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         server_buffer_bytes: ready.and_then(|ready| ready.settings.receive_buffer_bytes),
         set_aside: ready.and_then(|ready| ready.settings.set_aside),
         durability: ready.map(|ready| ready.settings.durability.clone()),
+        durability_asked: is_own_server.then(|| settings.durability.clone()),
         top_outcome: top_outcome(&taken),
         is_only_cut: taken.iter().all(Figures::is_only_cut),
         flags: flags::of(contents, &taken),

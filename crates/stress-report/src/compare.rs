@@ -6,9 +6,11 @@ use std::time::Duration;
 use screen::{Column, Screen, Table};
 use serde_json::{Value, json};
 use stress_data::compare::Comparison;
+use stress_data::compare::evidence::Mean;
 use stress_data::compare::matching::Difference;
 use stress_data::compare::shift::CONFIDENCE;
 use stress_data::compare::verdict::{Change, Verdict};
+use stress_data::matrix::Operation;
 use stress_data::size::{self, rate_text};
 use stress_data::summary::Row;
 use stress_data::summary::csv::format_seconds;
@@ -38,7 +40,7 @@ pub fn table(comparison: &Comparison<'_>, screen: Screen) -> String {
             group = Some(heading);
         }
         let cells = cells(change, comparison.metric);
-        match change.verdict.is_regression() {
+        match comparison.is_regression(change) {
             true => table.bad_row(cells),
             false => table.row(cells),
         }
@@ -155,16 +157,19 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
             line(format!("only in {run}: {}", numbers(rows)))?;
         }
     }
-    if let Some((ratio, len)) = comparison.mean_ratio() {
-        let (percent, len) = (percent(ratio), size::counted(len as u64, "row"));
+    for mean in &comparison.means {
+        line(mean_text(mean))?;
+    }
+    if let (beside, by_chance, all @ 1..) = comparison.beside_none() {
         line(format!(
-            "geometric mean of all changes: {percent} % ({len})"
+            "intervals beside 'no change': {beside} of {all}; by chance alone about {by_chance:.1}"
         ))?;
     }
     let mut intervals = comparison.changes.iter().filter_map(|change| change.shift);
     if intervals.any(|shift| shift.interval.is_none()) {
-        line("With one sample of a row nothing is known of its spread: --repeat 5 gives every change an interval.".into())?;
+        line("With one sample of a row nothing is known of its spread: --repeat 3 gives every change an interval.".into())?;
     }
+    line("The runs were made one after the other: what differs may be the machine.".into())?;
     let count = |verdict| {
         let verdicts = comparison.changes.iter().map(|change| change.verdict);
         verdicts.filter(|found| *found == verdict).count()
@@ -176,8 +181,26 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
         .map(|verdict| format!("{} {}", count(verdict), verdict.as_str()))
         .collect();
     let rows = size::counted(comparison.changes.len() as u64, "row");
-    let (noise, counts) = (comparison.noise * 100.0, counts.join(", "));
-    line(format!("{rows} compared, noise {noise} %: {counts}"))
+    line(format!("{rows} compared: {}", counts.join(", ")))
+}
+
+/// `geometric mean of download, 27 rows: +3.1 % (-0.5 … +6.9 %): chance is not ruled out`
+fn mean_text(mean: &Mean) -> String {
+    let of = mean.operation.map_or("all", Operation::as_str);
+    let rows = size::counted(mean.rows as u64, "row");
+    let ratio = percent(mean.ratio);
+    let interval = mean.interval.map_or_else(String::new, |interval| {
+        format!(
+            " ({} … {} %)",
+            percent(interval.low),
+            percent(interval.high)
+        )
+    });
+    let verdict = match mean.is_sure() {
+        true => "more than chance gives",
+        false => "chance is not ruled out",
+    };
+    format!("geometric mean of {of}, {rows}: {ratio} %{interval}: {verdict}")
 }
 
 /// `rows 1, 2, 3`, the first few of them.
@@ -205,14 +228,26 @@ pub fn json(comparison: &Comparison<'_>) -> Value {
         "old": old,
         "new": new,
         "metric": comparison.metric.as_str(),
-        "noise": comparison.noise,
         "compared": compared.map(|it| pair(it.axis, &it.old, &it.new)).collect::<Vec<_>>(),
         "conditions": conditions.map(|(name, old, new)| pair(name, old, new)).collect::<Vec<_>>(),
         "rows": comparison.changes.iter().map(|it| row(it, comparison.metric)).collect::<Vec<_>>(),
         "only_old": numbers(&comparison.matching.only_old),
         "only_new": numbers(&comparison.matching.only_new),
-        "mean_change": comparison.mean_ratio().map(|(ratio, _)| ratio - 1.0),
+        "means": comparison.means.iter().map(mean_json).collect::<Vec<_>>(),
         "regressions": comparison.regressions(),
+        "is_worse": comparison.is_worse(),
+    })
+}
+
+fn mean_json(mean: &Mean) -> Value {
+    json!({
+        "operation": mean.operation,
+        "rows": mean.rows,
+        "change": mean.ratio - 1.0,
+        "change_low": mean.interval.map(|interval| interval.low - 1.0),
+        "change_high": mean.interval.map(|interval| interval.high - 1.0),
+        "p": mean.p,
+        "is_more_than_chance": mean.is_sure(),
     })
 }
 

@@ -83,7 +83,11 @@ pub(crate) fn heading(row: &Row) -> String {
         pool => pool,
     };
     let (pool, conditions) = (cell.client_pool.as_str(), conditions(cell));
-    format!("{operation} {volume} ({files}{bytes}), {pool} clients, {server} server{conditions}")
+    let durability = row.upload_durability();
+    let durability = durability.map_or_else(String::new, |it| format!(", durability {it}"));
+    format!(
+        "{operation} {volume} ({files}{bytes}), {pool} clients, {server} server{durability}{conditions}"
+    )
 }
 
 /// What is different from the usual in a cell, from a comma on: buffers that were set, and a fault.

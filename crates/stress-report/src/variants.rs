@@ -1,6 +1,8 @@
 //! The runs of a report, and the variants in them: the same combinations measured with other pools, buffers or
 //! faults, or in another run. Charts and comparisons set variants side by side.
 
+use std::collections::BTreeSet;
+
 use stress_data::fault::Fault;
 use stress_data::matrix::{ClientPool, Operation};
 use stress_data::measurement::ServerChoice;
@@ -187,7 +189,7 @@ fn differ<T: PartialEq>(keys: &[Key], pick: impl Fn(&Key) -> T) -> bool {
 }
 
 /// Each variant's label names what differs among them. A single one is named by its pools.
-fn labels(keys: &[Key], variants: &[Variant<'_>], lang: Lang) -> Vec<String> {
+fn labels<'a>(keys: &[Key], variants: &[Variant<'a>], lang: Lang) -> Vec<String> {
     let is_single = keys.len() == 1;
     let has_runs = differ(keys, |key| key.run);
     let has_servers = is_single || differ(keys, |key| key.server.clone());
@@ -195,11 +197,16 @@ fn labels(keys: &[Key], variants: &[Variant<'_>], lang: Lang) -> Vec<String> {
     let has_client_buffers = differ(keys, |key| key.client_buffer);
     let has_server_buffers = differ(keys, |key| key.server_buffer);
     let has_faults = differ(keys, |key| key.fault);
+    let durability = |variant: &Variant<'a>| {
+        let mut rows = variant.rows.iter();
+        rows.find_map(|row| row.upload_durability())
+    };
+    let durabilities: BTreeSet<&str> = variants.iter().filter_map(durability).collect();
     let size = |bytes: Option<u64>| match bytes {
         Some(bytes) => lang.bytes(bytes),
         None => lang.text("variants.kernels").into(),
     };
-    let label = |(key, variant): (&Key, &Variant<'_>)| {
+    let label = |(key, variant): (&Key, &Variant<'a>)| {
         let mut parts = Vec::new();
         if has_runs {
             parts.push(run_label(variant.run, variants));
@@ -218,6 +225,9 @@ fn labels(keys: &[Key], variants: &[Variant<'_>], lang: Lang) -> Vec<String> {
         if has_server_buffers {
             let size = size(key.server_buffer);
             parts.push(say!(lang, "variants.server_buffer", size));
+        }
+        if let Some(value) = durability(variant).filter(|_| durabilities.len() > 1) {
+            parts.push(say!(lang, "variants.durability", value));
         }
         if has_faults {
             parts.push(match key.fault {

@@ -6,6 +6,7 @@ use crate::summary::Row;
 use crate::summary::metric::Metric;
 use crate::summary::statistics::median;
 
+use super::evidence::{ALPHA, ROW_SAMPLES, Sampled};
 use super::shift::Shift;
 
 /// One combination in both runs.
@@ -23,17 +24,20 @@ pub struct Change<'a> {
     pub shift: Option<Shift>,
     /// What is to be made of it.
     pub verdict: Verdict,
+    /// What can be compared of it, round by round: nothing of a row that went wrong on either side.
+    pub(super) sampled: Sampled,
 }
 
 words! {
-    /// What is to be made of a change; a closed set of words.
+    /// What is to be made of a change; a closed set of words. Which of two runs is the better one is not among them: they
+    /// were made one after the other, and the machine was not the same twice.
     pub enum Verdict {
-        /// The interval holds "no change", or the change is within the noise.
+        /// The interval holds "no change", or a difference as large comes about by chance in one row of so many.
         NoDifference = "no difference seen",
-        /// Beyond the noise, to the good.
-        Better = "better",
-        /// Beyond the noise, to the bad.
-        Worse = "worse",
+        /// The same, and with more samples it could be told.
+        NeedsSamples = "needs 7 repeats",
+        /// By more than chance gives.
+        Differs = "differs",
         /// It was ok in the old run and is not in the new one.
         Broken = "broken",
         /// It is ok in the new run and was not in the old one.
@@ -43,41 +47,41 @@ words! {
     }
 }
 
-impl Verdict {
-    /// Whether a program that watches over regressions should stop here.
-    #[must_use]
-    pub const fn is_regression(self) -> bool {
-        matches!(self, Self::Worse | Self::Broken)
-    }
-}
-
 impl<'a> Change<'a> {
-    /// How `metric` of the row `old` changed in `new`; differences up to `noise` (0.2 is 20 %) mean nothing.
+    /// How `metric` of the row `old` changed in `new`; not judged yet if both are as they should be.
     pub(crate) fn new(
         (old, old_contents): (&'a Row, &Contents),
         (new, new_contents): (&'a Row, &Contents),
         metric: Metric,
-        noise: f64,
     ) -> Self {
-        let old_values = metric.values(old_contents, old.cell.number);
-        let new_values = metric.values(new_contents, new.cell.number);
-        let shift = Shift::of(&old_values, &new_values);
+        let then = metric.by_repeat(old_contents, old.cell.number);
+        let now = metric.by_repeat(new_contents, new.cell.number);
         let verdict = match (is_broken(old), is_broken(new)) {
             (false, true) if old.is_as_expected() => Verdict::Broken,
             (true, false) if new.is_as_expected() => Verdict::Repaired,
-            (false, false) => judge(shift.as_ref(), metric.is_better_high(), noise),
+            (false, false) => Verdict::NoDifference,
             _ => Verdict::Unknown,
         };
+        let mut sampled = Sampled::new(new, &then, &now);
+        if verdict != Verdict::NoDifference {
+            sampled.pairs.clear();
+        }
+        let [then, now] = [then, now].map(|values| Vec::from_iter(values.into_values()));
         Self {
             old,
             new,
-            medians: (
-                median(old_values.iter().copied()),
-                median(new_values.iter().copied()),
-            ),
-            lens: (old_values.len(), new_values.len()),
-            shift,
+            medians: (median(then.iter().copied()), median(now.iter().copied())),
+            lens: (then.len(), now.len()),
+            shift: Shift::of(&then, &now),
             verdict,
+            sampled,
+        }
+    }
+
+    /// Whether it means anything, where a difference as large in any row of the comparison comes by chance so often.
+    pub(super) fn judge(&mut self, chance: f64) {
+        if self.verdict == Verdict::NoDifference {
+            self.verdict = judged(self.shift.as_ref(), self.lens.0.min(self.lens.1), chance);
         }
     }
 }
@@ -88,16 +92,15 @@ fn is_broken(row: &Row) -> bool {
     is_done && !row.is_as_expected()
 }
 
-fn judge(shift: Option<&Shift>, is_better_high: bool, noise: f64) -> Verdict {
-    let Some(Shift { ratio, interval }) = shift else {
+fn judged(shift: Option<&Shift>, samples: usize, chance: f64) -> Verdict {
+    let Some(Shift { interval, .. }) = shift else {
         return Verdict::Unknown;
     };
-    let is_within_noise = |ratio: f64| (1.0 / (1.0 + noise)..=1.0 + noise).contains(&ratio);
-    let is_unsure = interval.is_some_and(|interval| interval.holds_one());
-    match *ratio {
-        ratio if is_unsure || is_within_noise(ratio) => Verdict::NoDifference,
-        ratio if (ratio > 1.0) == is_better_high => Verdict::Better,
-        _ => Verdict::Worse,
+    match interval {
+        Some(interval) if interval.holds_one() => Verdict::NoDifference,
+        _ if chance <= ALPHA => Verdict::Differs,
+        _ if samples < ROW_SAMPLES => Verdict::NeedsSamples,
+        _ => Verdict::NoDifference,
     }
 }
 
@@ -106,37 +109,28 @@ mod tests {
     use super::*;
     use crate::compare::shift::Interval;
 
-    fn shift(ratio: f64, interval: Option<(f64, f64)>) -> Shift {
-        let interval = interval.map(|(low, high)| Interval {
-            low,
-            high,
-            confidence: 0.95,
-        });
-        Shift { ratio, interval }
-    }
-
     #[test]
-    fn only_a_sure_change_beyond_the_noise_is_one() {
-        let check = |ratio, interval, want| {
-            let shift = shift(ratio, interval);
-            assert_eq!(judge(Some(&shift), false, 0.2), want, "{shift:?}");
+    fn only_what_chance_does_not_give_is_a_difference() {
+        let check = |interval: Option<(f64, f64)>, samples, chance, want| {
+            let interval = interval.map(|(low, high)| Interval {
+                low,
+                high,
+                confidence: 0.9,
+            });
+            let shift = Shift {
+                ratio: 1.5,
+                interval,
+            };
+            let got = judged(Some(&shift), samples, chance);
+            assert_eq!(got, want, "{shift:?} {samples} {chance}");
         };
-        check(1.0, Some((0.9, 1.1)), Verdict::NoDifference);
-        // Large, and not sure.
-        check(1.5, Some((0.9, 2.0)), Verdict::NoDifference);
-        // Sure, and small.
-        check(1.1, Some((1.05, 1.15)), Verdict::NoDifference);
-        check(1.1, Some((1.05, 1.4)), Verdict::NoDifference);
-        check(1.5, Some((1.05, 1.9)), Verdict::Worse);
-        check(0.5, Some((0.4, 0.6)), Verdict::Better);
-        // A fifth more in one direction is a sixth less in the other.
-        check(0.84, Some((0.83, 0.85)), Verdict::NoDifference);
-        check(0.83, Some((0.82, 0.84)), Verdict::Better);
-        // One sample: the noise is all there is to go by.
-        check(1.19, None, Verdict::NoDifference);
-        check(1.21, None, Verdict::Worse);
-        assert_eq!(judge(None, false, 0.2), Verdict::Unknown);
-        assert_eq!(judge(Some(&shift(1.5, None)), true, 0.2), Verdict::Better);
-        assert_eq!(judge(Some(&shift(0.5, None)), true, 0.2), Verdict::Worse);
+        check(Some((0.9, 2.0)), 3, 0.01, Verdict::NoDifference);
+        check(Some((1.01, 2.0)), 3, 0.01, Verdict::Differs);
+        check(Some((0.2, 0.9)), 3, 0.05, Verdict::Differs);
+        check(Some((1.01, 2.0)), 3, 0.06, Verdict::NeedsSamples);
+        check(Some((1.01, 2.0)), 7, 0.06, Verdict::NoDifference);
+        // One sample: nothing is known of the spread.
+        check(None, 1, 1.0, Verdict::NeedsSamples);
+        assert_eq!(judged(None, 0, 1.0), Verdict::Unknown);
     }
 }

@@ -1,5 +1,7 @@
 //! One figure of each sample of a cell, for comparing cells with each other.
 
+use std::collections::BTreeMap;
+
 use super::figures::Figures;
 use crate::fault::Fault;
 use crate::journal::Contents;
@@ -50,10 +52,10 @@ impl Metric {
         )
     }
 
-    /// The figure of every sample of the cell `number` that is ok, in the order of the repeats: nanoseconds, bytes
-    /// or bytes per second. What failed in part is not comparable with what did not, unless it was made to fail.
+    /// The figure of every sample of the cell `number` that is ok, by its repeat: nanoseconds, bytes or bytes per second.
+    /// What failed in part is not comparable with what did not, unless it was made to fail.
     #[must_use]
-    pub fn values(self, contents: &Contents, number: u32) -> Vec<u64> {
+    pub fn by_repeat(self, contents: &Contents, number: u32) -> BTreeMap<u32, u64> {
         let settings = &contents.header.fingerprint.settings;
         let samples = contents.samples_of(number);
         let figures = samples.map(|sample| Figures::new(sample, settings));
@@ -66,8 +68,14 @@ impl Metric {
         };
         figures
             .filter(is_wanted)
-            .filter_map(|figures| self.of(&figures))
+            .filter_map(|it| Some((it.sample.measurement.repeat, self.of(&it)?)))
             .collect()
+    }
+
+    /// The same, in the order of the repeats.
+    #[must_use]
+    pub fn values(self, contents: &Contents, number: u32) -> Vec<u64> {
+        self.by_repeat(contents, number).into_values().collect()
     }
 
     fn of(self, figures: &Figures<'_>) -> Option<u64> {

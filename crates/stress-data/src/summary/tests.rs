@@ -6,7 +6,7 @@ mod tables;
 use proto::announce::{Connections, Counts, Done, Requests, WorkerLedger};
 
 use super::*;
-use crate::matrix::{Operation, Plan, Selection};
+use crate::matrix::{Plan, Selection};
 use crate::measurement::Measurement;
 use crate::record::Record;
 use crate::testing;

@@ -45,7 +45,7 @@ fn contents(times_ms: [&[u64]; 2]) -> Contents {
 fn compared(old: &Contents, new: &Contents, metric: Metric) -> (String, serde_json::Value, usize) {
     let run = |name: &str, contents: &Contents| Run::new(name.into(), contents.clone());
     let (old, new) = (run("a", old), run("b", new));
-    let comparison = Comparison::new(&old, &new, metric, 0.2).unwrap();
+    let comparison = Comparison::new(&old, &new, metric).unwrap();
     testing::check_fits(|screen| table(&comparison, screen));
     (
         table(&comparison, Screen::FILE),
@@ -71,17 +71,21 @@ fn a_comparison_shows_each_change_with_its_interval() {
         "no  clients  servers     OLD     NEW   change  interval         verdict",
         "download 10M (10,485,760 bytes), thread clients, process server",
         " 1        1        1  0.1020  0.1020    0.0 %  -2.9 … +3.0 %    no difference seen",
-        " 2        1        5  0.0520  0.0880  +69.8 %  +60.4 … +90.4 %  worse",
+        " 2        1        5  0.0520  0.0880  +69.8 %  +60.4 … +90.4 %  differs",
         "",
-        "geometric mean of all changes: +30.3 % (2 rows)",
-        "2 rows compared, noise 20 %: 1 no difference seen, 1 worse",
+        "geometric mean of download, 2 rows: +31.2 % (+9.7 … +56.9 %): chance is not ruled out",
+        "intervals beside 'no change': 1 of 2; by chance alone about 0.1",
+        "The runs were made one after the other: what differs may be the machine.",
+        "2 rows compared: 1 no difference seen, 1 differs",
         "",
     ];
     let got: Vec<&str> = table.split('\n').map(str::trim_end).collect();
     assert_eq!(got, want);
     assert_eq!(regressions, 1);
     assert_eq!(json["regressions"], 1);
-    assert_eq!(json["rows"][1]["verdict"], "worse");
+    assert_eq!(json["is_worse"], true);
+    assert_eq!(json["means"][0]["operation"], "download");
+    assert_eq!(json["rows"][1]["verdict"], "differs");
     assert_eq!(json["rows"][1]["new"]["median"], 0.088);
     assert_eq!(json["conditions"][0]["name"], "cores");
     let confidence = json["rows"][1]["confidence"].as_f64().unwrap();
@@ -95,8 +99,9 @@ fn one_sample_has_no_interval_and_says_so() {
     assert_eq!(regressions, 0);
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[6].contains("+10.0 %  one sample"), "{table}");
-    assert!(lines[6].ends_with("no difference seen"), "{table}");
-    assert!(lines[7].ends_with("better"), "{table}");
+    assert!(lines[6].ends_with("needs 7 repeats"), "{table}");
+    assert!(lines[7].ends_with("needs 7 repeats"), "{table}");
+    assert!(table.contains("chance is not ruled out"), "{table}");
     assert!(table.contains("nothing is known of its spread"), "{table}");
     assert!(json["rows"][0]["confidence"].is_null());
 }
@@ -112,16 +117,18 @@ fn what_broke_is_a_regression_and_what_was_repaired_is_none() {
 
 #[test]
 fn of_throughput_more_is_better() {
-    let (old, new) = (contents([&[100], &[100]]), contents([&[50], &[200]]));
+    let times: [&[u64]; 2] = [&[100, 101, 102, 103, 104], &[100, 101, 102, 103, 104]];
+    let other: [&[u64]; 2] = [&[50, 51, 52, 51, 50], &[200, 203, 201, 202, 200]];
+    let (old, new) = (contents(times), contents(other));
     let (table, _, regressions) = compared(&old, &new, Metric::AggregateBytesPerS);
     assert_eq!(regressions, 1);
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[2].ends_with(", MB/s, more is better"), "{table}");
     assert!(
-        lines[6].contains(" 105    210 ") && lines[6].ends_with("better"),
+        lines[6].contains(" 103    206 ") && lines[6].ends_with("differs"),
         "{table}"
     );
-    assert!(lines[7].ends_with("worse"), "{table}");
+    assert!(lines[7].ends_with("differs"), "{table}");
 }
 
 /// As [`compared`] checks for every comparison here.

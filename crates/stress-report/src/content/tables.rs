@@ -64,7 +64,9 @@ impl View<'_> {
                 Some((place, [head, cells?].concat().into()))
             };
             let places: BTreeSet<Place> = first.rows.iter().map(|row| Place::of(row)).collect();
-            let groups = grouped(places.into_iter().filter_map(row), lang);
+            let durability = upload_durability(self.undisturbed.iter().flat_map(|it| &it.rows));
+            let rows = places.into_iter().filter_map(row);
+            let groups = grouped(rows, durability, lang);
             if groups.is_empty() {
                 continue;
             }
@@ -100,19 +102,31 @@ fn nine_columns(variant: &Variant<'_>, lang: Lang) -> Table {
     let rows = rows.map(|row| (Place::of(row), nine_cells(row, decimals, lang)));
     Table {
         columns: columns.collect(),
-        groups: grouped(rows, lang),
+        groups: grouped(rows, upload_durability(&variant.rows), lang),
     }
 }
 
-/// Rows in groups of one operation and volume.
-fn grouped(rows: impl Iterator<Item = (Place, TableRow)>, lang: Lang) -> Vec<Group> {
+/// What the server promises about the uploads among `rows`, if that is the same for all of them; else the variants' names
+/// tell it.
+fn upload_durability<'a>(rows: impl IntoIterator<Item = &'a &'a Row>) -> Option<&'a str> {
+    let mut promised = rows.into_iter().filter_map(|row| row.upload_durability());
+    let first = promised.next()?;
+    promised.all(|other| other == first).then_some(first)
+}
+
+/// Rows in groups of one operation and volume, uploads with their durability.
+fn grouped(
+    rows: impl Iterator<Item = (Place, TableRow)>,
+    durability: Option<&str>,
+    lang: Lang,
+) -> Vec<Group> {
     let mut groups: Vec<((Operation, u64), Group)> = Vec::new();
     for (place, row) in rows {
         let key = (place.operation, place.volume);
         match groups.last_mut() {
             Some((last, group)) if *last == key => group.rows.push(row),
             _ => {
-                let title = Some(group_title(place.operation, place.volume, lang));
+                let title = Some(group_title(place, durability, lang));
                 let rows = vec![row];
                 groups.push((key, Group { title, rows }));
             }
@@ -181,12 +195,19 @@ fn trouble(row: &Row) -> String {
     }
 }
 
-fn group_title(operation: Operation, volume: u64, lang: Lang) -> String {
+fn group_title(place: Place, durability: Option<&str>, lang: Lang) -> String {
+    let Place {
+        operation, volume, ..
+    } = place;
     let name = nine::operation(operation);
     let size = size::format(volume);
     let bytes = count!(lang, "tables.bytes", volume);
     match operation {
-        Operation::Download | Operation::Upload => format!("{name} {size} ({bytes})"),
+        Operation::Download => format!("{name} {size} ({bytes})"),
+        Operation::Upload => {
+            let durability = durability.map(|value| say!(lang, "tables.durability", value));
+            format!("{name} {size} ({bytes}{})", durability.unwrap_or_default())
+        }
         Operation::List => {
             let files = count!(lang, "tables.files", volume.div_ceil(LIST_FILE_BYTES));
             format!("{name} {size} ({files}, {bytes})")

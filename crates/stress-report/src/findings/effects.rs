@@ -2,19 +2,19 @@
 
 use std::mem::replace;
 
+use stress_data::compare::evidence::{Mean, Sampled};
+use stress_data::journal::Contents;
 use stress_data::matrix::Operation;
 use stress_data::measurement::Status;
 use stress_data::size;
 use stress_data::summary::Row;
+use stress_data::summary::metric::Metric;
 
 use super::{Findings, VARIANTS_MAX, and};
 use crate::lang::Lang;
 use crate::nine;
 use crate::texts::{count, say};
 use crate::variants::{Place, Variant};
-
-/// Below this factor either way one sample tells nothing.
-const ONE_SAMPLE_FACTOR: f64 = 1.2;
 
 /// Ratios of pairs of rows.
 struct Effect {
@@ -23,14 +23,34 @@ struct Effect {
     min: f64,
     max: f64,
     pairs: usize,
-    /// Pairs whose samples' ranges of times do not overlap; none if any row has one sample.
-    apart: Option<usize>,
+    /// Whether it is more than chance gives, by the pairs' samples.
+    is_sure: bool,
 }
 
+/// A figure that rows are compared by: of a row, and of each of its samples.
+#[derive(Clone, Copy)]
+struct Figure {
+    of: fn(&Row) -> Option<u64>,
+    metric: Metric,
+}
+
+const TIME: Figure = Figure {
+    of: |row| row.time_ns.map(|time| time.median),
+    metric: Metric::TimePerClientS,
+};
+
+const TOGETHER: Figure = Figure {
+    of: |row| row.aggregate_bytes_per_s,
+    metric: Metric::AggregateBytesPerS,
+};
+
+/// Two rows, each with what its run recorded.
+type Pair<'a> = [(&'a Contents, &'a Row); 2];
+
 impl Effect {
-    fn of(pairs: &[(&Row, &Row)], pick: fn(&Row) -> Option<u64>) -> Option<Self> {
-        let ratio = |(from, to): &(&Row, &Row)| {
-            let (from, to) = (pick(from)? as f64, pick(to)? as f64);
+    fn of(pairs: &[Pair<'_>], figure: Figure) -> Option<Self> {
+        let ratio = |[(_, from), (_, to)]: &Pair<'_>| {
+            let (from, to) = ((figure.of)(from)? as f64, (figure.of)(to)? as f64);
             (from > 0.0 && to > 0.0).then_some(to / from)
         };
         let ratios: Vec<f64> = pairs.iter().filter_map(ratio).collect();
@@ -38,16 +58,18 @@ impl Effect {
             return None;
         }
         let logs: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
-        let has_spread = |(from, to): &(&Row, &Row)| from.samples > 1 && to.samples > 1;
+        let sampled = |pair: &Pair<'_>| {
+            let [from, to] =
+                pair.map(|(contents, row)| figure.metric.by_repeat(contents, row.cell.number));
+            Sampled::new(pair[1].1, &from, &to)
+        };
+        let sampled: Vec<Sampled> = pairs.iter().map(sampled).collect();
         Some(Self {
             mean: (logs / ratios.len() as f64).exp(),
             min: ratios.iter().copied().fold(f64::INFINITY, f64::min),
             max: ratios.iter().copied().fold(0.0, f64::max),
             pairs: ratios.len(),
-            apart: pairs
-                .iter()
-                .all(has_spread)
-                .then(|| pairs.iter().filter(|pair| is_apart(pair)).count()),
+            is_sure: Mean::of(&sampled).is_some_and(|mean| mean.is_sure()),
         })
     }
 
@@ -70,33 +92,17 @@ impl Effect {
         }
     }
 
-    /// `; 3 of 18 apart`: how many pairs' samples do not overlap.
-    fn apart_of(&self, lang: Lang) -> String {
-        let Some(apart) = self.apart else {
-            return String::new();
-        };
-        let (apart, pairs) = (lang.int(apart as u64), lang.int(self.pairs as u64));
-        say!(lang, "findings.apart_of", apart, pairs)
-    }
-
-    /// Whether the effect can be told from chance, in words.
-    fn verdict(&self, lang: Lang) -> Option<String> {
-        let is_small = (1.0 / ONE_SAMPLE_FACTOR..ONE_SAMPLE_FACTOR).contains(&self.mean);
-        match self.apart {
-            Some(apart) => {
-                let apart = lang.int(apart as u64);
-                let pairs = count!(lang, "findings.pairs", self.pairs as u64);
-                Some(say!(lang, "findings.verdict", apart, pairs))
-            }
-            None => is_small.then(|| lang.text("findings.less_than_one_sample").into()),
+    /// `; chance is not ruled out`, if it is not.
+    fn chance_of(&self, lang: Lang) -> &'static str {
+        match self.is_sure {
+            true => "",
+            false => lang.text("findings.chance_of"),
         }
     }
-}
 
-fn is_apart((from, to): &(&Row, &Row)) -> bool {
-    match (from.time_ns, to.time_ns) {
-        (Some(from), Some(to)) => from.max < to.min || to.max < from.min,
-        _ => false,
+    /// The same as a sentence.
+    fn chance(&self, lang: Lang) -> Option<String> {
+        (!self.is_sure).then(|| lang.text("findings.chance").into())
     }
 }
 
@@ -107,24 +113,16 @@ fn pairs<'a>(
     other: &Variant<'a>,
     operation: Operation,
     to: impl Fn(&mut Place) -> bool,
-) -> Vec<(&'a Row, &'a Row)> {
+) -> Vec<Pair<'a>> {
     let is_ok = |row: &Row| row.status == Status::Ok;
     let rows = first.rows.iter().copied();
     let rows = rows.filter(|row| row.cell.operation == operation && is_ok(row));
     let pair = |row: &'a Row| {
         let mut place = Place::of(row);
-        let other = to(&mut place).then(|| other.at(place))??;
-        is_ok(other).then_some((row, other))
+        let other_row = to(&mut place).then(|| other.at(place))??;
+        is_ok(other_row).then_some([(&first.run.contents, row), (&other.run.contents, other_row)])
     };
     rows.filter_map(pair).collect()
-}
-
-fn time(row: &Row) -> Option<u64> {
-    row.time_ns.map(|time| time.median)
-}
-
-fn together(row: &Row) -> Option<u64> {
-    row.aggregate_bytes_per_s
 }
 
 impl<'a> Findings<'a> {
@@ -144,13 +142,13 @@ impl<'a> Findings<'a> {
         to: impl Fn(&mut Place) -> bool + Copy,
     ) -> Option<String> {
         let lang = self.lang;
-        let effect = |it: &Variant<'a>| Effect::of(&pairs(it, it, operation, to), time);
+        let effect = |it: &Variant<'a>| Effect::of(&pairs(it, it, operation, to), TIME);
         if let [variant] = self.variants {
             let effect = effect(variant)?;
             let (factor, from) = effect.text(lang);
             return Some(and(
                 say!(lang, "findings.longer", what, factor, from),
-                effect.verdict(lang),
+                effect.chance(lang),
             ));
         }
         let of = |variant: &Variant<'a>| {
@@ -182,7 +180,7 @@ impl<'a> Findings<'a> {
         let (few, many) = self.ends(operation, |place| place.clients)?;
         let to = |place: &mut Place| replace(&mut place.clients, many) == few;
         let pairs = pairs(variant, variant, operation, to);
-        let more = Effect::of(&pairs, together)?;
+        let more = Effect::of(&pairs, TOGETHER)?;
         let (factor, from) = more.text(lang);
         let (few, many) = (lang.int(few), lang.int(many));
         Some(say!(
@@ -238,7 +236,7 @@ impl<'a> Findings<'a> {
             [_] => String::new(),
             _ => say!(lang, "findings.under", label = variant.label),
         };
-        let effect = Effect::of(&pairs, time)?;
+        let effect = Effect::of(&pairs, TIME)?;
         let (factor, from) = effect.text(lang);
         let sentence = say!(
             lang,
@@ -247,7 +245,7 @@ impl<'a> Findings<'a> {
             under,
             from
         );
-        Some(and(sentence, effect.verdict(lang)))
+        Some(and(sentence, effect.chance(lang)))
     }
 
     /// Every other variant against the first: the same rows, all clients together.
@@ -259,23 +257,17 @@ impl<'a> Findings<'a> {
         let of = |other: &Variant<'a>| {
             let parts = Operation::ALL.iter().filter_map(|operation| {
                 let pairs = pairs(first, other, *operation, |_| true);
-                let effect = Effect::of(&pairs, together)?;
+                let effect = Effect::of(&pairs, TOGETHER)?;
                 let (factor, from) = effect.text(lang);
-                let apart = effect.apart_of(lang);
+                let chance = effect.chance_of(lang);
                 let name = nine::operation(*operation).to_lowercase();
-                Some(say!(lang, "findings.model", name, factor, from, apart))
+                Some(say!(lang, "findings.model", name, factor, from, chance))
             });
             let parts = lang.list(&parts.collect::<Vec<_>>());
             let (first, other) = (&first.label, &other.label);
             (!parts.is_empty()).then(|| say!(lang, "findings.models", other, first, parts))
         };
-        let mut found: Vec<String> = others.iter().take(VARIANTS_MAX).filter_map(of).collect();
-        let mut runs = self.variants.iter().map(|variant| variant.run);
-        let has_one_sample = runs.any(|run| run.contents.header.fingerprint.repeats == 1);
-        if has_one_sample && !found.is_empty() {
-            found.push(lang.text("findings.models_of_one_sample").into());
-        }
-        found
+        others.iter().take(VARIANTS_MAX).filter_map(of).collect()
     }
 
     /// How near the machine's ceiling the rows come that know it.

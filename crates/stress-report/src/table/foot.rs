@@ -84,10 +84,7 @@ fn explanation(row: &Row) -> String {
 
 fn repeats_line(repeats: u32) -> String {
     match repeats {
-        1 => {
-            "One sample per row: differences under 20 % mean nothing; --repeat 5 shows the spread."
-                .into()
-        }
+        1 => "One sample per row: nothing is known of its spread; --repeat 3 shows it.".into(),
         _ => format!(
             "Medians of {repeats} samples per row; the spread is the median absolute deviation."
         ),

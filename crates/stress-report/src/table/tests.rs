@@ -56,7 +56,7 @@ fn a_table_groups_rows_and_shows_failures() {
         " 2        1        5          -         -         -   0       1   -       -     -  failed",
         "",
         "row 2, failed: connection reset by peer",
-        "One sample per row: differences under 20 % mean nothing; --repeat 5 shows the spread.",
+        "One sample per row: nothing is known of its spread; --repeat 3 shows it.",
         "2 rows, 1 ok, 1 failed, 0.0 s",
         "",
     ];
@@ -73,8 +73,7 @@ fn eighty_columns_have_all_of_it_but_the_blanks() {
         " 2       1       5         -        -        -  0      1  -      -    - failed",
         "",
         "row 2, failed: connection reset by peer",
-        "One sample per row: differences under 20 % mean nothing; --repeat 5 shows the",
-        "  spread.",
+        "One sample per row: nothing is known of its spread; --repeat 3 shows it.",
         "2 rows, 1 ok, 1 failed, 0.0 s",
         "",
     ];
@@ -155,4 +154,26 @@ fn no_line_is_wider_than_the_terminal() {
         };
     }
     testing::check_fits(|screen| render(&contents, &rows, screen));
+}
+
+#[test]
+fn uploads_say_what_the_server_promised_about_them() {
+    let selection = Selection {
+        operations: vec![Operation::Download, Operation::Upload],
+        volumes: vec![10 << 20],
+        clients: vec![1],
+        servers: vec![1],
+        ..Selection::default()
+    };
+    let contents = testing::contents(&selection, 1);
+    let mut rows = stress_data::summary::rows(&contents);
+    assert_eq!(
+        heading(&rows[0]),
+        "download 10M (10,485,760 bytes), thread clients, process server"
+    );
+    // As it was asked for, until the server has said it.
+    let upload = "upload 10M (10,485,760 bytes), thread clients, process server, durability";
+    assert_eq!(heading(&rows[1]), format!("{upload} none"));
+    rows[1].durability = Some("full".into());
+    assert_eq!(heading(&rows[1]), format!("{upload} full"));
 }

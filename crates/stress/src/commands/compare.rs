@@ -21,15 +21,17 @@ How it is judged:
   The change is Hodges and Lehmann's: the median of the ratios of all new samples to all old ones
   that are ok. Its interval comes from the exact distribution of Mann and Whitney's U, at 95 % or as
   near as the samples allow: three and three give 90 %, one sample gives none.
-  'no difference seen': the interval holds no change, or the change is within --noise, which is the
-  same factor in both directions: 20 % more, or 17 % less. One in twenty intervals at 95 % misses by
-  chance.
+  Noise is measured by the runs' own samples. The geometric means of all rows and of each operation
+  are compared with what random exchanges of the two sides give, at 5 % for all of them together. A
+  row 'differs' if shuffled samples give as much in any row in 5 % of the shuffles at most, and else
+  'needs 7 repeats'. Two runs are made one after the other: what differs may be the machine.
 
 Exit codes:
   0    no regression
   1    a run cannot be read
   2    usage, or the runs have no row in common
-  4    a row is worse beyond --noise, or was ok and is not any more";
+  4    a mean or a row differs to the bad by more than chance gives, or a row was ok and is not any
+       more";
 
 /// Which runs to compare, and how.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,10 +44,6 @@ pub(super) struct CompareArgs {
     /// The run to compare.
     #[arg(value_name = "NEW", value_hint = clap::ValueHint::DirPath)]
     new: PathBuf,
-
-    /// Changes up to this mean nothing, in percent.
-    #[arg(long, value_name = "PERCENT", default_value = "20", value_parser = percent)]
-    noise: f64,
 
     /// The figure that is compared, a column of summary.csv.
     #[arg(
@@ -74,36 +72,13 @@ pub(super) fn run(args: &CompareArgs) -> Result<Exit> {
     let read =
         |named: &PathBuf| -> Result<Run> { Ok(Run::read(&runs::locate(Some(named), &args.out)?)?) };
     let (old, new) = (read(&args.old)?, read(&args.new)?);
-    let comparison = Comparison::new(&old, &new, args.metric, args.noise)?;
+    let comparison = Comparison::new(&old, &new, args.metric)?;
     print(&match args.json {
         true => format!("{}\n", json(&comparison)),
         false => table(&comparison, Screen::stdout()),
     })?;
-    Ok(match comparison.regressions() {
-        0 => Exit::Verified,
-        _ => Exit::Threshold,
+    Ok(match comparison.is_worse() {
+        false => Exit::Verified,
+        true => Exit::Threshold,
     })
-}
-
-/// `20` or `20%`, as a share.
-fn percent(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').unwrap_or(text).trim();
-    match number.parse::<f64>() {
-        Ok(percent) if (0.0..=1_000.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err("write a percentage from 0 to 1000, such as 20 or 7.5%".into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn noise_is_a_percentage() {
-        assert_eq!(percent("20"), Ok(0.2));
-        assert_eq!(percent("7.5%"), Ok(0.075));
-        for text in ["", "-1", "x", "1001", "NaN"] {
-            assert!(percent(text).unwrap_err().contains("such as 20"), "{text}");
-        }
-    }
 }
