@@ -94,6 +94,12 @@ impl Folder {
         file_system::is_read_only(&self.directory)
     }
 
+    /// Whether each change of a file's content shows in its times, as the encoded cache has to know it.
+    #[must_use]
+    pub fn stamps_changes_of_files(&self) -> bool {
+        file_system::stamps_changes_of_files(&self.directory)
+    }
+
     /// Whether this process's user may put files into the folder and remove them.
     #[must_use]
     pub fn can_write(&self) -> bool {

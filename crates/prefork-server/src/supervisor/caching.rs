@@ -9,6 +9,7 @@ use super::{Supervisor, scarcity};
 use crate::config::Config;
 use crate::pool::descriptors;
 use crate::shared::encoded_cache::EncodedCache;
+use crate::store::Folder;
 use crate::sys;
 
 /// How often it is looked whether the machine has memory left, and whether files were put out.
@@ -70,9 +71,22 @@ pub(super) fn plan(config: &Config) -> u64 {
     0
 }
 
-/// A cache for so much, for up to `readers` workers. If it cannot be had, the server does without.
-pub(super) fn make(bytes_max: u64, readers: u32) -> Option<EncodedCache> {
+/// A cache for so much of the folder's files, for up to `readers` workers. If it cannot be had, the server does without.
+pub(super) fn make(
+    bytes_max: u64,
+    readers: u32,
+    config: &Config,
+    folder: &Folder,
+) -> Option<EncodedCache> {
     if bytes_max == 0 {
+        return None;
+    }
+    if !folder.stamps_changes_of_files() {
+        if config.encoded_cache.is_some() {
+            tracing::warn!(
+                "--encoded-cache: this file system's times need not show that a file has changed; going on without a cache"
+            );
+        }
         return None;
     }
     EncodedCache::new(bytes_max, readers)

@@ -102,7 +102,12 @@ impl Supervisor {
             sys::set_defer_accept(&foundation.listener, seconds)
                 .context("cannot set --defer-accept")?;
         }
-        let cache = caching::make(cache_bytes, slots_max(config.pool));
+        let cache = caching::make(
+            cache_bytes,
+            slots_max(config.pool),
+            &config,
+            &foundation.folder,
+        );
         Self::assemble(config, reread, foundation, event_connections, cache)
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct Mount {
 
 impl Mount {
     /// None, and says so, where that cannot be had.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         Self::with("attr_timeout=0,entry_timeout=0,negative_timeout=0")
     }
 

@@ -224,6 +224,20 @@ fn a_server_that_only_reads_has_a_cache_if_it_is_told_to() {
 }
 
 #[test]
+fn there_is_none_where_a_file_can_change_and_its_times_stay() {
+    let Some(mount) = crate::hung_disk::Mount::new() else {
+        return;
+    };
+    let server = Server::start_on(&mount.root(), "process", &["--encoded-cache", "8M"]);
+    assert_eq!(server.ready.settings.encoded_cache_bytes, None);
+    server.wait_for_log("this file system's times need not show that a file has changed");
+    server.stop();
+    let server = Server::start_on(&mount.root(), "process", &[]);
+    assert_eq!(server.ready.settings.encoded_cache_bytes, None);
+    assert_eq!(server.stop().1, 0);
+}
+
+#[test]
 fn unless_it_is_told_it_takes_an_eighth_of_the_memory_and_not_too_much() {
     let server = Server::start("process", &[]);
     let bytes_max = server.ready.settings.encoded_cache_bytes;
