@@ -163,8 +163,8 @@ impl Supervisor {
     /// | a log line to a regular file | the file system it is on |
     ///
     /// What "the file system" bounds is the operator's own and local as a rule. One that hangs, a dead NFS server's,
-    /// keeps the parent as it keeps any process; so nothing of the kind is done for a client, a worker's death or a
-    /// question, but only when the operator asks.
+    /// keeps the parent as it keeps any process; so but for log lines nothing of the kind is done for a client, a worker's
+    /// death or a question, only when the operator asks (for people: docs/LOGS.md).
     fn go_round(&mut self) -> Flow<Infallible> {
         let mut news = vec![News::Tick];
         loop {
