@@ -3,20 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use procfs::{FromBufRead, Meminfo};
-
 use super::{Supervisor, scarcity};
 use crate::config::Config;
 use crate::pool::descriptors;
 use crate::shared::encoded_cache::EncodedCache;
 use crate::store::Folder;
-use crate::sys;
 
-/// How often it is looked whether the machine has memory left, and whether files were put out.
+/// How often it is looked whether there is memory left, and whether files were put out.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Of the machine's memory so much is to be available: no other can take back what the cache holds.
-const AVAILABLE_MIN_PART: u64 = 16;
 
 /// The most that it takes of the memory there is, and what it takes unless it is told.
 const ASKED_MAX_PART: u64 = 2;
@@ -105,8 +99,8 @@ impl Supervisor {
         let now = Instant::now();
         if now >= self.caching.looked + LOOK && self.inheritance.cache.is_some() {
             self.caching.looked = now;
-            if is_memory_short() {
-                self.empty_cache("the machine's memory is short");
+            if scarcity::is_memory_short() {
+                self.empty_cache("memory is short");
             }
         }
         if let Some(cache) = &self.inheritance.cache {
@@ -148,14 +142,4 @@ impl Supervisor {
             cache.close();
         }
     }
-}
-
-/// Not known to be is not.
-fn is_memory_short() -> bool {
-    let is_short = || {
-        let text = sys::read_kernel_file("/proc/meminfo")?;
-        let memory = Meminfo::from_buf_read(text.as_bytes()).ok()?;
-        Some(memory.mem_available? < memory.mem_total / AVAILABLE_MIN_PART)
-    };
-    is_short() == Some(true)
 }

@@ -10,9 +10,12 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::sysinfo::sysinfo;
 use nix::unistd::Uid;
+use procfs::{FromBufRead, Meminfo};
 use proto::status::LimitHit;
 
 use cgroup::OomKills;
+
+use crate::sys;
 
 /// How often a limit that goes on being hit is mentioned in the log.
 const MENTION: Duration = Duration::from_secs(10);
@@ -123,6 +126,20 @@ pub(crate) fn memory_bytes() -> Option<u64> {
     let machine = sysinfo().ok().map(|memory| memory.ram_total());
     let group = cgroup::memory_max().map(|(_, max)| max);
     machine.into_iter().chain(group).min()
+}
+
+/// Of its memory so much is to be available to this server: no other can take back what the encoded cache holds.
+const AVAILABLE_MIN_PART: u64 = 16;
+
+/// Whether there is less than that, on the machine or in one of its groups. Not known to be is not.
+pub(crate) fn is_memory_short() -> bool {
+    let machine = || {
+        let text = sys::read_kernel_file("/proc/meminfo")?;
+        let memory = Meminfo::from_buf_read(text.as_bytes()).ok()?;
+        Some((memory.mem_available?, memory.mem_total))
+    };
+    let mut all = machine().into_iter().chain(cgroup::memory_left());
+    all.any(|(available, of)| available < of / AVAILABLE_MIN_PART)
 }
 
 /// How often which limit was hit.

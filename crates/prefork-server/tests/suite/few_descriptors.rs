@@ -47,3 +47,24 @@ each_pool! {
         assert!(started >= 4, "some limits are enough");
     }
 }
+
+#[test]
+fn the_encoded_cache_is_had_where_nobody_is_refused_for_its_descriptors() {
+    for (limit, has_cache) in [(50, false), (51, true)] {
+        let root = TempDir::new().unwrap();
+        let settings = [
+            "--workers",
+            "1",
+            "--set-aside",
+            "0",
+            "--encoded-cache",
+            "8M",
+        ];
+        let plain = command(root.path(), "process", &settings);
+        let ulimit = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        let server = Server::spawn(&mut under(&["sh", "-c", &ulimit], &plain));
+        let bytes_max = server.ready.settings.encoded_cache_bytes;
+        assert_eq!(bytes_max.is_some(), has_cache, "{limit}");
+        server.stop();
+    }
+}

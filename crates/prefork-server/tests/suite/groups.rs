@@ -55,6 +55,23 @@ impl Group {
         self.set("cgroup.procs", &pid.to_string());
     }
 
+    /// A server of which all is in it.
+    fn start(&self, root: &Path, pool: &str, args: &[&str]) -> Server {
+        let join = format!(
+            "echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"",
+            self.folder.display()
+        );
+        let like = support::command(root, pool, args);
+        Server::spawn(&mut support::under(&["sh", "-c", &join], &like))
+    }
+
+    fn memory_used(&self) -> u64 {
+        let names = ["memory.current", "memory.usage_in_bytes"];
+        let used = names.map(|name| fs::read_to_string(self.folder.join(name)).ok());
+        let used = used.into_iter().flatten().next().unwrap();
+        used.trim().parse().unwrap()
+    }
+
     fn limit_memory(&self, bytes: &str) {
         for (limit, swap, none) in [
             ("memory.max", "memory.swap.max", "0"),
@@ -142,14 +159,9 @@ fn a_worker_that_the_kernel_kills_for_want_of_memory_is_replaced_and_the_limit_n
     };
     let admin = Admin::new();
     let root = TempDir::new().unwrap();
-    let join = format!(
-        "echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"",
-        group.folder.display()
-    );
-    let args = ["--workers", "1", "--admin", admin.arg()];
-    let like = support::command(root.path(), "event", &args);
     group.limit_memory("24M");
-    let server = Server::spawn(&mut support::under(&["sh", "-c", &join], &like));
+    let args = ["--workers", "1", "--admin", admin.arg()];
+    let server = group.start(root.path(), "event", &args);
     let request = upload("f", &[7; 190_000]);
     for kills in 1..=2 {
         let worker = server.children()[0];
@@ -181,21 +193,10 @@ fn memory_that_runs_out_costs_the_encoded_cache_before_it_costs_a_second_worker(
     let root = TempDir::new().unwrap();
     let file = noise(1, 6_000_000);
     fs::write(root.path().join("f"), &file).unwrap();
-    let join = format!(
-        "echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"",
-        group.folder.display()
-    );
-    let args = [
-        "--workers",
-        "1",
-        "--admin",
-        admin.arg(),
-        "--encoded-cache",
-        "1G",
-    ];
-    let like = support::command(root.path(), "event", &args);
     group.limit_memory("32M");
-    let server = Server::spawn(&mut support::under(&["sh", "-c", &join], &like));
+    let args = ["--workers", "1", "--admin", admin.arg()];
+    let asked = ["--encoded-cache", "1G"];
+    let server = group.start(root.path(), "event", &[&args[..], &asked].concat());
     // Not more than half of what there is, whatever it is told.
     assert_eq!(server.ready.settings.encoded_cache_bytes, Some(16 << 20));
     warm_up(&server, &admin, "f", &file);
@@ -220,4 +221,33 @@ fn memory_that_runs_out_costs_the_encoded_cache_before_it_costs_a_second_worker(
     assert_eq!(admin.status().server.cached_bytes, Some(0));
     let (done, code) = server.stop();
     assert_eq!((done.crashes, code), (1, 0));
+}
+
+/// As in a container, which sees the machine's memory and may have less of it.
+#[test]
+fn the_encoded_cache_keeps_to_the_groups_memory_and_gives_it_back_before_anybody_is_killed() {
+    let Some(group) = Group::new("memory") else {
+        return;
+    };
+    let admin = Admin::new();
+    let root = TempDir::new().unwrap();
+    let file = noise(1, 5_000_000);
+    fs::write(root.path().join("f"), &file).unwrap();
+    group.limit_memory("80M");
+    let args = ["--workers", "2", "--admin", admin.arg()];
+    let server = group.start(root.path(), "process", &args);
+    let bytes_max = server.ready.settings.encoded_cache_bytes;
+    assert_eq!(bytes_max, Some(10 << 20), "an eighth");
+    warm_up(&server, &admin, "f", &file);
+    // What is left is less than a sixteenth.
+    let used = group.memory_used();
+    group.limit_memory(&format!("{}", used + used / 40));
+    server.wait_for_log("memory is short: the encoded cache is emptied");
+    admin.wait_for(|status| status.server.cached_bytes == Some(0));
+    for _ in 0..3 {
+        assert!(content(&server.connect().ask("GET f\r\n")) == file);
+    }
+    assert_eq!(admin.status().server.cached_bytes, Some(0));
+    let (done, code) = server.stop();
+    assert_eq!((done.crashes, code), (0, 0));
 }

@@ -64,16 +64,50 @@ pub(super) fn full_of_processes() -> Option<(PathBuf, u64)> {
 
 /// The group with the least limit on memory, and that limit in bytes.
 pub(super) fn memory_max() -> Option<(PathBuf, u64)> {
-    let limit = |folder: PathBuf| {
-        let names = ["memory.max", "memory.limit_in_bytes"];
-        let max = names.iter().find_map(|name| number(&folder.join(name)))?;
-        // Version 1 writes no limit as the largest number of whole pages.
-        (max < 1 << 62).then_some((folder, max))
-    };
+    let limit = |folder: PathBuf| limit_of(&folder).map(|max| (folder, max));
     folders("memory")
         .into_iter()
         .filter_map(limit)
         .min_by_key(|(_, max)| *max)
+}
+
+fn limit_of(folder: &Path) -> Option<u64> {
+    let names = ["memory.max", "memory.limit_in_bytes"];
+    let max = names.iter().find_map(|name| number(&folder.join(name)))?;
+    // Version 1 writes no limit as the largest number of whole pages.
+    (max < 1 << 62).then_some(max)
+}
+
+/// Of each group with a limit on memory: how much is left of it, and the limit. What files take of it can be had again.
+pub(super) fn memory_left() -> impl Iterator<Item = (u64, u64)> {
+    folders("memory").into_iter().filter_map(|folder| {
+        let max = limit_of(&folder)?;
+        let names = ["memory.current", "memory.usage_in_bytes"];
+        let used = names.iter().find_map(|name| number(&folder.join(name)))?;
+        let stat = read_kernel_file(folder.join("memory.stat"))?;
+        Some((
+            max.saturating_sub(used.saturating_sub(of_files(&stat))),
+            max,
+        ))
+    })
+}
+
+/// `active_file 4096`, among other lines; of version 1 also `total_active_file`, with the groups below.
+fn of_files(stat: &str) -> u64 {
+    let of = |kind: &str| {
+        let number = |name: &str| {
+            let mut lines = stat.lines().filter_map(|line| line.split_once(' '));
+            lines
+                .find(|(key, _)| *key == name)?
+                .1
+                .trim()
+                .parse::<u64>()
+                .ok()
+        };
+        number(&format!("total_{kind}")).or_else(|| number(kind))
+    };
+    let kinds = ["active_file", "inactive_file"];
+    kinds.into_iter().filter_map(of).sum::<u64>()
 }
 
 /// A number; none for `max`.
@@ -154,6 +188,17 @@ mod tests {
         check("8:pids:/docker/1f\n", container, &["/sys/fs/cgroup/pids/"]);
         check("8:pids:/elsewhere\n", container, &["/sys/fs/cgroup/pids/"]);
         check("0::/\n", "", &[]);
+    }
+
+    #[test]
+    fn what_files_take_is_told_with_the_groups_below() {
+        let check = |stat: &str, want: u64| assert_eq!(of_files(stat), want, "{stat}");
+        check("anon 7\ninactive_file 4096\nactive_file 8192\n", 12_288);
+        check(
+            "active_file 1\ninactive_file 2\ntotal_inactive_file 30\ntotal_active_file 40\n",
+            70,
+        );
+        check("", 0);
     }
 
     #[test]

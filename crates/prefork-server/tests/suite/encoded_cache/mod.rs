@@ -7,7 +7,7 @@ mod kills;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::process::{Command, Stdio};
 use std::thread::scope;
 
 use nix::sys::signal::Signal;
@@ -15,7 +15,7 @@ use nix::unistd::User;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
-use crate::downloads::{Over, get, on_each_pool, sent_from_cache, wait_until_settled, warm_up};
+use crate::downloads::{get, on_each_pool, sent_from_cache, wait_until_settled, warm_up, whole};
 use crate::support::{self, Server, content, noise, upload};
 
 /// Content in a piece.
@@ -117,30 +117,40 @@ fn a_file_that_has_changed_is_sent_as_it_is_at_once() {
     });
 }
 
+/// More than there are slots.
+const SMALL_FILES: u64 = 17;
+
 #[test]
-fn a_slow_reader_gets_all_of_a_file_that_was_put_out_for_another() {
+fn slow_readers_get_all_of_files_that_were_put_out_for_others() {
     on_each_pool(|pool| {
         let admin = Admin::new();
         let server = admin.start(pool, &["--workers", "3", "--encoded-cache", "24M"]);
-        let files = [noise(1, 15_000_000), noise(2, 15_000_000)];
-        for (name, file) in ["a", "b"].iter().zip(&files) {
+        let files = ["a", "b"].map(|name| (name, noise(name.len() as u64, 15_000_000)));
+        for (name, file) in &files {
             server.put(name, file);
         }
-        warm_up(&server, &admin, "a", &files[0]);
-        let before = sent_from_cache(&admin);
-        let mut slow = server.connect();
-        slow.send("GET a\r\n");
-        // Its socket is full of the cache's pages.
-        admin.wait_for(|status| status.sum.counts.requests.sent_from_cache_bytes > before);
-        warm_up(&server, &admin, "b", &files[1]);
-        let reply = slow.reply();
-        assert!(content(&reply) == files[0]);
-        assert_eq!(
-            reply["crc32"],
-            format!("{:08x}", crc32fast::hash(&files[0])).as_str()
-        );
-        // Nor is it in the way of the next.
-        warm_up(&server, &admin, "a", &files[0]);
+        for n in 0..SMALL_FILES {
+            server.put(&format!("{n}"), &noise(n, 256 << 10));
+        }
+        let slow = files.each_ref().map(|(name, file)| {
+            // For the second the first is put out.
+            warm_up(&server, &admin, name, file);
+            let before = sent_from_cache(&admin);
+            let mut slow = server.connect();
+            slow.send(format!("GET {name}\r\n"));
+            // Its socket is full of the cache's pages.
+            admin.wait_for(|it| it.sum.counts.requests.sent_from_cache_bytes > before);
+            slow
+        });
+        // For one of these the second.
+        for n in 0..SMALL_FILES {
+            warm_up(&server, &admin, &format!("{n}"), &noise(n, 256 << 10));
+        }
+        for (mut slow, (name, file)) in slow.into_iter().zip(&files) {
+            assert!(&whole(&slow.reply()) == file, "{name}");
+        }
+        // Nor are they in the way of the next.
+        warm_up(&server, &admin, "a", &files[0].1);
     });
 }
 
@@ -280,27 +290,32 @@ fn workers_without_rights_use_it_too() {
 /// A limit on the size of files is one on that of this memory too.
 #[test]
 fn memory_that_cannot_be_written_costs_the_cache_and_no_reply() {
+    let limit = |kib: u32| format!("ulimit -f {kib}; exec \"$0\" \"$@\"");
+    let (some, less) = (limit(2000), limit(100));
+    let refused = "inject=pwrite64:error=ENOMEM";
+    scope(|scope| {
+        for limit in [&some, &less] {
+            scope.spawn(|| check_that_it_goes_on_without(&["sh", "-c", limit]));
+        }
+        if support::can_trace() {
+            let tracer = ["strace", "-f", "-o", "/dev/null", "-e", refused];
+            check_that_it_goes_on_without(&tracer);
+        }
+    });
+}
+
+fn check_that_it_goes_on_without(launcher: &[&str]) {
     let (admin, root) = (Admin::new(), TempDir::new().unwrap());
     let file = noise(1, 3_000_000);
     fs::write(root.path().join("f"), &file).unwrap();
-    let like = support::command(
-        root.path(),
-        "process",
-        &["--encoded-cache", "8M", "--admin", admin.arg()],
-    );
-    let limited = "ulimit -f 2000; exec \"$0\" \"$@\"";
-    let server = Server::spawn(&mut support::under(&["sh", "-c", limited], &like));
-    let is_over = AtomicBool::new(false);
-    scope(|scope| {
-        scope.spawn(|| {
-            let mut peer = server.connect();
-            while !is_over.load(SeqCst) {
-                assert!(get(&mut peer, "f") == file);
-            }
-        });
-        let _over = Over(&is_over);
-        server.wait_for_log("going on without a cache");
-    });
+    let args = ["--encoded-cache", "8M", "--admin", admin.arg()];
+    let like = support::command(root.path(), "process", &args);
+    let server = Server::spawn(&mut support::under(launcher, &like));
+    wait_until_settled(&server, "f");
+    for _ in 0..2 {
+        assert!(get(&mut server.connect(), "f") == file);
+    }
+    server.wait_for_log("going on without a cache");
     support::wait_until("the memory is given back", || {
         memory_of_cache(server.ready.pid) == 0
     });
@@ -308,10 +323,87 @@ fn memory_that_cannot_be_written_costs_the_cache_and_no_reply() {
     assert_eq!(admin.status().server.cached_bytes, Some(0));
     server.signal(Signal::SIGTERM);
     let warnings = server.rest_of_log();
-    assert!(
-        !warnings.iter().any(|line| line.contains("without a cache")),
-        "{warnings:?}"
-    );
+    let is_said_again = warnings.iter().any(|it| it.contains("without a cache"));
+    assert!(!is_said_again, "{warnings:?}");
+}
+
+#[test]
+fn memory_that_cannot_be_had_costs_the_cache_and_no_start() {
+    if !support::can_trace() {
+        return;
+    }
+    let root = TempDir::new().unwrap();
+    let like = support::command(root.path(), "process", &["--encoded-cache", "8M"]);
+    // What comes next is for the lock of the store's books.
+    let inject = "inject=memfd_create:error=EMFILE:when=1";
+    let tracer = ["strace", "-o", "/dev/null", "-e", inject];
+    let server = Server::spawn(&mut support::under(&tracer, &like));
+    assert_eq!(server.ready.settings.encoded_cache_bytes, None);
+    server.wait_for_log("its memory cannot be had; going on without a cache");
+    server.put("f", b"content");
+    assert_eq!(get(&mut server.connect(), "f"), b"content");
+    server.stop();
+}
+
+/// Where memory is only to be had if it can never be run, as `vm.memfd_noexec` has it for a namespace of process ids.
+#[test]
+fn memory_that_must_not_be_run_is_had_as_such() {
+    let launcher = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "sh",
+        "-c",
+        "echo 2 > /proc/sys/vm/memfd_noexec && exec \"$@\"",
+        "sh",
+    ];
+    let probe = Command::new(launcher[0])
+        .args(&launcher[1..])
+        .arg("true")
+        .stderr(Stdio::null())
+        .status();
+    if !probe.is_ok_and(|status| status.success()) {
+        return support::skip("vm.memfd_noexec, or the permission to set it (unshare --pid)");
+    }
+    let (admin, root) = (Admin::new(), TempDir::new().unwrap());
+    let file = noise(1, 400_000);
+    fs::write(root.path().join("f"), &file).unwrap();
+    let args = [
+        "--encoded-cache",
+        "8M",
+        "--admin",
+        admin.arg(),
+        "--exit-with-stdin",
+    ];
+    let like = support::command(root.path(), "process", &args);
+    let mut server = Server::spawn(&mut support::under(&launcher, &like));
+    // It is 1 there, which is another process here.
+    assert_eq!(server.ready.pid, 1);
+    server.ready.pid = u32::MAX;
+    assert_eq!(server.ready.settings.encoded_cache_bytes, Some(8 << 20));
+    warm_up(&server, &admin, "f", &file);
+    server.close_input();
+    assert_eq!(server.done().0.crashes, 0);
+}
+
+#[test]
+fn a_reload_to_read_only_gives_up_a_cache_that_nobody_asked_for() {
+    let (admin, folder) = (Admin::new(), TempDir::new().unwrap());
+    let config = folder.path().join("config.toml");
+    fs::write(&config, "read-only = false\n").unwrap();
+    let server = admin.start("process", &["--config", config.to_str().unwrap()]);
+    let file = noise(1, 400_000);
+    server.put("f", &file);
+    warm_up(&server, &admin, "f", &file);
+    fs::write(&config, "read-only = true\n").unwrap();
+    server.signal(Signal::SIGHUP);
+    admin.wait_for(|status| status.server.cached_bytes == Some(0));
+    for _ in 0..3 {
+        assert!(get(&mut server.connect(), "f") == file);
+    }
+    assert_eq!(admin.status().server.cached_bytes, Some(0));
+    server.stop();
 }
 
 #[test]
