@@ -15,6 +15,65 @@ use screen::{Column, Screen, Table};
 /// So many times the latency without a fault is said in words.
 const NOTABLE_FACTOR: u128 = 3;
 
+/// A row whose good clients a fault makes wait notably longer.
+#[derive(Debug)]
+pub struct Slowed<'a> {
+    /// The row with the fault.
+    pub row: &'a Row,
+    /// Which share of its operations, of 100, takes no longer than that: 99, or 90 or half of what has fewer.
+    pub percentile: u8,
+    /// How long without the fault.
+    pub before: Duration,
+    /// How long with it.
+    pub after: Duration,
+}
+
+/// Those among `rows`, each beside the row without a fault that has all else. By the rarest latency that both know: what a
+/// fault does to one client in a hundred is what it does.
+#[must_use]
+pub fn slowed<'a>(rows: &'a [Row]) -> Vec<Slowed<'a>> {
+    let key = |row: &Row| {
+        let cell = &row.cell;
+        let what = (cell.operation, cell.volume, cell.clients, cell.client_pool);
+        (what, cell.server_pool, cell.servers)
+    };
+    let fast = |row: &Row| {
+        rows.iter()
+            .find(|it| it.cell.fault.is_none() && key(it) == key(row))
+    };
+    let of = |row: &'a Row| {
+        let twin = fast(row)?;
+        let known = |percentile: u8, of: fn(&Row) -> Option<Duration>| {
+            Some((percentile, of(twin)?, of(row)?))
+        };
+        let (percentile, before, after) = known(99, |row| row.latency_p99)
+            .or_else(|| known(90, |row| row.latency_p90))
+            .or_else(|| known(50, |row| row.latency_p50))?;
+        let is_notable = after.as_nanos() >= before.as_nanos() * NOTABLE_FACTOR;
+        is_notable.then_some(Slowed {
+            row,
+            percentile,
+            before,
+            after,
+        })
+    };
+    let faulty = rows.iter().filter(|row| row.cell.fault.clients() > 0);
+    faulty.filter_map(of).collect()
+}
+
+/// The rows of which much of a window passed without a completed operation, though operations take no time like that: with
+/// that time, and the whole window. Latencies do not show it, because a client that waits asks nothing more.
+#[must_use]
+pub fn stalled<'a>(rows: &'a [Row]) -> Vec<(&'a Row, Duration, Duration)> {
+    let of = |row: &'a Row| {
+        let (pause, window) = (row.pause?, row.makespan?);
+        let typical = row.latency_p50?.as_nanos();
+        let is_notable = pause * 2 >= window && pause.as_nanos() >= typical * NOTABLE_FACTOR;
+        is_notable.then_some((row, pause, window))
+    };
+    rows.iter().filter_map(of).collect()
+}
+
 /// The page, for a terminal.
 #[must_use]
 pub fn render(contents: &Contents, rows: &[Row], screen: Screen) -> String {
@@ -165,21 +224,20 @@ fn sentences(rows: &[Row]) -> Vec<String> {
             "With fast clients alone the pools move {least} to {most} MB/s."
         ));
     }
-    for row in rows.iter().filter(|row| row.cell.fault.clients() > 0) {
-        let is_twin = |other: &&&Row| {
-            let key = |row: &Row| (row.cell.server_pool, row.cell.servers, row.cell.clients);
-            key(other) == key(row)
-        };
-        let undisturbed = fast.iter().find(is_twin).and_then(|row| row.latency_p99);
-        if let (Some(before), Some(after)) = (undisturbed, row.latency_p99)
-            && after.as_nanos() >= before.as_nanos() * NOTABLE_FACTOR
-        {
-            let (title, pool) = (title(row.cell.fault), pool(row));
-            let [before, after] = [before, after].map(milliseconds);
-            sentences.push(format!(
-                "{title}: p99 {after} instead of {before} in {pool}."
-            ));
-        }
+    for slowed in slowed(rows) {
+        let (title, pool) = (title(slowed.row.cell.fault), pool(slowed.row));
+        let [before, after] = [slowed.before, slowed.after].map(milliseconds);
+        let percentile = slowed.percentile;
+        sentences.push(format!(
+            "{title}: p{percentile} {after} instead of {before} in {pool}."
+        ));
+    }
+    for (row, pause, window) in stalled(rows) {
+        let (title, pool) = (title(row.cell.fault), pool(row));
+        let [pause, window] = [pause, window].map(milliseconds);
+        sentences.push(format!(
+            "{title}: for {pause} of {window} no operation was completed in {pool}, which few latencies show."
+        ));
     }
     let memory = |row: &&Row| Some((row.memory_per_connection_bytes()?, pool(row)));
     let mut memory: Vec<_> = fast.iter().filter_map(memory).collect();

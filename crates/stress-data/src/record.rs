@@ -43,6 +43,9 @@ pub struct Record {
     pub request: u32,
     /// When the barrier released all clients of the cell.
     pub released_ns: u64,
+    /// When the client began with it: after the release as soon as a processor was free. None in journals of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_ns: Option<u64>,
     /// When the connection stood.
     pub connected_ns: Option<u64>,
     /// When the first byte of the reply came.
@@ -73,6 +76,7 @@ impl Record {
             client,
             request,
             released_ns: 0,
+            started_ns: None,
             connected_ns: None,
             first_byte_ns: None,
             ended_ns: None,
@@ -112,10 +116,13 @@ pub(crate) fn by_client(records: &[Record]) -> impl Iterator<Item = Vec<&Record>
     })
 }
 
-/// The verified operations of one client. An operation starts when the one before it ends, the first at the release.
+/// The verified operations of one client. Where nobody wrote down when an operation started, that is when the one before it
+/// ended, or the release.
 pub(crate) fn steps(records: &[&Record]) -> impl Iterator<Item = Step> {
     let ends = records.iter().map(|record| record.ended_ns);
-    let starts = std::iter::once(records.first().map(|record| record.released_ns)).chain(ends);
+    let befores = std::iter::once(records.first().map(|record| record.released_ns)).chain(ends);
+    let starts = records.iter().zip(befores);
+    let starts = starts.map(|(record, before)| record.started_ns.or(before));
     let with_start = records.iter().zip(starts);
     let verified = with_start.filter(|(record, _)| record.outcome == Outcome::Ok);
     verified.map(|(record, start)| Step {
@@ -141,9 +148,42 @@ pub fn parts(records: &[Record]) -> Vec<[u64; 3]> {
         .collect()
 }
 
+/// The longest time of a sample, nanoseconds, in which no operation was completed: from the release, or the end of a verified operation, to the end of the next one; or to the end of the last that was
+/// tried, if nothing was completed any more.
+#[must_use]
+pub fn longest_pause(records: &[Record]) -> Option<u64> {
+    let ended = |record: &Record| record.since_release(record.ended_ns);
+    let verified = records.iter().filter(|it| it.outcome == Outcome::Ok);
+    let mut ends: Vec<u64> = verified.filter_map(ended).collect();
+    ends.extend(records.iter().filter_map(ended).max());
+    ends.sort_unstable();
+    let befores = std::iter::once(0).chain(ends.iter().copied());
+    let gaps = ends.iter().zip(befores);
+    gaps.map(|(end, before)| end - before).max()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_that_was_written_down_is_the_operations_own() {
+        let first = Record {
+            started_ns: Some(106),
+            ..record(0, [110, 140, 200], Outcome::Ok)
+        };
+        let second = Record {
+            started_ns: Some(208),
+            ..record(1, [210, 230, 260], Outcome::Ok)
+        };
+        assert_eq!(parts(&[first.clone(), second]), [[4, 30, 60], [2, 20, 30]]);
+        // A journal without it is read, and what has none is written as before.
+        let line = serde_json::to_value(record(0, [1, 2, 3], Outcome::Ok)).unwrap();
+        assert!(line.get("started_ns").is_none(), "{line}");
+        let line = serde_json::to_value(&first).unwrap();
+        assert_eq!(line["started_ns"], 106);
+        assert_eq!(serde_json::from_value::<Record>(line).unwrap(), first);
+    }
 
     fn record(request: u32, times: [u64; 3], outcome: Outcome) -> Record {
         Record {

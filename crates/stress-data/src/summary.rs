@@ -24,7 +24,7 @@ use crate::record::Outcome;
 use figures::Figures;
 pub use figures::{ClientCounts, ServerWorkers};
 pub use flags::Flag;
-use statistics::{Spread, median, percentile_99, rate};
+use statistics::{Spread, median, percentile, rate};
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +74,15 @@ pub struct Row {
     pub latency_p50: Option<Duration>,
     /// What 99 of 100 of them do not exceed; none of fewer than 100.
     pub latency_p99: Option<Duration>,
+    /// What 90 of 100 of them do not exceed; none of fewer than 10.
+    pub latency_p90: Option<Duration>,
     /// The longest of them.
     pub latency_max: Option<Duration>,
+    /// The longest time without a completed operation in any sample, from the release on. A client asks again only when it
+    /// has its answer, so that a server that stands still shows in few latencies, and here.
+    pub pause: Option<Duration>,
+    /// How far apart the clients started, median over the samples; none where nobody wrote it down.
+    pub start_spread: Option<Duration>,
     /// The largest VmHWM of a process with clients in any sample: one client, or the harness with its threads.
     pub client_peak_rss_bytes: Option<u64>,
     /// The most memory that all processes of the server had together in any sample; none if nobody watched.
@@ -259,8 +266,11 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         wait: typical_time(|figures| figures.wait_ns),
         transfer: typical_time(|figures| figures.transfer_ns),
         latency_p50: median(latencies()).map(Duration::from_nanos),
-        latency_p99: percentile_99(latencies()).map(Duration::from_nanos),
+        latency_p99: percentile(99, latencies()).map(Duration::from_nanos),
+        latency_p90: percentile(90, latencies()).map(Duration::from_nanos),
         latency_max: latencies().max().map(Duration::from_nanos),
+        pause: values(|it| it.pause_ns).max().map(Duration::from_nanos),
+        start_spread: typical_time(|it| it.start_spread_ns),
         client_peak_rss_bytes: values(|it| it.sample.measurement.client_peak_rss_bytes).max(),
         server_memory_bytes: values(|it| Some(it.sample.measurement.server_memory?.peak_bytes))
             .max(),

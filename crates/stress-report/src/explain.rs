@@ -9,6 +9,7 @@ use screen::{Column, Screen, Table};
 use serde_json::json;
 use stress_data::Unusable;
 use stress_data::journal::{Contents, Sample};
+use stress_data::matrix::Operation;
 use stress_data::measurement::Status;
 use stress_data::record::{Outcome, Record};
 use stress_data::run::Run;
@@ -150,11 +151,15 @@ fn records_text(sample: &Sample, is_all: bool, screen: Screen) -> String {
         out.push('\n');
     }
     let number = Column::number;
+    let first_byte = match sample.measurement.cell.operation {
+        Operation::Upload => "answer, s",
+        Operation::Download | Operation::List => "first byte, s",
+    };
     let mut table = Table::new([
         number("client"),
         number("request"),
         number("connected, s"),
-        number("first byte, s"),
+        number(first_byte),
         number("ended, s"),
         number("bytes"),
         Column::text("outcome"),

@@ -27,6 +27,7 @@ fn records(each_ms: u64, wait_ms: u64, cut: u32) -> Vec<Record> {
             client,
             request,
             released_ns: 0,
+            started_ns: None,
             connected_ns: Some(started_ms * MS),
             first_byte_ns: Some(ended_ms * MS),
             ended_ns: Some(ended_ms * MS),
@@ -128,6 +129,42 @@ fn the_page_says_what_blocking_workers_set_aside_and_a_crash_may_cost_those_too(
         assert!(page.contains(want), "{want}: {page}");
     }
     assert!(!markdown(&contents, &summary::rows(&contents)).contains("set-aside"));
+}
+
+#[test]
+fn a_fault_is_judged_by_the_rarest_latency_that_both_rows_know() {
+    let mut rows = summary::rows(&contents());
+    let judged = |rows: &[Row]| -> Vec<(u8, u64)> {
+        let slowed = slowed(rows);
+        let one = |it: &Slowed<'_>| (it.percentile, it.after.as_millis() as u64);
+        slowed.iter().map(one).collect()
+    };
+    assert_eq!(judged(&rows), [(99, 10_020), (99, 10_025)]);
+    for row in &mut rows {
+        row.latency_p99 = None;
+    }
+    assert_eq!(judged(&rows)[0].0, 90);
+    for row in &mut rows {
+        row.latency_p90 = None;
+    }
+    // Of the others half take no longer than without a fault: nothing to say.
+    assert_eq!(judged(&rows), []);
+}
+
+#[test]
+fn a_pool_that_completed_nothing_for_most_of_a_window_is_named() {
+    let contents = contents();
+    let rows = summary::rows(&contents);
+    // Behind silent clients nobody got anything for ten seconds; where a worker was killed the others went on.
+    let named: Vec<Fault> = stalled(&rows)
+        .iter()
+        .map(|(row, ..)| row.cell.fault)
+        .collect();
+    assert_eq!(named, [Fault::SilentClient { clients: 5 }; 2]);
+    let page = markdown(&contents, &rows);
+    let want =
+        "for 10,020 ms of 10,100 ms no operation was completed in a pool of 5 process workers";
+    assert!(page.contains(want), "{page}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn record(client: u32, outcome: Outcome) -> Record {
         client,
         request: 0,
         released_ns: 1,
+        started_ns: None,
         connected_ns: Some(2),
         first_byte_ns: Some(3),
         ended_ns: Some(4),

@@ -8,7 +8,7 @@ use super::statistics::{mean, median, rate};
 use crate::journal::Sample;
 use crate::matrix::Operation;
 use crate::measurement::{Settings, Status};
-use crate::record::{Outcome, Record, by_client, steps};
+use crate::record::{Outcome, Record, by_client, longest_pause, steps};
 
 /// How many of a cell's clients did all they had to do. The two add up to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,10 @@ pub(super) struct Figures<'a> {
     pub(super) client_cpu_ns: Option<u64>,
     pub(super) wait_ns: Option<u64>,
     pub(super) transfer_ns: Option<u64>,
+    /// From the first client's start to the last one's.
+    pub(super) start_spread_ns: Option<u64>,
+    /// The longest time of the window in which no operation was completed.
+    pub(super) pause_ns: Option<u64>,
     /// Of each verified operation, from its start to its end.
     pub(super) latencies_ns: Vec<u64>,
 }
@@ -102,6 +106,8 @@ impl<'a> Figures<'a> {
             client_cpu_ns: measurement.client_cpu_us.map(|us| us * 1_000),
             wait_ns: median(replies().filter_map(|step| step.wait_ns)),
             transfer_ns: median(replies().filter_map(|step| step.transfer_ns)),
+            start_spread_ns: start_spread(&clients),
+            pause_ns: longest_pause(&measurement.records),
             latencies_ns: steps().filter_map(|step| step.latency_ns).collect(),
         }
     }
@@ -133,6 +139,14 @@ impl<'a> Figures<'a> {
             Reverse(self.sample.measurement.repeat),
         )
     }
+}
+
+/// Of the clients whose start was written down.
+fn start_spread(clients: &[Client<'_>]) -> Option<u64> {
+    let starts = clients
+        .iter()
+        .filter_map(|client| client.records.first()?.started_ns);
+    Some(starts.clone().max()? - starts.min()?)
 }
 
 /// A sample that says `ok` although a client failed contradicts itself.

@@ -49,12 +49,12 @@ pub fn median(values: impl IntoIterator<Item = u64>) -> Option<u64> {
     Some(u64::midpoint(below, above))
 }
 
-/// The value that 99 of 100 do not exceed (nearest rank); none of fewer than 100 values, which have no such value.
-pub(crate) fn percentile_99(values: impl IntoIterator<Item = u64>) -> Option<u64> {
+/// The value that so many of 100 do not exceed (nearest rank); none of values so few that all of them would be needed.
+pub(crate) fn percentile(of_100: usize, values: impl IntoIterator<Item = u64>) -> Option<u64> {
     let mut values: Vec<u64> = values.into_iter().collect();
     values.sort_unstable();
-    let rank = (values.len() * 99).div_ceil(100);
-    match values.len() {
+    let rank = (values.len() * of_100).div_ceil(100);
+    match values.len() * (100 - of_100) {
         0..100 => None,
         _ => values.get(rank - 1).copied(),
     }
@@ -102,10 +102,13 @@ mod tests {
 
     #[test]
     fn a_percentile_needs_as_many_values_as_it_has_parts() {
-        assert_eq!(percentile_99(0..99), None);
-        assert_eq!(percentile_99(1..=100), Some(99));
-        assert_eq!(percentile_99((1..=101).rev()), Some(100));
-        assert_eq!(percentile_99(1..=500), Some(495));
+        assert_eq!(percentile(99, 0..99), None);
+        assert_eq!(percentile(99, 1..=100), Some(99));
+        assert_eq!(percentile(99, (1..=101).rev()), Some(100));
+        assert_eq!(percentile(99, 1..=500), Some(495));
+        assert_eq!(percentile(90, 0..9), None);
+        assert_eq!(percentile(90, 1..=10), Some(9));
+        assert_eq!(percentile(90, 1..=25), Some(23));
     }
 
     #[test]

@@ -20,6 +20,7 @@ fn record(client: u32, ended_ms: u64, outcome: Outcome) -> Record {
         client,
         request: 0,
         released_ns: 1_000 * MS,
+        started_ns: None,
         connected_ns: Some(1_001 * MS),
         first_byte_ns: Some(1_002 * MS),
         ended_ns: Some((1_000 + ended_ms) * MS),
@@ -194,6 +195,41 @@ fn an_upload_has_no_first_byte_for_its_reply_begins_when_it_is_over() {
     let written = String::from_utf8(written).unwrap();
     let first = written.lines().nth(1).unwrap();
     assert!(first.contains(",0.001000000,,0.100000000,"), "{first}");
+}
+
+#[test]
+fn a_server_that_stands_still_shows_in_its_pause_and_not_in_the_typical_latency() {
+    // Ten operations of 100 ms, and one that a frozen server leaves without its answer for ten seconds.
+    let records = (1..=10).map(|client| record(client, 100 * u64::from(client), Outcome::Ok));
+    let last = record(11, 11_000, Outcome::Ok);
+    let all: Vec<Record> = records.chain([last]).collect();
+    let row = row_of(1, vec![sample(0, Status::Ok, all.clone())]);
+    assert_eq!(row.pause, ms(10_000));
+    assert_eq!((row.latency_p50, row.latency_p90), (ms(600), ms(1_000)));
+    // It never came back: what was tried ends the window.
+    let mut lost = all;
+    lost[10].outcome = Outcome::Timeout;
+    assert_eq!(
+        row_of(1, vec![sample(0, Status::Timeout, lost)]).pause,
+        ms(10_000)
+    );
+    assert_eq!(row_of(1, Vec::new()).pause, None);
+}
+
+#[test]
+fn clients_start_as_far_apart_as_they_say() {
+    let mut sample = all_ok(0, 100);
+    assert_eq!(row_of(1, vec![sample.clone()]).start_spread, None);
+    for record in &mut sample.measurement.records {
+        let started_ns = (1_000 + u64::from(record.client) / 2) * MS;
+        record.started_ns = Some(started_ns);
+        record.connected_ns = Some(started_ns + MS / 4);
+    }
+    let row = row_of(1, vec![sample]);
+    assert_eq!(row.start_spread, ms(2));
+    // From the client's own start, which is no server's doing; the time is from the release.
+    assert_eq!(row.connect, Some(Duration::from_micros(250)));
+    assert_eq!(row.time(), ms(120));
 }
 
 #[test]

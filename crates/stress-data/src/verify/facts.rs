@@ -258,9 +258,20 @@ fn record_problems(measurement: &Measurement, settings: &Settings) -> Vec<String
             let bytes = counted_as(bytes, "byte is", "bytes are");
             problems.push(format!("{who}: {bytes} verified, not the volume"));
         }
+        let is_early = |at: Option<u64>| {
+            let started = record.started_ns;
+            started.is_some() && at.is_some() && at < started
+        };
+        if record.started_ns.is_some_and(|at| at < record.released_ns)
+            || is_early(record.connected_ns)
+        {
+            let what = "it started before the release, or was connected before it started";
+            problems.push(format!("{who}: {what}"));
+        }
         let same_client = before.filter(|before| before.client == record.client);
         let ended = same_client.and_then(|before| before.ended_ns);
-        if ended > record.connected_ns && record.connected_ns.is_some() {
+        let began = record.started_ns.or(record.connected_ns);
+        if ended > began && began.is_some() {
             let what = "it began before the one before it had ended";
             problems.push(format!("{who}: {what}"));
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use stress_data::fault::Fault;
 use stress_data::matrix::{ClientPool, Operation};
+use stress_data::models::{Slowed, slowed, stalled};
 use stress_data::run::Run;
 use stress_data::size;
 use stress_data::summary::Row;
@@ -13,9 +14,6 @@ use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow, Text
 use crate::lang::Lang;
 use crate::nine;
 use crate::texts::{count, say};
-
-/// So many times the latency without a fault is said in words.
-const NOTABLE_FACTOR: f64 = 3.0;
 
 impl View<'_> {
     /// None if no fault was asked for.
@@ -139,9 +137,17 @@ fn cells(row: &Row, lang: Lang) -> TableRow {
 /// Each fault that made the good clients wait notably longer, and what each crash cost.
 fn sentences(rows: &[Row], lang: Lang) -> Vec<String> {
     let mut found = Vec::new();
-    for row in rows.iter().filter(|row| row.cell.fault.clients() > 0) {
-        found.extend(waits_longer(row, rows, lang));
-    }
+    found.extend(slowed(rows).iter().map(|slowed| waits_longer(slowed, lang)));
+    found.extend(stalled(rows).into_iter().map(|(row, pause, window)| {
+        say!(
+            lang,
+            "faults.stalled",
+            fault = fault_name(row.cell.fault, lang),
+            pause = lang.time(pause),
+            window = lang.time(window),
+            workers = workers(row, lang)
+        )
+    }));
     for row in rows {
         if let Some((cut, held)) = row.lost_in_crash() {
             let cut = lang.int(cut);
@@ -158,30 +164,16 @@ fn workers(row: &Row, lang: Lang) -> String {
     count!(lang, "faults.pool_workers", row.cell.servers, pool)
 }
 
-fn waits_longer(row: &Row, rows: &[Row], lang: Lang) -> Option<String> {
-    let twin = |other: &&Row| {
-        let plain = (
-            Fault::None,
-            row.cell.operation,
-            row.cell.volume,
-            row.cell.clients,
-            row.cell.client_pool,
-        );
-        let server = |row: &Row| (row.cell.server_pool, row.cell.servers);
-        key(other) == plain && server(other) == server(row)
-    };
-    let before = rows.iter().find(twin)?.latency_p50?;
-    let after = row.latency_p50?;
-    let factor = after.as_secs_f64() / before.as_secs_f64();
-    (factor >= NOTABLE_FACTOR).then(|| {
-        say!(
-            lang,
-            "faults.waits_longer",
-            fault = fault_name(row.cell.fault, lang),
-            after = lang.time(after),
-            before = lang.time(before),
-            times = lang.ratio(factor),
-            workers = workers(row, lang)
-        )
-    })
+fn waits_longer(slowed: &Slowed<'_>, lang: Lang) -> String {
+    let factor = slowed.after.as_secs_f64() / slowed.before.as_secs_f64();
+    say!(
+        lang,
+        "faults.waits_longer",
+        fault = fault_name(slowed.row.cell.fault, lang),
+        percentile = slowed.percentile,
+        after = lang.time(slowed.after),
+        before = lang.time(slowed.before),
+        times = lang.ratio(factor),
+        workers = workers(slowed.row, lang)
+    )
 }

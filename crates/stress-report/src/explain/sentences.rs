@@ -8,7 +8,7 @@ use stress_data::journal::{Contents, Sample};
 use stress_data::machine::CpuTicks;
 use stress_data::matrix::{Cell, ClientPool, Operation};
 use stress_data::measurement::{Measurement, Status};
-use stress_data::record::Outcome;
+use stress_data::record::{Outcome, Record, longest_pause};
 use stress_data::size::{self, counted, counted_as, rate_text, with_commas};
 use stress_data::summary::csv::format_seconds;
 use stress_data::summary::statistics::{Spread, median, rate};
@@ -25,6 +25,7 @@ pub(super) fn of(contents: &Contents, row: &Row, sample: Option<&Sample>) -> Vec
         let cores = contents.header.fingerprint.machine.cores;
         said.extend(looked_into(row, measurement));
         said.extend(clients(measurement));
+        said.extend(pause(measurement));
         if let Some(parts) = &parts {
             said.push(split(&measurement.cell, parts));
             said.extend(queueing(&measurement.cell, parts));
@@ -165,6 +166,19 @@ fn split(cell: &Cell, parts: &Parts) -> String {
     format!(
         "Of the time of {operations}, {connect} went in connecting, {wait} in {waiting}, {transfer} in {rest}."
     )
+}
+
+/// The longest time without a completed operation, where it is more than what came before the first one.
+fn pause(measurement: &Measurement) -> Option<String> {
+    let sample = |record: &Record| record.since_release(record.ended_ns);
+    let ends = measurement.records.iter().filter_map(sample);
+    let first = ends.min()?;
+    let pause = longest_pause(&measurement.records).filter(|pause| *pause > first)?;
+    let window = seconds(measurement.window()?);
+    Some(format!(
+        "The longest time without a completed operation was {} of {window}.",
+        nanoseconds(pause)
+    ))
 }
 
 /// With fewer workers than clients, some stand in a queue.

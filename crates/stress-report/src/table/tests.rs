@@ -27,6 +27,7 @@ fn contents(repeats: u32) -> Contents {
                 client: 0,
                 request: 0,
                 released_ns: 0,
+                started_ns: None,
                 connected_ns: None,
                 first_byte_ns: None,
                 ended_ns: Some(5_000_000 + u64::from(repeat) * 1_000_000),

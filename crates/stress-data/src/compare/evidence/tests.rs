@@ -41,10 +41,10 @@ fn is_alarm(rows: &[Sampled]) -> bool {
 #[test]
 fn equal_sides_are_taken_for_different_in_one_of_twenty_comparisons() {
     for rounds in [1, 3] {
-        let alarms = (0..100).filter(|seed| is_alarm(&rows(*seed, rounds, |_| 1.0)));
-        // 5 are expected; 11 or more come in 1 of 100 such counts.
+        let alarms = (0..40).filter(|seed| is_alarm(&rows(*seed, rounds, |_| 1.0)));
+        // 2 are expected; 7 or more come in 3 of 1,000 such counts.
         let alarms = alarms.count();
-        assert!(alarms < 11, "{rounds} rounds: {alarms} of 100");
+        assert!(alarms < 7, "{rounds} rounds: {alarms} of 40");
     }
 }
 
