@@ -31,4 +31,4 @@ const RACE: races::Length = races::Length {
 };
 
 const CACHE_KILLS: u64 = 400;
-const CACHE_CHANGES: u64 = 15;
+const CACHE_CHANGES: u64 = 5;

@@ -14,14 +14,14 @@ use crate::downloads::{Over, on_each_pool, sent_from_cache, warm_up, whole};
 use crate::support::{Server, noise, wait_until};
 
 /// More than the kernel takes of a reply that is not read.
-const FILE_LEN: usize = 5_000_000;
+const FILE_LEN: usize = 4_000_000;
 
 /// Beside the one of whose replies each change is in the middle.
 const READERS: usize = 3;
 
 /// A page of the file that is changed first, and one behind it that is changed next: a reply that has the second change
 /// without the first is what the file never was.
-const PAGES: [usize; 2] = [3 << 12, 1200 << 12];
+const PAGES: [usize; 2] = [3 << 12, 960 << 12];
 const PAGE_LEN: usize = 4096;
 
 /// A file and what becomes of it, one version after the other.
@@ -196,7 +196,7 @@ fn change_under_readers(server: &Server, admin: &Admin, histories: &[History]) -
         for it in histories {
             wait_for_a_reply();
             // Of chance: how the readers came to answer so far.
-            let len = 1 + (sent_from_cache(admin) - sent_before) as usize % (FILE_LEN / 4);
+            let len = 1 + (sent_from_cache(admin) - sent_before) as usize % (FILE_LEN / 8);
             count(it.check_a_download(server, len, || it.change(server)));
             wait_for_a_reply();
         }

@@ -124,8 +124,8 @@ const SMALL_FILES: u64 = 17;
 fn slow_readers_get_all_of_files_that_were_put_out_for_others() {
     on_each_pool(|pool| {
         let admin = Admin::new();
-        let server = admin.start(pool, &["--workers", "3", "--encoded-cache", "24M"]);
-        let files = ["a", "b"].map(|name| (name, noise(name.len() as u64, 15_000_000)));
+        let server = admin.start(pool, &["--workers", "3", "--encoded-cache", "8M"]);
+        let files = ["a", "b"].map(|name| (name, noise(u64::from(name.as_bytes()[0]), 5_000_000)));
         for (name, file) in &files {
             server.put(name, file);
         }
@@ -181,7 +181,7 @@ fn workers_that_come_later_use_what_others_have_put_there() {
         });
         sends_at_once(&server);
         // A new server has a cache of its own, and the old one gives its back, though somebody still reads there.
-        let large = noise(2, 12_000_000);
+        let large = noise(2, 5_000_000);
         server.put("large", &large);
         let mut slow = server.connect();
         slow.send("GET large\r\n");
