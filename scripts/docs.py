@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What the documents name must be there: links, headings, source files, and functions written as `file.rs::function`.
-README.md must be short, and each dependency has its line in ARCHITECTURE.md.
+README.md must be short, each dependency has its line in ARCHITECTURE.md, and docs/SPEED.md quotes what was measured.
 
     scripts/docs.py              says what is not so; exit 1 if anything is not
     scripts/docs.py --prove      makes each mistake, in memory, and sees that it is noticed
 """
 
+import json
 import pathlib
 import re
 import subprocess
@@ -73,8 +74,17 @@ def unexplained(text, manifest):
     yield from (f"ARCHITECTURE.md has a line for {name}, which is not used" for name in sorted(said - used))
 
 
+def unquoted(text, files):
+    """Kept measurements of which docs/SPEED.md does not have what was printed."""
+    for name in sorted(files):
+        if re.fullmatch(r"measurements/.*\.json", name):
+            kept = json.loads((ROOT / name).read_text())
+            if f"```text\n$ {kept['command']}\n{kept['printed']}\n```" not in text:
+                yield f"docs/SPEED.md does not quote {name}"
+
+
 def wrong(pages, files, sources):
-    found = [*unexplained(pages["ARCHITECTURE.md"], sources["Cargo.toml"])]
+    found = [*unexplained(pages["ARCHITECTURE.md"], sources["Cargo.toml"]), *unquoted(pages.get("docs/SPEED.md", ""), files)]
     for page, text in pages.items():
         found += wrong_links(page, text, pages, files)
         found += wrong_names(page, text, sources)
@@ -86,6 +96,8 @@ def prove(pages, files, sources):
     source = next(name for name in sources if name.endswith("/src/lib.rs"))
     lines = pages["ARCHITECTURE.md"]
     assert any("csv is for" in it for it in unexplained(lines.replace("`csv`", "`nothing`"), sources["Cargo.toml"]))
+    if any(name.startswith("measurements/") for name in files):
+        assert any("does not quote" in it for it in unquoted(pages["docs/SPEED.md"].replace("1", "2"), files))
     mistakes = [
         ("a [page](docs/NOWHERE.md)", "there is no docs/NOWHERE.md"),
         ("a [heading](docs/LIMITS.md#nowhere)", "no heading for #nowhere"),
