@@ -184,6 +184,14 @@ def too_long(lengths):
     return found + [f"{name} is in LONGER for nothing" for name in LONGER if lengths.get(name, 0) <= LINES_MAX]
 
 
+def stray_seeds():
+    """Seeds of property tests are looked for beside their test's source: where there is none, nobody replays them."""
+    for seeds in CRATES.glob("*/proptest-regressions/**/*.txt"):
+        crate, inner = seeds.relative_to(CRATES).parts[0], seeds.relative_to(CRATES).parts[2:]
+        if not (CRATES / crate / "src").joinpath(*inner).with_suffix(".rs").exists():
+            yield f"{seeds.relative_to(CRATES)}: its test's source is elsewhere"
+
+
 def lengths():
     return {str(it.relative_to(CRATES)): len(it.read_text().splitlines()) for it in CRATES.rglob("*.rs")}
 
@@ -234,7 +242,7 @@ def main():
         for cycle in found if "-v" in sys.argv[1:] else ():
             print("    " + " ".join(map(name_of, cycle)))
         failures += broken(crate.name, modules)
-    failures += too_long(lengths())
+    failures += [*too_long(lengths()), *stray_seeds()]
     print(f"{'all':15} {total:6} lines")
     for failure in failures:
         print(f"not so: {failure}", file=sys.stderr)

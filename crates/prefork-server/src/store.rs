@@ -27,6 +27,7 @@ use nix::unistd::{Pid, UnlinkatFlags, unlinkat};
 use proto::FileName;
 
 use census::Census;
+use file_system::Trait;
 use freeing::{Freeing, Opened};
 use lock::{Lock, Standing};
 use quota::QuotaGuard;
@@ -155,7 +156,7 @@ impl Store {
         };
         let root = Root {
             reserves: file_system::gains_by_reserving(&directory),
-            shows_changes: file_system::shows_changes(&directory),
+            shows_changes: file_system::has(&directory, Trait::TimesOfFolders),
             directory,
             options,
             mark,
@@ -282,7 +283,7 @@ impl Store {
     /// # Errors
     /// What the directory's reading says.
     pub fn sweep(&self) -> io::Result<Swept> {
-        let is_local = file_system::has_one_set_of_locks(&self.root.directory);
+        let is_local = file_system::has(&self.root.directory, Trait::OneSetOfLocks);
         let standing = self.lock.as_ref().map(|lock| lock.standing);
         self.sweep_where(|owner| match (standing, &owner.mark) {
             // There nobody else can write while this server has the locks.

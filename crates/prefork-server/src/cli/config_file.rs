@@ -35,6 +35,10 @@ pub fn arguments(path: &Path) -> Result<Vec<OsString>, String> {
 
 /// The parent reads it too, at a reload, and must not be kept: neither by a pipe that nobody writes to nor by a file
 /// without end.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the configuration is not in the root that the store guards"
+)]
 fn read(path: &Path) -> io::Result<String> {
     let file = OpenOptions::new()
         .read(true)

@@ -1,6 +1,7 @@
 //! What the log says of requests that failed on the server's side: the file, the client and the reason, at most once a
 //! second for each reason. A client that asks for an unreadable file without end must not fill the disk with lines.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -85,6 +86,8 @@ enum Cause {
     Kernel(Errno),
     /// The file became shorter than it was when it was opened.
     CutShort,
+    /// The file was changed in place when a part of it had been sent.
+    Changed,
     /// The quota's books were open for as long as a request waits for them.
     BooksOpen,
     /// Clients have not taken the listings that they asked for.
@@ -96,7 +99,8 @@ impl Reason {
         let cause = match &failure.error {
             StoreError::Io(error) | StoreError::Busy(error) => match error.raw_os_error() {
                 Some(errno) => Cause::Kernel(Errno::from_raw(errno)),
-                None => Cause::CutShort,
+                None if error.kind() == io::ErrorKind::UnexpectedEof => Cause::CutShort,
+                None => Cause::Changed,
             },
             StoreError::ListingsHeld => Cause::ListingsHeld,
             _ => Cause::BooksOpen,
@@ -112,6 +116,7 @@ impl Reason {
         match self.cause {
             Cause::Kernel(errno) => errno.desc(),
             Cause::CutShort => "the file became shorter while it was read",
+            Cause::Changed => "the file was changed in place while it was sent",
             Cause::BooksOpen => "--root-max-bytes: its books were in use for too long",
             Cause::ListingsHeld => {
                 "clients that ask for LIST and do not read it hold as many listings as there may be"

@@ -97,7 +97,7 @@ impl Folder {
     /// Whether each change of a file's content shows in its times, as the encoded cache has to know it.
     #[must_use]
     pub fn stamps_changes_of_files(&self) -> bool {
-        file_system::stamps_changes_of_files(&self.directory)
+        file_system::has(&self.directory, file_system::Trait::TimesOfFiles)
     }
 
     /// Whether this process's user may put files into the folder and remove them.

@@ -30,8 +30,7 @@ use crate::sandbox::Confinement;
 use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::gate::Gate;
 use crate::shared::holdings::Holdings;
-use crate::shared::listener;
-use crate::shared::listener::Listener;
+use crate::shared::listener::{self, Listener};
 use crate::shared::report;
 use crate::shared::scoreboard::Scoreboard;
 use crate::store::{Folder, Quota, Store, StoreOptions, Swept};
@@ -71,11 +70,11 @@ impl Foundation {
 
 impl Supervisor {
     pub(super) fn start(config: Config, reread: Reread) -> Result<Self> {
-        // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
-        // this process and in every worker.
         stream::own_standard_streams();
         let cache_bytes = caching::plan(&config);
         let event_connections = descriptors::make_room(&config, cache_bytes > 0)?;
+        // A limit on the size of files is to be an error like that of a full disk, for uploads and logs alike, in
+        // this process and in every worker.
         sys::ignore(Signal::SIGXFSZ).context("cannot ignore SIGXFSZ")?;
         let inherited = inherited::take()?;
         sandbox::harden_process();

@@ -1,8 +1,13 @@
 //! What the protocol promises, under every pool.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
+
 use serde_json::json;
 
-use crate::support::{Server, content, each_pool, noise, upload};
+use crate::support::{DEADLINE, Server, content, each_pool, noise, upload};
 
 /// Around every buffer's edge: the codec's groups, the pieces of file and wire.
 const LENGTHS: [usize; 14] = [
@@ -181,6 +186,23 @@ each_pool! {
         }
         let (done, _) = server.stop();
         assert_eq!(done.sum.connections.timed_out, 2);
+    }
+
+    fn a_reply_whose_file_is_changed_in_place_breaks_off_and_the_log_says_so(pool) {
+        let server = Server::start(pool, &["--workers", "1"]);
+        // More than the kernel takes of a reply that nobody reads.
+        server.put("f", &noise(1, 40_000_000));
+        let mut client = TcpStream::connect(&server.ready.address).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        client.write_all(b"GET f\r\n").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        let file = File::options().write(true).open(server.root().join("f")).unwrap();
+        file.write_all_at(b"changed", 0).unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).unwrap();
+        assert!(!rest.ends_with(b"\r\n\r\n"));
+        server.wait_for_log("the file was changed in place while it was sent");
+        server.stop();
     }
 
     fn a_body_as_long_as_a_wrapped_line_is_stored_when_nothing_follows_at_once(pool) {

@@ -142,8 +142,7 @@ impl Session<'_> {
         if let Some((sent_len, sent_crc32)) = sent {
             if crc32 != sent_crc32 {
                 let offset = download.offset;
-                let error = "the file was changed when a part of it had been sent";
-                return self.break_off(offset, io::Error::other(error));
+                return self.break_off(offset, changed());
             }
             self.sent = sent_len;
         }
@@ -158,8 +157,7 @@ impl Session<'_> {
             let size = download.offset;
             let is_in_pieces = size > PIECE_LEN as u64;
             if is_in_pieces && self.slot.in_store(|| download.file.is_rewritten()) {
-                let error = "the file was changed while it was read";
-                return self.break_off(size, io::Error::other(error));
+                return self.break_off(size, changed());
             }
             reply::encode_get_end(out, size, download.crc.clone().finalize());
             self.task = Task::None;
@@ -273,6 +271,11 @@ impl Cached {
             crcs: [0; PIECES_AT_ONCE],
         }
     }
+}
+
+/// The log has its own words for it.
+fn changed() -> io::Error {
+    io::Error::other("the file was changed in place")
 }
 
 /// Content in a piece of the file: 0 behind its end.

@@ -4,9 +4,9 @@ use std::fs;
 use std::process;
 use std::time::{Duration, Instant};
 
-use super::super::Swept;
 use super::super::lock::Standing;
 use super::super::temporary::{Mark, Owner, hidden_name, owner};
+use super::super::{Swept, file_system};
 use super::*;
 
 #[test]
@@ -147,7 +147,7 @@ fn a_sweep_removes_what_is_provably_left_behind_and_nothing_else() {
 
 fn store_is_local(root: &Path) -> bool {
     let directory = fs::File::open(root).expect("a directory");
-    super::super::file_system::has_one_set_of_locks(&directory)
+    file_system::has(&directory, file_system::Trait::OneSetOfLocks)
 }
 
 /// The number of a process that there was.
