@@ -7,7 +7,7 @@ use std::ffi::{CString, c_int};
 use std::fs::{self, File};
 use std::io::{self, IoSliceMut};
 use std::mem::size_of;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -25,7 +25,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockFlag, accept4, recvmsg};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, recvmsg};
 use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Pid};
 
@@ -160,18 +160,38 @@ pub fn shared_words(len: usize) -> nix::Result<&'static [AtomicU64]> {
     Ok(unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<AtomicU64>(), len) })
 }
 
-/// Takes one connection off the listener's queue, non-blocking and close-on-exec. Waits as the listener's own
-/// mode and `SO_RCVTIMEO` say, and unlike std's `accept` returns on a signal.
+/// Takes one connection off the listener's queue, non-blocking and close-on-exec; says who it is from, where that is an
+/// address of the internet. Waits as the listener's own mode and `SO_RCVTIMEO` say, and unlike std's `accept` returns on
+/// a signal.
 ///
 /// # Errors
 /// What accept4(2) says: `EAGAIN` after the timeout, `EINTR` on a signal.
-pub fn accept(listener: &impl AsFd) -> nix::Result<OwnedFd> {
-    let fd = accept4(
-        listener.as_fd().as_raw_fd(),
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-    )?;
+pub fn accept(listener: &impl AsFd) -> nix::Result<(OwnedFd, Option<SocketAddr>)> {
+    // SAFETY: an all-zero sockaddr_storage is a valid value of that plain C struct, of no family.
+    let mut peer: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: both pointers are to live locals, and accept4(2) writes no more through the first than the second says
+    // there is room for.
+    let result = unsafe {
+        libc::accept4(
+            listener.as_fd().as_raw_fd(),
+            (&raw mut peer).cast(),
+            &raw mut len,
+            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+        )
+    };
+    let fd = Errno::result(result)?;
     // SAFETY: accept4 has just returned this descriptor, and nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: the pointer is to a whole sockaddr_storage, of which the kernel has written so much.
+    let peer = unsafe { SockaddrStorage::from_raw((&raw const peer).cast(), Some(len)) };
+    Ok((socket, peer.as_ref().and_then(internet_address)))
+}
+
+fn internet_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|it| SocketAddrV4::from(*it));
+    let v6 = address.as_sockaddr_in6().map(|it| SocketAddrV6::from(*it));
+    v4.map(SocketAddr::from).or(v6.map(SocketAddr::from))
 }
 
 /// Makes a listener refuse new connections while what is queued stays and can be accepted. Cannot be undone.

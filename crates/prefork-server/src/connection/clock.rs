@@ -115,9 +115,7 @@ impl Clock {
     /// A part of a reply is out: what is waited for from here on in the way of heads is another request's.
     pub(crate) fn replied(&mut self) {
         self.in_first_head = false;
-        let is_of_a_head =
-            |reading| matches!(reading, Reading::First | Reading::Idle | Reading::Head);
-        if matches!(self.phase, Some((Waiting::For(reading), _)) if is_of_a_head(reading)) {
+        if matches!(self.phase, Some((Waiting::For(reading), _)) if reading.is_of_a_head()) {
             self.phase = None;
         }
     }

@@ -5,6 +5,7 @@
 //! a blocking worker polls one connection, an event loop arms it and goes on to the next.
 
 mod send;
+mod turn;
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -23,16 +24,7 @@ use crate::connection::failures;
 use crate::connection::session::{BufferPool, End, Reading, Session, Want};
 use crate::shared::address_cap::HeldCell;
 use crate::sys;
-
-/// After so many bytes a connection lets others have their turn.
-const TURN_LEN: usize = 1 << 20;
-
-/// After so many answered requests, too: each may cost a file.
-const TURN_REQUESTS: u32 = 16;
-
-/// And after so long, whatever it was that took the time. What cannot be interrupted is looked at when it is over:
-/// one piece of a file, one listing, one sync.
-const TURN_TIME: Duration = Duration::from_millis(2);
+use turn::{TURN_REQUESTS, Turn};
 
 /// A connection that goes on asking while the server drains is closed between two requests after so long, if it has
 /// had [`TURN_REQUESTS`] answers since: a stop must come to an end.
@@ -96,6 +88,8 @@ pub(crate) struct Connection<'s> {
     clock: Clock,
     lingered_len: usize,
     is_shut: bool,
+    /// Its next request was not there yet when the one before was answered.
+    was_awaited: bool,
     draining: Option<Draining>,
     is_turned_away: bool,
     /// Its place among its address's connections, given back when this is dropped.
@@ -114,6 +108,7 @@ impl<'s> Connection<'s> {
             clock: Clock::new(clocks, Instant::now()),
             lingered_len: 0,
             is_shut: false,
+            was_awaited: false,
             draining: None,
             is_turned_away: false,
             _place: None,
@@ -226,9 +221,14 @@ impl<'s> Connection<'s> {
         loop {
             let want = self.session.want();
             let result = match want {
-                Want::Read(_) => self.socket.read(self.session.space()),
-                Want::Write => self.write(),
-                Want::Send => self.send_encoded(),
+                // To try would fail.
+                Want::Read(Reading::Idle) if turn.is_empty && self.asks_late() => {
+                    Err(ErrorKind::WouldBlock.into())
+                }
+                Want::Write | Want::Send if turn.is_full => Err(ErrorKind::WouldBlock.into()),
+                Want::Read(_) => self.read(&mut turn),
+                Want::Write => self.write(&mut turn),
+                Want::Send => self.send_encoded(&mut turn),
                 Want::Linger(_) => self.linger(),
                 Want::Next => {
                     self.next_request();
@@ -255,6 +255,19 @@ impl<'s> Connection<'s> {
         }
     }
 
+    /// Whether the peer, once answered, had to be waited for before: its next request, or its end, is hardly there just
+    /// after an answer. While the server drains that is looked for, since nobody is waited for then.
+    fn asks_late(&self) -> bool {
+        self.was_awaited && !self.session.is_draining()
+    }
+
+    fn read(&mut self, turn: &mut Turn) -> io::Result<usize> {
+        let space = self.session.space();
+        let len = self.socket.read(space)?;
+        turn.is_empty = len < space.len();
+        Ok(len)
+    }
+
     /// What has come of reading or writing; none if there is something else to do at once.
     fn moved(&mut self, want: Want, result: io::Result<usize>, turn: &mut Turn) -> Option<Pause> {
         match (result, want) {
@@ -264,7 +277,7 @@ impl<'s> Connection<'s> {
                 turn.moved_len += len;
                 self.clock.moved(len, Instant::now);
                 match want {
-                    Want::Read(reading) => self.arrived(len, reading),
+                    Want::Read(reading) => self.arrived(len, reading, turn),
                     Want::Write => self.sent(len, turn),
                     Want::Send => {
                         self.session.sent_encoded(len);
@@ -284,10 +297,10 @@ impl<'s> Connection<'s> {
         None
     }
 
-    fn arrived(&mut self, len: usize, reading: Reading) {
-        let is_head = matches!(reading, Reading::First | Reading::Idle | Reading::Head);
-        if is_head && matches!(self.socket.peek(&mut [0]), Ok(0)) {
+    fn arrived(&mut self, len: usize, reading: Reading, turn: &mut Turn) {
+        if reading.is_of_a_head() && matches!(self.socket.peek(&mut [0]), Ok(0)) {
             self.session.peer_has_finished();
+            turn.is_empty = false;
         }
         self.session.arrived(len);
     }
@@ -373,6 +386,7 @@ impl<'s> Connection<'s> {
     /// The socket is not ready for what the session wants; none if there is something else to do at once.
     fn not_now(&mut self, want: Want) -> Option<Pause> {
         let now = Instant::now();
+        self.was_awaited |= want == Want::Read(Reading::Idle);
         let (waiting, interest) = match want {
             Want::Read(reading) => (Waiting::For(reading), Interest::Readable),
             Want::Write | Want::Send => (Waiting::ToWrite, Interest::Writable),
@@ -439,28 +453,6 @@ impl<'s> Connection<'s> {
         let len = self.socket.read(self.session.space())?;
         self.lingered_len += len;
         Ok(len)
-    }
-}
-
-/// What a connection has had of its turn.
-#[derive(Debug)]
-struct Turn {
-    ends: Instant,
-    moved_len: usize,
-    answered: u32,
-}
-
-impl Turn {
-    fn new(now: Instant) -> Self {
-        Self {
-            ends: now + TURN_TIME,
-            moved_len: 0,
-            answered: 0,
-        }
-    }
-
-    fn is_over(&self, now: Instant) -> bool {
-        self.moved_len >= TURN_LEN || self.answered >= TURN_REQUESTS || now >= self.ends
     }
 }
 

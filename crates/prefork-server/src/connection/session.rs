@@ -480,6 +480,10 @@ impl<'s> Session<'s> {
                 produced,
                 event,
             } = self.decoder.decode(input, content);
+            if let Task::Upload { crc, .. } = &mut self.task {
+                // While the processor has it at hand.
+                crc.update(&content[..produced]);
+            }
             self.undecoded.start += consumed;
             self.content_len += produced;
             self.write_piece(event);

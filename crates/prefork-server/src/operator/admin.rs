@@ -250,7 +250,7 @@ impl Endpoint {
                 break;
             }
             match sys::accept(&self.listener) {
-                Ok(socket) => {
+                Ok((socket, _)) => {
                     self.make_room();
                     self.clients.push(Client::new(socket, now + TIME_MAX));
                 }

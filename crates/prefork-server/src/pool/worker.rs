@@ -6,7 +6,7 @@
 pub(crate) mod blocking;
 pub(crate) mod event;
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -26,9 +26,7 @@ use crate::operator::logs::Logs;
 use crate::shared::address_cap::{AddressCap, Admission};
 use crate::shared::encoded_cache::CacheReader;
 use crate::shared::gate::Gate;
-use crate::shared::listener;
-use crate::shared::listener::Congestion;
-use crate::shared::listener::{Listener, Share};
+use crate::shared::listener::{Congestion, Listener, Share};
 use crate::shared::report::{LOOK_MAX, Reporter};
 use crate::shared::scoreboard::{Command, Field, Slot};
 use crate::sys;
@@ -120,7 +118,7 @@ impl<'a> Worker<'a> {
     /// Takes a connection off the queue. Waits for one if the listener is a blocking one.
     fn accept(&self) -> Accepted<'a> {
         match sys::accept(self.listener.socket()) {
-            Ok(socket) => Accepted::Connection(Box::new(self.open(socket.into()))),
+            Ok((socket, peer)) => Accepted::Connection(Box::new(self.open(socket.into(), peer))),
             Err(Errno::EAGAIN) => Accepted::Nobody,
             // A signal; or a client that is gone, which the next accept does not meet again.
             Err(Errno::EINTR | Errno::ECONNABORTED | Errno::EPROTO) => Accepted::Again,
@@ -150,11 +148,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes a connection of an accepted socket: prepared for serving, or for being told that it is one too many.
-    fn open(&self, socket: TcpStream) -> Connection<'a> {
-        // Without an address the peer is gone already, which the first read will show.
-        let peer = socket.peer_addr().ok();
+    fn open(&self, socket: TcpStream, peer: Option<SocketAddr>) -> Connection<'a> {
         if let Some(peer) = peer {
-            listener::prepare(&socket, peer, self.congestion);
+            self.listener.prepare(&socket, peer, self.congestion);
         }
         let log = self.logs.access.as_ref();
         let logger = log.map(|log| AccessLogger::new(log, self.slot, self.index, peer));

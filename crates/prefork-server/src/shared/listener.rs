@@ -52,6 +52,8 @@ impl Congestion {
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    /// All peers are this machine's own, and what such connections need is set on the listener.
+    is_loopback: bool,
     /// How many workers of this process have not let go of it.
     shares: AtomicU32,
 }
@@ -65,8 +67,9 @@ pub struct Share<'a> {
 impl Listener {
     /// The parent's copy.
     #[must_use]
-    pub const fn new(socket: TcpListener) -> Self {
+    pub fn new(socket: TcpListener) -> Self {
         Self {
+            is_loopback: is_loopback(&socket),
             socket,
             shares: AtomicU32::new(1),
         }
@@ -94,6 +97,25 @@ impl Listener {
     pub const fn share(&self) -> Share<'_> {
         Share { listener: self }
     }
+
+    /// Prepares an accepted connection for serving, beyond what it has inherited.
+    pub fn prepare(&self, socket: &TcpStream, peer: SocketAddr, congestion: &Congestion) {
+        let is_of_both = *congestion == Congestion::Auto && !self.is_loopback;
+        if is_of_both && peer.ip().to_canonical().is_loopback() {
+            use_loopback_congestion(socket);
+        }
+    }
+}
+
+fn is_loopback(listener: &TcpListener) -> bool {
+    listener
+        .local_addr()
+        .is_ok_and(|address| address.ip().to_canonical().is_loopback())
+}
+
+fn use_loopback_congestion(socket: &impl AsFd) {
+    let name = OsString::from(LOOPBACK_CONGESTION);
+    let _ = setsockopt(socket, sockopt::TcpCongestion, &name);
 }
 
 impl Drop for Share<'_> {
@@ -145,8 +167,8 @@ pub fn look_up(flag: &str, typed: &str) -> Result<(SocketAddr, Vec<SocketAddr>),
     Ok((first, others))
 }
 
-/// Sets up a listening socket, bound or inherited. `receive_buffer` and the congestion control are inherited
-/// by every accepted connection; `waits` says whether accept waits for a connection, in every process that
+/// Sets up a listening socket, bound or inherited. `receive_buffer`, the congestion control and that nothing is held back
+/// are inherited by every accepted connection; `waits` says whether accept waits for a connection, in every process that
 /// has the socket.
 ///
 /// # Errors
@@ -164,20 +186,36 @@ pub fn configure(
             &usize::try_from(bytes).unwrap_or(usize::MAX),
         )?;
     }
-    if let Congestion::Named(name) = congestion {
-        setsockopt(listener, sockopt::TcpCongestion, &OsString::from(name)).map_err(|e| {
-            io::Error::new(
-                io::Error::from(e).kind(),
-                format!("cannot use --congestion {name}: {}", e.desc()),
-            )
-        })?;
-    }
+    set_congestion(listener, congestion)?;
+    // Replies are few large writes; without this the last, short one could wait for an acknowledgement.
+    setsockopt(listener, sockopt::TcpNoDelay, &true)?;
     // A service manager may have made it one or the other.
     listener.set_nonblocking(!waits)?;
     // std listens with a queue of 128; listening again only changes its length.
     listen(listener, Backlog::new(BACKLOG)?)?;
     let tick = TimeVal::milliseconds(i64::try_from(LOOK.as_millis()).unwrap_or(250));
     setsockopt(listener, sockopt::ReceiveTimeout, &tick)?;
+    Ok(())
+}
+
+fn set_congestion(listener: &TcpListener, congestion: &Congestion) -> io::Result<()> {
+    let set = |name: &OsString| setsockopt(listener, sockopt::TcpCongestion, name);
+    match congestion {
+        Congestion::Named(name) => set(&OsString::from(name)).map_err(|e| {
+            io::Error::new(
+                io::Error::from(e).kind(),
+                format!("cannot use --congestion {name}: {}", e.desc()),
+            )
+        })?,
+        Congestion::Auto if is_loopback(listener) => use_loopback_congestion(listener),
+        Congestion::Auto | Congestion::System => {
+            // A predecessor may have set another.
+            let system = getsockopt(&probe()?, sockopt::TcpCongestion)?;
+            if getsockopt(listener, sockopt::TcpCongestion)? != system {
+                set(&OsString::from(trimmed(&system)))?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -200,19 +238,6 @@ pub fn close_the_door(listener: &TcpListener) -> nix::Result<()> {
 pub fn waits(listener: &TcpListener) -> nix::Result<bool> {
     let flags = OFlag::from_bits_retain(fcntl(listener, FcntlArg::F_GETFL)?);
     Ok(!flags.contains(OFlag::O_NONBLOCK))
-}
-
-/// Prepares an accepted connection for serving.
-pub fn prepare(socket: &TcpStream, peer: SocketAddr, congestion: &Congestion) {
-    // Replies are few large writes; without this the last, short one could wait for an acknowledgement.
-    let _ = socket.set_nodelay(true);
-    if *congestion == Congestion::Auto && peer.ip().to_canonical().is_loopback() {
-        let _ = setsockopt(
-            &socket,
-            sockopt::TcpCongestion,
-            &OsString::from(LOOPBACK_CONGESTION),
-        );
-    }
 }
 
 /// Whether the kernel grants the congestion control `name`, which is neither auto nor system, to this process.
@@ -249,28 +274,71 @@ fn probe() -> nix::Result<OwnedFd> {
 #[must_use]
 pub fn congestion_in_force(listener: &TcpListener, congestion: &Congestion) -> (String, String) {
     let name = |socket: &dyn AsFd| {
-        getsockopt(&socket.as_fd(), sockopt::TcpCongestion)
-            .map_or_else(|_| "unknown".to_owned(), |name| trimmed(&name))
+        getsockopt(&socket.as_fd(), sockopt::TcpCongestion).map(|name| trimmed(&name))
     };
-    let other = name(listener);
-    if *congestion != Congestion::Auto {
-        return (other.clone(), other);
-    }
-    let loopback = probe().map_or_else(
-        |_| "unknown".to_owned(),
-        |probe| {
-            let _ = setsockopt(
-                &probe,
-                sockopt::TcpCongestion,
-                &OsString::from(LOOPBACK_CONGESTION),
-            );
-            name(&probe)
-        },
-    );
-    (loopback, other)
+    let names = || match congestion {
+        Congestion::Auto => {
+            let probe = probe()?;
+            let other = name(&probe)?;
+            use_loopback_congestion(&probe);
+            Ok((name(&probe)?, other))
+        }
+        Congestion::System | Congestion::Named(_) => {
+            let name = name(listener)?;
+            Ok((name.clone(), name))
+        }
+    };
+    let unknown = |_: Errno| ("unknown".to_owned(), "unknown".to_owned());
+    names().unwrap_or_else(unknown)
 }
 
 /// The kernel fills the name's 16 bytes up with NULs.
 fn trimmed(name: &OsString) -> String {
     name.to_string_lossy().trim_end_matches('\0').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is set on a connection that is accepted at `address`: that nothing is held back, and the congestion control.
+    fn accepted(listener: &Listener, congestion: &Congestion) -> (bool, String) {
+        let mut address = listener.socket().local_addr().expect("an address");
+        if address.ip().is_unspecified() {
+            address.set_ip([127, 0, 0, 1].into());
+        }
+        let client = TcpStream::connect(address).expect("a connection");
+        let (socket, peer) = sys::accept(listener.socket()).expect("a connection");
+        assert_eq!(peer, client.local_addr().ok());
+        let socket = TcpStream::from(socket);
+        listener.prepare(&socket, peer.expect("an address"), congestion);
+        let name = getsockopt(&socket, sockopt::TcpCongestion).expect("a name");
+        (socket.nodelay().expect("an option"), trimmed(&name))
+    }
+
+    #[test]
+    fn a_connection_is_prepared_whatever_the_listener_was_prepared_for_before() {
+        let system = getsockopt(&probe().expect("a socket"), sockopt::TcpCongestion);
+        let system = trimmed(&system.expect("a name"));
+        let loopback = LOOPBACK_CONGESTION.to_owned();
+        let named = Congestion::Named(loopback.clone());
+        for address in [[127, 0, 0, 1], [0, 0, 0, 0]] {
+            let listener = Listener::new(bind((address, 0).into()).expect("a port"));
+            for (congestion, want) in [
+                (&Congestion::Auto, &loopback),
+                (&Congestion::System, &system),
+                (&named, &loopback),
+                (&Congestion::Auto, &loopback),
+                (&Congestion::System, &system),
+            ] {
+                configure(listener.socket(), congestion, None, true).expect("a listener");
+                let want = (true, want.clone());
+                assert_eq!(
+                    accepted(&listener, congestion),
+                    want,
+                    "{address:?} {congestion:?}"
+                );
+            }
+        }
+    }
 }

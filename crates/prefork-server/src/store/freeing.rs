@@ -13,9 +13,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::{io, mem};
 
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use nix::sys::stat::{FileStat, Mode, fstat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 
 use super::{Quota, Root, StoreError};
 use crate::shared::holdings::Row;
@@ -62,6 +62,7 @@ struct Counted {
 pub(super) struct Opened {
     root: Arc<Root>,
     file: File,
+    may_be_large: bool,
 }
 
 impl Opened {
@@ -69,7 +70,13 @@ impl Opened {
         Self {
             root: Arc::clone(root),
             file: File::from(file),
+            may_be_large: true,
         }
+    }
+
+    /// It is known to be small when it is closed.
+    pub(super) const fn frees_little(&mut self) {
+        self.may_be_large = false;
     }
 
     /// Holds the file that has `name`, if it is large, while something takes the name from it. What cannot be held is
@@ -78,10 +85,13 @@ impl Opened {
     /// # Errors
     /// [`StoreError::NotYet`] if too many wait to be freed.
     pub(super) fn hold(root: &Arc<Root>, name: &str) -> Result<Option<Self>, StoreError> {
+        let seen = fstatat(&root.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        if !seen.is_ok_and(is_large) {
+            return Ok(None);
+        }
         // This needs no right to read it, and opens no FIFO or device.
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let held = openat(&root.directory, name, flags, Mode::empty());
-        let Some(held) = held.ok().filter(|held| fstat(held).is_ok_and(is_large)) else {
+        let Ok(held) = openat(&root.directory, name, flags, Mode::empty()) else {
             return Ok(None);
         };
         if root.freeing.len.load(SeqCst) >= WAITING_MAX {
@@ -102,7 +112,7 @@ impl Deref for Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         let is_freed_by_closing = |stat: FileStat| stat.st_nlink == 0 && is_large(stat);
-        if !fstat(&self.file).is_ok_and(is_freed_by_closing) {
+        if !self.may_be_large || !fstat(&self.file).is_ok_and(is_freed_by_closing) {
             return;
         }
         // This is closed here in the file's place. Without a descriptor for it the file is.

@@ -13,7 +13,7 @@ use proto::FileName;
 
 use super::freeing::Opened;
 use super::{Root, StoreError};
-use crate::shared::encoded_cache::FileKey;
+use crate::shared::encoded_cache::{FileKey, PIECE_LEN};
 
 /// A file that is being read. It stays what it was when it was opened.
 #[derive(Debug)]
@@ -80,8 +80,12 @@ pub(super) fn open(root: &Arc<Root>, name: &FileName) -> Result<Download, StoreE
 
 /// Takes what was opened if it is a file: folders, FIFOs and devices open as readily.
 pub(super) fn download(root: &Arc<Root>, opened: OwnedFd) -> Result<Download, StoreError> {
-    let file = Opened::new(root, opened);
+    let mut file = Opened::new(root, opened);
     let metadata = file.metadata()?;
+    if metadata.len() <= PIECE_LEN as u64 {
+        // It is read in one piece and closed, before it could become large.
+        file.frees_little();
+    }
     if !metadata.is_file() {
         return Err(StoreError::NotFound);
     }

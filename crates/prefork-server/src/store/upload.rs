@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, fallocate, renameat};
@@ -29,6 +30,10 @@ const RESERVE_LEN_MAX: u64 = 8 << 20;
 /// Pieces shorter than this are a small file's only one, or a large one's last: they need no reserve.
 const RESERVE_FROM_LEN: u64 = 128 << 10;
 
+/// What was seen of the disk when an upload began is good for a first piece that came with its head: less time than others
+/// need to fill it.
+const SEEN_JUST_NOW: Duration = Duration::from_millis(1);
+
 /// A durable upload begins to write what it has got to the disk in steps of this size, and waits for the step before. So
 /// no more than two steps are left for the fsync at its end, however large it is and however slow the disk.
 pub(crate) const WRITEBACK_LEN: u64 = 16 << 20;
@@ -44,6 +49,8 @@ pub struct PendingUpload {
     len: u64,
     /// Up to here the kernel has been told to write it to the disk.
     begun_len: u64,
+    /// How much may still be filled, and when that was seen.
+    spare: Option<(u64, Instant)>,
     /// The file may grow to this length before anybody needs to look for room again.
     room_len: u64,
     reserves: bool,
@@ -61,7 +68,8 @@ impl PendingUpload {
     pub(super) fn create(root: &Arc<Root>, name: &FileName) -> Result<Self, StoreError> {
         let temporaries = root.temporaries.ok_or(StoreError::ReadOnly)?;
         let replaced_len = refuse_unusable(&root.directory, name)?;
-        root.spare_bytes().map_err(|it| root.unless_freeing(it))?;
+        let spare_bytes = root.spare_bytes();
+        let spare_bytes = spare_bytes.map_err(|it| root.unless_freeing(it))?;
         let (file, hidden) = match temporaries {
             Temporaries::Tmpfile => {
                 let file = temporary::open_unnamed(&root.directory, temporary::PRIVATE)?;
@@ -80,6 +88,7 @@ impl PendingUpload {
             hidden,
             len: 0,
             begun_len: 0,
+            spare: Some((spare_bytes, Instant::now())),
             room_len: 0,
             reserves: root.reserves,
             reserved: false,
@@ -245,7 +254,10 @@ impl PendingUpload {
     fn make_room(&mut self, len: u64) -> Result<(), StoreError> {
         let start = self.room_len.max(self.len);
         let needed_len = len - start;
-        let spare_bytes = self.root.spare_bytes()?;
+        let spare_bytes = match self.spare.take() {
+            Some((bytes, at)) if at.elapsed() < SEEN_JUST_NOW => bytes,
+            _ => self.root.spare_bytes()?,
+        };
         if needed_len > spare_bytes {
             return Err(StoreError::NoSpace);
         }
@@ -273,6 +285,9 @@ impl PendingUpload {
 
 impl Drop for PendingUpload {
     fn drop(&mut self) {
+        if self.len < RESERVE_FROM_LEN {
+            self.file.frees_little();
+        }
         if let Some(hidden) = &self.hidden {
             // What cannot be removed now the sweep removes.
             let _ = self.root.remove_named(hidden);

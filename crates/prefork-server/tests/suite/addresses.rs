@@ -26,8 +26,9 @@ each_pool! {
             assert_eq!(peer.ask(LIST_THEN_BODY)["status"], "OK");
         }
         // Its request is on its way when it is refused, and does not destroy the answer.
+        let request = upload("y", &[1; 5_000_000]);
         let mut third = server.connect();
-        let reply = third.ask(upload("y", &[1; 5_000_000]));
+        let reply = third.ask(request);
         assert_eq!((&reply["status"], &reply["code"]), (&"ERROR".into(), &"busy".into()));
         third.finish_sending();
         third.expect_end();

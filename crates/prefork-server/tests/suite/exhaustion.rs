@@ -1,5 +1,6 @@
 //! Disks that are full or broken, and descriptors that have run out: the server answers, books, and goes on.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -155,6 +156,9 @@ each_pool! {
         let mut peer = server.connect();
         peer.ask("LIST\r\n");
         limit_descriptors(worker, &lowest_free_descriptor(worker).to_string());
+        // No listing from before will do.
+        fs::rename(server.root().join("f"), server.root().join("g")).unwrap();
+        fs::rename(server.root().join("g"), server.root().join("f")).unwrap();
         for request in [b"GET f\r\n".to_vec(), b"LIST\r\n".to_vec(), upload("f", &noise(1, 500_000))] {
             let reply = peer.ask(&request);
             assert_eq!((&reply["status"], &reply["code"]), (&"ERROR".into(), &"busy".into()), "{reply}");

@@ -8,20 +8,25 @@ use nix::libc::MSG_MORE;
 use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{MsgFlags, send};
 
-use super::Connection;
+use super::{Connection, Turn};
 
 impl Connection<'_> {
     /// Sends what the session has; with what it has sent from a file right behind it, in the same segments.
-    pub(super) fn write(&mut self) -> io::Result<usize> {
-        if !self.session.sends_encoded() {
-            return self.socket.write(self.session.output());
-        }
-        let more = MsgFlags::from_bits_retain(MSG_MORE) | MsgFlags::MSG_NOSIGNAL;
-        Ok(send(self.socket.as_raw_fd(), self.session.output(), more)?)
+    pub(super) fn write(&mut self, turn: &mut Turn) -> io::Result<usize> {
+        let output = self.session.output();
+        let len = match self.session.sends_encoded() {
+            false => self.socket.write(output)?,
+            true => {
+                let more = MsgFlags::from_bits_retain(MSG_MORE) | MsgFlags::MSG_NOSIGNAL;
+                send(self.socket.as_raw_fd(), output, more)?
+            }
+        };
+        turn.is_full = len < output.len();
+        Ok(len)
     }
 
     /// Sends a range of a file. If that cannot be done the session goes on without it.
-    pub(super) fn send_encoded(&mut self) -> io::Result<usize> {
+    pub(super) fn send_encoded(&mut self, turn: &mut Turn) -> io::Result<usize> {
         let socket = &self.socket;
         self.session.send_encoded(|file, start, len| {
             let mut offset = i64::try_from(start).map_err(io::Error::other)?;
@@ -29,7 +34,11 @@ impl Connection<'_> {
                 Err(error @ (Errno::EAGAIN | Errno::EINTR | Errno::EPIPE | Errno::ECONNRESET)) => {
                     Err(error.into())
                 }
-                result => Ok(result.unwrap_or(0)),
+                result => {
+                    let sent = result.unwrap_or(0);
+                    turn.is_full = (1..len).contains(&sent);
+                    Ok(sent)
+                }
             }
         })
     }

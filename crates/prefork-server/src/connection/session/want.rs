@@ -48,6 +48,14 @@ pub enum Reading {
     Settling,
 }
 
+impl Reading {
+    /// A head's first bytes, or more of them.
+    #[must_use]
+    pub const fn is_of_a_head(self) -> bool {
+        matches!(self, Self::First | Self::Idle | Self::Head)
+    }
+}
+
 /// Why a connection cannot go on, seen from outside the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {

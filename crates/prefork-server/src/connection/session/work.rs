@@ -130,10 +130,7 @@ impl Session<'_> {
     pub(super) fn flush_content(&mut self, len: usize) -> Result<(), NotYet> {
         let content = &self.buffers.content[..len];
         let written = match &mut self.task {
-            Task::Upload { file, crc, .. } => {
-                let written = self.slot.in_store(|| file.write(content));
-                written.map(|()| crc.update(content))
-            }
+            Task::Upload { file, .. } => self.slot.in_store(|| file.write(content)),
             Task::None | Task::Discard(_) | Task::Download(_) => Ok(()),
         };
         match written {

@@ -6,6 +6,7 @@ use proto::Limits;
 
 use super::*;
 use crate::shared::gate::Gate;
+use crate::shared::listener;
 use crate::shared::report;
 use crate::shared::report::ProcessId;
 use crate::shared::scoreboard::{Command, Scoreboard};

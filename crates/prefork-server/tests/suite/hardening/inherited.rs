@@ -86,7 +86,7 @@ fn a_program_that_is_run_sees_only_the_three_standard_descriptors() {
     let address = "127.0.0.1:0".parse().unwrap();
     let listener = listener::bind(address).unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let accepted = sys::accept(&listener).unwrap();
+    let (accepted, _) = sys::accept(&listener).unwrap();
     let mut upload = store.create(&"a".parse().unwrap()).unwrap();
     upload.write(b"content").unwrap();
     upload.commit().unwrap();

@@ -59,7 +59,7 @@ enum State {
     Knocked { look_at: Instant },
     /// Out of the set: who has come last has not spoken.
     Moment { until: Instant },
-    /// The same, but the server drains and the queue was empty: once more then, and it is shut.
+    /// In the set: the server drains and the queue was empty. Once more then, and it is shut.
     Emptied { look_at: Instant },
     /// Out of the set: the worker holds as many connections as it may.
     Full { look_at: Instant, was_queued: bool },
@@ -322,7 +322,9 @@ impl<'w> Door<'w> {
     }
 
     fn take_out_of(&self, epoll: &Epoll) {
-        // It is in, or the state says otherwise; that it is not there any more is what is wanted.
-        let _ = epoll.delete(self.worker.listener.socket());
+        if let State::Open | State::Ajar | State::Emptied { .. } = self.state {
+            // That it is not there any more is what is wanted.
+            let _ = epoll.delete(self.worker.listener.socket());
+        }
     }
 }
