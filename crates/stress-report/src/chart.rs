@@ -25,6 +25,28 @@ use lines::Lines;
 const TITLE: Type = Type::new(13.0, Colour::Ink).bold();
 const SMALL: Type = Type::new(11.5, Colour::Muted);
 
+/// What more clients cost one of them, where most is to be moved: the time per client over the clients, a line a number of
+/// server workers; with its legend. None if nothing varies.
+pub(super) fn headline(
+    variant: &Variant<'_>,
+    operation: Operation,
+    lang: Lang,
+) -> Option<(Svg, Plate)> {
+    let variants = std::slice::from_ref(variant);
+    let mut axes = Axes::of(variants, operation);
+    axes.volumes = axes.volumes.last().copied().into_iter().collect();
+    let figure = Figure::Time;
+    let lines = Lines {
+        variants,
+        operation,
+        figure,
+        lang,
+        axes,
+    };
+    let mut plate = lines.plate()?;
+    Some((plate.panels.pop()?, plate))
+}
+
 /// The charts of one operation; nothing that there is no data for.
 pub(super) fn plates(variants: &[Variant<'_>], operation: Operation, lang: Lang) -> Vec<Plate> {
     let lines = Figure::ALL.map(|figure| {

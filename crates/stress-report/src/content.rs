@@ -4,6 +4,7 @@ mod faults;
 mod subject;
 mod tables;
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use stress_data::derived::Totals;
@@ -15,7 +16,8 @@ use super::chart;
 use super::definitions::{self, Definition};
 use super::diagram;
 use super::document::{
-    Block, Column, Document, Group, Plate, Section, Table, TableRow, Text, Tile,
+    Block, Column, Document, Group, Inline, Picture, Pictures, Plate, Section, Table, TableRow,
+    Text, Tile,
 };
 use super::findings::Findings;
 use super::lang::Lang;
@@ -34,15 +36,11 @@ pub(super) fn document(runs: &[Run], submission: &Submission, lang: Lang) -> Doc
         undisturbed: &undisturbed,
         lang,
     };
-    let mut sections = vec![
-        view.findings(),
-        view.subject(),
-        view.architecture(),
-        view.table(),
-    ];
-    sections.extend(view.charts());
+    let mut sections = vec![view.findings(), view.table()];
     sections.extend(view.comparison());
     sections.extend(view.faults());
+    sections.extend(view.charts());
+    sections.extend([view.subject(), view.architecture()]);
     sections.extend(submission.sections(lang));
     sections.extend([view.definitions(), view.reproduction()]);
     Document {
@@ -90,15 +88,44 @@ impl<'a> View<'a> {
             variants: self.undisturbed,
             lang,
         };
-        Section::new(
-            "findings",
-            lang.text("content.findings"),
-            vec![
-                Block::Tiles(self.tiles()),
-                Block::Paragraph(Text::plain(findings.coverage().join(" "))),
-                Block::Topics(findings.topics()),
-            ],
-        )
+        let verdict = Text::plain(findings.coverage().join(" "));
+        let mut blocks = vec![
+            Block::Paragraph(Text(vec![Inline::Strong(verdict)])),
+            Block::Tiles(self.tiles()),
+        ];
+        blocks.extend(self.pictures(&findings).map(Block::Pictures));
+        blocks.push(Block::Topics(findings.topics()));
+        Section::new("findings", lang.text("content.findings"), blocks)
+    }
+
+    /// What more clients, and more server workers, do to the time of one client: a chart an operation, of the first variant,
+    /// and what all of them say below it.
+    fn pictures(&self, findings: &Findings<'_>) -> Option<Pictures> {
+        let lang = self.lang;
+        let first = self.undisturbed.first()?;
+        let (mut pictures, mut plate) = (Vec::new(), None);
+        for operation in Operation::ALL {
+            if let Some((chart, drawn)) = chart::headline(first, operation, lang) {
+                let sentences = findings.of_operation(operation).join(" ");
+                pictures.push(Picture {
+                    title: nine::operation(operation).into(),
+                    chart,
+                    sentences: Text::marked(&sentences),
+                });
+                plate.get_or_insert(drawn);
+            }
+        }
+        let plate = plate?;
+        let of = match self.undisturbed {
+            [_] => String::new(),
+            _ => format!(" ({})", first.label),
+        };
+        Some(Pictures {
+            title: format!("{}{of}", lang.text("content.time_per_client")),
+            caption: plate.caption,
+            legend: plate.legend,
+            pictures,
+        })
     }
 
     fn tiles(&self) -> Vec<Tile> {
@@ -130,9 +157,11 @@ impl<'a> View<'a> {
         for operation in Operation::ALL {
             let rows = self.variants.iter().flat_map(|variant| &variant.rows);
             let ok = rows.filter(|row| row.cell.operation == operation && row.status == Status::Ok);
-            if let Some(most) = ok.filter_map(|row| row.aggregate_bytes_per_s).max() {
+            let rates = ok.filter_map(|row| Some((row.aggregate_bytes_per_s?, row.cell.number)));
+            if let Some((most, number)) = rates.max_by_key(|(rate, no)| (*rate, Reverse(*no))) {
                 let name = nine::operation(operation);
-                tiles.push(tile(lang.rate(most), &say!(lang, "content.most", name)));
+                let label = say!(lang, "content.most", name, number = lang.int(number));
+                tiles.push(tile(lang.rate(most), &label));
             }
         }
         if !wall.is_zero() {

@@ -51,6 +51,8 @@ pub(crate) enum Block {
     Table(Table),
     /// Charts that are read together.
     Plate(Plate),
+    /// Charts that answer a question each, with the answer in words.
+    Pictures(Pictures),
     /// A picture from a file of the author's.
     Image(Image),
 }
@@ -286,6 +288,25 @@ pub(crate) struct Plate {
     /// How many stand beside each other where there is room.
     pub(crate) columns: usize,
     pub(crate) panels: Vec<Svg>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Pictures {
+    /// What the charts show.
+    pub(crate) title: String,
+    /// How to read them.
+    pub(crate) caption: Text,
+    /// What the colours and shapes stand for in all of them.
+    pub(crate) legend: Vec<Key>,
+    pub(crate) pictures: Vec<Picture>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Picture {
+    pub(crate) title: String,
+    pub(crate) chart: Svg,
+    /// What it says.
+    pub(crate) sentences: Text,
 }
 
 /// An entry of a legend.

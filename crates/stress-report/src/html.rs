@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::document::{
-    Align, Block, Cell, Column, Document, Fact, Group, Image, Inline, Plate, Section, Table,
-    TableRow, Text, Tile, Topic,
+    Align, Block, Cell, Column, Document, Fact, Group, Image, Inline, Key, Picture, Pictures,
+    Plate, Section, Table, TableRow, Text, Tile, Topic,
 };
 
 const STYLE: &str = include_str!("html/style.css");
@@ -85,6 +85,7 @@ fn block(block: &Block) -> Markup {
         Block::Topics(all) => topics(all),
         Block::Table(found) => table(found),
         Block::Plate(found) => plate(found),
+        Block::Pictures(found) => pictures(found),
         Block::Image(found) => image(found),
     }
 }
@@ -197,12 +198,31 @@ fn class(align: Align, is_bad: bool) -> Option<&'static str> {
 fn plate(plate: &Plate) -> Markup {
     html! {
         figure.plate {
-            figcaption { strong { (plate.title) } " " span { (words(&plate.caption)) } }
-            @if !plate.legend.is_empty() {
-                ul.legend { @for key in &plate.legend { li { (key.swatch.to_html()) span { (key.label) } } } }
-            }
+            (caption(&plate.title, &plate.caption, &plate.legend))
             div class=(format!("panels of{}", plate.columns)) tabindex="0" {
                 @for panel in &plate.panels { (panel.to_html()) }
+            }
+        }
+    }
+}
+
+fn caption(title: &str, how: &Text, legend: &[Key]) -> Markup {
+    html! {
+        figcaption { strong { (title) } " " span { (words(how)) } }
+        @if !legend.is_empty() {
+            ul.legend { @for key in legend { li { (key.swatch.to_html()) span { (key.label) } } } }
+        }
+    }
+}
+
+fn pictures(all: &Pictures) -> Markup {
+    html! {
+        figure.plate {
+            (caption(&all.title, &all.caption, &all.legend))
+            div.pictures {
+                @for Picture { title, chart, sentences } in &all.pictures {
+                    div { h3 { (title) } (chart.to_html()) p { (words(sentences)) } }
+                }
             }
         }
     }

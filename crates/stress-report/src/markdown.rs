@@ -56,6 +56,11 @@ fn block(block: &Block) -> String {
         Block::Topics(all) => all.iter().map(topic).collect::<Vec<_>>().join("\n"),
         Block::Table(found) => table(found),
         Block::Plate(_) => String::new(),
+        Block::Pictures(all) => {
+            let said = all.pictures.iter();
+            said.map(|it| format!("- **{}**: {}\n", escaped(&it.title), words(&it.sentences)))
+                .collect()
+        }
         Block::Image(Image { name, caption, .. }) => {
             format!("![{}]({CAPTURES}/{name})\n", escaped(caption))
         }

@@ -17,7 +17,7 @@ pub(crate) static ID: LazyLock<Texts> =
 /// What a placeholder's name stands for.
 pub(crate) type Values<'a> = [(&'a str, &'a dyn Display)];
 
-/// The texts of one language, by key: `findings.memory`.
+/// The texts of one language, by key: `findings.spread`.
 pub(crate) struct Texts(BTreeMap<String, Forms>);
 
 struct Forms {
@@ -91,7 +91,7 @@ fn placeholder(text: &str) -> Option<(&str, (&str, &str))> {
     Some((before, rest.split_once('}')?))
 }
 
-/// The text of a key with its placeholders filled: `say!(lang, "findings.memory", bytes, row = self.row())`.
+/// The text of a key with its placeholders filled: `say!(lang, "findings.spread", half, row = self.row())`.
 macro_rules! say {
     ($lang:expr, $key:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
         $lang.say($key, &[$((stringify!($name), $crate::texts::value!($name $(= $value)?))),*])

@@ -6,7 +6,6 @@ use stress_data::compare::evidence::{Mean, Sampled};
 use stress_data::journal::Contents;
 use stress_data::matrix::Operation;
 use stress_data::measurement::Status;
-use stress_data::size;
 use stress_data::summary::Row;
 use stress_data::summary::metric::Metric;
 
@@ -171,28 +170,6 @@ impl<'a> Findings<'a> {
         self.longer(operation, &what, to)
     }
 
-    /// What more clients do to all of them together; for a single variant, because it is a comparison of its own.
-    pub(super) fn clients_together(&self, operation: Operation) -> Option<String> {
-        let lang = self.lang;
-        let [variant] = self.variants else {
-            return None;
-        };
-        let (few, many) = self.ends(operation, |place| place.clients)?;
-        let to = |place: &mut Place| replace(&mut place.clients, many) == few;
-        let pairs = pairs(variant, variant, operation, to);
-        let more = Effect::of(&pairs, TOGETHER)?;
-        let (factor, from) = more.text(lang);
-        let (few, many) = (lang.int(few), lang.int(many));
-        Some(say!(
-            lang,
-            "findings.clients_together",
-            many,
-            factor,
-            few,
-            from
-        ))
-    }
-
     pub(super) fn servers_effect(&self, operation: Operation) -> Option<String> {
         let lang = self.lang;
         let clients = *self.values(operation, |place| place.clients).last()?;
@@ -210,42 +187,10 @@ impl<'a> Findings<'a> {
         self.longer(operation, &what, to)
     }
 
-    pub(super) fn volume_effect(&self, operation: Operation) -> Option<String> {
-        let lang = self.lang;
-        let (small, large) = self.ends(operation, |place| place.volume)?;
-        let to = |place: &mut Place| replace(&mut place.volume, large) == small;
-        let times = match large.is_multiple_of(small) {
-            true => lang.int(large / small),
-            false => lang.ratio(large as f64 / small as f64),
-        };
-        let (small, large) = (size::format(small), size::format(large));
-        let what = say!(lang, "findings.volume_effect", times, small, large);
-        self.longer(operation, &what, to)
-    }
-
-    pub(super) fn uploads_against_downloads(&self) -> Option<String> {
-        let lang = self.lang;
-        // Of the first variant: means over several would mix models with each other.
-        let variant = self.variants.first()?;
-        let to = |place: &mut Place| {
-            place.operation = Operation::Upload;
-            true
-        };
-        let pairs = pairs(variant, variant, Operation::Download, to);
-        let under = match self.variants {
-            [_] => String::new(),
-            _ => say!(lang, "findings.under", label = variant.label),
-        };
-        let effect = Effect::of(&pairs, TIME)?;
-        let (factor, from) = effect.text(lang);
-        let sentence = say!(
-            lang,
-            "findings.uploads_against_downloads",
-            factor,
-            under,
-            from
-        );
-        Some(and(sentence, effect.chance(lang)))
+    /// That nothing stands beside the only pool, with how to have that.
+    fn one_pool(&self, variant: &Variant<'a>) -> Option<String> {
+        let pool = variant.rows.first()?.server_pool();
+        (!pool.is_empty()).then(|| say!(self.lang, "findings.one_pool", pool))
     }
 
     /// Every other variant against the first: the same rows, all clients together.
@@ -254,6 +199,9 @@ impl<'a> Findings<'a> {
         let [first, others @ ..] = self.variants else {
             return Vec::new();
         };
+        if others.is_empty() {
+            return Vec::from_iter(self.one_pool(first));
+        }
         let of = |other: &Variant<'a>| {
             let parts = Operation::ALL.iter().filter_map(|operation| {
                 let pairs = pairs(first, other, *operation, |_| true);
@@ -268,22 +216,5 @@ impl<'a> Findings<'a> {
             (!parts.is_empty()).then(|| say!(lang, "findings.models", other, first, parts))
         };
         others.iter().take(VARIANTS_MAX).filter_map(of).collect()
-    }
-
-    /// How near the machine's ceiling the rows come that know it.
-    pub(super) fn ceiling(&self, operation: Operation) -> Option<String> {
-        let lang = self.lang;
-        let rows = self.ok_rows(operation);
-        let rows = rows.filter_map(|(variant, row)| Some((row.ceiling_share()?, variant, row)));
-        let mut rows: Vec<_> = rows.collect();
-        rows.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
-        let (most, variant, row) = rows.last()?;
-        let (median, most) = (lang.percent(rows[rows.len() / 2].0), lang.percent(*most));
-        let row = self.described(variant, row);
-        let count = lang.int(rows.len() as u64);
-        Some(match rows.len() {
-            1 => say!(lang, "findings.ceiling_of_one", row, most),
-            _ => say!(lang, "findings.ceiling", count, median, most, row),
-        })
     }
 }

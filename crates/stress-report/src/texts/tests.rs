@@ -139,7 +139,7 @@ fn a_value_is_never_read_as_a_text() {
 
 #[test]
 fn a_single_thing_has_its_own_form_where_the_language_has_one() {
-    let both = |number: u64| Lang::ALL.map(|lang| count!(lang, "findings.rows", number));
-    assert_eq!(both(1), ["1 row", "1 baris"]);
-    assert_eq!(both(1_200), ["1,200 rows", "1.200 baris"]);
+    let both = |number: u64| Lang::ALL.map(|lang| count!(lang, "findings.clients", number));
+    assert_eq!(both(1), ["1 client", "1 client"]);
+    assert_eq!(both(1_200), ["1,200 clients", "1.200 client"]);
 }
