@@ -83,14 +83,14 @@ impl FileKey {
             .all(is_past)
     }
 
-    /// Never 0.
+    /// Its upper half is never 0.
     fn hash(&self) -> u64 {
         let mix = |hash: u64, word: &u64| {
             (hash ^ word)
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 .rotate_left(31)
         };
-        self.0.iter().fold(1, mix) | 1
+        self.0.iter().fold(1, mix) | 1 << 63
     }
 }
 
@@ -197,10 +197,11 @@ impl<'c> CacheReader<'c> {
             return Some(entry);
         }
         let now = ClockId::CLOCK_REALTIME.now().ok()?;
-        if !table.has_been_used(key) || !key.is_settled(now.into()) {
+        let last_ms = table.last_use(key, now_ms)?;
+        if !key.is_settled(now.into()) {
             return None;
         }
-        table.admit(key, self.reader, now_ms)
+        table.admit(key, self.reader, last_ms, now_ms)
     }
 
     /// Whether a piece seems to be there.

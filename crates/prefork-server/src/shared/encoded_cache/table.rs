@@ -28,12 +28,13 @@ pub(crate) const PIECE_LEN: usize = 96 << 10;
 /// The same once encoded.
 pub(crate) const PIECE_TEXT_LEN: usize = PIECE_LEN / 3 * 4;
 
-/// A file that was asked for so recently is not put out for another: where more files are asked for than fit, some stay,
-/// instead of each being put out before it is of use.
+/// A file that was asked for so recently is not put out for another. Nor is one for another that is asked for less often:
+/// where more files are asked for in turns than fit, some stay, instead of each being put out before it is of use.
 const KEPT_MS: u64 = 1000;
 
-/// How many files are remembered as used once.
+/// How many files are remembered as used once: a word each, of a part of what the file is known by and the time.
 const SEEN: usize = 256;
+const SEEN_TIME: u64 = u32::MAX as u64;
 
 /// The words before the slots.
 const KEEPER: usize = 0;
@@ -137,11 +138,13 @@ impl Table {
         now_ms < self.words[PAUSED_UNTIL_MS].load(SeqCst)
     }
 
-    /// Whether the file was used before; from now on it was. Of files that were used long ago it is forgotten.
-    pub(super) fn has_been_used(&self, key: &FileKey) -> bool {
+    /// When the file was used before, if it was; the next time it is now. Of files that were used long ago it is forgotten.
+    pub(super) fn last_use(&self, key: &FileKey, now_ms: u64) -> Option<u64> {
         let hash = key.hash();
         let word = &self.words[SEEN_START + hash as usize % SEEN];
-        word.swap(hash, SeqCst) == hash
+        let before = word.swap(hash & !SEEN_TIME | now_ms & SEEN_TIME, SeqCst);
+        let ago_ms = now_ms.wrapping_sub(before) & SEEN_TIME;
+        ((before ^ hash) & !SEEN_TIME == 0).then(|| now_ms.saturating_sub(ago_ms))
     }
 
     pub(super) fn find(&self, key: &FileKey) -> Option<Entry> {
@@ -160,9 +163,15 @@ impl Table {
         })
     }
 
-    /// Finds a slot for the file. Where there is none, files that have not been used for a while are put out, so that there
-    /// is one when the parent has given their memory back.
-    pub(super) fn admit(&self, key: &FileKey, reader: u32, now_ms: u64) -> Option<Entry> {
+    /// Finds a slot for the file, which was used at `last_ms` before. Where there is none, files that have not been used
+    /// since then are put out, so that there is one when the parent has given their memory back.
+    pub(super) fn admit(
+        &self,
+        key: &FileKey,
+        reader: u32,
+        last_ms: u64,
+        now_ms: u64,
+    ) -> Option<Entry> {
         let bytes = proto::base64::encoded_len(key.len());
         if bytes > self.bytes_max {
             return None;
@@ -180,13 +189,13 @@ impl Table {
         {
             return Some(self.install(slot, key, bytes, now_ms));
         }
-        self.put_out_for(bytes, now_ms);
+        self.put_out_for(bytes, last_ms.min(now_ms.saturating_sub(KEPT_MS)));
         None
     }
 
-    /// Takes slots from the files that were used least recently, as many as it takes for `bytes` more; none if that would
-    /// not be enough.
-    fn put_out_for(&self, bytes: u64, now_ms: u64) {
+    /// Takes slots from the files that were used least recently, as many as it takes for `bytes` more; none if for that
+    /// one would have to go that was used after `since_ms`.
+    fn put_out_for(&self, bytes: u64, since_ms: u64) {
         let used_at_ms = |slot: usize| self.slot(slot)[USED_AT_MS].load(SeqCst);
         let mut live: Vec<usize> = (0..SLOTS).filter(|slot| self.is_live(*slot)).collect();
         live.sort_by_key(|slot| std::cmp::Reverse(used_at_ms(*slot)));
@@ -198,7 +207,7 @@ impl Table {
         let mut out = Vec::new();
         while !has_room(&live, left) {
             let Some(slot) = live.pop() else { return };
-            if used_at_ms(slot).saturating_add(KEPT_MS) > now_ms {
+            if used_at_ms(slot) > since_ms {
                 return;
             }
             left = left.saturating_sub(self.bytes_of(slot));

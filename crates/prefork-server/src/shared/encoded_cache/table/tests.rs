@@ -114,7 +114,7 @@ proptest! {
                 Step::LookUp(reader, file) => {
                     let at = &mut readers[reader as usize];
                     if at.held.is_none() {
-                        let found = table.find(&key(file)).or_else(|| table.admit(&key(file), reader, now_ms));
+                        let found = table.find(&key(file)).or_else(|| table.admit(&key(file), reader, now_ms, now_ms));
                         at.entry = found.map(|entry| (file, entry));
                     }
                 }
@@ -230,7 +230,7 @@ fn go_round(table: &Table, memory: &Memory, reader: u32, random: u64, now_ms: u6
     let file = random % FILES;
     let found = table
         .find(&key(file))
-        .or_else(|| table.admit(&key(file), reader, now_ms));
+        .or_else(|| table.admit(&key(file), reader, now_ms, now_ms));
     let Some(held) = found.and_then(|entry| table.hold(&entry, reader)) else {
         return Life::GoesOn;
     };
@@ -271,10 +271,10 @@ fn go_round(table: &Table, memory: &Memory, reader: u32, random: u64, now_ms: u6
 fn who_dies_while_it_changes_what_the_slots_hold_leaves_them_usable() {
     let table = table();
     for file in [4, 9, 14] {
-        assert!(table.admit(&key(file), 0, KEPT_MS).is_some());
+        assert!(table.admit(&key(file), 0, KEPT_MS, KEPT_MS).is_some());
     }
     std::mem::forget(table.keep(1));
-    let admit = || table.admit(&key(19), 2, 9 * KEPT_MS);
+    let admit = || table.admit(&key(19), 2, 9 * KEPT_MS, 9 * KEPT_MS);
     let give_back = || table.give_back(false, |_| true);
     assert_eq!(admit(), None, "one at a time changes what the slots hold");
     assert!(table.find(&key(4)).is_some(), "nothing is put out");
@@ -287,7 +287,7 @@ fn who_dies_while_it_changes_what_the_slots_hold_leaves_them_usable() {
 #[test]
 fn what_was_used_a_moment_ago_is_not_put_out() {
     let table = table();
-    let admit = |file, now_ms| table.admit(&key(file), 0, now_ms).is_some();
+    let admit = |file, now_ms| table.admit(&key(file), 0, now_ms, now_ms).is_some();
     let are_there = |files: [u64; 4]| files.map(|file| table.find(&key(file)).is_some());
     for (file, now_ms) in [(4, 5000), (9, 5001), (14, 5002)] {
         assert!(admit(file, now_ms));
@@ -313,7 +313,7 @@ fn what_was_used_a_moment_ago_is_not_put_out() {
 #[test]
 fn more_files_than_slots_put_out_one_each() {
     let table = Table::new(1 << 40, READERS).unwrap();
-    let admit = |file, now_ms| table.admit(&key(file), 0, now_ms).is_some();
+    let admit = |file, now_ms| table.admit(&key(file), 0, now_ms, now_ms).is_some();
     let slots = SLOTS as u64;
     assert!((0..slots).all(|file| admit(file, file)));
     assert!(!admit(slots, slots + KEPT_MS));
@@ -321,4 +321,32 @@ fn more_files_than_slots_put_out_one_each() {
     let there = (0..=slots).filter(|file| table.find(&key(*file)).is_some());
     assert!(there.eq(1..slots), "the first one is out");
     assert!(admit(slots, slots + KEPT_MS));
+}
+
+/// Each is asked for once a cycle, and as few are put out and put there again as can be: none.
+#[test]
+fn files_that_are_asked_for_in_turns_and_do_not_fit_leave_those_that_are_there() {
+    let table = Table::new(1 << 40, READERS).unwrap();
+    let files = 3 * SLOTS as u64;
+    let (mut admitted, mut hits) = (0, 0);
+    for n in 0..10 * files {
+        let (key, now_ms) = (key(n % files), n * KEPT_MS);
+        if let Some(entry) = table.find(&key) {
+            table.touch(&entry, now_ms);
+            hits += 1;
+        } else if let Some(last_ms) = table.last_use(&key, now_ms) {
+            assert_eq!(last_ms, now_ms - files * KEPT_MS);
+            admitted += usize::from(table.admit(&key, 0, last_ms, now_ms).is_some());
+        }
+        assert!(table.give_back(false, |_| true));
+    }
+    assert_eq!((admitted, hits), (SLOTS, 8 * SLOTS));
+    // One that is asked for more often gets in.
+    let (key, now_ms) = (key(files), 10 * files * KEPT_MS);
+    assert_eq!(table.last_use(&key, now_ms), None);
+    let last_ms = table.last_use(&key, now_ms + 9).unwrap();
+    assert_eq!(last_ms, now_ms);
+    assert!(table.admit(&key, 0, last_ms, now_ms + 9).is_none());
+    assert!(table.give_back(false, |_| true));
+    assert!(table.admit(&key, 0, last_ms, now_ms + 9).is_some());
 }
