@@ -10,6 +10,7 @@ mod errand;
 mod events;
 pub(crate) mod inherited;
 pub(crate) mod ledger;
+mod look_ahead;
 mod members;
 mod processes;
 mod program;
@@ -86,6 +87,8 @@ struct Supervisor {
     telling: Telling,
     sweeper: Sweeper,
     errand: Option<Errand>,
+    /// What has been asked for and waits until a child has looked; for the first it is looking.
+    looked_for: Vec<Signal>,
     facts: Facts,
     roster: Roster,
     watchdog: Watchdog,
@@ -152,14 +155,12 @@ impl Supervisor {
     /// | wait4, kill | `WNOHANG`; kill never waits |
     /// | fork of a worker or sweeper | the kernel copies page tables: about 1 ms for a parent of 10 MiB; no memory is an error |
     /// | names (`--bind`, `--metrics`, `--user`, `current_user`), statfs of the root | asked at the start only |
-    /// | the root: what dead workers left; at the end the lock's file | read and removed by a child ([`Sweeper`], [`Errand`]) |
+    /// | the root: what dead workers left; at the end the lock's file, and the pidfile | read and removed by a child ([`Sweeper`], [`Errand`]) |
     /// | the encoded cache's memory given back: ftruncate | the kernel frees 133 MiB in 12 ms |
     /// | /proc of workers and of the network, for a status; of memory, each second | the kernel's memory; what is mounted over it is not read ([`sys::read_kernel_file`]); 30 µs a process |
-    /// | HUP: `--config` read, the server's own paths looked at | a child has done it just before ([`Errand`]) |
+    /// | HUP, USR1, USR2: `--config` read, logs opened, the program's file started | a child has looked just before ([`Errand`]) |
     /// | HUP: the root probed when `read-only` goes | the file system it is on |
-    /// | USR1: the logs opened, never waiting for a reader | the file systems they are on |
-    /// | USR2: the program started | exec of the program's file |
-    /// | READY and the end: pidfile and admin socket renamed or removed | the file systems these are on |
+    /// | READY: pidfile and admin socket renamed; the end: the admin socket removed | the file systems these are on |
     /// | a log line to a regular file | the file system it is on |
     ///
     /// What "the file system" bounds is the operator's own and local as a rule. One that hangs, a dead NFS server's,
@@ -194,7 +195,7 @@ impl Supervisor {
             News::Tick => {
                 self.serve_admin();
                 self.mind_the_cache();
-                self.give_up_reload();
+                self.give_up_looking();
                 self.check_successor()?;
                 self.go_on_telling()?;
                 self.look_for_hung_workers()?;
@@ -215,16 +216,8 @@ impl Supervisor {
                 self.stop_gracefully()
             }
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => self.stop_at_once(),
-            Signal::SIGHUP => {
-                self.look_ahead_of_a_reload();
-                Ok(())
-            }
-            Signal::SIGUSR1 => {
-                self.reopener.reopen();
-                Ok(())
-            }
-            Signal::SIGUSR2 => {
-                self.upgrade();
+            Signal::SIGHUP | Signal::SIGUSR1 | Signal::SIGUSR2 => {
+                self.look_ahead(signal);
                 Ok(())
             }
             Signal::SIGTTIN => self.resize_by(1),

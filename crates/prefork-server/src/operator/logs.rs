@@ -133,6 +133,11 @@ impl Logs {
 }
 
 impl Reopener {
+    /// Opens the files and leaves them.
+    pub fn look(&self) {
+        self.openers.iter().for_each(Opener::look);
+    }
+
     /// Opens every file anew, under the name it had at the start, and has all processes change over. A file that
     /// cannot be opened is kept as it is. For the parent only, and only while it has no other thread.
     pub fn reopen(&mut self) {

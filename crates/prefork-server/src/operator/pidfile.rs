@@ -21,6 +21,7 @@ const LEN_MAX: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Pidfile {
     path: PathBuf,
+    owner: Pid,
 }
 
 /// What lies under the path.
@@ -67,6 +68,7 @@ impl Pidfile {
         replace(path).map_err(|error| anyhow!(words::cannot_write("--pidfile", path, &error)))?;
         Ok(Self {
             path: path.to_owned(),
+            owner: Pid::this(),
         })
     }
 
@@ -88,8 +90,8 @@ impl Pidfile {
             && footing::may_replace(&self.path).is_ok()
     }
 
-    /// Removes the file if it still names this process.
-    pub(crate) fn remove(self) {
+    /// Removes the file if it still names the process that has it; a child of that one may do it.
+    pub(crate) fn remove(&self) {
         if let Err(error) = self.try_to_remove() {
             tracing::warn!(error, path = %self.path.display(), "cannot remove the pidfile");
         }
@@ -103,7 +105,7 @@ impl Pidfile {
     fn try_to_remove(&self) -> Result<(), String> {
         let in_words = |error| words::plain(&error);
         match look(&self.path).map_err(in_words)? {
-            Found::Process(pid) if pid == Pid::this() => {
+            Found::Process(pid) if pid == self.owner => {
                 footing::may_replace(&self.path)?;
                 std::fs::remove_file(&self.path).map_err(in_words)
             }
@@ -240,7 +242,11 @@ mod tests {
         fs::write(at("pid"), Pid::parent().to_string()).unwrap();
         Pidfile::check(&at("pid"), None).unwrap();
         // What had taken the place of a pidfile when its server stopped: it must not wait for the pipe's other end.
-        Pidfile { path: at("pipe") }.remove();
+        Pidfile {
+            path: at("pipe"),
+            owner: Pid::this(),
+        }
+        .remove();
         assert!(at("pipe").symlink_metadata().is_ok());
     }
 }

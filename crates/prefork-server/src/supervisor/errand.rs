@@ -12,10 +12,10 @@ use crate::sys;
 /// What the child is to find out or to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Look at all that a reload looks at.
-    Reload,
-    /// Remove the lock's file, as the last thing that the server does.
-    Unlock,
+    /// Look at all that a signal has the parent look at.
+    Look,
+    /// Remove a file of the server's at its end.
+    Remove,
 }
 
 /// A child at work.

@@ -115,7 +115,7 @@ impl Supervisor {
             if self.is_successor(dead.pid) {
                 self.successor_died()?;
             } else if self.has_looked_ahead(&dead) {
-                self.reload()?;
+                self.go_ahead(dead.status)?;
             } else if !self.sweeper.is_over(dead.pid, dead.status) {
                 self.book(&dead)?;
             }

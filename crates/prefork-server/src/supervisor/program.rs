@@ -2,7 +2,8 @@
 //! another release leads to that release.
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,17 @@ impl Program {
             typed: typed.filter(leads_here),
             running,
         })
+    }
+
+    /// Looks for the file, and into it: so that what cannot be had just now is waited for here.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the program is not in the root that the store guards"
+    )]
+    pub(super) fn look(&self) {
+        if let Ok(mut file) = self.find().and_then(|path| Ok(File::open(path)?)) {
+            let _ = file.read(&mut [0; 4096]);
+        }
     }
 
     /// The file that its name leads to now.

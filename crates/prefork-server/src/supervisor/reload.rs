@@ -1,62 +1,15 @@
 //! HUP, TTIN, TTOU: other settings and other sizes for a server that goes on running.
 
-use std::time::Instant;
-
 use screen::counted;
 
 use super::{Flow, Supervisor, policy};
 use crate::config::{Config, PoolKind, WORKERS_MAX};
 use crate::pool::descriptors;
 use crate::shared::report::ProcessId;
-use crate::supervisor::errand::{Errand, Purpose};
 use crate::supervisor::roster::Event;
 use crate::supervisor::watchdog::Watchdog;
-use crate::sys;
 
 impl Supervisor {
-    /// Has a child look at all that a reload looks at, so that a file system that hangs keeps the child and not this
-    /// process. One more HUP meanwhile asks for what is to come anyway.
-    pub(super) fn look_ahead_of_a_reload(&mut self) {
-        if self.errand.is_some() {
-            return;
-        }
-        let patience = self.inheritance.config.boot_timeout;
-        let look = || {
-            if let Ok(config) = (self.reread)() {
-                let _ = self.inheritance.service.store.is_at(&config.root);
-            }
-        };
-        match Errand::start(Purpose::Reload, patience, look) {
-            Ok(errand) => self.errand = Some(errand),
-            Err(error) => tracing::error!(
-                "nothing is reloaded: no process can be started to look at the files: {}",
-                error.desc()
-            ),
-        }
-    }
-
-    /// Whether `dead` was the child that did, and it came to its end.
-    pub(super) fn has_looked_ahead(&mut self, dead: &sys::Reaped) -> bool {
-        let errand = self.errand.take_if(|it| it.is(dead.pid));
-        let has_looked = errand.is_some_and(|it| it.purpose == Purpose::Reload);
-        if has_looked && dead.status != 0 {
-            tracing::error!(
-                "nothing is reloaded: the process that was to look at the files was killed"
-            );
-        }
-        has_looked && dead.status == 0
-    }
-
-    pub(super) fn give_up_reload(&mut self) {
-        if let Some(errand) = self.errand.take_if(|it| it.until <= Instant::now()) {
-            errand.give_up();
-            tracing::error!(
-                "nothing is reloaded: the file system of --config, of --root or of another file has not answered for \
-                 --boot-timeout; send HUP again when it does"
-            );
-        }
-    }
-
     /// Reads the settings again, and replaces the workers one by one by workers that have them. Settings that are
     /// wrong, or that a running server cannot change, change nothing.
     pub(super) fn reload(&mut self) -> Flow {

@@ -155,6 +155,7 @@ impl Supervisor {
             telling: Telling::default(),
             sweeper: Sweeper::default(),
             errand: None,
+            looked_for: Vec::new(),
             events: Events::new(reports_reader, config.exit_with_stdin)
                 .context("cannot take signals")?,
             roster: Roster::new(inheritance.processes(), policy(config)),

@@ -96,8 +96,10 @@ impl Supervisor {
             }
             None => tracing::info!("stopped; no connection was cut"),
         }
-        if let Some(pidfile) = self.pidfile.take() {
-            pidfile.remove();
+        if let Some(pidfile) = self.pidfile.take()
+            && !self.have_removed(|_| pidfile.remove())?
+        {
+            tracing::warn!("the file system of --pidfile does not answer: the file stays there");
         }
         self.sweeper.start(&self.inheritance);
         self.linger(|it| it.sweeper.is_idle())?;
@@ -121,24 +123,30 @@ impl Supervisor {
         }))
     }
 
-    /// By a child: the file system of the root may hang.
     fn remove_lock(&mut self) -> Flow {
-        let store = &self.inheritance.service.store;
-        if store.lock().is_none() {
+        if self.inheritance.service.store.lock().is_none() {
             return Ok(());
         }
-        let unlock = || store.remove_lock_for(Pid::parent());
-        match Errand::start(Purpose::Unlock, OUTPUT_PATIENCE, unlock) {
-            Ok(errand) => self.errand = Some(errand),
-            Err(error) => tracing::warn!(
-                error = error.desc(),
-                "cannot remove the lock's file from the root"
-            ),
-        }
-        if !self.linger(|it| it.errand.is_none())? {
+        let remove = |it: &Self| it.inheritance.service.store.remove_lock_for(Pid::parent());
+        if !self.have_removed(remove)? {
             tracing::warn!("the file system of --root does not answer: a lock's file stays there");
         }
         Ok(())
+    }
+
+    /// By a child, since the file system may hang. Says whether the child came to an end.
+    fn have_removed(&mut self, remove: impl FnOnce(&Self)) -> Flow<bool> {
+        if let Some(errand) = self.errand.take() {
+            errand.give_up();
+        }
+        match Errand::start(Purpose::Remove, OUTPUT_PATIENCE, || remove(self)) {
+            Ok(errand) => self.errand = Some(errand),
+            Err(error) => tracing::warn!(
+                error = error.desc(),
+                "no process can be started to remove a file of this server's"
+            ),
+        }
+        self.linger(|it| it.errand.is_none())
     }
 
     /// When all workers are gone: waits until `is_over`, as long as something moves, and unless a signal says that this

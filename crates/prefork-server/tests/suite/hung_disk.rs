@@ -2,7 +2,7 @@
 //! for the disk is not taken for a worker that hangs.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
-use crate::support::{Server, children_of, noise, skip, upload, wait_until};
+use crate::support::{Server, children_of, command, noise, skip, under, upload, wait_until};
 
 /// A folder on a file system of its own, whose server can be stopped.
 pub(crate) struct Mount {
@@ -109,6 +109,61 @@ fn a_reload_on_a_root_that_hangs_keeps_the_parent_from_nothing() {
     server.wait_for_log("reloaded");
     assert_eq!(server.stop().1, 0);
     assert!(!mount.root().join(".prefork-lock").exists());
+}
+
+#[test]
+fn no_signal_and_no_stop_waits_for_a_log_a_program_or_a_pidfile_that_hangs() {
+    let Some(mount) = Mount::new() else { return };
+    let admin = Admin::new();
+    let folder = TempDir::new().unwrap();
+    let on_mount = |name: &str| mount.root().join(name).display().to_string();
+    let program = Path::new(env!("CARGO_BIN_EXE_prefork-server"));
+    let link = folder.path().join("prefork-server");
+    std::os::unix::fs::symlink(program, &link).unwrap();
+    let (log, pidfile) = (on_mount("log"), on_mount("pid"));
+    let args = [
+        "--workers",
+        "2",
+        "--admin",
+        admin.arg(),
+        "--boot-timeout",
+        "1s",
+        "--access-log",
+        &log,
+        "--pidfile",
+        &pidfile,
+    ];
+    let like = command(&folder.path().join("files"), "process", &args);
+    fs::create_dir(folder.path().join("files")).unwrap();
+    let script = format!("exec {} \"$@\"", link.display());
+    let server = Server::spawn(&mut under(&["sh", "-c", &script], &like));
+    // The next release, on a file system that hangs when it is to be started.
+    fs::copy(program, on_mount("prefork-server")).unwrap();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(on_mount("prefork-server"), &link).unwrap();
+
+    mount.signal(Signal::SIGSTOP);
+    let refusals = [
+        (Signal::SIGUSR1, "no log is opened anew: the file system of"),
+        (Signal::SIGUSR2, "not upgrading: the file system of"),
+    ];
+    for (signal, _) in refusals {
+        server.signal(signal);
+    }
+    server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
+    server.wait_for_another_worker();
+    for (_, words) in refusals {
+        server.wait_for_log(words);
+        admin.wait_for(|it| it.server.pid == server.ready.pid);
+    }
+    mount.signal(Signal::SIGCONT);
+    server.signal(Signal::SIGUSR1);
+    server.wait_for_log("reopened");
+
+    mount.signal(Signal::SIGSTOP);
+    server.signal(Signal::SIGTERM);
+    server.wait_for_log("the file system of --pidfile does not answer");
+    assert_eq!(server.exit_code(), Some(0));
 }
 
 #[test]

@@ -154,6 +154,13 @@ impl Opener {
         self.pass_on(&new).map_err(|errno| errno.desc().to_owned())
     }
 
+    /// Opens the path and leaves it.
+    pub(crate) fn look(&self) {
+        if !opening::is_standard_stream(&self.path) {
+            let _ = opening::append_to(&self.path);
+        }
+    }
+
     fn pass_on(&mut self, new: &OwnedFd) -> nix::Result<()> {
         let number = self.file.exchanges.load(SeqCst).wrapping_add(1);
         // The last exchange's message, unless this is the first: a process that has not read it reads the next.
