@@ -76,7 +76,8 @@ impl FileKey {
     fn is_settled(&self, now: Duration) -> bool {
         let [_, _, _, mtime_s, mtime_ns, ctime_s, ctime_ns] = self.0;
         let is_past = |(s, ns)| {
-            Duration::from_secs(s).checked_add(SETTLED + Duration::from_nanos(ns)) <= Some(now)
+            let settled = Duration::from_secs(s).checked_add(SETTLED + Duration::from_nanos(ns));
+            settled.is_some_and(|at| at <= now)
         };
         [(mtime_s, mtime_ns), (ctime_s, ctime_ns)]
             .into_iter()
@@ -315,6 +316,43 @@ fn now_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file of that length, changed and named anew at these times.
+    fn key(len: u64, mtime: (u64, u64), ctime: (u64, u64)) -> FileKey {
+        FileKey([1, 2, len, mtime.0, mtime.1, ctime.0, ctime.1])
+    }
+
+    #[test]
+    fn a_file_has_settled_two_seconds_after_its_last_change_of_any_kind() {
+        let check = |mtime, ctime, want| {
+            let is_settled = key(9, mtime, ctime).is_settled(Duration::new(100, 5));
+            assert_eq!(is_settled, want, "{mtime:?} {ctime:?}");
+        };
+        check((98, 5), (98, 5), true);
+        check((98, 6), (98, 5), false);
+        check((98, 5), (98, 6), false);
+        check((0, 0), (0, 0), true);
+        // A file from the future, and one whose time cannot be.
+        check((3000, 0), (98, 0), false);
+        check((98, 0), (u64::MAX, u64::MAX), false);
+    }
+
+    #[test]
+    fn a_file_is_rewritten_if_its_content_was_changed_and_has_not_grown() {
+        let check = |(len, mtime, ctime), want| {
+            let before = key(9, (5, 5), (6, 6));
+            let now = key(len, mtime, ctime);
+            assert_eq!(now.is_rewritten_since(&before), want, "{now:?}");
+        };
+        check((9, (5, 5), (6, 6)), false);
+        // Replaced, or its mode was changed.
+        check((9, (5, 5), (7, 6)), false);
+        check((9, (5, 6), (7, 6)), true);
+        // Set back afterwards.
+        check((9, (4, 5), (7, 6)), true);
+        check((8, (5, 5), (6, 6)), true);
+        check((10, (7, 6), (7, 6)), false);
+    }
 
     #[test]
     fn a_large_page_has_what_was_there_and_what_is_written_later() {

@@ -96,16 +96,17 @@ pub(super) fn make(
 impl Supervisor {
     /// Gives back the memory of files that were put out, and of all when memory is short.
     pub(super) fn mind_the_cache(&mut self) {
+        let Some(cache) = &self.inheritance.cache else {
+            return;
+        };
         let now = Instant::now();
-        if now >= self.caching.looked + LOOK && self.inheritance.cache.is_some() {
+        if now >= self.caching.looked + LOOK {
             self.caching.looked = now;
-            if scarcity::is_memory_short() {
+            if cache.bytes() > 0 && scarcity::is_memory_short() {
                 self.empty_cache("memory is short");
             }
         }
-        if let Some(cache) = &self.inheritance.cache {
-            self.caching.is_in_use = !cache.give_back();
-        }
+        self.caching.is_in_use = !cache.give_back();
     }
 
     /// When it is looked at next.
@@ -120,7 +121,7 @@ impl Supervisor {
     }
 
     /// Memory is short: the cache gives its back, and takes none for a while.
-    pub(super) fn empty_cache(&mut self, why: &str) {
+    pub(super) fn empty_cache(&self, why: &str) {
         let Some(cache) = self
             .inheritance
             .cache
@@ -137,7 +138,7 @@ impl Supervisor {
     }
 
     /// Another server has taken over, and has a cache of its own.
-    pub(super) fn close_cache(&mut self) {
+    pub(super) fn close_cache(&self) {
         if let Some(cache) = &self.inheritance.cache {
             cache.close();
         }
