@@ -22,7 +22,7 @@ use crate::shared::encoded_cache::EncodedCache;
 use crate::shared::gate::Gate;
 use crate::shared::holdings::Holdings;
 use crate::shared::listener::Listener;
-use crate::shared::memory::OwnStatus;
+use crate::shared::memory::{self, OwnStatus};
 use crate::shared::report::{ProcessId, Reporter};
 use crate::shared::scoreboard::{Assignment, Scoreboard, Slot};
 use crate::shared::title;
@@ -187,6 +187,7 @@ fn child_main(
     } else {
         title::threads();
     }
+    memory::go_before_the_parent();
     let status = OwnStatus::open();
     let store = &inheritance.service.store;
     if let Err(error) = settle_in(parent, inheritance.confinement, store) {

@@ -195,6 +195,7 @@ impl Supervisor {
             News::Tick => {
                 self.serve_admin();
                 self.mind_the_cache();
+                self.sweeper.start(&self.inheritance);
                 self.give_up_looking();
                 self.check_successor()?;
                 self.go_on_telling()?;

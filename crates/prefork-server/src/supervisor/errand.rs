@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::shared::title;
+use crate::shared::{memory, title};
 use crate::sys;
 
 /// What the child is to find out or to do.
@@ -40,6 +40,7 @@ impl Errand {
         let parent = Pid::this();
         let child = sys::fork(|| {
             title::sweeper();
+            memory::go_before_the_parent();
             let bound = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
             if bound.is_ok() && Pid::parent() == parent {
                 work();

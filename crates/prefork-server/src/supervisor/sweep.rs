@@ -1,13 +1,19 @@
 //! Removing what dead workers have left in the root: by a child, because that takes reading the whole folder, of
 //! which the file system says how long it takes (200,000 files: 825 ms; a server that is gone: for ever).
 
+use std::time::{Duration, Instant};
+
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::pool::{self, Inheritance};
-use crate::shared::title;
+use crate::shared::{memory, title};
+use crate::supervisor::scarcity::explained;
 use crate::sys;
+
+/// How soon it is tried again to start a child that could not be started.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// Dead workers whose files wait to be removed, at the most. What is left then is removed at the next start.
 const WAITING_MAX: usize = 8192;
@@ -17,6 +23,8 @@ const WAITING_MAX: usize = 8192;
 pub(super) struct Sweeper {
     waiting: Vec<u32>,
     child: Option<Pid>,
+    /// When no child could be started.
+    failed: Option<Instant>,
 }
 
 impl Sweeper {
@@ -29,7 +37,8 @@ impl Sweeper {
 
     /// Starts the child, if one is needed and none is at work.
     pub(super) fn start(&mut self, inheritance: &Inheritance) {
-        if self.waiting.is_empty() || self.child.is_some() {
+        let is_too_soon = |at: Instant| at.elapsed() < AGAIN;
+        if self.waiting.is_empty() || self.child.is_some() || self.failed.is_some_and(is_too_soon) {
             return;
         }
         let parent = Pid::this();
@@ -38,8 +47,11 @@ impl Sweeper {
                 self.waiting.clear();
                 self.child = Some(child);
             }
-            // With the next dead worker there will be another try.
-            Err(error) => complain(error),
+            Err(error) => {
+                self.failed = Some(Instant::now());
+                let what = "cannot remove a dead worker's temporary files yet";
+                tracing::warn!("{:#}", explained(what, error));
+            }
         }
     }
 
@@ -66,6 +78,7 @@ fn sweep(inheritance: &Inheritance, parent: Pid, dead: &[u32]) -> i32 {
     let store = &inheritance.service.store;
     sys::keep_only(&[store.directory()]);
     title::sweeper();
+    memory::go_before_the_parent();
     // A number that is another process's by now is left alone.
     let is_dead = |pid: &u32| kill(Pid::from_raw(pid.cast_signed()), None) == Err(Errno::ESRCH);
     let dead: Vec<u32> = dead.iter().copied().filter(is_dead).collect();

@@ -130,7 +130,6 @@ impl Supervisor {
             tracing::info!(pid = %successor.pid, "the new server is ready: leaving when what is in hand is finished");
         }
         self.stop = Some((Instant::now(), HANDED_OVER));
-        self.pidfile = None;
         self.admin.hand_over();
         self.inheritance.service.store.remove_lock_at_the_end(false);
         self.let_go_of_listener();

@@ -149,6 +149,20 @@ each_pool! {
         let (done, code) = server.stop();
         assert_eq!((done.crashes, code), (1, 0));
     }
+
+    fn when_memory_runs_out_a_worker_goes_before_the_parent(pool) {
+        // Of a group that is full the kernel ends who has the highest score, and a worker may be smaller than its parent.
+        let server = Server::start(pool, &["--workers", "2"]);
+        let score = |pid: u32| -> i32 {
+            let text = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+            text.trim().parse().unwrap()
+        };
+        let parent = score(server.ready.pid);
+        for worker in server.children() {
+            assert_eq!(score(worker), (parent + 500).min(1000));
+        }
+        server.stop();
+    }
 }
 
 /// Half uploads hold memory, and the kernel kills the worker that has them.

@@ -296,6 +296,28 @@ fn a_release_that_a_link_leads_to_is_the_one_that_is_started() {
 }
 
 #[test]
+fn a_pidfile_that_the_new_server_has_under_another_name_goes_with_the_old_one() {
+    let folder = TempDir::new().unwrap();
+    let root = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let configure = |name: &str| {
+        fs::write(at("config"), format!("pidfile = {:?}", at(name))).unwrap();
+    };
+    configure("old");
+    let config = at("config").display().to_string();
+    let mut server = Server::start_on(root.path(), "process", &["--config", &config]);
+    configure("new");
+    server.signal(Signal::SIGUSR2);
+    server.wait_for_successor();
+    assert_eq!(server.next_done().reason, "handed_over");
+    let pid = fs::read_to_string(at("new")).unwrap();
+    assert_eq!(pid.trim(), server.ready.pid.to_string());
+    assert!(!at("old").exists());
+    server.signal(Signal::SIGTERM);
+    server.wait_until_all_are_gone();
+}
+
+#[test]
 fn without_proc_a_server_starts_and_refuses_an_upgrade() {
     let root = TempDir::new().unwrap();
     let Some(launcher) = support::with_a_disk_at(Path::new("/proc"), "", "") else {
