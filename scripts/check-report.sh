@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Opens reports in headless Chromium, as a reader would: no word on the console, nothing wider than a wide or a
-# narrow window, colours that can be read in light and dark; and reads what was printed, the report.pdf beside the
-# report or one printed here: its title, who hands it in, every row of the table, numbered pages, and no path.
+# narrow window, no words beyond their drawing, colours that can be read in light and dark; and reads what was printed,
+# the report.pdf beside the report or one printed here: its title, who hands it in, every row of the table, numbered
+# pages, and no path.
 #
 #   scripts/check-report.sh results/latest/report.html ...
 set -euo pipefail
@@ -34,6 +35,10 @@ addEventListener('load', () => {
   const inner = '.wide, .panels, pre';
   const wide = [...document.querySelectorAll('body *')].filter(e => !e.parentElement.closest(inner)
     && e.getBoundingClientRect().right > root.clientWidth + 1).map(e => e.tagName + '.' + e.className);
+  const cut = [...document.querySelectorAll('svg text')].filter(e => {
+    const [box, all] = [e, e.ownerSVGElement].map(it => it.getBoundingClientRect());
+    return box.left < all.left - 1 || box.right > all.right + 1 || box.top < all.top - 1 || box.bottom > all.bottom + 1;
+  }).map(e => e.textContent);
   const style = getComputedStyle(root);
   const context = document.createElement('canvas').getContext('2d');
   const light = name => {
@@ -49,7 +54,7 @@ addEventListener('load', () => {
   const faint = words.filter(n => contrast(n, '--paper') < 4.5 || contrast(n, '--soft') < 4.5)
     .concat(series.filter(n => contrast(n, '--paper') < 3));
   parent.postMessage([root.clientWidth, root.scrollWidth, (wide[0] || '-').replaceAll(' ', '.'),
-    faint.join('+') || '-', light('--paper') > 0.5 ? 'light' : 'dark'].join(' '), '*');
+    faint.join('+') || '-', light('--paper') > 0.5 ? 'light' : 'dark', (cut[0] || '-').replaceAll(' ', '.')].join(' '), '*');
 });
 </script>
 JS
@@ -107,10 +112,11 @@ for report in "$@"; do
         grep -o 'probe: [0-9][^<]*' "$work/dom" | cut -d' ' -f2- | sort -n >"$work/probes" || true
         widths=$(cut -d' ' -f1 "$work/probes" | xargs)
         [ "$widths" = "400 500 800 1200" ] || fail "$report: measured at widths '$widths'"
-        while read -r width scroll element faint paper; do
+        while read -r width scroll element faint paper cut; do
             [ "$scroll" = "$width" ] && [ "$element" = - ] ||
                 fail "$report: $scroll wide in a window of $width, at $element"
             [ "$faint" = - ] || fail "$report, $scheme: too little contrast of $faint"
+            [ "$cut" = - ] || fail "$report: a drawing $width wide cuts off '$cut'"
             [ "$paper" = $scheme ] || fail "$report: asked for $scheme, the page is $paper"
         done <"$work/probes"
     done

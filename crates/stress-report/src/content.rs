@@ -155,12 +155,23 @@ impl<'a> View<'a> {
             tile(lang.bytes(bytes), lang.text("content.of_content_verified")),
         ];
         for operation in Operation::ALL {
-            let rows = self.variants.iter().flat_map(|variant| &variant.rows);
-            let ok = rows.filter(|row| row.cell.operation == operation && row.status == Status::Ok);
-            let rates = ok.filter_map(|row| Some((row.aggregate_bytes_per_s?, row.cell.number)));
-            if let Some((most, number)) = rates.max_by_key(|(rate, no)| (*rate, Reverse(*no))) {
+            let rows = self
+                .runs
+                .iter()
+                .flat_map(|run| run.rows.iter().map(move |row| (run, row)));
+            let ok =
+                rows.filter(|(_, row)| row.cell.operation == operation && row.status == Status::Ok);
+            let rates = ok.filter_map(|(run, row)| {
+                Some((row.aggregate_bytes_per_s?, Reverse(row.cell.number), run))
+            });
+            if let Some((most, Reverse(number), run)) = rates.max_by_key(|it| (it.0, it.1)) {
                 let name = nine::operation(operation);
-                let label = say!(lang, "content.most", name, number = lang.int(number));
+                let run = match self.runs {
+                    [_] => String::new(),
+                    _ => format!(", {}", run.contents.header.label),
+                };
+                let number = lang.int(number);
+                let label = say!(lang, "content.most", name, number, run);
                 tiles.push(tile(lang.rate(most), &label));
             }
         }

@@ -321,6 +321,25 @@ pub(crate) fn text_width(words: &str, size: f64) -> f64 {
     words.chars().map(|_| 0.58).sum::<f64>() * size
 }
 
+/// `words` in lines of letters of `size` that fit into `width`, broken between words where that is possible.
+pub(crate) fn text_lines(words: &str, size: f64, width: f64) -> Vec<String> {
+    let fits = |line: &str, more: &str| text_width(line, size) + text_width(more, size) <= width;
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in words.split_inclusive(' ') {
+        if !line.is_empty() && !fits(&line, word.trim_end()) {
+            lines.push(std::mem::take(&mut line));
+        }
+        for letter in word.chars() {
+            if letter != ' ' && !fits(&line, letter.encode_utf8(&mut [0; 4])) {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(letter);
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 fn dash(pen: Pen) -> Option<&'static str> {
     (!pen.dash.is_empty()).then_some(pen.dash)
 }
@@ -345,6 +364,25 @@ mod tests {
     use super::*;
 
     const LOOK: Type = Type::new(12.0, Colour::Series(9));
+
+    #[test]
+    fn lines_hold_every_letter_and_are_no_wider_than_there_is_room() {
+        let check = |words: &str, want: &[&str]| {
+            // Ten letters of this size.
+            let lines = text_lines(words, 10.0, 58.5);
+            assert_eq!(lines, want);
+            assert_eq!(lines.concat(), words);
+        };
+        check("", &[""]);
+        check("short", &["short"]);
+        check("two words", &["two words"]);
+        check("exactly 10", &["exactly 10"]);
+        check("more than ten", &["more than ", "ten"]);
+        check(
+            "unbreakable_name.py, 5",
+            &["unbreakabl", "e_name.py, ", "5"],
+        );
+    }
 
     #[test]
     fn words_cannot_leave_their_element() {

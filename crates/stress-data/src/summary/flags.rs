@@ -27,6 +27,9 @@ words! {
         ListenOverflow = "listen_overflow",
         /// Uploads of a sample that no answer vouched for were not read back, as `--verify` asks for.
         Unverified = "unverified",
+        /// In a sample the clients started further apart than a tenth of a client's time: that much of the time is the
+        /// scheduler's of this machine.
+        StartSpread = "start_spread",
     }
 }
 
@@ -47,6 +50,7 @@ impl Flag {
             Self::Unverified => {
                 "uploads that no answer vouched for were not read back: leave --verify out for that"
             }
+            Self::StartSpread => "clients started further apart than a tenth of a client's time",
         }
     }
 }
@@ -59,6 +63,8 @@ const STEAL_TICKS_MIN: u64 = 3;
 const SATURATED_PERCENT: u64 = 90;
 /// In a shorter window it is mostly their own start that clients work for, not anything that a server could do faster.
 const WINDOW_NS_MIN: u64 = 1_000_000;
+/// A client's time counts from the release: what of it was waiting for a processor may be a tenth.
+const START_SPREAD_DIVISOR: u64 = 10;
 /// Fewer samples than this do not tell an outlier from spread.
 const OUTLIER_SAMPLES_MIN: usize = 5;
 
@@ -95,6 +101,10 @@ fn has(flag: Flag, figures: &Figures<'_>, contents: &Contents) -> bool {
         }
         Flag::ListenOverflow => measurement.listen_overflows > Some(0),
         Flag::Unverified => measurement.unverified > 0,
+        Flag::StartSpread => {
+            let known = figures.start_spread_ns.zip(figures.time_ns);
+            known.is_some_and(|(spread, time)| spread > time / START_SPREAD_DIVISOR)
+        }
     }
 }
 

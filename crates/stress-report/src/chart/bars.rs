@@ -8,12 +8,14 @@ use super::{SMALL, TITLE};
 use crate::document::Key;
 use crate::lang::Lang;
 use crate::parts::Parts;
-use crate::svg::{Anchor, Colour, Svg, text_width};
+use crate::svg::{Anchor, Colour, Svg, text_lines, text_width};
 
 const WIDTH: f64 = 320.0;
 const TOP: f64 = 28.0;
 const STEP: f64 = 17.0;
 const THICKNESS: f64 = 11.0;
+/// Of a name above its bar.
+const LINE: f64 = 14.0;
 /// Room for the time at the end.
 const RIGHT: f64 = 62.0;
 
@@ -73,24 +75,38 @@ impl Bars {
             .iter()
             .map(|bar| text_width(&bar.name, SMALL.size))
             .fold(0.0, f64::max);
-        // Names of variants may be long; bars keep at least their half.
-        let left = (widest + 8.0).clamp(40.0, WIDTH / 2.0);
-        let height = TOP + STEP * self.bars.len() as f64 + 4.0;
-        let mut svg = Svg::new(WIDTH, height, self.title.clone());
+        // Names of variants may be long: above their bars they have the whole width, and as many lines as they need.
+        let is_above = widest + 8.0 > WIDTH / 2.0;
+        let left = if is_above {
+            0.0
+        } else {
+            (widest + 8.0).max(40.0)
+        };
+        let above = |bar: &Bar| match is_above {
+            true => text_lines(&bar.name, SMALL.size, WIDTH),
+            false => Vec::new(),
+        };
+        let bars = self.bars.iter();
+        let height: f64 = bars.map(|bar| LINE * above(bar).len() as f64 + STEP).sum();
+        let mut svg = Svg::new(WIDTH, TOP + height + 4.0, self.title.clone());
         svg.text((0.0, 15.0), TITLE, &self.title);
-        for (index, bar) in self.bars.iter().enumerate() {
-            let y = TOP + STEP * index as f64;
+        let mut y = TOP;
+        for bar in &self.bars {
+            for line in above(bar) {
+                svg.text((0.0, y + 9.5), SMALL, &line);
+                y += LINE;
+            }
+            if !is_above {
+                let beside = SMALL.anchored(Anchor::End);
+                svg.text((left - 6.0, y + 9.5), beside, &bar.name);
+            }
             self.draw_bar(&mut svg, bar, left, y);
+            y += STEP;
         }
         svg
     }
 
     fn draw_bar(&self, svg: &mut Svg, bar: &Bar, left: f64, y: f64) {
-        svg.text(
-            (left - 6.0, y + 9.5),
-            SMALL.anchored(Anchor::End),
-            &bar.name,
-        );
         let length = WIDTH - RIGHT - left;
         let parts = &bar.parts;
         let mut x = left;

@@ -153,7 +153,8 @@ impl<'a> Findings<'a> {
         let of = |variant: &Variant<'a>| {
             let effect = effect(variant)?;
             let (factor, range) = (lang.ratio(effect.mean), effect.range(lang));
-            Some(format!("{factor} ({}{range})", variant.label))
+            let chance = effect.chance_of(lang);
+            Some(format!("{factor} ({}{range}{chance})", variant.label))
         };
         let variants = self.variants.iter().take(VARIANTS_MAX);
         let each: Vec<String> = variants.filter_map(of).collect();

@@ -3,12 +3,45 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use crate::content;
 use crate::definitions::CHANGED;
+use crate::document::Block;
+use crate::lang::Lang;
+use crate::submission::Submission;
 use stress_data::journal::Contents;
+use stress_data::run::Run;
 use stress_data::summary;
 
 /// Its name.
 pub(super) const NAME: &str = "20261124T192330Z-kept-all81";
+
+/// A figure in large type is that of the row it names.
+#[test]
+fn every_tile_is_the_figure_of_its_row() {
+    let runs = [Run::new(NAME.into(), contents())];
+    let mut seen = 0;
+    for lang in Lang::ALL {
+        let document = content::document(&runs, &Submission::default(), lang);
+        let blocks = document.sections.iter().flat_map(|section| &section.blocks);
+        for tile in blocks.flat_map(|block| match block {
+            Block::Tiles(tiles) => &tiles[..],
+            _ => &[],
+        }) {
+            let Some((_, number)) = tile.label.rsplit_once(['(', ' ']) else {
+                continue;
+            };
+            let Ok(number) = number.trim_end_matches(')').parse::<u32>() else {
+                continue;
+            };
+            let mut rows = runs[0].rows.iter();
+            let row = rows.find(|row| row.cell.number == number).unwrap();
+            let rate = row.aggregate_bytes_per_s.unwrap();
+            assert_eq!(tile.figure, lang.rate(rate), "{}", tile.label);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 6, "three operations in two languages");
+}
 
 type Fields = HashMap<String, String>;
 

@@ -56,6 +56,21 @@ fn flags_say_what_disturbed_a_row() {
 }
 
 #[test]
+fn clients_that_start_far_apart_are_flagged() {
+    let flags = |spread_us: u64| {
+        let mut sample = all_ok(0, 100);
+        for record in &mut sample.measurement.records {
+            let late_us = u64::from(record.client) * spread_us / 4;
+            record.started_ns = Some(1_000 * MS + late_us * 1_000);
+        }
+        row_of(1, vec![sample]).flags
+    };
+    // A client took 120 ms.
+    assert_eq!(flags(12_000), []);
+    assert_eq!(flags(12_004), [Flag::StartSpread]);
+}
+
+#[test]
 fn a_full_listening_queue_and_an_upload_on_trust_are_flags() {
     let flags = |listen_overflows, unverified| {
         let mut sample = all_ok(0, 100);
