@@ -90,6 +90,8 @@ pub(crate) struct Connection<'s> {
     is_shut: bool,
     /// Its next request was not there yet when the one before was answered.
     was_awaited: bool,
+    /// In this turn: the peer has just been seen not to have sent its end.
+    goes_on: bool,
     draining: Option<Draining>,
     is_turned_away: bool,
     /// Its place among its address's connections, given back when this is dropped.
@@ -109,6 +111,7 @@ impl<'s> Connection<'s> {
             lingered_len: 0,
             is_shut: false,
             was_awaited: false,
+            goes_on: false,
             draining: None,
             is_turned_away: false,
             _place: None,
@@ -117,21 +120,15 @@ impl<'s> Connection<'s> {
     }
 
     /// Has its requests written down.
-    #[must_use]
-    pub(crate) fn written_down_by(mut self, access_logger: Option<AccessLogger<'s>>) -> Self {
-        if access_logger.is_some() {
-            self.session.remember_finished();
-        }
-        self.access_logger = access_logger;
-        self
+    pub(crate) fn write_down_by(&mut self, access_logger: AccessLogger<'s>) {
+        self.session.remember_finished();
+        self.access_logger = Some(access_logger);
     }
 
     /// Has it told that it is one too many: one error, then the end.
-    #[must_use]
-    pub(crate) fn turned_away(mut self, code: Code, message: &str) -> Self {
+    pub(crate) fn turn_away(&mut self, code: Code, message: &str) {
         self.session.turn_away(code, message);
         self.is_turned_away = true;
-        self
     }
 
     /// Whether it was.
@@ -141,12 +138,8 @@ impl<'s> Connection<'s> {
     }
 
     /// Keeps `place` for as long as the connection lives.
-    #[must_use]
-    pub(crate) fn holding(self, place: Option<HeldCell>) -> Self {
-        Self {
-            _place: place,
-            ..self
-        }
+    pub(crate) fn hold(&mut self, place: Option<HeldCell>) {
+        self._place = place;
     }
 
     /// What it is in the middle of.
@@ -169,8 +162,14 @@ impl<'s> Connection<'s> {
     pub(crate) fn drive(&mut self, buffer_pool: &mut BufferPool) -> Pause {
         self.session.take_buffers(buffer_pool);
         let pause = self.move_bytes();
+        self.goes_on = false;
         self.session.put_buffers(buffer_pool);
         pause
+    }
+
+    /// Something has arrived, and its peer had not sent its end when that was seen, just now.
+    pub(crate) fn peer_goes_on(&mut self) {
+        self.goes_on = true;
     }
 
     /// Finish what is in hand, then close.
@@ -298,7 +297,8 @@ impl<'s> Connection<'s> {
     }
 
     fn arrived(&mut self, len: usize, reading: Reading, turn: &mut Turn) {
-        if reading.is_of_a_head() && matches!(self.socket.peek(&mut [0]), Ok(0)) {
+        let goes_on = std::mem::take(&mut self.goes_on);
+        if !goes_on && reading.is_of_a_head() && matches!(self.socket.peek(&mut [0]), Ok(0)) {
             self.session.peer_has_finished();
             turn.is_empty = false;
         }

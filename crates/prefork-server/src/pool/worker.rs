@@ -118,7 +118,7 @@ impl<'a> Worker<'a> {
     /// Takes a connection off the queue. Waits for one if the listener is a blocking one.
     fn accept(&self) -> Accepted<'a> {
         match sys::accept(self.listener.socket()) {
-            Ok((socket, peer)) => Accepted::Connection(Box::new(self.open(socket.into(), peer))),
+            Ok((socket, peer)) => Accepted::Connection(self.open(socket.into(), peer)),
             Err(Errno::EAGAIN) => Accepted::Nobody,
             // A signal; or a client that is gone, which the next accept does not meet again.
             Err(Errno::EINTR | Errno::ECONNABORTED | Errno::EPROTO) => Accepted::Again,
@@ -148,26 +148,28 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes a connection of an accepted socket: prepared for serving, or for being told that it is one too many.
-    fn open(&self, socket: TcpStream, peer: Option<SocketAddr>) -> Connection<'a> {
+    fn open(&self, socket: TcpStream, peer: Option<SocketAddr>) -> Box<Connection<'a>> {
         if let Some(peer) = peer {
             self.listener.prepare(&socket, peer, self.congestion);
         }
-        let log = self.logs.access.as_ref();
-        let logger = log.map(|log| AccessLogger::new(log, self.slot, self.index, peer));
         let session = Session::new(self.service, self.slot).with_cache(self.cache);
-        let connection = Connection::new(socket, session, self.clocks).written_down_by(logger);
+        let mut connection = Box::new(Connection::new(socket, session, self.clocks));
+        if let Some(log) = &self.logs.access {
+            connection.write_down_by(AccessLogger::new(log, self.slot, self.index, peer));
+        }
         let admission = match (self.address_cap, peer) {
             (Some(cap), Some(peer)) => cap.admit(peer),
             _ => Admission::Admitted(None),
         };
         match admission {
-            Admission::Admitted(place) => connection.holding(place),
+            Admission::Admitted(place) => connection.hold(place),
             Admission::OverCap => {
                 tracing::debug!(?peer, "refused: its address has too many connections");
                 self.slot.add(Field::OverAddressCap, 1);
-                connection.turned_away(Code::Busy, "too many connections from your address")
+                connection.turn_away(Code::Busy, "too many connections from your address");
             }
         }
+        connection
     }
 
     /// Gives a connection a turn; a panic costs this connection and no other.

@@ -74,8 +74,7 @@ pub fn encode_error(out: &mut Vec<u8>, code: Code, message: &str) {
 }
 
 fn encode_size_and_crc32(out: &mut Vec<u8>, size: u64, crc32: u32) {
-    let keys = format!(r#","size":{size},"crc32":"{crc32:08x}"}}"#);
-    out.extend_from_slice(keys.as_bytes());
+    write!(out, r#","size":{size},"crc32":"{crc32:08x}"}}"#).expect("writing to a Vec cannot fail");
     out.extend_from_slice(TERMINATOR);
 }
 

@@ -38,6 +38,10 @@ const ROUND_TIME: Duration = Duration::from_millis(5);
 /// How long a connection of a full event worker may idle between requests while a newcomer waits in the backlog.
 const IDLE_WHILE_OTHERS_WAIT: Duration = Duration::from_millis(200);
 
+/// For how long it is good that a peer had not sent its end when a wait ended. A worker that many connections keep from
+/// a turn for longer looks again: among them are those who ask and go.
+const PEER_KNOWN: Duration = Duration::from_millis(1);
+
 /// What the listener is called in the epoll set. A connection's name is its [`Id`], from 0.
 const LISTENER: u64 = u64::MAX;
 
@@ -68,6 +72,8 @@ pub(super) struct Loop<'w> {
     connections_max: usize,
     manner: Manner,
     epoll: Epoll,
+    /// What the last wait took.
+    events: Box<[EpollEvent]>,
     door: Door<'w>,
     connections: ConnectionSet<Member<'w>>,
     /// Who has had its turn and has more to do. It queues behind those who came to be able during its turn.
@@ -82,6 +88,8 @@ struct Member<'w> {
     connection: Box<Connection<'w>>,
     /// What the epoll set has it for; none before its first wait.
     armed: Option<Interest>,
+    /// What the last wait said of it, if it has had no turn since.
+    flags: EpollFlags,
 }
 
 impl<'w> Loop<'w> {
@@ -97,6 +105,7 @@ impl<'w> Loop<'w> {
             manner,
             door: Door::open(worker, &epoll, manner)?,
             epoll,
+            events: vec![EpollEvent::empty(); EVENTS_LEN].into(),
             connections: ConnectionSet::default(),
             turned: None,
             newcomer: None,
@@ -136,18 +145,22 @@ impl<'w> Loop<'w> {
             let until = due.into_iter().flatten().fold(now + LOOK, Instant::min);
             timeout(until, now)
         };
-        let mut events = [EpollEvent::empty(); EVENTS_LEN];
-        let len = match self.epoll.wait(&mut events, timeout) {
+        let len = match self.epoll.wait(&mut self.events, timeout) {
             Ok(len) => len,
             // The parent's signal.
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error),
         };
         self.door.forget_knock();
-        for event in &events[..len] {
+        for event in &self.events[..len] {
             match event.data() {
                 LISTENER => self.door.knocked(),
-                id => self.connections.wake(Id(id)),
+                id => {
+                    self.connections.wake(Id(id));
+                    if let Some(member) = self.connections.get_mut(Id(id)) {
+                        member.flags = event.events();
+                    }
+                }
             }
         }
         Ok(())
@@ -165,6 +178,7 @@ impl<'w> Loop<'w> {
             let Some(id) = self.connections.next() else {
                 break;
             };
+            self.tell_of_peer(id, now - began);
             self.give_turn(id, now);
             if !self.has_runnable() {
                 // The next newcomer is as well served by a worker that sleeps, and the pool more evenly.
@@ -178,6 +192,17 @@ impl<'w> Loop<'w> {
 
     fn has_runnable(&self) -> bool {
         self.turned.is_some() || self.connections.has_runnable()
+    }
+
+    /// Passes on to a connection what the last wait, which ended so long ago, has shown of its peer.
+    fn tell_of_peer(&mut self, id: Id, age: Duration) {
+        let Some(member) = self.connections.get_mut(id) else {
+            return;
+        };
+        let flags = std::mem::replace(&mut member.flags, EpollFlags::empty());
+        if flags == EpollFlags::EPOLLIN && age < PEER_KNOWN {
+            member.connection.peer_goes_on();
+        }
     }
 
     fn give_turn(&mut self, id: Id, now: Instant) {
@@ -277,8 +302,12 @@ impl<'w> Loop<'w> {
                     // It has had its answer.
                     self.close(id);
                 }
-                let armed = None;
-                self.newcomer = Some(self.connections.admit(Member { connection, armed }));
+                let member = Member {
+                    connection,
+                    armed: None,
+                    flags: EpollFlags::empty(),
+                };
+                self.newcomer = Some(self.connections.admit(member));
                 match self.company() {
                     Company::Full => self.door.full(&self.epoll, now),
                     Company::None | Company::Some => self.door.let_in(&self.epoll, now),
@@ -359,7 +388,7 @@ impl<'w> Loop<'w> {
 /// changes its mind twice a request.
 fn arm(epoll: &Epoll, id: Id, member: &mut Member<'_>, interest: Interest) -> nix::Result<()> {
     let flags = match interest {
-        Interest::Readable => EpollFlags::EPOLLIN,
+        Interest::Readable => EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP,
         Interest::Writable => EpollFlags::EPOLLOUT,
         // An end that the peer has made is told whether one asks for it or not, but then once.
         Interest::Nothing => EpollFlags::EPOLLONESHOT,
