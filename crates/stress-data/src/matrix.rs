@@ -3,15 +3,15 @@
 //! # Order and numbers
 //!
 //! Server workers vary fastest, then client workers, then volume, then operation, then the pools (server pool
-//! before client pool); buffers and faults vary slowest. The standard axes give 81 cells for each pair of pools: 1–27 download, 28–54
+//! before client pool); buffers, caches and faults vary slowest. The standard axes give 81 cells for each pair of pools: 1–27 download, 28–54
 //! upload, 55–81 list. A number is a cell's place in the *full plan* of the pools that were asked for, and a
 //! filter removes cells without renumbering the rest: `--op upload --clients 5` keeps the numbers that
 //! published tables of this task use.
 //!
 //! An axis given nothing but standard values is a filter. An axis given any other value (`--clients 7`) becomes
 //! exactly the values given, in ascending order, and the full plan is that of the changed axes: such a plan
-//! counts from 1 on its own. The pools, buffers
-//! and faults are always exactly those asked for.
+//! counts from 1 on its own. The pools, buffers,
+//! caches and faults are always exactly those asked for.
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,9 @@ pub struct Cell {
     /// The server's receive buffer in bytes; none leaves the kernel's tuning alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_buffer: Option<u64>,
+    /// The memory in which our server keeps files encoded, in bytes, 0 for none; none leaves it to the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded_cache: Option<u64>,
     /// What is done to the server meanwhile.
     #[serde(default, skip_serializing_if = "Fault::is_none")]
     pub fault: Fault,
@@ -122,6 +125,8 @@ pub struct Selection {
     pub client_buffers: Vec<u64>,
     /// The server's receive buffers in bytes; the kernel's tuning if empty.
     pub server_buffers: Vec<u64>,
+    /// The server's encoded caches in bytes; what it takes by itself if empty.
+    pub encoded_caches: Vec<u64>,
     /// Faults; none if empty.
     pub faults: Vec<Fault>,
 }
@@ -170,6 +175,7 @@ impl Plan {
 
         let client_buffers = pools(&somes(&selection.client_buffers), None);
         let server_buffers = pools(&somes(&selection.server_buffers), None);
+        let caches = pools(&somes(&selection.encoded_caches), None);
         let faults = pools(&selection.faults, Fault::None);
 
         // The slowest axis first; all of these values but the number are replaced.
@@ -183,11 +189,13 @@ impl Plan {
             server_pool: ServerPool::Process,
             client_buffer: None,
             server_buffer: None,
+            encoded_cache: None,
             fault: Fault::None,
         }];
         let cells = expand(cells, &faults, |cell, value| cell.fault = value);
         let cells = expand(cells, &client_buffers, |it, value| it.client_buffer = value);
         let cells = expand(cells, &server_buffers, |it, value| it.server_buffer = value);
+        let cells = expand(cells, &caches, |cell, value| cell.encoded_cache = value);
         let cells = expand(cells, &client_pools, |cell, value| cell.client_pool = value);
         let cells = expand(cells, &server_pools, |cell, value| cell.server_pool = value);
         let cells = expand(cells, &operations, |cell, value| cell.operation = value);

@@ -95,6 +95,8 @@ pub struct Row {
     pub warmup_samples: u32,
     /// The server's receive buffer, if one was set; as the server reports it.
     pub server_buffer_bytes: Option<u64>,
+    /// The server's encoded cache, as it reports it; of one that was asked for one and has none, 0. None if nothing is known.
+    pub encoded_cache_bytes: Option<u64>,
     /// Connections that a blocking worker of the server sets aside, as it reports it.
     pub set_aside: Option<u32>,
     /// What the server promises about uploads, as it reports it.
@@ -279,6 +281,10 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         warmup_samples: u32::try_from(contents.warmups.iter().filter(is_warmup).count())
             .unwrap_or(u32::MAX),
         server_buffer_bytes: ready.and_then(|ready| ready.settings.receive_buffer_bytes),
+        encoded_cache_bytes: ready.and_then(|ready| {
+            let asked = cell.encoded_cache.map(|_| 0);
+            ready.settings.encoded_cache_bytes.or(asked)
+        }),
         set_aside: ready.and_then(|ready| ready.settings.set_aside),
         durability: ready.map(|ready| ready.settings.durability.clone()),
         durability_asked: is_own_server.then(|| settings.durability.clone()),

@@ -34,7 +34,8 @@ pub fn table(comparison: &Comparison<'_>, screen: Screen) -> String {
     ]);
     let mut group = None;
     for change in &comparison.changes {
-        let heading = heading(change.new);
+        let rows = comparison.changes.iter().map(|it| it.new);
+        let heading = heading(change.new, rows);
         if group.as_ref() != Some(&heading) {
             table.heading(&heading);
             group = Some(heading);

@@ -17,7 +17,7 @@ pub fn render(contents: &Contents, rows: &[Row], screen: Screen) -> String {
     let mut table = Table::new(columns(has_spread));
     let mut group = None;
     for row in rows {
-        let heading = heading(row);
+        let heading = heading(row, rows);
         if group.as_ref() != Some(&heading) {
             table.heading(&heading);
             group = Some(heading);
@@ -69,8 +69,8 @@ fn columns(has_spread: bool) -> Vec<Column> {
 /// Where the spread stands: behind the time that it is of.
 const SPREAD: usize = 4;
 
-/// What the rows of a group share.
-pub(crate) fn heading(row: &Row) -> String {
+/// What the rows of a group share. `rows` are those of the table.
+pub(crate) fn heading<'a>(row: &Row, rows: impl IntoIterator<Item = &'a Row>) -> String {
     let cell = &row.cell;
     let (operation, volume) = (cell.operation.as_str(), size::format(cell.volume));
     let bytes = counted(cell.volume, "byte");
@@ -82,7 +82,14 @@ pub(crate) fn heading(row: &Row) -> String {
         "" => "foreign",
         pool => pool,
     };
-    let (pool, conditions) = (cell.client_pool.as_str(), conditions(cell));
+    let mut cell = cell.clone();
+    // What the server has says more than what it was asked for; one that was lost has told nothing, and others the same.
+    let asked = cell.encoded_cache;
+    let mut alike = rows.into_iter().filter(|it| it.cell.encoded_cache == asked);
+    let told = row.encoded_cache_bytes;
+    let told = told.or_else(|| alike.find_map(|it| it.encoded_cache_bytes));
+    cell.encoded_cache = told.or(asked);
+    let (pool, conditions) = (cell.client_pool.as_str(), conditions(&cell));
     let durability = row.upload_durability();
     let durability = durability.map_or_else(String::new, |it| format!(", durability {it}"));
     format!(
@@ -90,7 +97,7 @@ pub(crate) fn heading(row: &Row) -> String {
     )
 }
 
-/// What is different from the usual in a cell, from a comma on: buffers that were set, and a fault.
+/// What is different from the usual in a cell, from a comma on: buffers and a cache that were set, and a fault.
 #[must_use]
 pub fn conditions(cell: &Cell) -> String {
     let mut conditions = String::new();
@@ -103,10 +110,24 @@ pub fn conditions(cell: &Cell) -> String {
             conditions += &format!(", {whose} buffer {}", size::format(bytes));
         }
     }
+    match cell.encoded_cache {
+        None => {}
+        Some(0) => conditions += ", no encoded cache",
+        Some(bytes) => conditions += &format!(", encoded cache {}", cache_text(bytes)),
+    }
     if !cell.fault.is_none() {
         conditions += &format!(", fault {}", cell.fault);
     }
     conditions
+}
+
+/// A part of the machine's memory is seldom a round number.
+fn cache_text(bytes: u64) -> String {
+    let exact = size::format(bytes);
+    match exact.ends_with(|last: char| last.is_ascii_digit()) {
+        true => size::approximate(bytes),
+        false => exact,
+    }
 }
 
 fn cells(row: &Row, has_spread: bool) -> Vec<String> {

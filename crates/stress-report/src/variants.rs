@@ -126,6 +126,7 @@ struct Key {
     client_buffer: Option<u64>,
     /// What was asked for, which a row whose server was lost has too.
     server_buffer: Option<u64>,
+    encoded_cache: Option<u64>,
     fault: Fault,
 }
 
@@ -138,6 +139,7 @@ impl Key {
             clients: row.cell.client_pool,
             client_buffer: row.cell.client_buffer,
             server_buffer: row.cell.server_buffer,
+            encoded_cache: row.cell.encoded_cache,
             fault: row.cell.fault,
         }
     }
@@ -196,6 +198,7 @@ fn labels<'a>(keys: &[Key], variants: &[Variant<'a>], lang: Lang) -> Vec<String>
     let has_clients = is_single || differ(keys, |key| key.clients);
     let has_client_buffers = differ(keys, |key| key.client_buffer);
     let has_server_buffers = differ(keys, |key| key.server_buffer);
+    let has_caches = differ(keys, |key| key.encoded_cache);
     let has_faults = differ(keys, |key| key.fault);
     let durability = |variant: &Variant<'a>| {
         let mut rows = variant.rows.iter();
@@ -225,6 +228,13 @@ fn labels<'a>(keys: &[Key], variants: &[Variant<'a>], lang: Lang) -> Vec<String>
         if has_server_buffers {
             let size = size(key.server_buffer);
             parts.push(say!(lang, "variants.server_buffer", size));
+        }
+        if has_caches {
+            parts.push(match key.encoded_cache {
+                None => lang.text("variants.servers_cache").into(),
+                Some(0) => lang.text("variants.no_cache").into(),
+                Some(bytes) => say!(lang, "variants.cache", size = lang.bytes(bytes)),
+            });
         }
         if let Some(value) = durability(variant).filter(|_| durabilities.len() > 1) {
             parts.push(say!(lang, "variants.durability", value));

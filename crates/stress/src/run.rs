@@ -12,6 +12,7 @@ mod samples;
 mod trial;
 pub(crate) mod work;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
@@ -21,11 +22,13 @@ use screen::Screen;
 use stress_data::Unusable;
 use stress_data::derived::write_all;
 use stress_data::journal::{Contents, End, Line, Session};
+use stress_data::matrix::Operation;
 use stress_data::measurement::ServerChoice;
 use stress_data::run::Run;
 use stress_data::schedule::{self, Turn};
 use stress_data::size;
 
+use crate::corpus::files;
 use crate::corpus::served::ServedFolder;
 use crate::corpus::workdir::{self, WorkDir};
 use crate::host::ceilings;
@@ -38,7 +41,7 @@ use folder::Folder;
 use progress::{Progress, Shown, whole_seconds};
 use request::Request;
 pub(crate) use samples::Ended;
-use samples::{RealSampler, Sampling};
+use samples::{RealSampler, Sampler, Sampling};
 use work::{content_bytes, work_units};
 
 /// A run that has come to its end, with its tables written.
@@ -146,6 +149,7 @@ fn take_samples(
         stops,
         started,
     };
+    lay_out_downloads(request, &turns, &mut bench);
     let mut taker = Sampling {
         folder,
         progress: progress(request, &turns),
@@ -160,6 +164,24 @@ fn take_samples(
     Stops::end_never();
     taker.progress.close();
     Ok(ended)
+}
+
+/// Makes what rows download before the first of them: by the time most of them come it has been left alone for as long as our
+/// server wants. Within a budget each file is made when its row comes, since it may not come to it.
+fn lay_out_downloads(request: &Request, turns: &[Turn], bench: &mut RealSampler<'_>) {
+    let (settings, sources) = (&request.settings, bench.work.sources());
+    let cells = || turns.iter().map(|turn| &request.plan.cells[turn.index]);
+    sources.expect(cells());
+    if settings.server != ServerChoice::Own || request.budget.is_some() {
+        return;
+    }
+    let mut volumes = BTreeSet::new();
+    for cell in cells().filter(|cell| cell.operation == Operation::Download) {
+        if volumes.insert(cell.volume) && bench.shortage(cell).is_none() {
+            // What cannot be made is said by its row.
+            let _ = files::kept(cell, settings.seed, sources);
+        }
+    }
 }
 
 fn agenda<'a>(request: &'a Request, contents: &Contents, turns: &[Turn]) -> Agenda<'a> {

@@ -11,7 +11,7 @@ use crate::summary::Row;
 use crate::summary::csv::{self, Field};
 
 /// The columns that say which combination a row is.
-const AXES: [&str; 9] = [
+const AXES: [&str; 10] = [
     "operation",
     "volume_bytes",
     "client_workers",
@@ -20,6 +20,7 @@ const AXES: [&str; 9] = [
     "server_pool",
     "client_buffer_bytes",
     "server_buffer_bytes",
+    "encoded_cache_bytes",
     "fault",
 ];
 /// How many of them always have to be the same: an upload does not compare with a download.
@@ -104,12 +105,14 @@ fn key(row: &Row, axes: &[&str]) -> Vec<Field> {
 fn value(row: &Row, axis: &str) -> Field {
     match axis {
         // What was asked for: a row that was not run has no more than that.
-        "server_buffer_bytes" => match row.cell.server_buffer {
-            None => Field::Missing,
-            Some(bytes) => Field::Number(bytes, 0),
-        },
+        "server_buffer_bytes" => bytes(row.cell.server_buffer),
+        "encoded_cache_bytes" => bytes(row.cell.encoded_cache),
         axis => csv::field(row, axis),
     }
+}
+
+fn bytes(asked: Option<u64>) -> Field {
+    asked.map_or(Field::Missing, |bytes| Field::Number(bytes, 0))
 }
 
 fn join(values: &BTreeSet<Field>) -> String {

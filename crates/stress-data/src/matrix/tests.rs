@@ -29,6 +29,7 @@ fn known_cells_have_their_known_numbers() {
             server_pool: ServerPool::Process,
             client_buffer: None,
             server_buffer: None,
+            encoded_cache: None,
             fault: Fault::None,
         };
         assert_eq!(plan.cells[number as usize - 1], want);

@@ -14,6 +14,7 @@ const CELL: Cell = Cell {
     server_pool: ServerPool::Process,
     client_buffer: None,
     server_buffer: None,
+    encoded_cache: None,
     fault: Fault::None,
 };
 

@@ -24,7 +24,7 @@ pub(crate) enum Column {
 use Column::{Bytes, Count, Seconds, Share, Words};
 
 /// All columns, in order; the first eleven are the assignment's. What each means is in the report's texts.
-const COLUMNS: [(&str, Column); 50] = [
+const COLUMNS: [(&str, Column); 51] = [
     ("no", Count(|r| Some(r.cell.number.into()))),
     ("operation", Words(|r| r.cell.operation.as_str().into())),
     ("volume", Words(|r| size::format(r.cell.volume))),
@@ -105,6 +105,7 @@ const COLUMNS: [(&str, Column); 50] = [
     ("latency_p90_s", Seconds(|r| r.latency_p90)),
     ("longest_pause_s", Seconds(|r| r.pause)),
     ("start_spread_s", Seconds(|r| r.start_spread)),
+    ("encoded_cache_bytes", Bytes(|r| r.encoded_cache_bytes)),
 ];
 
 const fn ns(ns: u64) -> Option<Duration> {

@@ -107,6 +107,27 @@ fn a_row_that_was_cut_is_none_that_was_not_run() {
 }
 
 #[test]
+fn a_heading_names_the_encoded_cache_that_its_servers_have() {
+    let mut rows = summary::rows(&contents(1));
+    rows.truncate(2);
+    rows.push(rows[1].clone());
+    let heads = |rows: &[Row]| {
+        let heads = rows.iter().map(|row| heading(row, rows));
+        let end = |it: String| it.rsplit_once(" server").unwrap().1.to_owned();
+        heads.map(end).collect::<Vec<_>>()
+    };
+    // Runs from before there was one.
+    assert_eq!(heads(&rows), ["", "", ""]);
+    rows[1].encoded_cache_bytes = Some(512 << 20);
+    // The server of another row was lost, and it had the same.
+    assert_eq!(heads(&rows), [", encoded cache 512M"; 3]);
+    rows[1].encoded_cache_bytes = Some(263_462_911);
+    assert_eq!(heads(&rows), [", encoded cache 263.5 MB"; 3]);
+    rows[2].cell.encoded_cache = Some(0);
+    assert_eq!(heads(&rows)[2], ", no encoded cache");
+}
+
+#[test]
 fn colours_change_nothing_but_colours() {
     let colourful = rendered(1, Screen::FILE.with_colours(true));
     let mut plain = colourful.clone();
@@ -137,6 +158,7 @@ fn no_line_is_wider_than_the_terminal() {
         (cell.clients, cell.servers) = (u32::MAX, u32::MAX);
         cell.volume = (1 << 40) - 1;
         (cell.client_buffer, cell.server_buffer) = (Some((1 << 30) - 1), Some((1 << 30) - 1));
+        cell.encoded_cache = Some((1 << 40) - 1);
         cell.server_pool = ServerPool::Process;
         cell.fault = "slow-client:1048575K:1000".parse().unwrap();
     }
@@ -169,12 +191,12 @@ fn uploads_say_what_the_server_promised_about_them() {
     let contents = testing::contents(&selection, 1);
     let mut rows = stress_data::summary::rows(&contents);
     assert_eq!(
-        heading(&rows[0]),
+        heading(&rows[0], &rows),
         "download 10M (10,485,760 bytes), thread clients, process server"
     );
     // As it was asked for, until the server has said it.
     let upload = "upload 10M (10,485,760 bytes), thread clients, process server, durability";
-    assert_eq!(heading(&rows[1]), format!("{upload} none"));
+    assert_eq!(heading(&rows[1], &rows), format!("{upload} none"));
     rows[1].durability = Some("full".into());
-    assert_eq!(heading(&rows[1]), format!("{upload} full"));
+    assert_eq!(heading(&rows[1], &rows), format!("{upload} full"));
 }

@@ -15,6 +15,7 @@ use stress_data::matrix::ClientPool;
 use stress_data::record::Outcome;
 
 use super::operation::{Attempt, Job};
+use crate::corpus::workdir::Quiet;
 use crate::host::clock::now_ns;
 use crate::rig::{Error, Rig};
 
@@ -43,6 +44,8 @@ pub(crate) struct Context<'a> {
     pub(crate) interrupt: &'a AtomicBool,
     /// Where client processes write their errors.
     pub(crate) log: &'a Path,
+    /// Nobody else is at work in the work directory.
+    pub(crate) _quiet: Quiet<'a>,
 }
 
 /// Lets the clients of `job` do it. Must be called on the main thread.

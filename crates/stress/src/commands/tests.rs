@@ -124,6 +124,8 @@ fn buffers_and_faults_vary_slowest_and_the_numbering_of_81_stays() {
         "64K,32K",
         "--server-buffer",
         "1M",
+        "--encoded-cache",
+        "0",
         "--op",
         "upload",
         "--clients",
@@ -411,4 +413,25 @@ fn a_value_that_is_none_is_told_what_one_looks_like() {
     let said = Args::try_parse_from(["stress", "explain", "latest", "fuor"]).unwrap_err();
     let said = said.to_string();
     assert!(said.contains("write a whole number"), "{said}");
+}
+
+#[test]
+fn the_encoded_cache_is_an_axis_and_left_to_the_server_otherwise() {
+    let cells = |words: &[&str]| parse(words).unwrap().plan.cells;
+    let caches: Vec<_> = cells(&["--encoded-cache", "512M,0", "--op", "list"])
+        .iter()
+        .map(|cell| (cell.number, cell.encoded_cache))
+        .collect();
+    assert_eq!(caches.len(), 54);
+    assert_eq!(caches[0], (55, Some(0)));
+    assert_eq!(caches[53], (162, Some(512 << 20)));
+    let settings = crate::testing::settings();
+    let started = |cell| crate::rig::own::arguments(cell, &settings).join(" ");
+    let with = &cells(&["--encoded-cache", "1M"])[0];
+    assert!(started(with).contains("--encoded-cache 1048576"));
+    assert!(!started(&cells(&[])[0]).contains("--encoded-cache"));
+    for words in [["--server-cmd", "x {port} {root}"], ["--target", "h:1"]] {
+        assert!(parse(&[&words[..], &["--encoded-cache", "1M"]].concat()).is_err());
+    }
+    assert!(parse(&["--encoded-cache", "-1"]).is_err());
 }

@@ -1,10 +1,13 @@
 //! The files that a row's server finds in its root.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell as Mutable, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use stress_data::matrix::{Cell, LIST_FILE_BYTES, Operation};
 
@@ -14,6 +17,10 @@ use super::{Corpus, Salt, download_name, list_names};
 const PIECE_LEN: usize = 256 << 10;
 /// Names given to one file of a list row. ext4 takes 65,000, others fewer.
 const LINKS_MAX: usize = 10_000;
+/// Our server keeps a file encoded once it has been left alone for two seconds (docs/LIMITS.md), by a clock with ticks.
+const SETTLED: Duration = Duration::from_millis(2_020);
+/// And from this length on.
+const CACHED_LEN_MIN: u64 = 256 << 10;
 
 /// A file that download rows serve under many names.
 #[derive(Debug, Clone)]
@@ -27,7 +34,7 @@ impl Source {
     fn make(path: &Path, seed: u64, volume: u64) -> io::Result<Self> {
         let mut content = Corpus::new(seed).content(Salt::DOWNLOAD, volume);
         let mut hasher = crc32fast::Hasher::new();
-        let mut file = File::create_new(path)?;
+        let mut file = File::create(path)?;
         let mut piece = vec![0; PIECE_LEN];
         loop {
             let len = content.read(&mut piece)?;
@@ -60,6 +67,8 @@ pub(crate) struct Sources {
     folder: PathBuf,
     /// By seed and volume.
     made: RefCell<HashMap<(u64, u64), Source>>,
+    /// The most clients of a row to come that downloads.
+    clients_max: Mutable<u32>,
 }
 
 impl Sources {
@@ -67,7 +76,36 @@ impl Sources {
         Self {
             folder: folder.to_owned(),
             made: RefCell::default(),
+            clients_max: Mutable::default(),
         }
+    }
+
+    /// Says which rows are to come: one more name for a file changes its ctime.
+    pub(crate) fn expect<'a>(&self, cells: impl Iterator<Item = &'a Cell>) {
+        let downloads = cells.filter(|cell| cell.operation == Operation::Download);
+        let most = downloads.map(|cell| cell.clients).max();
+        self.clients_max.set(most.unwrap_or_default());
+    }
+
+    /// How long the file that `cell` downloads is still to be left alone, if our server could keep it in an encoded cache
+    /// of `cache_bytes`: else the cache would come into the middle of the window.
+    pub(crate) fn unsettled(&self, cell: &Cell, seed: u64, cache_bytes: u64) -> Duration {
+        let made = self.made.borrow();
+        let Some(source) = made.get(&(seed, cell.volume)) else {
+            return Duration::ZERO;
+        };
+        let is_cached = cell.operation == Operation::Download
+            && cell.volume >= CACHED_LEN_MIN
+            && proto::base64::encoded_len(cell.volume) <= cache_bytes;
+        let changed = fs::metadata(&source.path).ok().filter(|_| is_cached);
+        let changed = changed.and_then(|it| {
+            let whole = Duration::from_secs(u64::try_from(it.ctime()).ok()?);
+            Some(whole + Duration::from_nanos(u64::try_from(it.ctime_nsec()).ok()?))
+        });
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let left =
+            changed.map(|changed| (changed + SETTLED).saturating_sub(now.unwrap_or_default()));
+        left.unwrap_or_default().min(SETTLED)
     }
 
     fn get(&self, seed: u64, volume: u64) -> io::Result<Source> {
@@ -80,6 +118,65 @@ impl Sources {
         made.insert((seed, volume), source.clone());
         Ok(source)
     }
+}
+
+/// A folder with what `cell` needs, and the CRC-32 of what its clients download. It stays for the rows to come: for a server
+/// that changes nothing in it.
+pub(crate) fn kept(
+    cell: &Cell,
+    seed: u64,
+    sources: &Sources,
+) -> io::Result<(PathBuf, Option<u32>)> {
+    // It is called as the folders of all rows are.
+    let folder = format!("{}-{}", cell.operation.as_str(), cell.volume);
+    let root = sources.folder.join(folder).join("root");
+    let cell = Cell {
+        clients: cell.clients.max(sources.clients_max.get()),
+        ..cell.clone()
+    };
+    if !has_exactly(&root, &names(&cell)) {
+        match fs::remove_dir_all(&root) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir_all(&root)?,
+        }
+        let crc32 = lay_out(&cell, seed, sources, &root)?;
+        return Ok((root, crc32));
+    }
+    let crc32 = match cell.operation {
+        Operation::Download => {
+            let source = sources.get(seed, cell.volume)?;
+            source.warm()?;
+            Some(source.crc32)
+        }
+        Operation::Upload | Operation::List => None,
+    };
+    Ok((root, crc32))
+}
+
+/// The names that `cell` finds in its root.
+fn names(cell: &Cell) -> Vec<String> {
+    match cell.operation {
+        Operation::Download => {
+            let names = (0..cell.clients).map(|client| download_name(client).to_string());
+            names.collect()
+        }
+        Operation::Upload => Vec::new(),
+        Operation::List => list_names(list_len(cell.volume)),
+    }
+}
+
+/// Whether the folder is there with these names and no other: what a server that was killed leaves is one.
+fn has_exactly(folder: &Path, names: &[String]) -> bool {
+    let found = fs::read_dir(folder).and_then(|entries| {
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+        names.collect::<io::Result<HashSet<OsString>>>()
+    });
+    found.is_ok_and(|found| {
+        found.len() == names.len()
+            && names
+                .iter()
+                .all(|name| found.contains(name.as_ref() as &std::ffi::OsStr))
+    })
 }
 
 /// Fills the empty `root` with what `cell` needs, and returns the CRC-32 of what its clients download.
@@ -189,6 +286,55 @@ mod tests {
             made.read_to_end(&mut content).unwrap();
             assert!(stored == content);
         }
+    }
+
+    #[test]
+    fn a_folder_is_kept_for_the_next_row_until_something_else_is_in_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let work = WorkDir::create(parent.path()).unwrap();
+        let sources = work.sources();
+        let few = testing::cell(Operation::Download, 300_000);
+        let many = Cell {
+            clients: 3,
+            ..few.clone()
+        };
+        sources.expect([&few, &many].into_iter());
+        let changed = |root: &Path| fs::metadata(root.join("d0000.bin")).unwrap().ctime_nsec();
+        let (root, crc32) = kept(&few, 1, sources).unwrap();
+        let made = changed(&root);
+        assert_eq!(kept(&many, 1, sources).unwrap(), (root.clone(), crc32));
+        assert_eq!((files(&root).len(), changed(&root)), (3, made));
+        fs::write(root.join(".left"), "by a server that was killed").unwrap();
+        assert_eq!(kept(&few, 1, sources).unwrap(), (root.clone(), crc32));
+        assert_eq!(files(&root).len(), 3);
+        assert_ne!(changed(&root), made);
+
+        let list = testing::cell(Operation::List, 10 << 20);
+        let (root, _) = kept(&list, 1, sources).unwrap();
+        fs::remove_file(root.join("l0007.bin")).unwrap();
+        kept(&list, 1, sources).unwrap();
+        assert_eq!(files(&root).len(), 160);
+    }
+
+    #[test]
+    fn only_a_file_that_would_be_cached_is_left_alone_first() {
+        let parent = tempfile::tempdir().unwrap();
+        let work = WorkDir::create(parent.path()).unwrap();
+        let check = |operation, volume, cache_bytes, is_waited_for| {
+            let cell = testing::cell(operation, volume);
+            kept(&cell, 1, work.sources()).unwrap();
+            let left = work.sources().unsettled(&cell, 1, cache_bytes);
+            assert_eq!(
+                left > Duration::ZERO,
+                is_waited_for,
+                "{operation:?} {volume}"
+            );
+            assert!(left <= SETTLED);
+        };
+        check(Operation::Download, 300_000, 400_000, true);
+        check(Operation::Download, 300_000, 399_999, false);
+        check(Operation::Download, 200_000, 400_000, false);
+        check(Operation::List, 300_000, 400_000, false);
     }
 
     #[test]

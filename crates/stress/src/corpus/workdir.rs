@@ -1,17 +1,24 @@
 //! The directory that holds corpora and roots during a run. It is locked while its run lives, so that the next
 //! run can tell what a killed one left behind from what is in use.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::marker::PhantomData;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::thread::{self, JoinHandle};
 
 use super::files::Sources;
 use stress_data::Unusable;
 
 /// How the names of work directories begin.
 const PREFIX: &str = "stress-work-";
+/// Threads that remove a row's files: to remove one is to wait for those of its pages that are being written to the disk,
+/// and eight wait together. 2.5 GB of uploads took 0.9 s, and 1.2 to 4.3 one after the other.
+const REMOVERS: usize = 8;
 /// How often a directory may be lost to another run that is just cleaning up.
 const ATTEMPTS: u32 = 16;
 
@@ -22,7 +29,15 @@ pub(crate) struct WorkDir {
     /// Holds the lock. Children do not inherit it: it ends with this process, however that ends.
     _lock: File,
     sources: Sources,
+    removals: Removals,
 }
+
+/// Threads that remove what rows have left.
+type Removals = Rc<RefCell<Vec<JoinHandle<()>>>>;
+
+/// Nothing of earlier rows is being removed any more, nor will it be while this lives: a window needs it.
+#[derive(Debug)]
+pub(crate) struct Quiet<'a>(PhantomData<&'a WorkDir>);
 
 impl WorkDir {
     /// Makes and locks a fresh directory inside `parent`, and removes those that a killed run left there.
@@ -40,6 +55,7 @@ impl WorkDir {
             if let Some(lock) = lock(&path).map_err(trouble)? {
                 return Ok(Self {
                     sources: Sources::new(&path),
+                    removals: Removals::default(),
                     path,
                     _lock: lock,
                 });
@@ -65,14 +81,27 @@ impl WorkDir {
         let made = tempfile::Builder::new()
             .prefix("row-")
             .tempdir_in(&self.path)?;
-        let cell = RowDir { path: made.keep() };
-        fs::create_dir(cell.root())?;
-        Ok(cell)
+        let row = RowDir {
+            path: made.keep(),
+            removals: Rc::clone(&self.removals),
+        };
+        fs::create_dir(row.root())?;
+        Ok(row)
+    }
+
+    /// Waits until what earlier rows have left is gone.
+    pub(crate) fn quiet(&self) -> Quiet<'_> {
+        for removal in self.removals.take() {
+            // One that panicked has left something, which goes with the work directory.
+            let _ = removal.join();
+        }
+        Quiet(PhantomData)
     }
 }
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
+        self.quiet();
         // Should it fail, the next run removes it: its lock is gone by then.
         let _ = fs::remove_dir_all(&self.path);
     }
@@ -124,10 +153,11 @@ impl Drop for MadeFolders {
     }
 }
 
-/// What one row has on disk; gone when dropped.
+/// What one row has on disk. Dropped, it is removed beside what comes next, until [`WorkDir::quiet`].
 #[derive(Debug)]
 pub(crate) struct RowDir {
     path: PathBuf,
+    removals: Removals,
 }
 
 impl RowDir {
@@ -154,8 +184,32 @@ impl RowDir {
 
 impl Drop for RowDir {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        let (path, root) = (self.path.clone(), self.root());
+        let removal = thread::Builder::new().spawn(move || remove(&path, &root));
+        match removal {
+            Ok(removal) => self.removals.borrow_mut().push(removal),
+            Err(_) => remove(&self.path, &self.root()),
+        }
     }
+}
+
+/// Removes the folder `path` of a row, the files in its `root` several at a time.
+fn remove(path: &Path, root: &Path) {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    thread::scope(|scope| {
+        for part in files.chunks(files.len().div_ceil(REMOVERS).max(1)) {
+            let remove_all = move || {
+                for file in part {
+                    // A folder, or what cannot be removed: the next line has the last word.
+                    let _ = fs::remove_file(file);
+                }
+            };
+            // Without a thread more the files go all the same.
+            let _ = thread::Builder::new().spawn_scoped(scope, remove_all);
+        }
+    });
+    let _ = fs::remove_dir_all(path);
 }
 
 /// Locks `path`; none if another run got hold of it between its making and its locking, and is removing it.
@@ -217,13 +271,31 @@ mod tests {
         let work = WorkDir::create(parent.path()).unwrap();
         fs::write(work.path().join("file"), "content").unwrap();
         assert!(work.row().unwrap().root().parent().is_some());
+        work.quiet();
         assert_eq!(
             names(work.path()).len(),
             1,
-            "a cell's directory goes with it"
+            "a row's directory goes with it"
         );
         drop(work);
         assert_eq!(names(parent.path()), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn what_a_row_has_left_is_gone_before_a_window() {
+        let parent = tempfile::tempdir().unwrap();
+        let work = WorkDir::create(parent.path()).unwrap();
+        for len in [0, 1, 7, 8, 9, 300] {
+            let row = work.row().unwrap();
+            for number in 0..len {
+                fs::write(row.root().join(number.to_string()), "content").unwrap();
+            }
+            fs::create_dir_all(row.root().join("folder/inner")).unwrap();
+            fs::write(row.server_log(), "").unwrap();
+            drop(row);
+            work.quiet();
+            assert_eq!(names(work.path()), Vec::<PathBuf>::new(), "{len}");
+        }
     }
 
     #[test]

@@ -75,6 +75,13 @@ impl<'a> Deadline<'a> {
         }
     }
 
+    /// Waits until it is over.
+    pub(crate) fn sleep(&self) {
+        while self.check().is_ok() {
+            std::thread::sleep(self.slice());
+        }
+    }
+
     /// How long the next wait may take before [`Deadline::check`] is due.
     pub(crate) fn slice(&self) -> Duration {
         match self.end {

@@ -176,8 +176,6 @@ pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
         ["--pool", cell.server_pool.as_str()],
         ["--durability", &settings.durability],
         ["--congestion", &settings.congestion],
-        // A row's files are new: they would come to be cached somewhere in its window.
-        ["--encoded-cache", "0"],
         ["--log-level", "warn"],
         // Whatever a --config of --server-args says.
         ["--ready", "json"],
@@ -189,6 +187,9 @@ pub(crate) fn arguments(cell: &Cell, settings: &Settings) -> Vec<String> {
         .collect::<Vec<_>>();
     if let Some(bytes) = cell.server_buffer {
         arguments.extend(["--receive-buffer".into(), bytes.to_string()]);
+    }
+    if let Some(bytes) = cell.encoded_cache {
+        arguments.extend(["--encoded-cache".into(), bytes.to_string()]);
     }
     if cell.volume > proto::limits::UPLOAD_LEN_MAX {
         arguments.extend(["--upload-max".into(), cell.volume.to_string()]);

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use cli_kit::output;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use stress_data::matrix::Cell;
+use stress_data::matrix::{Cell, Operation};
 use stress_data::measurement::{Measurement, ServerChoice, Settings, Status};
 use stress_data::reconcile::reconcile;
 use stress_data::record::{Outcome, Record};
@@ -21,6 +21,7 @@ use crate::corpus::files;
 use crate::corpus::served::ServedFolder;
 use crate::corpus::workdir::WorkDir;
 use crate::faults;
+use crate::host::clock::Deadline;
 use crate::host::environment;
 use crate::host::memory::{self, HostMemory};
 use crate::rig;
@@ -71,10 +72,16 @@ pub(crate) fn measure(
         Some(served) => served.path().to_owned(),
         None => directory.root(),
     };
-    let download_crc32 = match is_target(settings) {
-        true => None,
-        false => files::lay_out(cell, settings.seed, work.sources(), &root).map_err(unusable)?,
+    let sources = work.sources();
+    let laid = match (&settings.server, cell.operation) {
+        (ServerChoice::Target { .. }, _) => Ok((root, None)),
+        // Our server changes nothing where nothing is uploaded.
+        (ServerChoice::Own, Operation::Download | Operation::List) => {
+            files::kept(cell, settings.seed, sources)
+        }
+        _ => files::lay_out(cell, settings.seed, sources, &root).map(|crc32| (root, crc32)),
     };
+    let (root, download_crc32) = laid.map_err(unusable)?;
     raise_descriptor_limit(cell);
     check(interrupt)?;
 
@@ -88,6 +95,16 @@ pub(crate) fn measure(
         }
     };
     measurement.ready = rig.ready().cloned();
+    let quiet = work.quiet();
+    let told = measurement.ready.as_ref();
+    // What is asked for once is not kept.
+    let is_shared = u64::from(cell.clients) * u64::from(settings.requests(cell)) > 1;
+    let told = told.filter(|_| is_shared);
+    if let Some(cache_bytes) = told.and_then(|ready| ready.settings.encoded_cache_bytes) {
+        let left = sources.unsettled(cell, settings.seed, cache_bytes);
+        Deadline::after(left).or_once(interrupt).sleep();
+    }
+    check(interrupt)?;
     let mut job = Job {
         address: rig.address(),
         cell: cell.clone(),
@@ -99,6 +116,7 @@ pub(crate) fn measure(
         rig: rig.as_mut(),
         interrupt,
         log: &directory.client_log(),
+        _quiet: quiet,
     };
     if is_target(settings) {
         measure_target(&mut measurement, &mut job, &mut context, &root)?;

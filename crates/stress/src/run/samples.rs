@@ -42,7 +42,12 @@ pub(super) struct RealSampler<'a> {
 
 impl Sampler for RealSampler<'_> {
     fn shortage(&self, cell: &Cell) -> Option<String> {
-        preflight::shortage(cell, self.settings, self.work.path(), self.run)
+        let ask = || preflight::shortage(cell, self.settings, self.work.path(), self.run);
+        ask().and_then(|_| {
+            // What the row before has left may still be there.
+            self.work.quiet();
+            ask()
+        })
     }
 
     fn measure(&mut self, cell: &Cell, repeat: u32) -> Result<Measurement, measure::Error> {

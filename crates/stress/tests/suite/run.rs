@@ -414,3 +414,83 @@ fn a_disk_that_fills_up_is_said_once_and_leaves_no_half_files() {
 fn run_again(out: &Path, args: &[&str]) -> Output {
     run(out, &[args, &["--resume"]].concat())
 }
+
+/// Every line of a traced run, from the release of a row's clients to the end of its server, and all others.
+#[test]
+fn nothing_is_removed_while_clients_are_at_work() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return crate::support::skip("strace");
+    }
+    let out = tempfile::tempdir().unwrap();
+    let trace = out.path().join("trace");
+    let mut command = Command::new("strace");
+    let calls = "trace=unlink,unlinkat,rmdir,write,kill";
+    command.args([
+        "-f",
+        "--seccomp-bpf",
+        "-s",
+        "9",
+        "-e",
+        "signal=none",
+        "-e",
+        calls,
+        "-o",
+    ]);
+    command.arg(&trace).arg(env!("CARGO_BIN_EXE_stress"));
+    command
+        .arg("--out")
+        .arg(out.path())
+        .arg("--work-dir")
+        .arg(out.path());
+    let plan = "--op upload --size 100K --clients 8 --servers 1,2 --requests 3 --repeat 2";
+    let output = command.args(plan.split(' ')).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    let (mut windows, mut removed, mut is_open) = (0, 0, false);
+    for line in fs::read_to_string(&trace).unwrap().lines() {
+        if line.contains("write(") && line.contains("\"gggggggg\"") {
+            (windows, is_open) = (windows + 1, true);
+        } else if line.contains("kill(") && line.contains("SIGTERM") {
+            is_open = false;
+        } else if line.contains("unlink") || line.contains("rmdir(") {
+            assert!(!is_open, "{line}");
+            removed += usize::from(line.contains("\"u000") || line.contains("/u000"));
+        }
+    }
+    assert_eq!((windows, is_open), (4, false));
+    assert!(removed >= 4 * 8 * 3, "{removed}");
+}
+
+/// In each of a download row's fresh servers the file is old enough to be kept encoded from the second download on.
+#[test]
+fn a_download_row_finds_the_encoded_cache_ready() {
+    let out = tempfile::tempdir().unwrap();
+    let plan =
+        "--op download --size 1M --clients 2 --servers 1,2 --requests 3 --encoded-cache 0,8M";
+    let output = run(out.path(), &plan.split(' ').collect::<Vec<_>>());
+    assert!(output.status.success(), "{output:?}");
+    let table = text(&output.stdout);
+    assert!(
+        table.contains("process server, no encoded cache"),
+        "{table}"
+    );
+    assert!(
+        table.contains("process server, encoded cache 8M"),
+        "{table}"
+    );
+    let caches = rows(out.path())
+        .into_iter()
+        .map(|mut row| row.remove("encoded_cache_bytes"));
+    let caches: Vec<String> = caches.map(Option::unwrap).collect();
+    assert_eq!(caches, ["0", "0", "8388608", "8388608"]);
+    let journal = fs::read_to_string(newest(out.path()).join("journal.ndjson")).unwrap();
+    let sent: Vec<bool> = journal
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter_map(|line| {
+            let sum = line.pointer("/sample/measurement/done/sum/requests/sent_from_cache_bytes");
+            Some(sum?.as_u64() > Some(0))
+        })
+        .collect();
+    assert_eq!(sent, [false, false, true, true]);
+}

@@ -74,6 +74,11 @@ pub(super) struct AxisArgs {
     #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = buffer, conflicts_with = "server_cmd")]
     pub(super) server_buffer: Vec<u64>,
 
+    /// Memory in which our server keeps files encoded, such as 512M; 0 for none [default: what the server takes by itself,
+    /// an eighth of the memory, 512M at most].
+    #[arg(long, value_delimiter = ',', value_name = "SIZE", value_parser = parse::cache, conflicts_with = "server_cmd")]
+    pub(super) encoded_cache: Vec<u64>,
+
     /// What is done to the server meanwhile: none, kill-worker, `silent-client[:N]`, `stall-client[:N]` or
     /// `slow-client:RATE[:N]`. Faulty clients connect before the others, and are not counted among them
     /// [default: none].
@@ -177,7 +182,7 @@ pub(super) struct ServerArgs {
 
     /// Measure a server that runs already, here or elsewhere; --servers says how many workers it has. Files are put
     /// into its folder and deleted through it.
-    #[arg(long, value_name = "HOST:PORT", group = "foreign", conflicts_with_all = ["server_cmd", "server_pool", "server_args", "server_buffer"], value_parser = parse::target)]
+    #[arg(long, value_name = "HOST:PORT", group = "foreign", conflicts_with_all = ["server_cmd", "server_pool", "server_args", "server_buffer", "encoded_cache"], value_parser = parse::target)]
     pub(super) target: Option<String>,
 
     /// The admin socket of the --target, if it is our server and was started with --admin: its ledger is then asked

@@ -48,7 +48,7 @@ fn listing(request: &Request, is_json: bool, screen: Screen) -> Result<String> {
     Ok(out)
 }
 
-/// Buffers and faults only where there are any.
+/// Buffers, caches and faults only where there are any.
 fn table(cells: &[Cell], is_own: bool) -> Table {
     let (number, text) = (Column::number, Column::text);
     let columns = [
@@ -62,11 +62,13 @@ fn table(cells: &[Cell], is_own: bool) -> Table {
         text("server pool").short("server", "pool"),
         number("client buffer").short("client", "buffer"),
         number("server buffer").short("server", "buffer"),
+        number("encoded cache").short("encoded", "cache"),
         text("fault"),
     ];
     let is_used = [
         cells.iter().any(|cell| cell.client_buffer.is_some()),
         cells.iter().any(|cell| cell.server_buffer.is_some()),
+        cells.iter().any(|cell| cell.encoded_cache.is_some()),
         cells.iter().any(|cell| !cell.fault.is_none()),
     ];
     let always = columns.len() - is_used.len();
@@ -89,6 +91,7 @@ fn table(cells: &[Cell], is_own: bool) -> Table {
             pool.to_owned(),
             buffer(cell.client_buffer),
             buffer(cell.server_buffer),
+            buffer(cell.encoded_cache),
             cell.fault.to_string(),
         ];
         table.row(row.into_iter().zip(&is_shown).filter_map(kept));
@@ -115,6 +118,7 @@ mod tests {
             (cell.number, cell.clients, cell.servers) = (u32::MAX, u32::MAX, u32::MAX);
             cell.volume = (1 << 40) - 1;
             (cell.client_buffer, cell.server_buffer) = (Some((1 << 30) - 1), Some((1 << 30) - 1));
+            cell.encoded_cache = Some((1 << 40) - 1);
             cell.fault = "slow-client:1048575K:1000".parse().expect("a fault");
         }
         testing::check_fits(|screen| table(&cells, false).render(screen));

@@ -62,6 +62,7 @@ pub(in crate::commands) fn of(args: RunArgs, argv: &[OsString]) -> Result<Reques
         server_pools: axes.server_pool,
         client_buffers: axes.client_buffer,
         server_buffers: axes.server_buffer,
+        encoded_caches: axes.encoded_cache,
         faults: axes.fault,
     });
     check_faults(&plan, &settings)?;

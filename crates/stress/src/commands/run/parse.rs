@@ -1,6 +1,7 @@
 //! Values of flags, with errors that say what to write instead.
 
 use client::Congestion;
+use stress_data::size;
 
 /// The journal keeps the words that were typed.
 pub(super) fn congestion(text: &str) -> Result<String, String> {
@@ -33,6 +34,14 @@ pub(super) fn words(text: &str) -> Result<Words, String> {
     match shlex::split(text) {
         Some(words) => Ok(Words(words)),
         None => Err("a quote in it is left open".into()),
+    }
+}
+
+/// A size, or 0 for none.
+pub(super) fn cache(text: &str) -> Result<u64, String> {
+    match text {
+        "0" => Ok(0),
+        text => size::parse(text),
     }
 }
 

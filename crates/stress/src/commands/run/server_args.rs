@@ -9,7 +9,7 @@ use stress_data::measurement::Settings;
 use crate::rig::own;
 
 /// Flags of the server that the harness says itself, by their ids, and what to write instead.
-const HARNESS_SAYS: [(&str, &str); 10] = [
+const HARNESS_SAYS: [(&str, &str); 11] = [
     (
         "bind",
         "stress takes a free port of the loopback: leave it out",
@@ -23,6 +23,7 @@ const HARNESS_SAYS: [(&str, &str); 10] = [
     ("durability", "write stress --durability WHAT"),
     ("congestion", "write stress --congestion NAME"),
     ("receive_buffer", "write stress --server-buffer SIZE"),
+    ("encoded_cache", "write stress --encoded-cache SIZE"),
     ("exit_with_stdin", "stress sets it itself: leave it out"),
     ("allow_root", "stress sets it itself: leave it out"),
     ("ready", "stress reads JSON: leave it out"),
