@@ -99,7 +99,7 @@ impl<'a> View<'a> {
     }
 
     /// What more clients, and more server workers, do to the time of one client: a chart an operation, of the first variant,
-    /// and what all of them say below it.
+    /// with what it says.
     fn pictures(&self, findings: &Findings<'_>) -> Option<Pictures> {
         let lang = self.lang;
         let first = self.undisturbed.first()?;

@@ -134,15 +134,11 @@ impl<'a> Findings<'a> {
             .flat_map(|variant| variant.rows.iter().map(move |row| (variant, *row)))
     }
 
-    fn ok_rows(&self, operation: Operation) -> impl Iterator<Item = (&'a Variant<'a>, &'a Row)> {
-        self.all_rows()
-            .filter(move |(_, row)| row.cell.operation == operation && row.status == Status::Ok)
-    }
-
-    /// The values of an axis that rows of `operation` have.
+    /// The values of an axis that rows of `operation` have, in the first variant: the others stand beside it.
     fn values<T: Ord>(&self, operation: Operation, pick: fn(Place) -> T) -> BTreeSet<T> {
-        let rows = self.ok_rows(operation);
-        rows.map(|(_, row)| pick(Place::of(row))).collect()
+        let rows = self.variants.first().into_iter().flat_map(|it| &it.rows);
+        let ok = rows.filter(|row| row.cell.operation == operation && row.status == Status::Ok);
+        ok.map(|row| pick(Place::of(row))).collect()
     }
 
     /// A row for a sentence: `row 23 (100M, 5 clients, 5 server workers)`.

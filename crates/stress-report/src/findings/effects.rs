@@ -80,17 +80,6 @@ impl Effect {
         (mean, from)
     }
 
-    /// `; 18.4 to 52.0`; nothing for a single pair.
-    fn range(&self, lang: Lang) -> String {
-        match self.pairs {
-            1 => String::new(),
-            _ => {
-                let (min, max) = (lang.ratio(self.min), lang.ratio(self.max));
-                say!(lang, "findings.range", min, max)
-            }
-        }
-    }
-
     /// `; chance is not ruled out`, if it is not.
     fn chance_of(&self, lang: Lang) -> &'static str {
         match self.is_sure {
@@ -132,34 +121,21 @@ impl<'a> Findings<'a> {
         (values.len() > 1).then_some(ends)
     }
 
-    /// How many times as long a client takes, as a clause after `what`: with the whole of the evidence for a single
-    /// variant, with factor and range for each of several.
+    /// How many times as long a client of the first variant takes, as a clause after `what`.
     fn longer(
         &self,
         operation: Operation,
         what: &str,
-        to: impl Fn(&mut Place) -> bool + Copy,
+        to: impl Fn(&mut Place) -> bool,
     ) -> Option<String> {
         let lang = self.lang;
-        let effect = |it: &Variant<'a>| Effect::of(&pairs(it, it, operation, to), TIME);
-        if let [variant] = self.variants {
-            let effect = effect(variant)?;
-            let (factor, from) = effect.text(lang);
-            return Some(and(
-                say!(lang, "findings.longer", what, factor, from),
-                effect.chance(lang),
-            ));
-        }
-        let of = |variant: &Variant<'a>| {
-            let effect = effect(variant)?;
-            let (factor, range) = (lang.ratio(effect.mean), effect.range(lang));
-            let chance = effect.chance_of(lang);
-            Some(format!("{factor} ({}{range}{chance})", variant.label))
-        };
-        let variants = self.variants.iter().take(VARIANTS_MAX);
-        let each: Vec<String> = variants.filter_map(of).collect();
-        (!each.is_empty())
-            .then(|| say!(lang, "findings.longer_each", what, each = lang.list(&each)))
+        let variant = self.variants.first()?;
+        let effect = Effect::of(&pairs(variant, variant, operation, to), TIME)?;
+        let (factor, from) = effect.text(lang);
+        Some(and(
+            say!(lang, "findings.longer", what, factor, from),
+            effect.chance(lang),
+        ))
     }
 
     pub(super) fn clients_effect(&self, operation: Operation) -> Option<String> {
@@ -207,10 +183,11 @@ impl<'a> Findings<'a> {
             let parts = Operation::ALL.iter().filter_map(|operation| {
                 let pairs = pairs(first, other, *operation, |_| true);
                 let effect = Effect::of(&pairs, TOGETHER)?;
-                let (factor, from) = effect.text(lang);
+                let [factor, min, max] =
+                    [effect.mean, effect.min, effect.max].map(|it| lang.ratio(it));
                 let chance = effect.chance_of(lang);
                 let name = nine::operation(*operation).to_lowercase();
-                Some(say!(lang, "findings.model", name, factor, from, chance))
+                Some(say!(lang, "findings.model", name, factor, min, max, chance))
             });
             let parts = lang.list(&parts.collect::<Vec<_>>());
             let (first, other) = (&first.label, &other.label);
