@@ -220,11 +220,7 @@ impl<'s> Connection<'s> {
         loop {
             let want = self.session.want();
             let result = match want {
-                // To try would fail.
-                Want::Read(Reading::Idle) if turn.is_empty && self.asks_late() => {
-                    Err(ErrorKind::WouldBlock.into())
-                }
-                Want::Write | Want::Send if turn.is_full => Err(ErrorKind::WouldBlock.into()),
+                _ if self.has_to_wait(&turn) => Err(ErrorKind::WouldBlock.into()),
                 Want::Read(_) => self.read(&mut turn),
                 Want::Write => self.write(&mut turn),
                 Want::Send => self.send_encoded(&mut turn),
@@ -248,16 +244,23 @@ impl<'s> Connection<'s> {
             }
             self.write_down();
             let now = Instant::now();
-            if turn.is_over(now) && !self.has_expired(&turn, now) {
+            if turn.is_over(now) && !self.has_to_wait(&turn) && !self.has_expired(&turn, now) {
                 return Pause::Turn;
             }
         }
     }
 
-    /// Whether the peer, once answered, had to be waited for before: its next request, or its end, is hardly there just
-    /// after an answer. While the server drains that is looked for, since nobody is waited for then.
-    fn asks_late(&self) -> bool {
-        self.was_awaited && !self.session.is_draining()
+    /// Whether to try what the session wants would fail. Of a peer that had to be waited for once it was answered the next
+    /// request, or its end, is hardly there just after an answer; while the server drains it is looked for, since nobody is
+    /// waited for then.
+    fn has_to_wait(&self, turn: &Turn) -> bool {
+        match self.session.want() {
+            Want::Read(Reading::Idle) => {
+                turn.is_empty && self.was_awaited && !self.session.is_draining()
+            }
+            Want::Write | Want::Send => turn.is_full,
+            _ => false,
+        }
     }
 
     fn read(&mut self, turn: &mut Turn) -> io::Result<usize> {
