@@ -141,7 +141,7 @@ impl<'w> Loop<'w> {
             PollTimeout::ZERO
         } else {
             let now = Instant::now();
-            let due = [self.connections.next_due(), self.door.next_look()];
+            let due = [self.connections.next_due(), self.door.next_look(now)];
             let until = due.into_iter().flatten().fold(now + LOOK, Instant::min);
             timeout(until, now)
         };

@@ -113,6 +113,30 @@ fn a_panic_costs_its_connection_and_no_other_under_every_kind_of_worker() {
 }
 
 #[test]
+fn a_worker_that_is_to_leave_looks_into_the_queue_at_once() {
+    let drained: [Run; 2] = [
+        |worker| {
+            worker.slot.tell(Command::Drain);
+            blocking::run(worker, 16, || Ok(()))
+        },
+        |worker| {
+            worker.slot.tell(Command::Drain);
+            event::run(worker, 10)
+        },
+    ];
+    for run in drained {
+        let leave = |_| {
+            let began = Instant::now();
+            with_worker(run, false, |_, _| ());
+            began.elapsed()
+        };
+        // On a loaded machine one of them may be late; one that waits for a knock always is.
+        let shortest = (0..5).map(leave).min().unwrap();
+        assert!(shortest < report::LOOK, "{shortest:?}");
+    }
+}
+
+#[test]
 fn a_worker_gives_signs_of_life_while_it_answers_one_who_never_waits() {
     const REQUESTS: u64 = 3_200;
     for (run, waits) in KINDS {

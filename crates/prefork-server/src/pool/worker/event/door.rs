@@ -209,8 +209,10 @@ impl<'w> Door<'w> {
     }
 
     /// When there is something to do: to try once more, or to [`Door::look`].
-    pub(super) fn next_look(&self) -> Option<Instant> {
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
         match self.state {
+            // Nobody may be queued: no knock would come, and the worker would stay until it is nudged again.
+            State::Open if self.is_draining => Some(now),
             State::Open | State::Ajar | State::Shut => None,
             State::Knocked { look_at } | State::Emptied { look_at } => Some(look_at),
             // Who serves one at a time sends nobody away for others.
