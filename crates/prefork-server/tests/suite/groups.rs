@@ -65,11 +65,17 @@ impl Group {
         Server::spawn(&mut support::under(&["sh", "-c", &join], &like))
     }
 
-    fn memory_used(&self) -> u64 {
-        let names = ["memory.current", "memory.usage_in_bytes"];
-        let used = names.map(|name| fs::read_to_string(self.folder.join(name)).ok());
-        let used = used.into_iter().flatten().next().unwrap();
-        used.trim().parse().unwrap()
+    /// What the kernel cannot have again by dropping pages of files.
+    fn memory_in_use(&self) -> u64 {
+        let read = |name: &str| fs::read_to_string(self.folder.join(name)).ok();
+        let used = read("memory.current").or_else(|| read("memory.usage_in_bytes"));
+        let used: u64 = used.unwrap().trim().parse().unwrap();
+        let stat = read("memory.stat").unwrap();
+        let lines = stat.lines().filter_map(|line| line.split_once(' '));
+        let of_files = lines.filter(|(name, _)| matches!(*name, "active_file" | "inactive_file"));
+        used - of_files
+            .map(|(_, bytes)| bytes.parse::<u64>().unwrap())
+            .sum::<u64>()
     }
 
     fn limit_memory(&self, bytes: &str) {
@@ -254,7 +260,7 @@ fn the_encoded_cache_keeps_to_the_groups_memory_and_gives_it_back_before_anybody
     assert_eq!(bytes_max, Some(10 << 20), "an eighth");
     warm_up(&server, &admin, "f", &file);
     // What is left is less than a sixteenth.
-    let used = group.memory_used();
+    let used = group.memory_in_use();
     group.limit_memory(&format!("{}", used + used / 40));
     server.wait_for_log("memory is short: the encoded cache is emptied");
     admin.wait_for(|status| status.server.cached_bytes == Some(0));
