@@ -10,7 +10,7 @@ use stress_data::size;
 use stress_data::summary::Row;
 
 use super::View;
-use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow, Text};
+use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow, Text, Topic};
 use crate::lang::Lang;
 use crate::nine;
 use crate::texts::{count, say};
@@ -23,11 +23,6 @@ impl View<'_> {
         let mut blocks = Vec::new();
         for run in self.runs.iter().filter(has_fault) {
             blocks.extend(self.run_heading(run));
-            let sentences = sentences(&run.rows, lang);
-            if !sentences.is_empty() {
-                let item = |sentence| vec![Block::Paragraph(Text::plain(sentence))];
-                blocks.push(Block::List(None, sentences.into_iter().map(item).collect()));
-            }
             blocks.push(Block::Table(table(&run.rows, lang)));
         }
         let legend = lang.text("faults.legend");
@@ -35,6 +30,22 @@ impl View<'_> {
             blocks.push(Block::paragraph(legend));
             Section::new("faults", lang.text("faults.title"), blocks)
         })
+    }
+
+    /// What faults did to good clients, in the words that the models' page has too; none if they did nothing notable.
+    pub(super) fn fault_findings(&self) -> Option<Topic> {
+        let lang = self.lang;
+        let of = |run: &Run| {
+            let sentence = |said| match self.runs {
+                [_] => Text::plain(said),
+                _ => Text::plain(format!("{}: {said}", run.name)),
+            };
+            let said = sentences(&run.rows, lang).into_iter();
+            said.map(sentence).collect::<Vec<_>>()
+        };
+        let sentences: Vec<Text> = self.runs.iter().flat_map(of).collect();
+        let title = lang.text("faults.title").into();
+        (!sentences.is_empty()).then_some(Topic { title, sentences })
     }
 }
 
