@@ -88,6 +88,8 @@ pub(crate) struct Connection<'s> {
     clock: Clock,
     lingered_len: usize,
     is_shut: bool,
+    /// Nothing more was there to be read, less than there was room for, and it has not been waited for since.
+    is_empty: bool,
     /// Its next request was not there yet when the one before was answered.
     was_awaited: bool,
     /// In this turn: the peer has just been seen not to have sent its end.
@@ -110,6 +112,7 @@ impl<'s> Connection<'s> {
             clock: Clock::new(clocks, Instant::now()),
             lingered_len: 0,
             is_shut: false,
+            is_empty: false,
             was_awaited: false,
             goes_on: false,
             draining: None,
@@ -221,7 +224,7 @@ impl<'s> Connection<'s> {
             let want = self.session.want();
             let result = match want {
                 _ if self.has_to_wait(&turn) => Err(ErrorKind::WouldBlock.into()),
-                Want::Read(_) => self.read(&mut turn),
+                Want::Read(_) => self.read(),
                 Want::Write => self.write(&mut turn),
                 Want::Send => self.send_encoded(&mut turn),
                 Want::Linger(_) => self.linger(),
@@ -256,17 +259,17 @@ impl<'s> Connection<'s> {
     fn has_to_wait(&self, turn: &Turn) -> bool {
         match self.session.want() {
             Want::Read(Reading::Idle) => {
-                turn.is_empty && self.was_awaited && !self.session.is_draining()
+                self.is_empty && self.was_awaited && !self.session.is_draining()
             }
             Want::Write | Want::Send => turn.is_full,
             _ => false,
         }
     }
 
-    fn read(&mut self, turn: &mut Turn) -> io::Result<usize> {
+    fn read(&mut self) -> io::Result<usize> {
         let space = self.session.space();
         let len = self.socket.read(space)?;
-        turn.is_empty = len < space.len();
+        self.is_empty = len < space.len();
         Ok(len)
     }
 
@@ -279,7 +282,7 @@ impl<'s> Connection<'s> {
                 turn.moved_len += len;
                 self.clock.moved(len, Instant::now);
                 match want {
-                    Want::Read(reading) => self.arrived(len, reading, turn),
+                    Want::Read(reading) => self.arrived(len, reading),
                     Want::Write => self.sent(len, turn),
                     Want::Send => {
                         self.session.sent_encoded(len);
@@ -299,11 +302,11 @@ impl<'s> Connection<'s> {
         None
     }
 
-    fn arrived(&mut self, len: usize, reading: Reading, turn: &mut Turn) {
+    fn arrived(&mut self, len: usize, reading: Reading) {
         let goes_on = std::mem::take(&mut self.goes_on);
         if !goes_on && reading.is_of_a_head() && matches!(self.socket.peek(&mut [0]), Ok(0)) {
             self.session.peer_has_finished();
-            turn.is_empty = false;
+            self.is_empty = false;
         }
         self.session.arrived(len);
     }
@@ -389,6 +392,7 @@ impl<'s> Connection<'s> {
     /// The socket is not ready for what the session wants; none if there is something else to do at once.
     fn not_now(&mut self, want: Want) -> Option<Pause> {
         let now = Instant::now();
+        self.is_empty = false;
         self.was_awaited |= want == Want::Read(Reading::Idle);
         let (waiting, interest) = match want {
             Want::Read(reading) => (Waiting::For(reading), Interest::Readable),

@@ -18,8 +18,6 @@ pub(super) struct Turn {
     ends: Instant,
     pub(super) moved_len: usize,
     pub(super) answered: u32,
-    /// Nothing more is there to be read: less was than there was room for.
-    pub(super) is_empty: bool,
     /// There is no room for more: less could be sent than there was.
     pub(super) is_full: bool,
 }
@@ -30,7 +28,6 @@ impl Turn {
             ends: now + TURN_TIME,
             moved_len: 0,
             answered: 0,
-            is_empty: false,
             is_full: false,
         }
     }
