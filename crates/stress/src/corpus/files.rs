@@ -134,7 +134,7 @@ pub(crate) fn kept(
         clients: cell.clients.max(sources.clients_max.get()),
         ..cell.clone()
     };
-    if !has_exactly(&root, &names(&cell)) {
+    if !tidy(&root, &names(&cell)).unwrap_or(false) {
         match fs::remove_dir_all(&root) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => fs::create_dir_all(&root)?,
@@ -165,18 +165,18 @@ fn names(cell: &Cell) -> Vec<String> {
     }
 }
 
-/// Whether the folder is there with these names and no other: what a server that was killed leaves is one.
-fn has_exactly(folder: &Path, names: &[String]) -> bool {
-    let found = fs::read_dir(folder).and_then(|entries| {
-        let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
-        names.collect::<io::Result<HashSet<OsString>>>()
-    });
-    found.is_ok_and(|found| {
-        found.len() == names.len()
-            && names
-                .iter()
-                .all(|name| found.contains(name.as_ref() as &std::ffi::OsStr))
-    })
+/// Whether all of these names are in the folder. What else is in it goes: a server that was killed, or late, leaves its lock.
+fn tidy(folder: &Path, names: &[String]) -> io::Result<bool> {
+    let wanted: HashSet<OsString> = names.iter().map(OsString::from).collect();
+    let mut found_len = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match wanted.contains(&entry.file_name()) {
+            true => found_len += 1,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(found_len == names.len())
 }
 
 /// Fills the empty `root` with what `cell` needs, and returns the CRC-32 of what its clients download.
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_kept_for_the_next_row_until_something_else_is_in_it() {
+    fn a_folder_is_kept_for_the_next_row_unless_a_file_of_it_is_gone() {
         let parent = tempfile::tempdir().unwrap();
         let work = WorkDir::create(parent.path()).unwrap();
         let sources = work.sources();
@@ -305,6 +305,9 @@ mod tests {
         assert_eq!(kept(&many, 1, sources).unwrap(), (root.clone(), crc32));
         assert_eq!((files(&root).len(), changed(&root)), (3, made));
         fs::write(root.join(".left"), "by a server that was killed").unwrap();
+        assert_eq!(kept(&few, 1, sources).unwrap(), (root.clone(), crc32));
+        assert_eq!((files(&root).len(), changed(&root)), (3, made));
+        fs::remove_file(root.join("d0001.bin")).unwrap();
         assert_eq!(kept(&few, 1, sources).unwrap(), (root.clone(), crc32));
         assert_eq!(files(&root).len(), 3);
         assert_ne!(changed(&root), made);
