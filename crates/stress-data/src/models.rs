@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::journal::Contents;
+use crate::matrix::Cell;
 use crate::measurement::Status;
 use crate::size::{approximate, counted, format, rate_text};
 use crate::summary::Row;
@@ -32,10 +33,10 @@ pub struct Slowed<'a> {
 /// fault does to one client in a hundred is what it does.
 #[must_use]
 pub fn slowed<'a>(rows: &'a [Row]) -> Vec<Slowed<'a>> {
-    let key = |row: &Row| {
-        let cell = &row.cell;
-        let what = (cell.operation, cell.volume, cell.clients, cell.client_pool);
-        (what, cell.server_pool, cell.servers)
+    let key = |row: &Row| Cell {
+        number: 0,
+        fault: Fault::None,
+        ..row.cell.clone()
     };
     let fast = |row: &Row| {
         rows.iter()
