@@ -1,5 +1,6 @@
 //! Work that waits for a file system, which may hang: a child of the parent does it, and the parent goes on meanwhile.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -28,17 +29,20 @@ pub(super) struct Errand {
 }
 
 impl Errand {
-    /// Has a child do `work`, which must leave nothing in memory that the parent needs.
+    /// Has a child do `work`, which must leave nothing in memory that the parent needs. It has no descriptor of the parent's
+    /// but `kept`: a child that hangs may outlive the server, and is to keep neither its port nor its lock.
     ///
     /// # Errors
     /// What fork(2) says.
     pub(super) fn start(
         purpose: Purpose,
         patience: Duration,
+        kept: &[BorrowedFd<'_>],
         work: impl FnOnce(),
     ) -> nix::Result<Self> {
         let parent = Pid::this();
         let child = sys::fork(|| {
+            sys::keep_only(kept);
             title::sweeper();
             memory::go_before_the_parent();
             let bound = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);

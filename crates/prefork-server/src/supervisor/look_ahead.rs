@@ -27,13 +27,14 @@ impl Supervisor {
         let look = || match signal {
             Signal::SIGHUP => {
                 if let Ok(config) = (self.reread)() {
-                    let _ = self.inheritance.service.store.is_at(&config.root);
+                    let _ = config.root.metadata();
                 }
             }
             Signal::SIGUSR1 => self.reopener.look(),
             _ => self.program.iter().for_each(Program::look),
         };
-        match Errand::start(Purpose::Look, self.inheritance.config.boot_timeout, look) {
+        let patience = self.inheritance.config.boot_timeout;
+        match Errand::start(Purpose::Look, patience, &[], look) {
             Ok(errand) => self.errand = Some(errand),
             Err(error) => {
                 self.looked_for.remove(0);

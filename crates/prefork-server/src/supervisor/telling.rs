@@ -96,10 +96,13 @@ impl Supervisor {
             }
             None => tracing::info!("stopped; no connection was cut"),
         }
-        if let Some(pidfile) = self.pidfile.take()
-            && !self.have_removed(|_| pidfile.remove())?
-        {
-            tracing::warn!("the file system of --pidfile does not answer: the file stays there");
+        if let Some(pidfile) = self.pidfile.take() {
+            let errand = Errand::start(Purpose::Remove, OUTPUT_PATIENCE, &[], || pidfile.remove());
+            if !self.is_removed(errand)? {
+                tracing::warn!(
+                    "the file system of --pidfile does not answer: the file stays there"
+                );
+            }
         }
         self.sweeper.start(&self.inheritance);
         self.linger(|it| it.sweeper.is_idle())?;
@@ -124,22 +127,25 @@ impl Supervisor {
     }
 
     fn remove_lock(&mut self) -> Flow {
-        if self.inheritance.service.store.lock().is_none() {
+        let store = &self.inheritance.service.store;
+        if store.lock().is_none() {
             return Ok(());
         }
-        let remove = |it: &Self| it.inheritance.service.store.remove_lock_for(Pid::parent());
-        if !self.have_removed(remove)? {
+        let kept: Vec<_> = store.descriptors().collect();
+        let remove = || store.remove_lock_for(Pid::parent());
+        let errand = Errand::start(Purpose::Remove, OUTPUT_PATIENCE, &kept, remove);
+        if !self.is_removed(errand)? {
             tracing::warn!("the file system of --root does not answer: a lock's file stays there");
         }
         Ok(())
     }
 
-    /// By a child, since the file system may hang. Says whether the child came to an end.
-    fn have_removed(&mut self, remove: impl FnOnce(&Self)) -> Flow<bool> {
-        if let Some(errand) = self.errand.take() {
-            errand.give_up();
+    /// Whether the child, since the file system may hang, came to an end.
+    fn is_removed(&mut self, errand: nix::Result<Errand>) -> Flow<bool> {
+        if let Some(earlier) = self.errand.take() {
+            earlier.give_up();
         }
-        match Errand::start(Purpose::Remove, OUTPUT_PATIENCE, || remove(self)) {
+        match errand {
             Ok(errand) => self.errand = Some(errand),
             Err(error) => tracing::warn!(
                 error = error.desc(),

@@ -59,6 +59,18 @@ impl Mount {
         self.folder.path().join("from/root")
     }
 
+    /// Whether a process has nothing open but its standard streams, and files that it has found here.
+    fn has_all_that(&self, pid: u32) -> bool {
+        let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+            return false;
+        };
+        let is_standard =
+            |it: &fs::DirEntry| ["0", "1", "2"].iter().any(|fd| it.file_name() == *fd);
+        let others = open.flatten().filter(|it| !is_standard(it));
+        let mut links = others.filter_map(|it| fs::read_link(it.path()).ok());
+        links.all(|link| link.starts_with(self.folder.path()))
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.server.id().cast_signed());
         kill(pid, signal).unwrap();
@@ -150,6 +162,15 @@ fn no_signal_and_no_stop_waits_for_a_log_a_program_or_a_pidfile_that_hangs() {
     for (signal, _) in refusals {
         server.signal(signal);
     }
+    // The child that looks may outlive the server: neither its port nor its lock is to be in use then.
+    let looking = || {
+        let mut children = children_of(server.ready.pid);
+        children.retain(|pid| !server.ready.worker_pids.contains(pid));
+        children.first().copied()
+    };
+    wait_until("the child has no descriptor of the server's", || {
+        looking().is_some_and(|pid| mount.has_all_that(pid))
+    });
     server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
     server.wait_for_another_worker();
     for (_, words) in refusals {
