@@ -88,6 +88,13 @@ impl Drop for Mount {
     }
 }
 
+/// The child that looks at the files; there is none but the workers that were there at the start.
+fn looking(server: &Server) -> Option<u32> {
+    let mut children = children_of(server.ready.pid);
+    children.retain(|pid| !server.ready.worker_pids.contains(pid));
+    children.first().copied()
+}
+
 #[test]
 fn a_reload_on_a_root_that_hangs_keeps_the_parent_from_nothing() {
     let Some(mount) = Mount::new() else { return };
@@ -103,17 +110,13 @@ fn a_reload_on_a_root_that_hangs_keeps_the_parent_from_nothing() {
     let server = Server::start_on(&mount.root(), "process", &args);
     mount.signal(Signal::SIGSTOP);
     server.signal(Signal::SIGHUP);
-    server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
-    server.wait_for_another_worker();
-    // Nor when somebody ends the child that waits instead of the parent.
-    let workers = server.children();
-    let mut looking = children_of(server.ready.pid);
-    looking.retain(|pid| !workers.contains(pid));
-    looking
-        .into_iter()
-        .for_each(|pid| server.kill_worker(pid, Signal::SIGKILL));
+    // Somebody ends the child that waits instead of the parent.
+    wait_until("a child looks", || looking(&server).is_some());
+    server.kill_worker(looking(&server).unwrap(), Signal::SIGKILL);
     server.wait_for_log("nothing is reloaded: the process that was to look");
     server.signal(Signal::SIGHUP);
+    server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
+    server.wait_for_another_worker();
     admin.wait_for(|it| it.server.pid == server.ready.pid);
     server.wait_for_log("nothing is reloaded: the file system of --config");
     mount.signal(Signal::SIGCONT);
@@ -163,13 +166,8 @@ fn no_signal_and_no_stop_waits_for_a_log_a_program_or_a_pidfile_that_hangs() {
         server.signal(signal);
     }
     // The child that looks may outlive the server: neither its port nor its lock is to be in use then.
-    let looking = || {
-        let mut children = children_of(server.ready.pid);
-        children.retain(|pid| !server.ready.worker_pids.contains(pid));
-        children.first().copied()
-    };
     wait_until("the child has no descriptor of the server's", || {
-        looking().is_some_and(|pid| mount.has_all_that(pid))
+        looking(&server).is_some_and(|pid| mount.has_all_that(pid))
     });
     server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
     server.wait_for_another_worker();
