@@ -5,6 +5,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
+use nix::sys::prctl::{get_dumpable, set_dumpable};
+
 use crate::shared::scoreboard::{Field, Slot};
 use crate::sys;
 
@@ -27,12 +29,15 @@ pub fn peak_rss_bytes(pid: u32) -> Option<u64> {
 pub fn go_before_the_parent() {
     let path = "/proc/self/oom_score_adj";
     let own = sys::read_kernel_file(path).and_then(|text| text.trim().parse::<i32>().ok());
-    let _ = fs::write(
-        path,
-        (own.unwrap_or(0) + SOONER)
-            .min(OOM_SCORE_ADJ_MAX)
-            .to_string(),
-    );
+    let raised = (own.unwrap_or(0) + SOONER)
+        .min(OOM_SCORE_ADJ_MAX)
+        .to_string();
+    if fs::write(path, &raised).is_err() {
+        // Of a process that was root's its own user may not write this, but for the moment in which it could be traced.
+        let was = get_dumpable().unwrap_or(false);
+        let _ = set_dumpable(true).map(|()| fs::write(path, &raised));
+        let _ = set_dumpable(was);
+    }
 }
 
 /// What the kernel tells about this process. It is opened before the process is confined, for afterwards it

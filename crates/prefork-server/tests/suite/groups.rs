@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -160,16 +161,21 @@ each_pool! {
 
     fn when_memory_runs_out_a_worker_goes_before_the_parent(pool) {
         // Of a group that is full the kernel ends who has the highest score, and a worker may be smaller than its parent.
-        let server = Server::start(pool, &["--workers", "2"]);
         let score = |pid: u32| -> i32 {
             let text = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
             text.trim().parse().unwrap()
         };
-        let parent = score(server.ready.pid);
-        for worker in server.children() {
-            assert_eq!(score(worker), (parent + 500).min(1000));
+        let users: &[&[&str]] = if support::is_root() { &[&[], &["--user", "nobody"]] } else { &[&[]] };
+        for user in users {
+            let root = TempDir::new().unwrap();
+            fs::set_permissions(root.path(), fs::Permissions::from_mode(0o777)).unwrap();
+            let server = Server::start_on(root.path(), pool, &[&["--workers", "2"], *user].concat());
+            let parent = score(server.ready.pid);
+            for worker in server.children() {
+                assert_eq!(score(worker), (parent + 500).min(1000), "{user:?}");
+            }
+            server.stop();
         }
-        server.stop();
     }
 }
 
