@@ -144,8 +144,8 @@ impl Times {
         Some(Self::new(modified, changed))
     }
 
-    /// Those of a folder whose next change is sure to change them. The clock is looked at first: whatever is not in what
-    /// is read after this is stamped with this time or a later one.
+    /// The folder's times, if its next change is sure to give it others. The clock is read first: a change that the reading
+    /// which follows does not show is stamped with this time or a later one.
     fn settled(directory: &File) -> Option<Self> {
         let clock = ClockId::CLOCK_REALTIME_COARSE;
         let now = clock_gettime(clock).ok()?.into();

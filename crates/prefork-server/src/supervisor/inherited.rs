@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 
+use crate::config::Config;
+use crate::shared::listener;
 use crate::sys;
 
 /// The variable in which a predecessor says which descriptors are what. Nobody else is meant to set it.
@@ -37,6 +39,26 @@ pub(crate) enum Origin {
     Bound,
     /// A service manager, which may go on with it when this server has stopped.
     Activated,
+}
+
+/// Sets up the listening socket as the settings have it.
+///
+/// # Errors
+/// What the kernel says, with the flag.
+pub(super) fn set_up(listener: &TcpListener, config: &Config, origin: Origin) -> Result<()> {
+    listener::configure(
+        listener,
+        &config.congestion,
+        config.receive_buffer,
+        config.waits_in_accept(),
+    )
+    .context("cannot set up the listening socket")?;
+    // A service manager's socket may come with the option; another server's must not keep what is off here.
+    let is_bound = origin == Origin::Bound;
+    if let Some(seconds) = config.defer_accept.or(is_bound.then_some(0)) {
+        sys::set_defer_accept(listener, seconds).context("cannot set --defer-accept")?;
+    }
+    Ok(())
 }
 
 /// What is handed over, if anything.

@@ -88,18 +88,9 @@ impl Supervisor {
                 Foundation::new(folder, bind(&config.bind)?, Origin::Bound)
             }
         };
-        listener::configure(
-            &foundation.listener,
-            &config.congestion,
-            config.receive_buffer,
-            config.waits_in_accept(),
-        )
-        .context("cannot set up the listening socket")?;
-        // A service manager's socket may come with the option; a predecessor's must not keep what was turned off.
-        let is_bound = foundation.origin == Origin::Bound;
-        if let Some(seconds) = config.defer_accept.or(is_bound.then_some(0)) {
-            sys::set_defer_accept(&foundation.listener, seconds)
-                .context("cannot set --defer-accept")?;
+        // A predecessor accepts from the same socket until this server is ready.
+        if foundation.predecessor.is_none() {
+            inherited::set_up(&foundation.listener, &config, foundation.origin)?;
         }
         let cache = caching::make(
             cache_bytes,

@@ -35,6 +35,9 @@ pub(super) struct Telling {
 
 impl Supervisor {
     pub(super) fn announce_ready(&mut self) -> Flow {
+        if self.predecessor.is_some() {
+            self.set_up_listener()?;
+        }
         if let Some(path) = &self.inheritance.config.pidfile {
             let predecessor = self.predecessor.as_ref().map(|it| it.pid);
             self.pidfile = Some(Pidfile::write(path, predecessor)?);

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Flow, Supervisor};
+use crate::pool::Inheritance;
 use crate::shared::title;
 use crate::supervisor::inherited::{
     self, BIND_VARIABLE, LOCK_VARIABLE, METRICS_VARIABLE, PERMIT_VARIABLE, Permit,
@@ -166,8 +167,19 @@ impl Supervisor {
         drop(self.inheritance.listener.share());
     }
 
+    /// The listening socket is as the settings here have it.
+    pub(super) fn set_up_listener(&self) -> Result<()> {
+        let Inheritance {
+            listener, config, ..
+        } = &self.inheritance;
+        inherited::set_up(listener.socket(), config, self.origin)
+    }
+
     /// What a new server takes just before it says that it is ready is this one's again.
     fn take_names_back(&mut self) {
+        if let Err(error) = self.set_up_listener() {
+            tracing::error!("{}", words::chain(&error));
+        }
         if let Some(pidfile) = &self.pidfile
             && let Err(error) = pidfile.restore()
         {

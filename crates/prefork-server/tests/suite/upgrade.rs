@@ -98,6 +98,29 @@ each_pool! {
         assert_eq!(server.next_done().reason, "drained");
     }
 
+    fn an_upgrade_that_fails_leaves_the_socket_as_it_was(pool) {
+        let folder = TempDir::new().unwrap();
+        let config = folder.path().join("server.toml");
+        fs::write(&config, "workers = 1\n").unwrap();
+        let server = Server::start(pool, &["--config", config.to_str().unwrap()]);
+        let port = server.ready.address.rsplit_once(':').unwrap().1;
+        let socket = || {
+            let filter = format!("sport = :{port}");
+            let ss = Command::new("ss").args(["-tlnmH", &filter]).output();
+            ss.ok().map(|it| String::from_utf8(it.stdout).unwrap())
+        };
+        let Some(before) = socket() else { return support::skip("ss (apt-get install iproute2)") };
+        assert!(before.contains("rb"), "{before}");
+        // It is told only when the socket might have been set up already that it cannot have what it is to have.
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let metrics = taken.local_addr().unwrap();
+        fs::write(&config, format!("receive-buffer = \"4K\"\nmetrics = \"{metrics}\"\n")).unwrap();
+        server.signal(Signal::SIGUSR2);
+        server.wait_for_log("the upgrade failed");
+        assert_eq!(socket().unwrap(), before);
+        server.stop();
+    }
+
     fn a_socket_of_a_service_manager_is_served_and_left_open(pool) {
         let root = TempDir::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

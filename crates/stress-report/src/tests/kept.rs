@@ -50,7 +50,7 @@ pub(super) fn contents() -> Contents {
     Contents::read(&folder()).unwrap()
 }
 
-/// Whoever computes rows from the journal gets the rows that were kept, but for columns that mean something else by now.
+/// The rows computed from a kept journal are the rows kept beside it, but for columns that mean something else by now.
 #[test]
 fn the_kept_rows_follow_from_the_kept_journal() {
     let mut written = Vec::new();

@@ -347,7 +347,7 @@ fn memory_that_cannot_be_had_costs_the_cache_and_no_start() {
     server.stop();
 }
 
-/// Where memory is only to be had if it can never be run, as `vm.memfd_noexec` has it for a namespace of process ids.
+/// `vm.memfd_noexec`, which each namespace of process ids has for itself, refuses memory that could be run as a program.
 #[test]
 fn memory_that_must_not_be_run_is_had_as_such() {
     let launcher = [
