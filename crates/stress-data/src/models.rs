@@ -62,6 +62,9 @@ pub fn slowed<'a>(rows: &'a [Row]) -> Vec<Slowed<'a>> {
     faulty.filter_map(of).collect()
 }
 
+/// A shorter pause is what a scheduler makes, too.
+const PAUSE_NOTABLE: Duration = Duration::from_secs(1);
+
 /// The rows of which much of a window passed without a completed operation, though operations take no time like that: with
 /// that time, and the whole window. Latencies do not show it, because a client that waits asks nothing more.
 #[must_use]
@@ -69,7 +72,9 @@ pub fn stalled<'a>(rows: &'a [Row]) -> Vec<(&'a Row, Duration, Duration)> {
     let of = |row: &'a Row| {
         let (pause, window) = (row.pause?, row.makespan?);
         let typical = row.latency_p50?.as_nanos();
-        let is_notable = pause * 2 >= window && pause.as_nanos() >= typical * NOTABLE_FACTOR;
+        let is_notable = pause >= PAUSE_NOTABLE
+            && pause * 2 >= window
+            && pause.as_nanos() >= typical * NOTABLE_FACTOR;
         is_notable.then_some((row, pause, window))
     };
     rows.iter().filter_map(of).collect()

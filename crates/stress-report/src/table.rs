@@ -122,7 +122,7 @@ pub fn conditions(cell: &Cell) -> String {
 }
 
 /// A part of the machine's memory is seldom a round number.
-fn cache_text(bytes: u64) -> String {
+pub(crate) fn cache_text(bytes: u64) -> String {
     let exact = size::format(bytes);
     match exact.ends_with(|last: char| last.is_ascii_digit()) {
         true => size::approximate(bytes),

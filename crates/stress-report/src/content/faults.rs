@@ -19,7 +19,6 @@ impl View<'_> {
     /// None if no fault was asked for.
     pub(super) fn faults(&self) -> Option<Section> {
         let lang = self.lang;
-        let has_fault = |run: &&Run| run.rows.iter().any(|row| !row.cell.fault.is_none());
         let mut blocks = Vec::new();
         for run in self.runs.iter().filter(has_fault) {
             blocks.extend(self.run_heading(run));
@@ -43,10 +42,14 @@ impl View<'_> {
             let said = sentences(&run.rows, lang).into_iter();
             said.map(sentence).collect::<Vec<_>>()
         };
-        let sentences: Vec<Text> = self.runs.iter().flat_map(of).collect();
+        let sentences: Vec<Text> = self.runs.iter().filter(has_fault).flat_map(of).collect();
         let title = lang.text("faults.title").into();
         (!sentences.is_empty()).then_some(Topic { title, sentences })
     }
+}
+
+fn has_fault(run: &&Run) -> bool {
+    run.rows.iter().any(|row| !row.cell.fault.is_none())
 }
 
 /// What rows share that are to be compared with each other.

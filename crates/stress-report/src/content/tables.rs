@@ -13,6 +13,7 @@ use super::View;
 use crate::document::{Block, Cell, Column, Group, Section, Table, TableRow};
 use crate::lang::Lang;
 use crate::nine;
+use crate::table::cache_text;
 use crate::texts::{count, say};
 use crate::variants::{Place, Variant, foreign_server};
 
@@ -64,9 +65,9 @@ impl View<'_> {
                 Some((place, [head, cells?].concat().into()))
             };
             let places: BTreeSet<Place> = first.rows.iter().map(|row| Place::of(row)).collect();
-            let durability = upload_durability(self.undisturbed.iter().flat_map(|it| &it.rows));
+            let shared = Shared::of(self.undisturbed.iter().flat_map(|it| &it.rows));
             let rows = places.into_iter().filter_map(row);
-            let groups = grouped(rows, durability, lang);
+            let groups = grouped(rows, &shared, lang);
             if groups.is_empty() {
                 continue;
             }
@@ -102,22 +103,36 @@ fn nine_columns(variant: &Variant<'_>, lang: Lang) -> Table {
     let rows = rows.map(|row| (Place::of(row), nine_cells(row, decimals, lang)));
     Table {
         columns: columns.collect(),
-        groups: grouped(rows, upload_durability(&variant.rows), lang),
+        groups: grouped(rows, &Shared::of(&variant.rows), lang),
     }
 }
 
-/// What the server promises about the uploads among `rows`, if that is the same for all of them; else the variants' names
-/// tell it.
-fn upload_durability<'a>(rows: impl IntoIterator<Item = &'a &'a Row>) -> Option<&'a str> {
-    let mut promised = rows.into_iter().filter_map(|row| row.upload_durability());
-    let first = promised.next()?;
-    promised.all(|other| other == first).then_some(first)
+/// What a table's servers promise about uploads, and the encoded cache that downloads meet, where that is the same for all;
+/// else the variants' names tell it.
+struct Shared<'a> {
+    durability: Option<&'a str>,
+    cache: Option<u64>,
 }
 
-/// Rows in groups of one operation and volume, uploads with their durability.
+impl<'a> Shared<'a> {
+    fn of(rows: impl IntoIterator<Item = &'a &'a Row> + Clone) -> Self {
+        let promised = rows.clone().into_iter();
+        Self {
+            durability: the_same(promised.filter_map(|row| row.upload_durability())),
+            cache: the_same(rows.into_iter().filter_map(|row| row.encoded_cache_bytes)),
+        }
+    }
+}
+
+fn the_same<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
+}
+
+/// Rows in groups of one operation and volume, with what matters for the operation.
 fn grouped(
     rows: impl Iterator<Item = (Place, TableRow)>,
-    durability: Option<&str>,
+    shared: &Shared<'_>,
     lang: Lang,
 ) -> Vec<Group> {
     let mut groups: Vec<((Operation, u64), Group)> = Vec::new();
@@ -126,7 +141,7 @@ fn grouped(
         match groups.last_mut() {
             Some((last, group)) if *last == key => group.rows.push(row),
             _ => {
-                let title = Some(group_title(place, durability, lang));
+                let title = Some(group_title(place, shared, lang));
                 let rows = vec![row];
                 groups.push((key, Group { title, rows }));
             }
@@ -195,7 +210,7 @@ fn trouble(row: &Row) -> String {
     }
 }
 
-fn group_title(place: Place, durability: Option<&str>, lang: Lang) -> String {
+fn group_title(place: Place, shared: &Shared<'_>, lang: Lang) -> String {
     let Place {
         operation, volume, ..
     } = place;
@@ -203,9 +218,17 @@ fn group_title(place: Place, durability: Option<&str>, lang: Lang) -> String {
     let size = size::format(volume);
     let bytes = count!(lang, "tables.bytes", volume);
     match operation {
-        Operation::Download => format!("{name} {size} ({bytes})"),
+        Operation::Download => {
+            let cache = shared.cache.map(|bytes| match bytes {
+                0 => lang.text("tables.no_cache").to_owned(),
+                _ => say!(lang, "tables.cache", size = cache_text(bytes)),
+            });
+            format!("{name} {size} ({bytes}{})", cache.unwrap_or_default())
+        }
         Operation::Upload => {
-            let durability = durability.map(|value| say!(lang, "tables.durability", value));
+            let durability = shared
+                .durability
+                .map(|value| say!(lang, "tables.durability", value));
             format!("{name} {size} ({bytes}{})", durability.unwrap_or_default())
         }
         Operation::List => {
@@ -244,4 +267,31 @@ fn rate(row: &Row, lang: Lang) -> Option<String> {
         .throughput_bytes_per_s
         .filter(|_| row.status == Status::Ok)?;
     Some(lang.megabytes(rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_says_what_matters_for_its_operation() {
+        let place = |operation| Place::new(operation, 10 << 20, 1, 1);
+        let title = |operation, cache| {
+            let shared = Shared {
+                durability: Some("none"),
+                cache,
+            };
+            group_title(place(operation), &shared, Lang::En)
+        };
+        let with_cache = title(Operation::Download, Some(512 << 20));
+        assert!(
+            with_cache.ends_with("; encoded cache 512M)"),
+            "{with_cache}"
+        );
+        let without = title(Operation::Download, Some(0));
+        assert!(without.ends_with("; no encoded cache)"), "{without}");
+        assert!(title(Operation::Download, None).ends_with(" bytes)"));
+        assert!(title(Operation::Upload, None).ends_with("; durability none)"));
+        assert!(title(Operation::List, Some(0)).ends_with(" bytes)"));
+    }
 }
