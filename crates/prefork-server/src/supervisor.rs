@@ -130,7 +130,7 @@ impl Supervisor {
     fn supervise(mut self) -> Result<Exit> {
         title::parent();
         let Err(leave) = self.go_round();
-        self.admin.finish();
+        drop(self.admin.take_file());
         // Here after an error only: it must not name a server that is none.
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
@@ -155,12 +155,12 @@ impl Supervisor {
     /// | wait4, kill | `WNOHANG`; kill never waits |
     /// | fork of a worker or sweeper | the kernel copies page tables: about 1 ms for a parent of 10 MiB; no memory is an error |
     /// | names (`--bind`, `--metrics`, `--user`, `current_user`), statfs of the root | asked at the start only |
-    /// | the root: what dead workers left; at the end the lock's file, and the pidfile | read and removed by a child ([`Sweeper`], [`Errand`]) |
+    /// | the root: what dead workers left; at the end the lock's file, the pidfile and the admin socket | read and removed by a child ([`Sweeper`], [`Errand`]) |
     /// | the encoded cache's memory given back: ftruncate | the kernel frees 133 MiB in 12 ms |
     /// | /proc of workers and of the network, for a status; of memory, each second | the kernel's memory; what is mounted over it is not read ([`sys::read_kernel_file`]); 30 µs a process |
     /// | HUP, USR1, USR2: `--config` read, logs opened, the program's file started | a child has looked just before ([`Errand`]) |
     /// | HUP: the root probed when `read-only` goes | the file system it is on |
-    /// | READY: pidfile and admin socket renamed; the end: the admin socket removed | the file systems these are on |
+    /// | READY, and an upgrade that failed: pidfile and admin socket renamed | the file systems these are on |
     /// | a log line to a regular file | the file system it is on |
     ///
     /// What "the file system" bounds is the operator's own and local as a rule. One that hangs, a dead NFS server's,

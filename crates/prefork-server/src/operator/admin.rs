@@ -28,7 +28,7 @@ use crate::sys;
 
 use client::Client;
 use http::{Answer, Question};
-use socket_file::SocketFile;
+pub(crate) use socket_file::SocketFile;
 
 /// Clients served at a time by each of the two sockets, and newcomers a round.
 const CLIENTS_MAX: usize = 16;
@@ -137,9 +137,9 @@ impl Admin {
         self.metrics = None;
     }
 
-    /// Removes the admin socket's file, if it is still this server's.
-    pub(crate) fn finish(&mut self) {
-        self.file = None;
+    /// The admin socket's file, which is removed when it is dropped, if it is still this server's.
+    pub(crate) fn take_file(&mut self) -> Option<SocketFile> {
+        self.file.take()
     }
 
     /// Where `/metrics` is answered, as bound.

@@ -117,6 +117,15 @@ impl Supervisor {
         if !self.linger(|it| it.telling.output.unsent_len() == 0)? {
             tracing::warn!("nobody reads standard output: DONE is lost");
         }
+        if let Some(file) = self.admin.take_file() {
+            let errand = Errand::start(Purpose::Remove, OUTPUT_PATIENCE, &[], || file.remove());
+            if !self.is_removed(errand)? {
+                tracing::warn!(
+                    "the file system of --admin does not answer: the socket's file stays there"
+                );
+            }
+            file.leave();
+        }
         // As late as can be: a predecessor that ends after this finds its successor dead, and removes the lock itself.
         if !self.predecessor_lives() {
             self.remove_lock()?;

@@ -186,11 +186,14 @@ fn no_signal_and_no_stop_waits_for_a_log_a_program_or_a_pidfile_that_hangs() {
 }
 
 #[test]
-fn a_stop_says_done_and_what_it_leaves_on_a_root_that_hangs() {
+fn a_stop_says_done_and_what_it_leaves_on_a_file_system_that_hangs() {
     let Some(mount) = Mount::new() else { return };
-    let server = Server::start_on(&mount.root(), "process", &["--workers", "1"]);
+    let admin = mount.root().with_file_name("admin").display().to_string();
+    let args = ["--workers", "1", "--admin", &admin];
+    let server = Server::start_on(&mount.root(), "process", &args);
     mount.signal(Signal::SIGSTOP);
     server.signal(Signal::SIGTERM);
+    server.wait_for_log("the file system of --admin does not answer");
     server.wait_for_log("the file system of --root does not answer");
     assert_eq!(server.exit_code(), Some(0));
 }

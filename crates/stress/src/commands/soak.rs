@@ -62,7 +62,7 @@ pub(super) struct SoakArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0..=u64::MAX))]
     seed: u64,
 
-    /// Where files are stored meanwhile; all of it is removed [default: results].
+    /// Where files are stored meanwhile; all of it is removed.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, default_value = "results")]
     work_dir: PathBuf,
 

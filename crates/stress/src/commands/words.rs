@@ -105,7 +105,7 @@ pub(super) fn metric() -> impl TypedValueParser<Value = Metric> {
                 "From the barrier's release to a client's last byte, mean over the clients that succeeded"
             }
             Metric::ThroughputPerClientBytesPerS => {
-                "Verified bytes per second of a client, mean over the clients that succeeded"
+                "Verified bytes of the clients that succeeded over their summed time"
             }
             Metric::FirstDoneS => "When the first client finished",
             Metric::MakespanS => "When the last client finished",

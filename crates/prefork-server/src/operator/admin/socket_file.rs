@@ -33,7 +33,7 @@ const NAMES_MAX: u32 = 16;
 /// Where the socket is, or will be. Dropped, by the process that made it and by no child, it removes the file if that is
 /// still this server's: after an upgrade it is the successor's.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     maker: Pid,
     path: PathBuf,
     /// Under which name it is as long as it is not published.
@@ -95,17 +95,26 @@ impl SocketFile {
     fn name(&self) -> &Path {
         self.hidden.as_ref().unwrap_or(&self.path)
     }
-}
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if self.maker != Pid::this() {
-            return;
-        }
+    /// Leaves the file where it is.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
+    }
+
+    /// Removes the file if it is still this server's; a child of the server may do it.
+    pub(crate) fn remove(&self) {
         match identity(self.name()) {
             Ok(identity) if identity == self.identity => remove(self.name()),
             Ok(_) => {}
             Err(error) => cannot_remove(self.name(), &error),
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.maker == Pid::this() {
+            self.remove();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was typed, and what it means: the only place where defaults of a run live.
+//! What was typed, and what it means.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
