@@ -160,6 +160,20 @@ pub fn shared_words(len: usize) -> nix::Result<&'static [AtomicU64]> {
     Ok(unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<AtomicU64>(), len) })
 }
 
+/// The first `len` words of a memory file, shared with all that map it too. The mapping lives as long as the process.
+///
+/// # Errors
+/// What mmap(2) says.
+pub fn words_of(file: &File, len: usize) -> nix::Result<&'static [AtomicU64]> {
+    let bytes = NonZeroUsize::new(len * size_of::<AtomicU64>()).ok_or(Errno::EINVAL)?;
+    let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a fresh mapping at an address of the kernel's choice disturbs no existing memory.
+    let start = unsafe { mmap(None, bytes, prot, MapFlags::MAP_SHARED, file, 0) }?;
+    // SAFETY: the mapping is page-aligned, `bytes` long, never unmapped, and reached through atomics only, of which any
+    // bits are valid. Beyond the file's end there is a signal, and no other's memory.
+    Ok(unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<AtomicU64>(), len) })
+}
+
 /// Takes one connection off the listener's queue, non-blocking and close-on-exec; says who it is from, where that is an
 /// address of the internet. Waits as the listener's own mode and `SO_RCVTIMEO` say, and unlike std's `accept` returns on
 /// a signal.

@@ -44,7 +44,7 @@ words! {
         Checksum = "checksum",
         /// Lengths only; nothing is read back.
         Size = "size",
-        /// Only that the reply is complete.
+        /// Only that the reply is complete, and agrees with what it says itself: the client computes the CRC-32 all the same.
         Off = "off",
     }
 }
@@ -181,7 +181,7 @@ pub struct Measurement {
     pub done: Option<Done>,
     /// CPU time of the clients over the measured window, microseconds (user + system).
     pub client_cpu_us: Option<u64>,
-    /// VmHWM of the largest process that holds clients: for threads the harness itself, over this sample.
+    /// VmHWM of the largest process that holds clients; in journals of schema 1 for threads the harness itself.
     pub client_peak_rss_bytes: Option<u64>,
     /// What was done to the server, and what became of it; none if the cell has no fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -83,7 +83,7 @@ pub struct Row {
     pub pause: Option<Duration>,
     /// How far apart the clients started, median over the samples; none where nobody wrote it down.
     pub start_spread: Option<Duration>,
-    /// The largest VmHWM of a process with clients in any sample: one client, or the harness with its threads.
+    /// The largest VmHWM of a process with clients in any sample: one client, or all of them as threads.
     pub client_peak_rss_bytes: Option<u64>,
     /// The most memory that all processes of the server had together in any sample; none if nobody watched.
     pub server_memory_bytes: Option<u64>,

@@ -30,8 +30,6 @@ pub(crate) trait Rig {
     fn before_window(&mut self) {}
     /// The window has ended: the last client has gone.
     fn after_window(&mut self) {}
-    /// Ends the server at once, so that its clients end too. [`Rig::stop`] is still due.
-    fn cut(&mut self);
     /// Stops the server gracefully and says what is left of it. `interrupt` cuts that short.
     fn stop(&mut self, interrupt: &AtomicBool) -> Ending;
 }

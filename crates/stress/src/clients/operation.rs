@@ -41,7 +41,7 @@ impl Job {
 }
 
 /// What one operation came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// Its record. `released_ns` is filled in by whoever released the barrier.
     pub record: Record,
@@ -117,10 +117,14 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Performs all operations. After one that ran into its deadline, or found nobody listening, the rest are
-    /// not tried: they would wait as long again, each.
-    pub fn run(&mut self) -> Vec<Attempt> {
-        let mut attempts = Vec::with_capacity(self.job.requests() as usize);
+    /// Which client it is.
+    pub(crate) const fn client(&self) -> u32 {
+        self.client
+    }
+
+    /// Performs all operations, and has each kept when it is over. After one that ran into its deadline, or found nobody
+    /// listening, the rest are not tried: they would wait as long again, each.
+    pub fn run(&mut self, mut keep: impl FnMut(&Attempt)) {
         let mut given_up = None;
         for request in 0..self.job.requests() {
             let attempt = match given_up {
@@ -136,16 +140,18 @@ impl<'a> Worker<'a> {
             {
                 given_up = Some(outcome);
             }
-            attempts.push(attempt);
+            keep(&attempt);
         }
-        attempts
     }
 
     /// Performs one operation.
     pub fn perform(&mut self, request: u32) -> Attempt {
         let started_ns = now_ns();
         let mut attempt = Attempt {
-            record: Record::not_sent(self.client, request),
+            record: Record {
+                started_ns: Some(started_ns),
+                ..Record::not_sent(self.client, request)
+            },
             is_unconfirmed: false,
         };
         let result = match Connection::connect(self.job.address, &self.options) {

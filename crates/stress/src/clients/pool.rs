@@ -1,28 +1,35 @@
-//! Client pools: workers that stand at a barrier, are released together, and report what they did.
+//! Client pools: workers in processes of their own, that wait until all are there, are released together, and leave
+//! what they did in memory that the harness has too.
 
-pub(crate) mod process;
-mod thread;
+pub(crate) mod members;
+mod memory;
 
-use std::collections::HashMap;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
-use stress_data::matrix::ClientPool;
-use stress_data::record::Outcome;
+use nix::poll::{PollFd, PollFlags};
 
 use super::operation::{Attempt, Job};
 use crate::corpus::workdir::Quiet;
-use crate::host::clock::now_ns;
+use crate::host::child;
+use crate::host::clock::{Deadline, WaitEnded, now_ns};
 use crate::rig::{Error, Rig};
+use members::Orders;
+use memory::Layout;
 
-/// How long the workers may take to come to the barrier.
+/// How long the workers may take to be there.
 const ASSEMBLE_LIMIT: Duration = Duration::from_secs(60);
 /// How much longer than the sum of its operations a client may take.
 const MARGIN: Duration = Duration::from_secs(30);
+/// How long processes whose clients are all done may take to end.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a pool of clients did.
 #[derive(Debug)]
@@ -31,18 +38,17 @@ pub(crate) struct Reports {
     pub(crate) attempts: Vec<Attempt>,
     /// CPU time over the window, microseconds; none if a client did not report its own.
     pub(crate) cpu_us: Option<u64>,
-    /// VmHWM of the largest process that holds clients: for threads the harness itself, over this sample alone.
-    /// None if the kernel does not say.
+    /// VmHWM of the largest process that holds clients. None if the kernel does not say.
     pub(crate) peak_rss_bytes: Option<u64>,
 }
 
 /// Who is to be told, and asked, while clients are at work.
 pub(crate) struct Context<'a> {
-    /// The server they talk to: cut when the user asks to stop, so that they end at once.
+    /// The server they talk to.
     pub(crate) rig: &'a mut dyn Rig,
     /// True when the user asks to stop.
     pub(crate) interrupt: &'a AtomicBool,
-    /// Where client processes write their errors.
+    /// Where clients write their errors.
     pub(crate) log: &'a Path,
     /// Nobody else is at work in the work directory.
     pub(crate) _quiet: Quiet<'a>,
@@ -52,40 +58,100 @@ pub(crate) struct Context<'a> {
 ///
 /// # Errors
 /// See [`Error`]. What goes wrong with single clients is in the reports.
-pub(crate) fn run(job: &Job, context: &mut Context<'_>) -> Result<Reports, Error> {
-    match job.cell.client_pool {
-        ClientPool::Thread => thread::run(job, context),
-        ClientPool::Process => process::run(job, context),
+pub(crate) fn run(job: &Job, context: &Context<'_>) -> Result<Reports, Error> {
+    let mut pool = Orders::command(job)
+        .and_then(|command| Pool::start(command, job, context.log))
+        .map_err(cannot_start)?;
+    let deadline = Deadline::after(ASSEMBLE_LIMIT).or_once(context.interrupt);
+    match pool.hear(&deadline) {
+        Ok(true) => {}
+        Ok(false) => {
+            return Err(not_ready(&format!(
+                "they ended: {}",
+                child::tail(context.log)
+            )));
+        }
+        Err(WaitEnded::Interrupted) => return Err(Error::Interrupted),
+        Err(WaitEnded::Late) => return Err(not_ready("they do not come up")),
+    }
+    let released_ns = now_ns();
+    pool.gate.shutdown(Shutdown::Write).map_err(cannot_start)?;
+    pool.finish(
+        released_ns,
+        &Deadline::after(limit(job)).or_once(context.interrupt),
+    )
+}
+
+/// The processes of the clients; killed if dropped before they have ended.
+struct Pool<'a> {
+    job: &'a Job,
+    /// Their parent. They are in its process group.
+    child: Child,
+    /// They say by a byte that all are there, and that all are done. That this side has nothing more to say, which all
+    /// hear at once, is their release; that nobody is left on theirs is their end.
+    gate: UnixStream,
+    memory: File,
+}
+
+impl<'a> Pool<'a> {
+    /// `command` gets the gate as its standard input, and the memory as its standard output.
+    fn start(mut command: Command, job: &'a Job, log: &Path) -> io::Result<Self> {
+        let memory = Layout::of(job).memory()?;
+        let (gate, theirs) = UnixStream::pair()?;
+        let child = command
+            .stdin(OwnedFd::from(theirs))
+            .stdout(memory.try_clone()?)
+            .stderr(File::create(log)?)
+            .spawn()?;
+        Ok(Self {
+            job,
+            child,
+            gate,
+            memory,
+        })
+    }
+
+    /// Waits for a byte; false if all have ended instead.
+    fn hear(&mut self, deadline: &Deadline<'_>) -> Result<bool, WaitEnded> {
+        loop {
+            deadline.check()?;
+            let waits = PollFd::new(self.gate.as_fd(), PollFlags::POLLIN);
+            if child::wait_readable([Some(waits)], deadline)[0] {
+                return Ok(matches!(self.gate.read(&mut [0]), Ok(1)));
+            }
+        }
+    }
+
+    /// Waits until all are done and have ended, killing those that are not by the `deadline`, and takes down what they did.
+    fn finish(mut self, released_ns: u64, deadline: &Deadline<'_>) -> Result<Reports, Error> {
+        let heard = self.hear(deadline);
+        if heard == Err(WaitEnded::Interrupted) {
+            return Err(Error::Interrupted);
+        }
+        let leave = Deadline::after(LEAVE_LIMIT);
+        let is_overdue = heard.is_err() || (heard == Ok(true) && self.hear(&leave).is_err());
+        let end = match is_overdue {
+            true => child::end(&mut self.child),
+            false => child::reap(&mut self.child, LEAVE_LIMIT),
+        };
+        // Where the parent was killed, its members go a moment after it.
+        let _ = self.hear(&Deadline::after(LEAVE_LIMIT));
+        let end = end.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let why_not = |status: Option<ExitStatus>| match (status, is_overdue) {
+            (Some(status), _) => format!("the client process ended without a report ({status})"),
+            (None, true) => format!("the client process was killed: it took too long ({end})"),
+            (None, false) => format!("the client process went with its parent ({end})"),
+        };
+        Layout::of(self.job)
+            .read(&self.memory, released_ns, why_not)
+            .map_err(cannot_start)
     }
 }
 
-/// Holds clients back until all are there: each reads one byte of a shared pipe, and one write lets all of them
-/// go. The same for threads and processes, so that the two start alike; its end of file means exit.
-#[derive(Debug)]
-struct Barrier {
-    writer: PipeWriter,
-    reader: PipeReader,
-}
-
-impl Barrier {
-    fn new() -> io::Result<Self> {
-        let (reader, writer) = io::pipe()?;
-        Ok(Self { writer, reader })
+impl Drop for Pool<'_> {
+    fn drop(&mut self) {
+        let _ = child::end(&mut self.child);
     }
-
-    /// Lets `clients` go, and says when that was.
-    fn release(mut self, clients: u32) -> io::Result<u64> {
-        let bytes = vec![b'g'; clients as usize];
-        let released_ns = now_ns();
-        // 1,000 clients at most: fewer bytes than PIPE_BUF (4,096), so that the write is one, and never waits.
-        self.writer.write_all(&bytes)?;
-        Ok(released_ns)
-    }
-}
-
-/// Waits at a barrier; false if there is nothing to do after all.
-fn is_released(barrier: &mut impl Read) -> bool {
-    barrier.read_exact(&mut [0]).is_ok()
 }
 
 /// The longest that a client's operations can take, and some.
@@ -97,38 +163,61 @@ fn limit(job: &Job) -> Duration {
         .saturating_add(MARGIN)
 }
 
-/// What each client reported, and for what it did not report, why not; by client and request.
-fn complete(
-    by_client: impl IntoIterator<Item = (Vec<Attempt>, String)>,
-    job: &Job,
-    released_ns: u64,
-) -> Vec<Attempt> {
-    let mut attempts = Vec::new();
-    for (client, (reported, why_not)) in (0..).zip(by_client) {
-        let mut reported: HashMap<u32, Attempt> = reported
-            .into_iter()
-            .map(|attempt| (attempt.record.request, attempt))
-            .collect();
-        for request in 0..job.requests() {
-            let mut attempt = reported.remove(&request).unwrap_or_else(|| {
-                Attempt::without_times(client, request, Outcome::ClientCrashed, &why_not)
-            });
-            attempt.record.released_ns = released_ns;
-            attempts.push(attempt);
+fn cannot_start(error: io::Error) -> Error {
+    not_ready(&error.to_string())
+}
+
+fn not_ready(why: &str) -> Error {
+    Error::NotReady(format!("client processes: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use stress_data::matrix::{ClientPool, Operation};
+    use stress_data::record::Outcome;
+
+    use super::memory::Memory;
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_pool_that_hangs_is_killed_and_keeps_what_was_complete() {
+        for client_pool in [ClientPool::Thread, ClientPool::Process] {
+            let mut cell = testing::cell(Operation::Download, 1_000);
+            (cell.clients, cell.client_pool) = (2, client_pool);
+            let job = Job {
+                address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+                cell,
+                settings: testing::settings(),
+                download_crc32: None,
+                is_shared: false,
+            };
+            // It says that all are there, and hears nothing more.
+            let mut hung = Command::new("sh");
+            hung.args(["-c", "printf a >&0; exec sleep 1000"]);
+            let folder = tempfile::tempdir().unwrap();
+            let mut pool = Pool::start(hung, &job, &folder.path().join("log")).unwrap();
+            assert_eq!(pool.hear(&Deadline::after(LEAVE_LIMIT)), Ok(true));
+            let layout = Layout::of(&job);
+            let mut done = Attempt::without_times(0, 0, Outcome::Ok, "");
+            (done.record.detail, done.record.ended_ns) = (None, Some(8));
+            Memory::map(&pool.memory, layout).unwrap().keep(&done);
+            let deadline = Deadline::after(Duration::from_millis(10));
+            let [kept, lost] =
+                <[_; 2]>::try_from(pool.finish(7, &deadline).unwrap().attempts).unwrap();
+            done.record.released_ns = 7;
+            assert_eq!(kept, done);
+            assert_eq!(
+                (lost.record.client, lost.record.outcome),
+                (1, Outcome::ClientCrashed)
+            );
+            let detail = lost.record.detail.unwrap();
+            assert!(
+                detail.contains("killed: it took too long (signal: 9"),
+                "{detail}"
+            );
         }
     }
-    attempts
-}
-
-/// Makes the kernel forget how large this process has been, so that its peak is of what comes; false if it does not.
-fn forget_peak_rss() -> bool {
-    // proc_pid_clear_refs(5): "5" resets the high water mark, and walks no page.
-    std::fs::write("/proc/self/clear_refs", "5").is_ok()
-}
-
-/// CPU time of this process so far, user and system, microseconds.
-fn cpu_us() -> Option<u64> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-    let us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    u64::try_from(us).ok()
 }

@@ -1,4 +1,4 @@
-//! What the harness calls its own executable for: the server, the client processes, the guard of a foreign server.
+//! What the harness calls its own executable for: the server, the clients, the guard of a foreign server.
 //!
 //! These are told apart by the first argument alone, before anything else happens in the process: the server and
 //! the parent of the clients fork and must be single-threaded, and a client process should carry nothing it does
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use cli_kit::output;
 
-use crate::clients::pool::process::forker;
+use crate::clients::pool::members;
 use crate::host::ceilings::sink;
 use crate::host::{child, guard};
 
@@ -19,7 +19,7 @@ pub(super) fn run(argv: &[OsString]) -> Option<ExitCode> {
     let args = argv.get(2..).unwrap_or_default();
     Some(match argv.get(1)?.to_str()? {
         child::SERVER => prefork_server::main_with_args(argv[1..].iter().cloned()),
-        child::CLIENTS => code(forker::run(args)),
+        child::CLIENTS => code(members::run(args)),
         child::SINK => code(sink::run(args)),
         child::GUARD => code(guard::run(args)),
         _ => return None,

@@ -74,7 +74,10 @@ pub(super) fn verify() -> impl TypedValueParser<Value = Verify> {
             "Downloads by length and CRC-32, uploads by size and CRC-32 in the server's answer",
         ),
         Verify::Size => value("size", "Lengths only; nothing is read back"),
-        Verify::Off => value("off", "Only that the reply is complete"),
+        Verify::Off => value(
+            "off",
+            "Only that the reply is complete, and of the size and CRC-32 that it states itself, if it does: that CRC-32 is computed all the same",
+        ),
     })
 }
 

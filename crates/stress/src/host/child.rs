@@ -19,7 +19,7 @@ use super::clock::{Deadline, WaitEnded};
 
 /// The first argument of our executable as the server.
 pub(crate) const SERVER: &str = "__server";
-/// The first argument of our executable as the client processes of a row, and as their parent.
+/// The first argument of our executable as the clients of a row, and as their parent.
 pub(crate) const CLIENTS: &str = "__clients";
 /// The first argument of our executable as the guard of a foreign server.
 pub(crate) const GUARD: &str = "__guard";

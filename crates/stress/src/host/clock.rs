@@ -12,8 +12,17 @@ pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
 /// Now, in nanoseconds of CLOCK_MONOTONIC: one origin for all processes of a machine.
 pub(crate) fn now_ns() -> u64 {
-    // The clock exists on every Linux, and has not run for 584 years.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| {
+    read(ClockId::CLOCK_MONOTONIC)
+}
+
+/// CPU time of this thread so far, user and system.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    read(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn read(clock: ClockId) -> u64 {
+    // Both exist on every Linux, and have not run for 584 years.
+    clock_gettime(clock).map_or(0, |time| {
         let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
         let nanos = u64::try_from(time.tv_nsec()).unwrap_or(0);
         seconds.saturating_mul(1_000_000_000).saturating_add(nanos)

@@ -209,10 +209,6 @@ impl Rig for Foreign {
         None
     }
 
-    fn cut(&mut self) {
-        self.guarded.end();
-    }
-
     fn stop(&mut self, _interrupt: &AtomicBool) -> Ending {
         let lost = self.early_end();
         let lost = lost.map(|how| how + &trouble::wrote(&self.guarded.output()));

@@ -111,14 +111,6 @@ impl Rig for Own {
         Some(&self.ready)
     }
 
-    fn cut(&mut self) {
-        self.stdin = None;
-        // One that is stopped or hung notices no end of input.
-        if child::reap(&mut self.child, LEAVE_LIMIT).is_err() {
-            let _ = child::end(&mut self.child);
-        }
-    }
-
     fn stop(&mut self, interrupt: &AtomicBool) -> Ending {
         child::tell(&self.child, Signal::SIGTERM);
         let drain = Duration::from_millis(self.ready.settings.drain_timeout_ms);

@@ -116,9 +116,6 @@ impl Rig for Target {
         self.done = both.map(|(before, status)| since(before, status));
     }
 
-    /// It is not ours to end: the clients' deadlines end them.
-    fn cut(&mut self) {}
-
     fn stop(&mut self, _interrupt: &AtomicBool) -> Ending {
         let gone = TcpStream::connect_timeout(&self.address, READY_LIMIT)
             .err()

@@ -40,7 +40,7 @@ pub(crate) enum Error {
 /// Measures `cell` once. Must be called on the main thread: children ask the kernel to be killed with the
 /// thread that spawned them. `interrupt` becomes true when the user asks to stop.
 ///
-/// Servers and client processes are the running executable again, so this works in the `stress` program only.
+/// Servers and clients are the running executable again, so this works in the `stress` program only.
 ///
 /// # Errors
 /// See [`Error`].
@@ -196,7 +196,7 @@ fn run(
     let overflows_before = environment::listen_overflows();
     measurement.warmed = taken.as_ref().map(HostMemory::warmed);
     let watched = ready.filter(|_| settings.watch_memory);
-    let work = || faults::carry_out(job, ready, || pool::run(job, &mut *context));
+    let work = || faults::carry_out(job, ready, || pool::run(job, context));
     let (result, server_memory) = memory::feed(taken, || {
         memory::watch(watched.map(|ready| ready.pid), work)
     });

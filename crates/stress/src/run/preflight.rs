@@ -129,7 +129,7 @@ fn disks(needs: &[(&'static str, &Path, u64)]) -> Vec<Disk> {
     disks
 }
 
-/// Descriptors that the harness needs for `cell`: client processes have their own.
+/// Descriptors that one process needs for `cell`: that of all clients as threads, or the harness for faulty ones.
 pub(crate) fn descriptors_needed(cell: &Cell) -> u64 {
     let threads = match cell.client_pool {
         ClientPool::Thread => cell.clients,

@@ -4,6 +4,7 @@ use stress::corpus::Salt;
 use stress_data::matrix::Operation;
 use stress_data::measurement::{Measurement, Status};
 use stress_data::record::Outcome;
+use stress_data::summary;
 
 use super::script;
 use super::support::{Ended, run};
@@ -20,6 +21,8 @@ fn check_fine(measurement: &Measurement, requests: usize) {
     for record in &measurement.records {
         assert_eq!(record.outcome, Outcome::Ok, "{context}");
         assert_eq!(record.released_ns, released_ns);
+        assert!(record.started_ns >= Some(released_ns), "{record:?}");
+        assert!(record.started_ns < record.connected_ns, "{record:?}");
         assert_eq!(record.verified_bytes, record.bytes);
         match cell.operation {
             Operation::Download | Operation::Upload => assert_eq!(record.bytes, cell.volume),
@@ -51,6 +54,10 @@ fn check_run(ended: &Ended, cells: usize, requests: [usize; 3]) {
     assert_eq!(failed.next(), None, "{}", ended.errors);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
     assert_eq!(measurements.len(), cells);
+    for row in summary::rows(&ended.contents()) {
+        let spread = row.start_spread.unwrap();
+        assert_eq!(spread.is_zero(), row.cell.clients == 1, "{row:?}");
+    }
     for measurement in &measurements {
         let requests = match measurement.cell.operation {
             Operation::Download => requests[0],
@@ -79,6 +86,30 @@ fn several_operations_of_each_client_are_read_back_on_demand() {
     let axes = ["--size", "1M", "--clients", "3", "--servers", "1"];
     let more = ["--requests", "4", "--verify", "full"];
     check_run(&run(&[&axes[..], &more[..]].concat()), 3, [4, 4, 4]);
+}
+
+#[test]
+fn what_the_harness_has_in_memory_is_none_of_its_clients() {
+    let axes = [
+        "--op",
+        "upload",
+        "--size",
+        "32M",
+        "--clients",
+        "2",
+        "--servers",
+        "1",
+    ];
+    let more = ["--client-pool", "thread,process", "--warm-memory"];
+    let ended = run(&[&axes[..], &more].concat());
+    for measurement in ended.measurements() {
+        let peak = measurement.client_peak_rss_bytes.unwrap();
+        // Of a machine that has so much free.
+        if let Some(warmed) = measurement.warmed {
+            assert!(warmed.bytes >= 64 * MIB && peak < 48 * MIB, "{peak}");
+        }
+    }
+    ended.assert_clean();
 }
 
 #[test]

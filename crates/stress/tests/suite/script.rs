@@ -88,9 +88,12 @@ pub(crate) fn job(address: SocketAddr, operation: Operation, volume: u64) -> Job
 
 /// All that a client does with `job`.
 pub(crate) fn perform(job: &Job) -> Vec<Attempt> {
-    Worker::new(job, Corpus::new(job.settings.seed), 0)
+    let mut attempts = Vec::new();
+    let worker = Worker::new(job, Corpus::new(job.settings.seed), 0);
+    worker
         .unwrap()
-        .run()
+        .run(|attempt| attempts.push(attempt.clone()));
+    attempts
 }
 
 /// What becomes of one operation against a server that serves its one connection by `script`.

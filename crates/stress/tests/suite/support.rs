@@ -106,12 +106,17 @@ impl Harness {
         processes.find(|process| process.parent == self.pid() && process.is(role))
     }
 
-    /// Waits for a client process.
+    /// Waits for a process with clients.
     pub(crate) fn client(&self) -> Process {
         let parent = self.child("__clients");
         until("there is a client process", || {
             descendants(parent.pid).into_iter().next()
         })
+    }
+
+    /// Its work directories.
+    pub(crate) fn work_dirs(&self) -> Vec<PathBuf> {
+        work_dirs(self.folder.path())
     }
 
     /// Waits for a worker of our server that has moved a few megabytes, and no more than a fraction of what
@@ -133,10 +138,14 @@ impl Drop for Harness {
 }
 
 impl Ended {
-    /// What the journal says, in the table's order.
+    /// What the journal says.
+    pub(crate) fn contents(&self) -> Contents {
+        Contents::read(&newest_run(self.folder.path())).unwrap()
+    }
+
+    /// Its samples, in the table's order.
     pub(crate) fn measurements(&self) -> Vec<Measurement> {
-        let contents = Contents::read(&newest_run(self.folder.path())).unwrap();
-        contents
+        self.contents()
             .samples
             .into_values()
             .map(|sample| sample.measurement)

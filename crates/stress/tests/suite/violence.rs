@@ -1,7 +1,10 @@
 //! What is killed in the middle: who notices, what the row says, and that nothing is left.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -33,8 +36,8 @@ fn the_harness_takes_its_server_and_its_clients_with_it() {
         let harness = start_large(&["--op", "upload", "--client-pool", pool]);
         harness.busy_worker();
         let processes = harness.descendants();
-        // A parent and two workers; and a parent and two clients if those are processes.
-        let least = if pool == "process" { 6 } else { 3 };
+        // A parent and two workers; a parent and two clients, or one process with both.
+        let least = if pool == "process" { 6 } else { 5 };
         assert!(processes.len() >= least, "{processes:?}");
         harness.signal(Signal::SIGKILL);
         let ended = harness.wait();
@@ -197,6 +200,67 @@ fn client_processes_go_with_their_parent_and_the_row_says_so() {
         assert_eq!(record.verified_bytes, 0);
     }
     ended.assert_clean();
+}
+
+#[test]
+fn clients_that_are_killed_keep_the_records_of_what_was_complete() {
+    for (pool, is_parent) in [("thread", false), ("process", false), ("process", true)] {
+        let many = [
+            "--size",
+            "256K",
+            "--clients",
+            "2",
+            "--servers",
+            "2",
+            "--requests",
+            "200",
+        ];
+        let harness =
+            Harness::start(&[&many[..], &["--op", "upload", "--client-pool", pool]].concat());
+        let is_stored = |name| harness.work_dirs().iter().any(|work| holds(work, name));
+        // Who has begun with an operation has the record of the one before it.
+        until("each client is at its fourth upload", || {
+            (is_stored("u0000-3.bin") && is_stored("u0001-3.bin")).then_some(())
+        });
+        match is_parent {
+            true => harness.child("__clients").kill(),
+            false => harness.client().kill(),
+        }
+        let ended = harness.wait();
+        assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
+        let measurement = ended.measurement();
+        let with = |outcome| {
+            measurement
+                .records
+                .iter()
+                .filter(move |it| it.outcome == outcome)
+        };
+        let lost = if (pool, is_parent) == ("process", false) {
+            1
+        } else {
+            2
+        };
+        let crashed = with(Outcome::ClientCrashed).map(|record| record.client);
+        assert_eq!(crashed.collect::<BTreeSet<_>>().len(), lost, "{pool}");
+        let complete = with(Outcome::Ok).filter(|record| record.request < 3);
+        assert_eq!(complete.count(), 6, "{pool}: {measurement:#?}");
+        for record in with(Outcome::Ok) {
+            assert!(record.started_ns.is_some() && record.started_ns < record.connected_ns);
+            assert!(record.first_byte_ns.is_some() && record.first_byte_ns <= record.ended_ns);
+            assert_eq!(
+                (record.verified_bytes, record.detail.as_ref()),
+                (256 << 10, None)
+            );
+        }
+        ended.assert_clean();
+    }
+}
+
+fn holds(folder: &Path, name: &str) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .any(|path| path.ends_with(name) || holds(&path, name))
 }
 
 fn answer_lists(listener: &TcpListener) {
