@@ -52,7 +52,7 @@ pub(crate) use start::{open_folder, open_store};
 use announce::Facts;
 use caching::Caching;
 use deferred_close::DeferredClose;
-use errand::Errand;
+use errand::{Errand, Step};
 use events::{Events, News};
 use members::{Member, Members};
 use program::Program;
@@ -88,7 +88,7 @@ struct Supervisor {
     sweeper: Sweeper,
     errand: Option<Errand>,
     /// What has been asked for and waits until a child has looked; for the first it is looking.
-    looked_for: Vec<Signal>,
+    looked_for: Vec<Step>,
     facts: Facts,
     roster: Roster,
     watchdog: Watchdog,
@@ -158,9 +158,9 @@ impl Supervisor {
     /// | the root: what dead workers left; at the end the lock's file, the pidfile and the admin socket | read and removed by a child ([`Sweeper`], [`Errand`]) |
     /// | the encoded cache's memory given back: ftruncate | the kernel frees 133 MiB in 12 ms |
     /// | /proc of workers and of the network, for a status; of memory, each second | the kernel's memory; what is mounted over it is not read ([`sys::read_kernel_file`]); 30 µs a process |
-    /// | HUP, USR1, USR2: `--config` read, logs opened, the program's file started | a child has looked just before ([`Errand`]) |
+    /// | HUP, USR1, USR2: `--config` read, logs opened, the program's file started; an upgrade that failed: pidfile and admin socket renamed | a child has looked just before ([`Errand`]) |
     /// | HUP: the root probed when `read-only` goes | the file system it is on |
-    /// | READY, and an upgrade that failed: pidfile and admin socket renamed | the file systems these are on |
+    /// | READY: pidfile and admin socket renamed | the file systems these are on |
     /// | a log line to a regular file | the file system it is on |
     ///
     /// What "the file system" bounds is the operator's own and local as a rule. One that hangs, a dead NFS server's,
@@ -217,10 +217,9 @@ impl Supervisor {
                 self.stop_gracefully()
             }
             Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => self.stop_at_once(),
-            Signal::SIGHUP | Signal::SIGUSR1 | Signal::SIGUSR2 => {
-                self.look_ahead(signal);
-                Ok(())
-            }
+            Signal::SIGHUP => self.look_ahead(Step::Reload),
+            Signal::SIGUSR1 => self.look_ahead(Step::Reopen),
+            Signal::SIGUSR2 => self.look_ahead(Step::Upgrade),
             Signal::SIGTTIN => self.resize_by(1),
             Signal::SIGTTOU => self.resize_by(-1),
             signal => {

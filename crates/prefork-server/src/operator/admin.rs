@@ -109,18 +109,15 @@ impl Admin {
         Ok(())
     }
 
-    /// Removes what a successor that is dead had made, and had not put in the admin socket's place.
-    pub(crate) fn remove_hidden_of(&self, successor: Pid) {
-        if let Some(file) = &self.file {
-            file.remove_hidden_of(successor);
-        }
-    }
-
-    /// Takes the admin socket's path back from a successor that had it and is dead.
+    /// Takes the admin socket's path back from a successor that had it and is dead, and removes what that had made and had not
+    /// put there.
     ///
     /// # Errors
     /// In words for a person, with the flag.
     pub(crate) fn restore(&mut self) -> Result<()> {
+        if let Some(file) = &self.file {
+            socket_file::sweep(file.path());
+        }
         let Some(file) = self.file.take_if(|file| !file.is_own()) else {
             return Ok(());
         };

@@ -19,6 +19,16 @@ pub(super) enum Purpose {
     Remove,
 }
 
+/// What is done once a child has looked at the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Reload,
+    Reopen,
+    Upgrade,
+    /// After an upgrade that failed.
+    TakeNamesBack,
+}
+
 /// A child at work.
 #[derive(Debug)]
 pub(super) struct Errand {

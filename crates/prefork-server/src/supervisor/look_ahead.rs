@@ -1,44 +1,53 @@
-//! HUP, USR1 and USR2 have files read, opened and started that are found by a name, on file systems that may hang. So a
-//! child looks at all of them first, and the parent goes on meanwhile.
+//! HUP, USR1 and USR2 have files read, opened and started that are found by a name, on file systems that may hang, and an
+//! upgrade that fails leaves files to be taken back. So a child looks at all of them first, and the parent goes on meanwhile.
 
 use std::time::Instant;
 
-use nix::sys::signal::Signal;
-
 use super::{Flow, Supervisor};
-use crate::supervisor::errand::{Errand, Purpose};
+use crate::supervisor::errand::{Errand, Purpose, Step};
 use crate::supervisor::program::Program;
 use crate::supervisor::scarcity::{Limit, explained};
 use crate::sys;
 
 impl Supervisor {
-    /// Does what the signal asks for, when a child has looked at the files. One more of a kind asks for what is to come anyway.
-    pub(super) fn look_ahead(&mut self, signal: Signal) {
-        if !self.looked_for.contains(&signal) {
-            self.looked_for.push(signal);
+    /// Takes the step when a child has looked at the files. One more of a kind is to come anyway.
+    pub(super) fn look_ahead(&mut self, step: Step) -> Flow {
+        if !self.looked_for.contains(&step) {
+            self.looked_for.push(step);
         }
         self.look_for_the_next();
+        Ok(())
     }
 
     fn look_for_the_next(&mut self) {
-        let Some(&signal) = self.looked_for.first().filter(|_| self.errand.is_none()) else {
+        let Some(&step) = self.looked_for.first().filter(|_| self.errand.is_none()) else {
             return;
         };
-        let look = || match signal {
-            Signal::SIGHUP => {
+        let config = &self.inheritance.config;
+        let look_at_names = || {
+            for path in [&config.pidfile, &config.admin].into_iter().flatten() {
+                let _ = path.symlink_metadata();
+            }
+        };
+        let look = || match step {
+            Step::Reload => {
                 if let Ok(config) = (self.reread)() {
                     let _ = config.root.metadata();
                 }
             }
-            Signal::SIGUSR1 => self.reopener.look(),
-            _ => self.program.iter().for_each(Program::look),
+            Step::Reopen => self.reopener.look(),
+            Step::Upgrade => {
+                self.program.iter().for_each(Program::look);
+                look_at_names();
+            }
+            Step::TakeNamesBack => look_at_names(),
         };
         let patience = self.inheritance.config.boot_timeout;
         match Errand::start(Purpose::Look, patience, &[], look) {
             Ok(errand) => self.errand = Some(errand),
             Err(error) => {
                 self.looked_for.remove(0);
-                let (refusal, _) = words(signal);
+                let (refusal, ..) = words(step);
                 let what = format!("{refusal}: no process can be started to look at the files");
                 tracing::error!("{:#}", explained(&what, error));
                 let _ = self.shortages.book(Instant::now(), || Limit::behind(error));
@@ -54,15 +63,16 @@ impl Supervisor {
 
     /// The child that looked came to its end, or was killed.
     pub(super) fn go_ahead(&mut self, status: i32) -> Flow {
-        let signal = self.looked_for.remove(0);
-        let (refusal, _) = words(signal);
-        match signal {
+        let step = self.looked_for.remove(0);
+        let (refusal, ..) = words(step);
+        match step {
             _ if status != 0 => {
                 tracing::error!("{refusal}: the process that was to look at the files was killed");
             }
-            Signal::SIGHUP => self.reload()?,
-            Signal::SIGUSR1 => self.reopener.reopen(),
-            _ => self.upgrade(),
+            Step::Reload => self.reload()?,
+            Step::Reopen => self.reopener.reopen(),
+            Step::Upgrade => self.upgrade(),
+            Step::TakeNamesBack => self.take_names_back(),
         }
         self.look_for_the_next();
         Ok(())
@@ -73,25 +83,37 @@ impl Supervisor {
             |it: &mut Errand| it.purpose == Purpose::Look && it.until <= Instant::now();
         if let Some(errand) = self.errand.take_if(is_overdue) {
             errand.give_up();
-            let signal = self.looked_for.remove(0);
-            let (refusal, whose) = words(signal);
+            let (refusal, whose, cure) = words(self.looked_for.remove(0));
             tracing::error!(
-                "{refusal}: the file system of {whose} has not answered for --boot-timeout; send {} again when it does",
-                signal.as_str().trim_start_matches("SIG")
+                "{refusal}: the file system of {whose} has not answered for --boot-timeout; {cure} when it does"
             );
             self.look_for_the_next();
         }
     }
 }
 
-/// What is not done, and whose file system hangs.
-fn words(signal: Signal) -> (&'static str, &'static str) {
-    match signal {
-        Signal::SIGHUP => (
+/// What is not done, whose file system hangs, and what to do.
+fn words(step: Step) -> (&'static str, &'static str, &'static str) {
+    match step {
+        Step::Reload => (
             "nothing is reloaded",
             "--config, of --root or of another file",
+            "send HUP again",
         ),
-        Signal::SIGUSR1 => ("no log is opened anew", "--access-log or --log-file"),
-        _ => ("not upgrading", "this program's file"),
+        Step::Reopen => (
+            "no log is opened anew",
+            "--access-log or --log-file",
+            "send USR1 again",
+        ),
+        Step::Upgrade => (
+            "not upgrading",
+            "this program's file, of --pidfile or of --admin",
+            "send USR2 again",
+        ),
+        Step::TakeNamesBack => (
+            "cannot take the pidfile and the admin socket back",
+            "--pidfile or --admin",
+            "start the server anew",
+        ),
     }
 }

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use super::{Flow, Supervisor};
 use crate::pool::Inheritance;
 use crate::shared::title;
+use crate::supervisor::errand::Step;
 use crate::supervisor::inherited::{
     self, BIND_VARIABLE, LOCK_VARIABLE, METRICS_VARIABLE, PERMIT_VARIABLE, Permit,
     UPGRADE_VARIABLE, Upgrade,
@@ -157,8 +158,13 @@ impl Supervisor {
                 tracing::error!(%pid, "the upgrade failed: it ended before it was ready; this server goes on");
             }
         }
-        self.admin.remove_hidden_of(pid);
-        self.take_names_back();
+        if let Err(error) = self.set_up_listener() {
+            tracing::error!("{}", words::chain(&error));
+        }
+        if !self.is_on_its_way_out() && !self.roster.is_rolling() {
+            self.telling.notices.ready();
+        }
+        self.look_ahead(Step::TakeNamesBack)?;
         flow
     }
 
@@ -176,10 +182,7 @@ impl Supervisor {
     }
 
     /// What a new server takes just before it says that it is ready is this one's again.
-    fn take_names_back(&mut self) {
-        if let Err(error) = self.set_up_listener() {
-            tracing::error!("{}", words::chain(&error));
-        }
+    pub(super) fn take_names_back(&mut self) {
         if let Some(pidfile) = &self.pidfile
             && let Err(error) = pidfile.restore()
         {
@@ -190,9 +193,6 @@ impl Supervisor {
                 "cannot take the admin socket back: {}",
                 words::chain(&error)
             );
-        }
-        if !self.is_on_its_way_out() && !self.roster.is_rolling() {
-            self.telling.notices.ready();
         }
     }
 

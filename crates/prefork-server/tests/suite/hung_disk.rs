@@ -1,13 +1,15 @@
 //! A file system that does not answer any more, as a network's whose server is gone: the parent serves on, and who waits
 //! for the disk is not taken for a worker that hangs.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proto::status::Status;
 use tempfile::TempDir;
 
 use crate::asking::Admin;
@@ -126,36 +128,78 @@ fn a_reload_on_a_root_that_hangs_keeps_the_parent_from_nothing() {
     assert!(!mount.root().join(".prefork-lock").exists());
 }
 
+/// A server whose program is found by a link, with what its operator asks it to write on a file system that may hang.
+struct Linked {
+    server: Server,
+    admin: Admin,
+    folder: TempDir,
+}
+
+impl Linked {
+    fn start(mount: &Mount) -> Self {
+        let on_mount = |name: &str| mount.root().join(name).display().to_string();
+        let (log, pidfile) = (on_mount("log"), on_mount("pid"));
+        let (folder, admin) = (TempDir::new().unwrap(), Admin::new());
+        let link = folder.path().join("prefork-server");
+        let root = folder.path().join("files");
+        fs::create_dir(&root).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_prefork-server"), &link).unwrap();
+        let args = [
+            "--workers",
+            "2",
+            "--admin",
+            admin.arg(),
+            "--boot-timeout",
+            "1s",
+            "--access-log",
+            &log,
+            "--pidfile",
+            &pidfile,
+        ];
+        let script = format!("exec {} \"$@\"", link.display());
+        let like = command(&root, "process", &args);
+        let server = Server::spawn(&mut under(&["sh", "-c", &script], &like));
+        Self {
+            server,
+            admin,
+            folder,
+        }
+    }
+
+    /// What is started next.
+    fn link_to(&self, program: &Path) {
+        let link = self.folder.path().join("prefork-server");
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(program, &link).unwrap();
+    }
+
+    /// The parent answers and replaces.
+    fn check_that_it_goes_on(&self) {
+        let victim = self.admin.wait_for(|it| it.workers.len() == 2).workers[0]
+            .ledger
+            .pid;
+        self.server.kill_worker(victim, Signal::SIGKILL);
+        let others = |it: &Status| it.workers.iter().all(|it| it.ledger.pid != victim);
+        self.admin
+            .wait_for(|it| it.workers.len() == 2 && others(it));
+    }
+
+    fn check_that_it_stops(self) {
+        self.server.signal(Signal::SIGTERM);
+        self.server
+            .wait_for_log("the file system of --pidfile does not answer");
+        assert_eq!(self.server.exit_code(), Some(0));
+    }
+}
+
 #[test]
 fn no_signal_and_no_stop_waits_for_a_log_a_program_or_a_pidfile_that_hangs() {
     let Some(mount) = Mount::new() else { return };
-    let admin = Admin::new();
-    let folder = TempDir::new().unwrap();
-    let on_mount = |name: &str| mount.root().join(name).display().to_string();
-    let program = Path::new(env!("CARGO_BIN_EXE_prefork-server"));
-    let link = folder.path().join("prefork-server");
-    std::os::unix::fs::symlink(program, &link).unwrap();
-    let (log, pidfile) = (on_mount("log"), on_mount("pid"));
-    let args = [
-        "--workers",
-        "2",
-        "--admin",
-        admin.arg(),
-        "--boot-timeout",
-        "1s",
-        "--access-log",
-        &log,
-        "--pidfile",
-        &pidfile,
-    ];
-    let like = command(&folder.path().join("files"), "process", &args);
-    fs::create_dir(folder.path().join("files")).unwrap();
-    let script = format!("exec {} \"$@\"", link.display());
-    let server = Server::spawn(&mut under(&["sh", "-c", &script], &like));
+    let it = Linked::start(&mount);
     // The next release, on a file system that hangs when it is to be started.
-    fs::copy(program, on_mount("prefork-server")).unwrap();
-    fs::remove_file(&link).unwrap();
-    std::os::unix::fs::symlink(on_mount("prefork-server"), &link).unwrap();
+    let next = mount.root().join("prefork-server");
+    fs::copy(env!("CARGO_BIN_EXE_prefork-server"), &next).unwrap();
+    it.link_to(&next);
 
     mount.signal(Signal::SIGSTOP);
     let refusals = [
@@ -163,26 +207,49 @@ fn no_signal_and_no_stop_waits_for_a_log_a_program_or_a_pidfile_that_hangs() {
         (Signal::SIGUSR2, "not upgrading: the file system of"),
     ];
     for (signal, _) in refusals {
-        server.signal(signal);
+        it.server.signal(signal);
     }
     // The child that looks may outlive the server: neither its port nor its lock is to be in use then.
     wait_until("the child has no descriptor of the server's", || {
-        looking(&server).is_some_and(|pid| mount.has_all_that(pid))
+        looking(&it.server).is_some_and(|pid| mount.has_all_that(pid))
     });
-    server.kill_worker(server.ready.worker_pids[0], Signal::SIGKILL);
-    server.wait_for_another_worker();
+    it.check_that_it_goes_on();
     for (_, words) in refusals {
-        server.wait_for_log(words);
-        admin.wait_for(|it| it.server.pid == server.ready.pid);
+        it.server.wait_for_log(words);
     }
     mount.signal(Signal::SIGCONT);
-    server.signal(Signal::SIGUSR1);
-    server.wait_for_log("reopened");
+    it.server.signal(Signal::SIGUSR1);
+    it.server.wait_for_log("reopened");
 
     mount.signal(Signal::SIGSTOP);
-    server.signal(Signal::SIGTERM);
-    server.wait_for_log("the file system of --pidfile does not answer");
-    assert_eq!(server.exit_code(), Some(0));
+    it.check_that_it_stops();
+}
+
+#[test]
+fn an_upgrade_that_fails_takes_nothing_back_from_a_file_system_that_hangs() {
+    let Some(mount) = Mount::new() else { return };
+    let it = Linked::start(&mount);
+    let may_fail = it.folder.path().join("may-fail");
+    let script = format!(
+        "#!/bin/sh\nuntil [ -e {} ]; do sleep .02; done\n",
+        may_fail.display()
+    );
+    let failing = it.folder.path().join("failing");
+    fs::write(&failing, script).unwrap();
+    fs::set_permissions(&failing, Permissions::from_mode(0o755)).unwrap();
+    it.link_to(&failing);
+
+    it.server.signal(Signal::SIGUSR2);
+    it.server.wait_for_log("a new server is starting");
+    mount.signal(Signal::SIGSTOP);
+    fs::write(&may_fail, "").unwrap();
+    it.server
+        .wait_for_log("it ended before it was ready; this server goes on");
+    it.check_that_it_goes_on();
+    it.server
+        .wait_for_log("cannot take the pidfile and the admin socket back: the file system of");
+    it.check_that_it_goes_on();
+    it.check_that_it_stops();
 }
 
 #[test]

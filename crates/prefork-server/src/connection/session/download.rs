@@ -9,7 +9,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use proto::{Code, Verb, base64, reply};
+use proto::{Verb, base64, reply};
 
 use super::booking::Answer;
 use super::{Failure, Outcome, Session, Task};
@@ -17,7 +17,7 @@ use crate::shared::encoded_cache::{
     CacheReader, Entry, Filling, HeldFile, PIECE_LEN, PIECE_TEXT_LEN,
 };
 use crate::shared::scoreboard::{ConnectionEnd, Field};
-use crate::store::Download;
+use crate::store::{Download, StoreError};
 
 /// How many pieces are sent at once: 256 KiB, beyond which a call that goes on and on is not faster.
 const PIECES_AT_ONCE: usize = 2;
@@ -172,16 +172,18 @@ impl Session<'_> {
     }
 
     /// A part of the reply is out: leaving it without its terminator says that it is none.
-    fn break_off(&mut self, offset: u64, error: io::Error) {
+    pub(super) fn break_off(&mut self, offset: u64, error: impl Into<StoreError>) {
+        let error = error.into();
+        let code = error.code();
         self.failure = Some(Failure {
             verb: self.verb,
             name: self.name.clone(),
-            error: error.into(),
+            error,
             is_broken_off: true,
         });
-        self.slot.add(Field::Error(Code::Internal), 1);
-        self.slot.add(Field::SentError(Code::Internal), 1);
-        self.finish(offset, Outcome::Error(Code::Internal));
+        self.slot.add(Field::Error(code), 1);
+        self.slot.add(Field::SentError(code), 1);
+        self.finish(offset, Outcome::Error(code));
         self.request_open = false;
         self.cut(None, ConnectionEnd::Closed);
     }

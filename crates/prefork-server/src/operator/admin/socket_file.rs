@@ -84,14 +84,6 @@ impl SocketFile {
         identity(self.name()).is_ok_and(|it| it == self.identity)
     }
 
-    /// Removes what process `pid`, which is dead, was to put in this one's place, and had no time to remove.
-    pub(super) fn remove_hidden_of(&self, pid: Pid) {
-        let hidden = hidden_name(&self.path, pid);
-        if is_own_socket(&hidden) {
-            remove(&hidden);
-        }
-    }
-
     fn name(&self) -> &Path {
         self.hidden.as_ref().unwrap_or(&self.path)
     }
@@ -278,10 +270,11 @@ mod tests {
         let path = folder.path().join("admin");
         let (_old_listener, mut old) = SocketFile::open(&path, None).unwrap();
         old.publish().unwrap();
-        let (_new_listener, new) = SocketFile::open(&path, Some(Pid::this())).unwrap();
+        let (new_listener, new) = SocketFile::open(&path, Some(Pid::this())).unwrap();
+        drop(new_listener);
         std::mem::forget(new);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
-        old.remove_hidden_of(Pid::this());
+        sweep(&path);
         let left = std::fs::read_dir(folder.path()).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["admin"]);
