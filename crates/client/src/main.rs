@@ -13,6 +13,9 @@ mod outcome;
 mod progress;
 mod report;
 mod run;
+#[cfg(test)]
+#[path = "../../cli-kit/tests/support/schemas.rs"]
+mod schemas;
 mod text;
 
 fn main() -> ExitCode {

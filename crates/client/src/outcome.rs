@@ -11,6 +11,7 @@ use crate::text::plain;
 /// What was to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) enum Operation {
     List,
     Get,
@@ -66,6 +67,7 @@ pub(crate) enum Done {
 /// The reasons for a failure that a script may want to tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) enum Kind {
     Refused,
     Mismatch,

@@ -20,31 +20,51 @@ pub(crate) enum Style {
 
 /// One file as JSON.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FileJson<'a> {
+    /// The file's name on the server.
     name: &'a str,
+    /// What was to be done with it.
     operation: Operation,
+    /// It is done.
     ok: bool,
+    /// Content bytes that were moved; null of a delete, and of what is not done.
     size: Option<u64>,
+    /// Their CRC-32, eight hexadecimal digits.
     crc32: Option<String>,
+    /// Whether both sides' sizes and checksums agree: not where the server sent no checksum.
     verified: Option<bool>,
+    /// Why it is not done.
     error: Option<ErrorJson<'a>>,
 }
 
 /// A listing as JSON.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ListingJson<'a> {
+    /// `list`.
     operation: Operation,
+    /// The listing is whole, as far as the server gives it.
     ok: bool,
+    /// The files' names.
     names: &'a [String],
+    /// The server has more files than it lists.
     truncated: bool,
+    /// Why there is none.
     error: Option<ErrorJson<'a>>,
 }
 
+/// A failure as JSON.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct ErrorJson<'a> {
+    /// What kind of failure it is.
     kind: Kind,
+    /// The server's code, where it refused with one.
     code: Option<&'a str>,
+    /// For a person.
     message: &'a str,
+    /// It may have been carried out all the same.
     fate_unknown: bool,
 }
 
@@ -241,4 +261,19 @@ fn json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     line.push(b'\n');
     out.write_all(&line)?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schemas::keep;
+
+    #[test]
+    fn the_schemas_are_what_the_types_say() {
+        keep::<FileJson<'_>>(
+            "client-file",
+            "prefork-client get, upload and delete --json: one line a file",
+        );
+        keep::<ListingJson<'_>>("client-list", "prefork-client list --json");
+    }
 }

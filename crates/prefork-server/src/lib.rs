@@ -16,6 +16,9 @@ mod operator;
 mod pool;
 mod rights;
 mod sandbox;
+#[cfg(test)]
+#[path = "../../cli-kit/tests/support/schemas.rs"]
+mod schemas;
 mod selftest;
 mod shared;
 mod store;

@@ -34,24 +34,35 @@ const SECONDS_MAX: u32 = 30;
 
 /// What was found out.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Report {
+    /// Who the worker was, by name.
     user: String,
+    /// The same by number.
     uid: u32,
+    /// The folder that is served.
     root: String,
+    /// What workers are kept from.
     sandbox: proto::announce::Sandbox,
     /// Bytes of a core dump: 0 is none.
     core_limit_bytes: u64,
+    /// Everything that it tried.
     trials: Vec<Trial>,
+    /// All of it came out as wanted.
     passed: bool,
 }
 
 /// One thing that the worker tried.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Trial {
+    /// What was tried.
     what: String,
+    /// How it came out.
     outcome: Outcome,
     /// What the kernel said when it was not done.
     error: Option<String>,
+    /// How it should come out.
     wanted: Wanted,
     /// It came out as wanted.
     passed: bool,
@@ -60,6 +71,7 @@ struct Trial {
 /// How it came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 enum Outcome {
     Allowed,
     Denied,
@@ -70,6 +82,7 @@ enum Outcome {
 /// How it should come out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 enum Wanted {
     Allowed,
     Denied,
@@ -267,6 +280,11 @@ fn cells(trial: &Trial) -> [&str; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_schemas_are_what_the_types_say() {
+        crate::schemas::keep::<Report>("self-test", "prefork-server --self-test --json");
+    }
 
     #[test]
     fn what_must_be_denied_follows_from_what_the_kernel_can() {

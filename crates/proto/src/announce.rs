@@ -43,6 +43,7 @@ impl Announcement {
 
 /// The server is ready: its address and the settings in force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ready {
     /// The address really bound, with the port the kernel gave for port 0.
     pub address: String,
@@ -62,6 +63,7 @@ pub struct Ready {
 
 /// Effective settings, as the server applies them. Durations in milliseconds, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// The directory that is served, absolute.
     pub root: String,
@@ -160,6 +162,7 @@ pub struct Settings {
 
 /// What workers are kept from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sandbox {
     /// What was asked for: `auto`, `off` or `require`.
     pub mode: String,
@@ -180,6 +183,7 @@ pub struct Sandbox {
 
 /// How the server ended, with its ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Done {
     /// `drained`, `stopped` (second signal, QUIT or `--exit-with-stdin`), `handed_over` (after an upgrade), or
     /// `gave_up`.
@@ -204,6 +208,7 @@ pub struct Done {
 
 /// What one slot did over all its generations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerLedger {
     /// The slot, from 0.
     pub slot: u32,

@@ -9,6 +9,7 @@ use crate::announce::{Counts, Settings, WorkerLedger};
 
 /// Everything there is to know of a running server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// The server as a whole.
     pub server: Server,
@@ -26,6 +27,7 @@ pub struct Status {
 
 /// The server as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Server {
     /// The address really bound.
     pub address: String,
@@ -60,6 +62,7 @@ worded! {
     /// What a server is doing.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum ServerState {
         /// Not all workers have been ready yet.
         Starting = "starting",
@@ -78,6 +81,7 @@ worded! {
 
 /// The listening socket. What the kernel does not tell is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Listener {
     /// Connections that wait to be accepted (`tcpi_unacked`, tcp(7)).
     pub backlog: Option<u32>,
@@ -92,6 +96,7 @@ pub struct Listener {
 
 /// Everything that all workers did, dead ones included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sum {
     /// Connections and requests.
     #[serde(flatten)]
@@ -119,6 +124,7 @@ pub struct Sum {
 
 /// A limit of the system that was hit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LimitHit {
     /// Its name where it is set: `pids.max`, `ulimit -u`, `memory.max`, `RLIMIT_NOFILE` and others.
     pub limit: String,
@@ -128,6 +134,7 @@ pub struct LimitHit {
 
 /// One slot: what its workers did over all generations, and what it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Worker {
     /// Counts, crashes, CPU time and peak memory, up to now.
     #[serde(flatten)]
@@ -145,6 +152,7 @@ pub struct Worker {
 
 /// One worker process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Process {
     /// Its place in the pool, from 0.
     pub seat: u32,
@@ -174,6 +182,7 @@ worded! {
     /// What a worker process is doing.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum ProcessState {
         /// It has not said that it is ready.
         Starting = "starting",

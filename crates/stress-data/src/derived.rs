@@ -101,33 +101,56 @@ pub fn replace(
 
 /// `run.json`: what was measured with what on what, and how it went.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct RunJson<'a> {
+    /// The version of this format.
     schema: u32,
+    /// The user's word for the run.
     label: &'a str,
+    /// When it was first started, RFC 3339, UTC.
     created_utc: &'a str,
+    /// How it went.
     totals: Totals,
+    /// What was to be measured.
     plan: PlanJson,
+    /// How it was measured.
     settings: &'a Settings,
+    /// On what.
     machine: &'a Machine,
+    /// With what: the program.
     binary: &'a Binary,
+    /// Each start and resumption.
     sessions: Vec<SessionJson<'a>>,
 }
 
+/// What was to be measured.
+
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct PlanJson {
+    /// Rows.
     cells: usize,
+    /// Rows that the plan has without filters.
     cells_without_filters: u32,
+    /// Samples of each.
     repeats: u32,
+    /// The order of the samples.
     order: Order,
 }
 
+/// A start or a resumption.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct SessionJson<'a> {
     #[serde(flatten)]
     session: &'a Session,
+    /// When it ended; null if it was killed, and so are all that follow.
     ended_utc: Option<&'a str>,
+    /// How long it took, nanoseconds.
     wall_ns: Option<u64>,
+    /// It was stopped before all samples were taken.
     interrupted: Option<bool>,
+    /// Processor time that the hypervisor took away meanwhile, thousandths of all.
     steal_permille: Option<u64>,
 }
 
@@ -168,6 +191,7 @@ impl<'a> RunJson<'a> {
 
 /// How a run went, in a few numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Rows of the table.
     pub rows: usize,

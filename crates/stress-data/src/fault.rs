@@ -25,6 +25,7 @@ const GRAMMAR: &str = "write none, kill-worker, silent-client[:N], stall-client[
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Fault {
     /// Nothing is done.
     #[default]

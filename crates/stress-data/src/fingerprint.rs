@@ -9,6 +9,7 @@ use crate::schedule::Order;
 
 /// The whole of it, not a hash: so that a difference can be named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fingerprint {
     /// What the plan is called.
     #[serde(default, skip_serializing_if = "PlanName::is_standard")]
@@ -104,6 +105,7 @@ fn fields(ours: &impl Serialize, theirs: &impl Serialize) -> Vec<Pair> {
 
 /// An executable, told apart by what it contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Binary {
     /// Its length.
     pub bytes: u64,

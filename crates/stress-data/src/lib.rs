@@ -23,6 +23,9 @@ pub mod reconcile;
 pub mod record;
 pub mod run;
 pub mod schedule;
+#[cfg(test)]
+#[path = "../../cli-kit/tests/support/schemas.rs"]
+mod schemas;
 pub mod shell;
 pub mod size;
 pub mod summary;

@@ -6,6 +6,7 @@ use crate::matrix::{Cell, Operation};
 
 /// The machine; part of what must be the same when a run is resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Machine {
     /// The processor's name for itself.
     pub cpu_model: String,
@@ -19,6 +20,7 @@ pub struct Machine {
 
 /// Time of all processors together since boot, in ticks of 10 ms, from `/proc/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CpuTicks {
     /// All of it.
     pub total: u64,
@@ -54,6 +56,7 @@ impl CpuTicks {
 
 /// What the machine can.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ceilings {
     /// By connections, ascending.
     pub loopback: Vec<Loopback>,
@@ -65,6 +68,7 @@ pub struct Ceilings {
 
 /// Bytes through the loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Loopback {
     /// Over so many connections at once.
     pub connections: u32,

@@ -31,6 +31,7 @@ pub const LIST_FILE_BYTES: u64 = 64 << 10;
 
 words! {
     /// What the clients of a cell do.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Operation {
         /// GET of a file of the cell's volume.
         Download = "download",
@@ -43,6 +44,7 @@ words! {
 
 words! {
     /// What the clients of a cell are.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum ClientPool {
         /// Threads of one process.
         Thread = "thread",
@@ -53,6 +55,7 @@ words! {
 
 words! {
     /// What the workers of our server are.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum ServerPool {
         /// Forked processes.
         Process = "process",
@@ -65,6 +68,7 @@ words! {
 
 /// One combination: a row of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cell {
     /// The row's number in the full plan, from 1; filters keep it.
     pub number: u32,
@@ -134,6 +138,7 @@ pub struct Selection {
 words! {
     /// A plan by its name.
     #[derive(Default)]
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum PlanName {
         #[default]
         /// 81 rows.

@@ -16,6 +16,7 @@ pub const BUDGET_NOTE: &str = "--budget:";
 
 words! {
     /// How a sample ended, a closed set.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Status {
         /// Every operation verified, and both sides' ledgers agree.
         Ok = "ok",
@@ -36,6 +37,7 @@ words! {
 
 words! {
     /// How downloads and uploads are verified.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Verify {
         /// As [`Verify::Checksum`], and every uploaded file is read back from the root outside the measured window.
         Full = "full",
@@ -51,6 +53,7 @@ words! {
 
 /// What a measurement needs to know besides its cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// Operations of each client in a list cell.
     pub list_requests: u32,
@@ -58,6 +61,7 @@ pub struct Settings {
     pub transfer_requests: u32,
     /// For one operation, connecting included.
     #[serde(rename = "timeout_ms", with = "milliseconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub timeout: Duration,
     /// How contents are verified.
     pub verify: Verify,
@@ -76,6 +80,7 @@ pub struct Settings {
         with = "milliseconds",
         skip_serializing_if = "is_usual_settle"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub server_settle: Duration,
     /// What our server is started with besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -107,6 +112,7 @@ impl Settings {
 /// Whose server is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ServerChoice {
     /// Ours, by running our own executable again.
     Own,
@@ -124,6 +130,7 @@ pub enum ServerChoice {
 
 /// How a server of the user's choice is started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerCommand {
     /// The command line, split as a shell splits words, with `{port}`, `{workers}` and `{root}` in it.
     pub command: String,
@@ -164,6 +171,7 @@ impl ServerChoice {
 
 /// One sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Measurement {
     /// Which cell.
     pub cell: Cell,
@@ -263,6 +271,7 @@ const fn is_zero(count: &u64) -> bool {
 /// Memory of our server, its parent process included: the sum of the proportional set sizes (PSS) of its
 /// processes, in which a page that several share is counted once in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerMemory {
     /// Before the first client came.
     pub idle_bytes: u64,
@@ -272,6 +281,7 @@ pub struct ServerMemory {
 
 /// Memory that was touched and given back to the kernel before a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Warmed {
     /// How much.
     pub bytes: u64,

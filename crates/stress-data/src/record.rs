@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 words! {
     /// How an operation ended. Every operation ends in exactly one of these.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Outcome {
         /// Done, and verified.
         Ok = "ok",
@@ -36,6 +37,7 @@ words! {
 
 /// One operation. Times are nanoseconds of CLOCK_MONOTONIC: one origin for all processes of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// The client worker, from 0.
     pub client: u32,

@@ -4,6 +4,7 @@ use crate::matrix::Cell;
 
 words! {
     /// How the samples of a run follow each other.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Order {
         /// One sample of every cell, then the next of every cell, each round in an order of its own that comes
         /// from the seed: what drifts on the machine then spreads over all cells. A single round is in the order of

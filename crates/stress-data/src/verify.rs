@@ -11,7 +11,7 @@ use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::slice;
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::journal::{self, Contents};
 use crate::measurement::Status;
@@ -19,14 +19,15 @@ use crate::size;
 use crate::summary::{self, Row};
 
 pub use copies::Copies;
-use copies::Prints;
+use copies::{CopiesJson, Prints};
 pub use files::line_differences;
 
 /// So many findings of one run are shown to a person.
 const SHOWN_MAX: usize = 20;
 
 /// Something that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The file it is in.
     pub file: String,
@@ -194,27 +195,59 @@ fn amounts(checked: &[Checked]) -> String {
     )
 }
 
+/// `stress verify --json`.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct AllJson<'a> {
+    /// Each run.
+    runs: Vec<CheckedJson<'a>>,
+    /// Two runs with samples that are copies of one another, or one with such samples.
+    copies: Vec<CopiesJson<'a>>,
+}
+
+/// What became of one run.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct CheckedJson<'a> {
+    /// Its folder.
+    run: String,
+    /// Nothing was found that does not hold. Copies are told of apart.
+    is_verified: bool,
+    /// The format of its journal, if it is an older one: then its tables were not compared with it.
+    older_schema: Option<u32>,
+    /// Rows of its table.
+    rows: usize,
+    /// Those of them that are ok.
+    rows_ok: usize,
+    /// Samples taken.
+    samples: usize,
+    /// Operations recorded.
+    operations: usize,
+    /// What does not hold.
+    findings: &'a [Finding],
+    /// What is strange, and possible.
+    warnings: &'a [Finding],
+}
+
 /// What became of all runs, for a program.
 #[must_use]
 pub fn as_json(checked: &[Checked], copies: &[Copies], names: &[String]) -> serde_json::Value {
-    let finding = |finding: &Finding| json!({"file": finding.file, "place": finding.place, "what": finding.what});
-    let one = |one: &Checked| {
-        json!({
-            "run": one.run.display().to_string(),
-            "is_verified": one.findings.is_empty(),
-            "older_schema": one.older_schema,
-            "rows": one.rows,
-            "rows_ok": one.rows_ok,
-            "samples": one.samples,
-            "operations": one.operations,
-            "findings": one.findings.iter().map(finding).collect::<Vec<_>>(),
-            "warnings": one.warnings.iter().map(finding).collect::<Vec<_>>(),
-        })
+    let runs = checked.iter().map(|one| CheckedJson {
+        run: one.run.display().to_string(),
+        is_verified: one.findings.is_empty(),
+        older_schema: one.older_schema,
+        rows: one.rows,
+        rows_ok: one.rows_ok,
+        samples: one.samples,
+        operations: one.operations,
+        findings: &one.findings,
+        warnings: &one.warnings,
+    });
+    let all = AllJson {
+        runs: runs.collect(),
+        copies: copies.iter().map(|copies| copies.json(names)).collect(),
     };
-    json!({
-        "runs": checked.iter().map(one).collect::<Vec<_>>(),
-        "copies": copies.iter().map(|copies| copies.json(names)).collect::<Vec<_>>(),
-    })
+    serde_json::to_value(all).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! A comparison as a table for people, and as JSON for programs.
 
+mod program;
+
 use std::fmt::Write;
 use std::time::Duration;
 
 use screen::{Column, Screen, Table};
-use serde_json::{Value, json};
 use stress_data::compare::Comparison;
 use stress_data::compare::evidence::Mean;
 use stress_data::compare::matching::Difference;
@@ -17,6 +18,8 @@ use stress_data::summary::csv::format_seconds;
 use stress_data::summary::metric::Metric;
 
 use crate::table::heading;
+
+pub use program::json;
 
 /// For a person.
 #[must_use]
@@ -215,73 +218,6 @@ fn numbers(rows: &[&Row]) -> String {
     };
     let noun = if rows.len() == 1 { "row" } else { "rows" };
     format!("{noun} {}{more}", shown.join(", "))
-}
-
-/// For a program.
-#[must_use]
-pub fn json(comparison: &Comparison<'_>) -> Value {
-    let (old, new) = &comparison.names;
-    let pair = |name: &str, old: &str, new: &str| json!({"name": name, "old": old, "new": new});
-    let compared = comparison.matching.differences.iter();
-    let conditions = comparison.conditions.iter();
-    let numbers = |rows: &[&Row]| -> Vec<u32> { rows.iter().map(|row| row.cell.number).collect() };
-    json!({
-        "old": old,
-        "new": new,
-        "metric": comparison.metric.as_str(),
-        "compared": compared.map(|it| pair(it.axis, &it.old, &it.new)).collect::<Vec<_>>(),
-        "conditions": conditions.map(|(name, old, new)| pair(name, old, new)).collect::<Vec<_>>(),
-        "rows": comparison.changes.iter().map(|it| row(it, comparison.metric)).collect::<Vec<_>>(),
-        "only_old": numbers(&comparison.matching.only_old),
-        "only_new": numbers(&comparison.matching.only_new),
-        "means": comparison.means.iter().map(mean_json).collect::<Vec<_>>(),
-        "regressions": comparison.regressions(),
-        "is_worse": comparison.is_worse(),
-    })
-}
-
-fn mean_json(mean: &Mean) -> Value {
-    json!({
-        "operation": mean.operation,
-        "rows": mean.rows,
-        "change": mean.ratio - 1.0,
-        "change_low": mean.interval.map(|interval| interval.low - 1.0),
-        "change_high": mean.interval.map(|interval| interval.high - 1.0),
-        "p": mean.p,
-        "is_more_than_chance": mean.is_sure(),
-    })
-}
-
-fn row(change: &Change<'_>, metric: Metric) -> Value {
-    let side = |row: &Row, median: Option<u64>, samples: usize| {
-        let value = median.map(|value| match metric.is_time() {
-            true => json!(value as f64 / 1e9),
-            false => json!(value),
-        });
-        json!({
-            "no": row.cell.number,
-            "status": row.status.as_str(),
-            "samples_ok": samples,
-            "median": value,
-        })
-    };
-    let interval = change.shift.and_then(|shift| shift.interval);
-    let cell = &change.new.cell;
-    json!({
-        "operation": cell.operation,
-        "volume_bytes": cell.volume,
-        "client_workers": cell.clients,
-        "server_workers": cell.servers,
-        "client_pool": cell.client_pool,
-        "server_pool": Some(change.new.server_pool()).filter(|pool| !pool.is_empty()),
-        "old": side(change.old, change.medians.0, change.lens.0),
-        "new": side(change.new, change.medians.1, change.lens.1),
-        "change": change.shift.map(|shift| shift.ratio - 1.0),
-        "change_low": interval.map(|interval| interval.low - 1.0),
-        "change_high": interval.map(|interval| interval.high - 1.0),
-        "confidence": interval.map(|interval| interval.confidence),
-        "verdict": change.verdict.as_str(),
-    })
 }
 
 #[cfg(test)]

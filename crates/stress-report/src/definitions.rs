@@ -130,7 +130,8 @@ fn document() -> String {
         "# The columns of a run's tables\n\n\
          Made from `crates/stress-report/texts/en.toml`, and held to the code's columns by a test. A value that \
          nobody measured is empty, never 0 and never a word. Numbers have a point and no groups of digits; times are in \
-         seconds, sizes in bytes.\n",
+         seconds, sizes in bytes. [schemas/](schemas/README.md) has JSON Schemas of the journal, of `run.json`, and of these rows as \
+         `--json` prints them.\n",
     );
     let tables = [
         ("`summary.csv`: one row a combination", summary()),
@@ -158,9 +159,40 @@ fn document() -> String {
     out
 }
 
+/// A row with these columns, as the commands that print JSON have it.
+#[cfg(test)]
+pub(crate) fn row_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let property = |definition: &Definition| {
+        let kind = if csv::is_text(definition.name) {
+            "string"
+        } else {
+            "number"
+        };
+        let schema = serde_json::json!({
+            "description": definition.meaning(Lang::En),
+            "type": [kind, "null"],
+        });
+        (definition.name.to_owned(), schema)
+    };
+    let properties: serde_json::Map<_, _> = summary().iter().map(property).collect();
+    schemars::json_schema!({
+        "type": "object",
+        "properties": properties,
+        "required": csv::columns().collect::<Vec<_>>(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_schemas_are_what_the_types_say() {
+        let mut generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
+        let what =
+            "stress --json and stress show --json: one line a row, with the columns of summary.csv";
+        crate::schemas::keep_as("rows", what, row_schema(&mut generator));
+    }
 
     #[test]
     fn nothing_is_left_untranslated() {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use screen::{Column, Screen, Table};
-use serde_json::json;
+use serde::Serialize;
 use stress_data::Unusable;
 use stress_data::journal::{Contents, Sample};
 use stress_data::matrix::Operation;
@@ -62,15 +62,30 @@ impl<'a> Explanation<'a> {
     /// For a program.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
-        let row: serde_json::Value = serde_json::from_str(&to_json(self.row)).unwrap_or_default();
         let measurement = self.sample.map(|sample| &sample.measurement);
-        json!({
-            "row": row,
-            "repeat": measurement.map(|measurement| measurement.repeat),
-            "sentences": self.sentences,
-            "records": measurement.map(|measurement| &measurement.records),
-        })
+        let explanation = ExplanationJson {
+            row: serde_json::from_str(&to_json(self.row)).unwrap_or_default(),
+            repeat: measurement.map(|measurement| measurement.repeat),
+            sentences: &self.sentences,
+            records: measurement.map(|measurement| &measurement.records[..]),
+        };
+        serde_json::to_value(explanation).unwrap_or_default()
     }
+}
+
+/// `stress explain --json`.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ExplanationJson<'a> {
+    /// The row, with the columns of summary.csv.
+    #[cfg_attr(test, schemars(schema_with = "crate::definitions::row_schema"))]
+    row: serde_json::Value,
+    /// Which of its samples, from 0; null if none was taken, and then there are no records.
+    repeat: Option<u32>,
+    /// What can be said of it.
+    sentences: &'a [String],
+    /// The sample's operations.
+    records: Option<&'a [Record]>,
 }
 
 fn no_row(rows: &[Row], number: u32) -> Unusable {

@@ -18,6 +18,9 @@ mod nine;
 mod notes;
 mod parts;
 pub mod recheck;
+#[cfg(test)]
+#[path = "../../cli-kit/tests/support/schemas.rs"]
+mod schemas;
 pub mod submission;
 pub mod submitted;
 mod svg;

@@ -1,8 +1,10 @@
 //! A recheck as a table for people, and as JSON for programs.
 
 use screen::{Column, Screen, Table};
-use serde_json::{Value, json};
-use stress_data::recheck::ratios::{Ratios, Row};
+use serde::Serialize;
+use serde_json::Value;
+use stress_data::matrix::Operation;
+use stress_data::recheck::ratios::{Ratios, Row, Verdict};
 use stress_data::size;
 use stress_data::summary::csv::format_seconds;
 
@@ -99,35 +101,93 @@ impl Recheck {
     /// For a program.
     #[must_use]
     pub fn json(&self) -> Value {
-        let row = |row: &Row| {
-            json!({
-                "no": row.pair.cell.number,
-                "operation": row.pair.cell.operation.as_str(),
-                "then_s": row.then_ns.map(|ns| ns as f64 / 1e9),
-                "now_s": row.now_ns.map(|ns| ns as f64 / 1e9),
-                "factor": row.factor,
-                "of_common": row.relative,
-                "verdict": row.verdict.as_str(),
-            })
+        let (ratios_holding, ratios) = self.ratios.pair_counts();
+        let whole = RecheckJson {
+            run: &self.run,
+            measured: &self.measured,
+            seed: self.seed,
+            within: self.within,
+            is_same_machine: self.is_same_machine,
+            common_factor: self.ratios.common,
+            ratios,
+            ratios_holding,
+            holds: self.ratios.holds(),
+            rows: self.ratios.rows.iter().map(RowJson::of).collect(),
         };
-        let (holding, all) = self.ratios.pair_counts();
-        json!({
-            "run": self.run,
-            "measured": self.measured,
-            "seed": self.seed,
-            "within": self.within,
-            "is_same_machine": self.is_same_machine,
-            "common_factor": self.ratios.common,
-            "ratios": all,
-            "ratios_holding": holding,
-            "holds": self.ratios.holds(),
-            "rows": self.ratios.rows.iter().map(row).collect::<Vec<_>>(),
-        })
+        // Numbers and strings: that cannot fail.
+        serde_json::to_value(whole).unwrap_or_default()
+    }
+}
+
+/// `stress recheck --json`.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct RecheckJson<'a> {
+    /// The name of the run.
+    run: &'a str,
+    /// The name of the run that measured some of its rows again.
+    measured: &'a str,
+    /// What the choice of rows came from.
+    seed: u64,
+    /// How far a row's factor may be from the common one.
+    within: f64,
+    /// Whether this machine is, by its description, that of the run.
+    is_same_machine: bool,
+    /// The median of all factors, by which the machines differ; null if all rows failed.
+    common_factor: Option<f64>,
+    /// Pairs of rows.
+    ratios: usize,
+    /// Those of them whose ratio is what it was, within the same factor.
+    ratios_holding: usize,
+    /// Every row holds.
+    holds: bool,
+    /// Each row.
+    rows: Vec<RowJson>,
+}
+
+/// One row, then and now.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct RowJson {
+    /// Its number.
+    no: u32,
+    /// What each client did.
+    operation: Operation,
+    /// The median time per client in the run.
+    then_s: Option<f64>,
+    /// The same now.
+    now_s: Option<f64>,
+    /// Now over then; null if it failed.
+    factor: Option<f64>,
+    /// That over the common factor.
+    of_common: Option<f64>,
+    /// What that comes to.
+    verdict: Verdict,
+}
+
+impl RowJson {
+    fn of(row: &Row) -> Self {
+        let seconds = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e9);
+        let cell = &row.pair.cell;
+        Self {
+            no: cell.number,
+            operation: cell.operation,
+            then_s: seconds(row.then_ns),
+            now_s: seconds(row.now_ns),
+            factor: row.factor,
+            of_common: row.relative,
+            verdict: row.verdict,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_schemas_are_what_the_types_say() {
+        crate::schemas::keep::<super::RecheckJson<'_>>("recheck", "stress recheck --json");
+    }
+
     use stress_data::matrix::{Plan, Selection};
     use stress_data::recheck::ratios::Pair;
     use stress_data::testing;

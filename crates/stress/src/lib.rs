@@ -13,6 +13,9 @@ mod pdf;
 mod rig;
 mod run;
 #[cfg(test)]
+#[path = "../../cli-kit/tests/support/schemas.rs"]
+mod schemas;
+#[cfg(test)]
 mod testing;
 mod trials;
 

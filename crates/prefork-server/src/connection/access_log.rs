@@ -27,19 +27,27 @@ pub struct AccessLogger<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Line<'a> {
     /// When the request was over: UTC, RFC 3339.
     time: String,
+    /// The client's address and port; null if it was gone before it could be asked for.
     peer: Option<SocketAddr>,
+    /// `list`, `get`, `upload` or `delete`; null where the head did not get so far.
     verb: Option<&'static str>,
+    /// The file; null where there is none, or the head was refused.
     name: Option<&'a str>,
+    /// Content bytes of the file; of a list, of its JSON; where a transfer broke off, as far as it came.
     bytes: u64,
+    /// `ok`, an error's code, or why there was no answer: `client_gone`, `timed_out`, `aborted_by_stop`, `aborted_by_crash`.
     outcome: &'static str,
     /// From accept, or from the end of the request before, to the complete head.
     wait_ms: f64,
     /// From there to the end.
     transfer_ms: f64,
+    /// The worker who served it: its slot, from 0.
     worker: u32,
+    /// That worker's process.
     pid: u32,
 }
 
@@ -93,4 +101,17 @@ impl<'a> AccessLogger<'a> {
 /// With three decimals: many a request takes less than a millisecond.
 fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schemas_are_what_the_types_say() {
+        crate::schemas::keep::<Line<'_>>(
+            "access-log",
+            "The access log of prefork-server: one line a request",
+        );
+    }
 }

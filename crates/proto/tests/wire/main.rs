@@ -4,3 +4,6 @@ mod base64;
 mod pieces;
 mod replies;
 mod requests;
+#[path = "../../../cli-kit/tests/support/schemas.rs"]
+mod schema_files;
+mod schemas;

@@ -31,6 +31,7 @@ pub struct Change<'a> {
 words! {
     /// What is to be made of a change; a closed set of words. Which of two runs is the better one is not among them: they
     /// were made one after the other, and the machine was not the same twice.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Verdict {
         /// The interval holds "no change", or a difference as large comes about by chance in one row of so many.
         NoDifference = "no difference seen",

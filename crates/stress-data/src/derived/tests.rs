@@ -54,3 +54,13 @@ fn a_file_that_cannot_be_replaced_leaves_nothing_half_written() {
     assert!(words.contains("summary.csv: Is a directory"), "{words}");
     assert_eq!(entry(run.path()), ["summary.csv"]);
 }
+
+#[test]
+fn the_schemas_are_what_the_types_say() {
+    crate::schemas::keep::<RunJson<'_>>(
+        "run",
+        "run.json of a run: what was measured with what on what, and how it went",
+    );
+    let baseline = "stress baseline --json: what the machine can";
+    crate::schemas::keep::<crate::machine::Ceilings>("baseline", baseline);
+}

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What was done to the server of a sample.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FaultReport {
     /// One for each faulty client.
     pub clients: Vec<FaultyClient>,
@@ -28,6 +29,7 @@ impl FaultReport {
 
 /// One faulty client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FaultyClient {
     /// From its connection to its end, nanoseconds.
     pub held_ns: u64,
@@ -44,6 +46,7 @@ pub struct FaultyClient {
 /// How a faulty client ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum FaultyEnd {
     /// The server carried its request out.
     Done,
@@ -61,6 +64,7 @@ pub enum FaultyEnd {
 
 /// A worker that was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Killed {
     /// Its process.
     pub pid: u32,

@@ -9,6 +9,7 @@ use crate::measurement::{Measurement, Status};
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Line {
     /// The first.
     Header(Box<Header>),
@@ -22,6 +23,7 @@ pub enum Line {
 
 /// What the run is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Header {
     /// [`super::SCHEMA`] of the program that wrote it.
     pub schema: u32,
@@ -35,6 +37,7 @@ pub struct Header {
 
 /// What held when the harness was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
     /// From 0.
     pub number: u32,
@@ -61,6 +64,7 @@ pub struct Session {
 
 /// One sample, and what the machine did meanwhile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sample {
     /// In which session.
     pub session: u32,
@@ -93,6 +97,7 @@ impl Sample {
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct End {
     /// Which session.
     pub session: u32,

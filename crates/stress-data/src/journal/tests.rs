@@ -213,6 +213,13 @@ fn a_run_is_finished_when_every_repeat_of_every_cell_is_taken() {
     assert!(contents.is_finished());
 }
 
+#[test]
+fn the_schemas_are_what_the_types_say() {
+    let what = "journal.ndjson of a run, schema 2: each line is one of these";
+    assert!(what.contains(&format!("schema {SCHEMA}:")));
+    crate::schemas::keep::<Line>("journal", what);
+}
+
 proptest! {
     /// Cut at any byte, a journal reads as some of its first lines, or not at all for want of a header.
     #[test]

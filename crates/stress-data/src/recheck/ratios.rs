@@ -17,6 +17,7 @@ pub struct Pair {
 
 words! {
     /// What a cell comes to.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Verdict {
         /// Its factor is near the common one.
         Holds = "holds",

@@ -170,7 +170,8 @@ pub(crate) fn field(row: &Row, name: &str) -> Field {
 }
 
 /// Whether the column `name` holds words rather than numbers.
-pub(crate) fn is_text(name: &str) -> bool {
+#[must_use]
+pub fn is_text(name: &str) -> bool {
     matches!(column(name), Some((_, Words(_))))
 }
 

@@ -9,6 +9,7 @@ use crate::measurement::Status;
 
 words! {
     /// What can be compared: figures that every sample has one of.
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Metric {
         /// From the barrier's release to a client's last byte, mean over the clients that succeeded.
         TimePerClientS = "time_per_client_s",

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::journal::{Contents, Sample};
 use crate::matrix::Operation;
 use crate::record::Record;
-use serde_json::json;
+use serde::Serialize;
 
 /// Shorter intervals than this are so common that they tell nothing apart.
 const INTERVAL_MIN_NS: u64 = 2_000;
@@ -264,23 +264,53 @@ impl Copies {
     }
 
     /// As JSON, with the names of all runs.
-    #[must_use]
-    pub fn json(&self, names: &[String]) -> serde_json::Value {
-        let pair = |pair: &Pair| {
-            let [(no, repeat), (other_no, other_repeat)] = pair.samples;
-            json!({
-                "no": [no, other_no],
-                "repeat": [repeat, other_repeat],
-                "operations_same": pair.same.0,
-                "operations": pair.same.1,
-                "factor": pair.factor,
-            })
-        };
-        json!({
-            "runs": [names[self.runs.0], names[self.runs.1]],
-            "samples": [self.lens.0, self.lens.1],
-            "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
-        })
+    pub(super) fn json<'a>(&self, names: &'a [String]) -> CopiesJson<'a> {
+        CopiesJson {
+            runs: [&names[self.runs.0], &names[self.runs.1]],
+            samples: [self.lens.0, self.lens.1],
+            pairs: self.pairs.iter().map(PairJson::of).collect(),
+        }
+    }
+}
+
+/// Two runs, or one and the same, and how their samples are alike.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct CopiesJson<'a> {
+    /// Their folders.
+    runs: [&'a str; 2],
+    /// How many samples each has.
+    samples: [usize; 2],
+    /// The samples that are copies.
+    pairs: Vec<PairJson>,
+}
+
+/// Two samples that are copies.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct PairJson {
+    /// The number of each one's row.
+    no: [u32; 2],
+    /// Which sample of its row each is, from 0.
+    repeat: [u32; 2],
+    /// So many operations are the same.
+    operations_same: usize,
+    /// Of so many.
+    operations: usize,
+    /// By how much all times of the second are longer; null of an exact copy.
+    factor: Option<f64>,
+}
+
+impl PairJson {
+    fn of(pair: &Pair) -> Self {
+        let [first, second] = pair.samples;
+        Self {
+            no: [first.0, second.0],
+            repeat: [first.1, second.1],
+            operations_same: pair.same.0,
+            operations: pair.same.1,
+            factor: pair.factor,
+        }
     }
 }
 

@@ -544,3 +544,8 @@ fn a_failed_sample_that_was_taken_again_later_is_fine() {
     });
     assert_eq!(found, Vec::<String>::new());
 }
+
+#[test]
+fn the_schemas_are_what_the_types_say() {
+    crate::schemas::keep::<AllJson<'_>>("verify", "stress verify --json");
+}

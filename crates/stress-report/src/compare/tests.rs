@@ -141,3 +141,8 @@ fn no_line_is_wider_than_the_terminal() {
     }
     compared(&old, &new, Metric::TimePerClientS);
 }
+
+#[test]
+fn the_schemas_are_what_the_types_say() {
+    crate::schemas::keep::<program::ComparisonJson<'_>>("compare", "stress compare --json");
+}

@@ -228,3 +228,8 @@ fn no_line_is_wider_than_the_terminal() {
         "{file}"
     );
 }
+
+#[test]
+fn the_schemas_are_what_the_types_say() {
+    crate::schemas::keep::<ExplanationJson<'_>>("explain", "stress explain --json");
+}

@@ -41,11 +41,17 @@ pub(crate) struct Setup {
 
 /// What one attack on one pool came to.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Finding {
+    /// The attack's name.
     attack: &'static str,
+    /// What the server's workers were: `process`, `thread` or `event`.
     pool: &'static str,
+    /// How many attackers there were.
     attackers: u32,
+    /// What became of most of them.
     fate: AttackEnd,
+    /// What a good client met meanwhile.
     good: GoodClient,
     /// How long a good client waits at most, as docs/LIMITS.md promises.
     promised_ms: f64,
@@ -188,6 +194,12 @@ fn arguments(attack: &Attack, pool: ServerPool, setup: &Setup) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::testing;
+
+    #[test]
+    fn the_schemas_are_what_the_types_say() {
+        let what = "stress hostile --json: one line an attack and pool";
+        crate::schemas::keep::<Finding>("hostile", what);
+    }
 
     fn finding(asked: usize, slowest_ms: f64, is_unharmed: bool) -> Finding {
         Finding {

@@ -158,6 +158,6 @@ fn a_sample_copied_within_its_run_is_found_and_named() {
             "within results/x: 1 sample is a copy (of 81 and 81): row 5 repeat 0 and row 8 repeat 0, 5 of 5 operations to the nanosecond"
         ]
     );
-    let json = copies[0].json(&names);
+    let json = serde_json::to_value(copies[0].json(&names)).unwrap();
     assert_eq!(json["pairs"][0]["no"], serde_json::json!([5, 8]));
 }

@@ -108,7 +108,19 @@ mod tests {
     use stress_data::matrix::{Plan, Selection};
 
     use super::*;
-    use crate::testing;
+    use crate::{schemas, testing};
+
+    #[test]
+    fn the_schemas_are_what_the_types_say() {
+        let mut schema = schemas::of::<Cell>();
+        let pool = schema.pointer_mut("/properties/server_pool").expect("one");
+        let described = serde_json::json!({
+            "description": "What the server's workers are; null for a foreign server.",
+            "anyOf": [{"$ref": pool["$ref"].take()}, {"type": "null"}],
+        });
+        *pool = described;
+        schemas::keep_as("plan", "stress --dry-run --json: one line a row", schema);
+    }
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {

@@ -170,6 +170,7 @@ const PROMISED_WAIT: Duration = Duration::from_millis(250);
 
 /// What became of an attacker.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct AttackEnd {
     /// `closed`, `reset`, `still open`, or the code it was answered with before that.
     pub(super) how: String,

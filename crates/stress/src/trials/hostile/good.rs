@@ -17,10 +17,15 @@ const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Its experience.
 #[derive(Debug, Default, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct GoodClient {
+    /// Requests that it made.
     pub(super) asked: usize,
+    /// Right answers that it got.
     pub(super) answered: usize,
+    /// The median time to an answer.
     pub(super) median_ms: f64,
+    /// The longest.
     pub(super) slowest_ms: f64,
 }
 

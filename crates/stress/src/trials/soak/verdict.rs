@@ -18,33 +18,51 @@ use crate::corpus::{Comparison, Corpus, Salt, upload_name};
 
 /// The outcome of a soak.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Verdict {
+    /// How long the load lasted.
     seconds: f64,
+    /// How many clients there were.
     clients: usize,
+    /// Operations that were answered rightly: the sum of the next four.
     operations: u64,
+    /// Uploads among them.
     uploads: u64,
+    /// Downloads among them.
     downloads: u64,
+    /// Listings among them.
     lists: u64,
+    /// Deletes among them.
     deletes: u64,
+    /// Content bytes that they moved.
     bytes: u64,
     /// Answers about the files that all clients share; a listing is one about each.
     shared_operations: u64,
+    /// Workers that were killed.
     kills: u32,
+    /// Reloads that came to their end.
     reloads: u32,
+    /// Upgrades that came to their end.
     upgrades: u32,
+    /// Worker processes that there were in all.
     generations: u32,
     /// Connections that stood and gave no answer, as the clients counted.
     cut: u64,
     /// Connections that killed workers had in hand, as the servers' ledgers say.
     aborted_by_crash: u64,
+    /// All that has to hold.
     promises: Vec<Promise>,
 }
 
 /// Something that has to hold.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Promise {
+    /// Whether it does.
     holds: bool,
+    /// What it is.
     what: &'static str,
+    /// What was found, for a person.
     found: String,
 }
 
@@ -319,5 +337,13 @@ impl fmt::Display for Verdict {
             writeln!(f, "{word}  {}: {}", promise.what, promise.found)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_schemas_are_what_the_types_say() {
+        crate::schemas::keep::<super::Verdict>("soak", "stress soak --json");
     }
 }
