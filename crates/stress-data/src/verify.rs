@@ -1,12 +1,14 @@
 //! Computes every number of a run again from its journal, checks every identity, and finds runs whose records are copies
 //! of one another.
 
+pub mod class;
 mod copies;
 mod facts;
 mod files;
 mod server;
 mod table;
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -18,6 +20,7 @@ use crate::measurement::Status;
 use crate::size;
 use crate::summary::{self, Row};
 
+use class::{Combination, HandedIn, Member};
 pub use copies::Copies;
 use copies::{CopiesJson, Prints};
 pub use files::line_differences;
@@ -79,16 +82,35 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// What is strange, and possible.
     pub warnings: Vec<Finding>,
+    /// Who handed it in, if its folder says so.
+    pub handed_in: HandedIn,
+    /// What its rows measured, and whether that is ok.
+    combinations: BTreeMap<Combination, bool>,
     /// What tells its samples from all others.
     prints: Prints,
 }
 
-/// What else is looked at in the folder of a run: a file that is no part of every run, with the rows that it should have.
-pub type Besides = fn(&Path, &[Row]) -> Vec<Finding>;
+/// What else is looked at in the folder of a run: files that are no part of every run.
+#[derive(Debug, Clone, Copy)]
+pub struct Besides {
+    /// A table, with the rows that it should have.
+    pub table: fn(&Path, &[Row]) -> Vec<Finding>,
+    /// Who handed it in.
+    pub handed_in: fn(&Path) -> Result<HandedIn, Finding>,
+}
 
 /// Verifies the run in the folder `run`, and what `besides` looks at. What cannot be read is a finding too.
 #[must_use]
 pub fn check(run: &Path, besides: Besides) -> Checked {
+    let mut checked = journal_and_tables(run, besides);
+    match (besides.handed_in)(run) {
+        Ok(handed_in) => checked.handed_in = handed_in,
+        Err(finding) => checked.findings.push(finding),
+    }
+    checked
+}
+
+fn journal_and_tables(run: &Path, besides: Besides) -> Checked {
     let contents = match Contents::read(run) {
         Ok(contents) => contents,
         Err(error) => {
@@ -105,7 +127,7 @@ pub fn check(run: &Path, besides: Besides) -> Checked {
     findings.extend(files::journals(run));
     if contents.older_schema().is_none() {
         findings.extend(files::check(run, &contents, &rows));
-        findings.extend(besides(run, &rows));
+        findings.extend((besides.table)(run, &rows));
     }
     findings.extend(table::check(run));
     Checked {
@@ -117,6 +139,8 @@ pub fn check(run: &Path, besides: Besides) -> Checked {
         older_schema: contents.older_schema(),
         findings,
         warnings: facts::warnings(&contents),
+        handed_in: HandedIn::default(),
+        combinations: class::combinations(&rows),
         prints: Prints::of(&contents),
     }
 }
@@ -223,6 +247,16 @@ struct CheckedJson<'a> {
     samples: usize,
     /// Operations recorded.
     operations: usize,
+    /// Who handed it in, as its folder says; nobody if it says nothing.
+    authors: &'a [String],
+    /// Their numbers: none, or one for each.
+    student_ids: &'a [String],
+    /// Their class.
+    class: Option<&'a str>,
+    /// What more than half of the runs measured, and this one did not, or not ok.
+    missing: &'a [Combination],
+    /// The folders of the runs that have samples in common with it; its own, if it has some twice.
+    copies_of: Vec<&'a str>,
     /// What does not hold.
     findings: &'a [Finding],
     /// What is strange, and possible.
@@ -231,22 +265,36 @@ struct CheckedJson<'a> {
 
 /// What became of all runs, for a program.
 #[must_use]
-pub fn as_json(checked: &[Checked], copies: &[Copies], names: &[String]) -> serde_json::Value {
-    let runs = checked.iter().map(|one| CheckedJson {
-        run: one.run.display().to_string(),
-        is_verified: one.findings.is_empty(),
-        older_schema: one.older_schema,
-        rows: one.rows,
-        rows_ok: one.rows_ok,
-        samples: one.samples,
-        operations: one.operations,
-        findings: &one.findings,
-        warnings: &one.warnings,
+pub fn as_json(
+    checked: &[Checked],
+    members: &[Member],
+    copies: &[Copies],
+    names: &[String],
+) -> serde_json::Value {
+    let runs = checked.iter().zip(members).map(|(one, member)| {
+        let copies = member.copies_of.iter();
+        CheckedJson {
+            run: one.run.display().to_string(),
+            is_verified: one.findings.is_empty(),
+            older_schema: one.older_schema,
+            rows: one.rows,
+            rows_ok: one.rows_ok,
+            samples: one.samples,
+            operations: one.operations,
+            authors: &one.handed_in.authors,
+            student_ids: &one.handed_in.student_ids,
+            class: one.handed_in.class.as_deref(),
+            missing: &member.missing,
+            copies_of: copies.map(|place| names[*place].as_str()).collect(),
+            findings: &one.findings,
+            warnings: &one.warnings,
+        }
     });
     let all = AllJson {
         runs: runs.collect(),
         copies: copies.iter().map(|copies| copies.json(names)).collect(),
     };
+    // Numbers and strings: that cannot fail.
     serde_json::to_value(all).unwrap_or_default()
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use stress_data::Unusable;
 use stress_data::size;
+use stress_data::verify::class::HandedIn;
 
 use super::document::{Block, Fact, Image, Section, Text};
 use super::lang::Lang;
@@ -134,6 +135,15 @@ impl Submission {
             "{authors} and {}",
             size::counted(ids, "student id")
         ))
+    }
+
+    /// Who hands it in.
+    pub(crate) fn handed_in(self) -> HandedIn {
+        HandedIn {
+            authors: self.authors,
+            student_ids: self.student_ids,
+            class: self.class,
+        }
     }
 
     /// The language of the report.

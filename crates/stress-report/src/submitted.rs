@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use stress_data::summary::Row;
+use stress_data::verify::class::HandedIn;
 use stress_data::verify::{Finding, line_differences};
 
 use super::lang::Lang;
 use super::nine;
+use super::submission::{FILE_NAME, Submission};
 
 /// Its name.
 const SUBMITTED: &str = "table.csv";
@@ -42,4 +44,14 @@ pub fn check(run: &Path, rows: &[Row]) -> Vec<Finding> {
         found.push(Finding::new(SUBMITTED, "", what));
     }
     found
+}
+
+/// Who handed the run in the folder in; nobody, if it says nothing.
+///
+/// # Errors
+/// What it says cannot be read.
+pub fn handed_in(run: &Path) -> Result<HandedIn, Finding> {
+    let remembered = Submission::remembered(run);
+    let remembered = remembered.map_err(|wrong| Finding::new(FILE_NAME, "", wrong.to_string()))?;
+    Ok(remembered.unwrap_or_default().handed_in())
 }

@@ -241,6 +241,16 @@ fn common_ratio(one: &Print, other: &Print) -> Option<(f64, usize)> {
 }
 
 impl Copies {
+    /// The run that the one at `place` has samples in common with, if it is one of the two.
+    pub(super) fn other(&self, place: usize) -> Option<usize> {
+        let (first, second) = self.runs;
+        match place {
+            _ if place == first => Some(second),
+            _ if place == second => Some(first),
+            _ => None,
+        }
+    }
+
     /// In words, with the names of all runs.
     #[must_use]
     pub fn text(&self, names: &[String]) -> String {

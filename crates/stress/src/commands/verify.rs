@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use cli_kit::output::{print, say};
+use screen::Screen;
 use stress_data::Unusable;
-use stress_data::verify::{self, Checked};
+use stress_data::verify::class::{members, table};
+use stress_data::verify::{self, Besides, Checked};
 use stress_report::submitted;
 
 use super::exit::Exit;
@@ -50,7 +52,11 @@ pub(super) struct VerifyArgs {
 
 /// Verifies the run in the folder `run`, with the table that is handed in if there is one.
 pub(super) fn check(run: &Path) -> Checked {
-    verify::check(run, submitted::check)
+    let besides = Besides {
+        table: submitted::check,
+        handed_in: submitted::handed_in,
+    };
+    verify::check(run, besides)
 }
 
 /// Verifies all runs that are named, each by itself and all against each other.
@@ -104,12 +110,17 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
         .iter()
         .map(|one| one.run.display().to_string())
         .collect();
+    let members = members(&checked, &copies);
     print(&match args.json {
-        true => format!("{}\n", verify::as_json(&checked, &copies, &names)),
+        true => format!("{}\n", verify::as_json(&checked, &members, &copies, &names)),
         false => {
             let copied = copies.iter().map(|copies| copies.text(&names));
             let copied: String = copied.map(|text| format!("copies: {text}\n")).collect();
-            copied + &verify::total(&checked)
+            let class = match checked.len() {
+                1 => String::new(),
+                _ => table(&checked, &members, Screen::stdout()),
+            };
+            copied + &class + &verify::total(&checked)
         }
     })?;
     let is_well = copies.is_empty() && checked.iter().all(|one| one.findings.is_empty());

@@ -3,6 +3,7 @@
 
 mod baseline;
 mod bounds;
+mod class;
 mod commands;
 mod dialects;
 mod disturbance;
