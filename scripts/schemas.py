@@ -101,6 +101,13 @@ def of_a_run(folder):
     yield "journal", documents(one / "journal.ndjson")
     yield "run", documents(one / "run.json")
     yield "rows", output(["stress", "show", one, "--json"], folder)
+    beside = ["--subject", "a=ours", "--subject", "b=ours:--set-aside 0"]
+    yield "rows", output([*rows, *beside, "--op", "list"], folder)
+    subjects = next(run for run in (folder / "out").glob("*-one*") if run != one)
+    yield "journal", documents(subjects / "journal.ndjson")
+    yield "run", documents(subjects / "run.json")
+    yield "compare", output(["stress", "compare", subjects, "--json"], folder, (0, 4))
+    yield "plan", output(["stress", *SMALL, *beside, "--dry-run", "--json"], folder)
     yield "plan", output(["stress", *SMALL, "--dry-run", "--json"], folder)
     yield "plan", output(["stress", *SMALL, "--dry-run", "--json", "--server-cmd", "a {port} {root}"], folder)
     yield "explain", output(["stress", "explain", one, "1", "--json"], folder)

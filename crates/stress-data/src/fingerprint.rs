@@ -74,6 +74,25 @@ impl Fingerprint {
             .collect()
     }
 
+    /// What differs between the servers of two rows of this run.
+    #[must_use]
+    pub fn conditions_of(&self, one: &Cell, other: &Cell) -> Vec<Pair> {
+        let fields = fields(&*self.settings.of(one), &*self.settings.of(other));
+        let different = fields.into_iter().filter(|(_, one, other)| one != other);
+        different.collect()
+    }
+
+    /// The row that stands beside `cell`, of the subject that the others are compared with; none of its own rows, and where
+    /// there is one server only.
+    #[must_use]
+    pub fn reference(&self, cell: &Cell) -> Option<&Cell> {
+        let reference = Some(&self.settings.subjects.first()?.name);
+        let mut cells = self.cells.iter();
+        cells
+            .find(|it| it.subject.as_ref() == reference && it.is_beside(cell))
+            .filter(|it| it.number != cell.number)
+    }
+
     fn pair(&self, name: &str, other: &Self, text: fn(&Self) -> String) -> Pair {
         (name.into(), text(self), text(other))
     }
@@ -93,14 +112,18 @@ fn fields(ours: &impl Serialize, theirs: &impl Serialize) -> Vec<Pair> {
         Ok(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
     };
-    let theirs = object(serde_json::to_value(theirs));
-    object(serde_json::to_value(ours))
-        .into_iter()
-        .map(|(name, value)| {
-            let other = theirs.get(&name).map(ToString::to_string);
-            (name, value.to_string(), other.unwrap_or_default())
-        })
-        .collect()
+    let (ours, theirs) = (
+        object(serde_json::to_value(ours)),
+        object(serde_json::to_value(theirs)),
+    );
+    let text = |map: &serde_json::Map<_, serde_json::Value>, name: &String| {
+        map.get(name).map(ToString::to_string).unwrap_or_default()
+    };
+    // What one side leaves out, being the usual, is a difference too.
+    let only_theirs = theirs.keys().filter(|name| !ours.contains_key(*name));
+    let names = ours.keys().chain(only_theirs);
+    let field = |name: &String| (name.clone(), text(&ours, name), text(&theirs, name));
+    names.map(field).collect()
 }
 
 /// An executable, told apart by what it contains.
@@ -146,6 +169,10 @@ mod tests {
         );
         check(|it| it.settings.seed = 2, "seed: 1 in the run, 2 now");
         check(|it| it.machine.cores = 4, "cores: 2 in the run, 4 now");
+        check(
+            |it| it.settings.server_args = vec!["--set-aside".into()],
+            "server_args:  in the run, [\"--set-aside\"] now",
+        );
         check(
             |it| it.server_cmd_crc32 = Some("00000002".into()),
             "--server-cmd with all of its paths: CRC-32 - in the run, CRC-32 00000002 now",

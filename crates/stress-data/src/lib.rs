@@ -27,6 +27,7 @@ pub mod schedule;
 #[path = "../../cli-kit/tests/support/schemas.rs"]
 mod schemas;
 pub mod shell;
+pub mod shift;
 pub mod size;
 pub mod summary;
 #[cfg(any(test, feature = "testing"))]

@@ -3,7 +3,7 @@
 //! # Order and numbers
 //!
 //! Server workers vary fastest, then client workers, then volume, then operation, then the pools (server pool
-//! before client pool); buffers, caches and faults vary slowest. The standard axes give 81 cells for each pair of pools: 1–27 download, 28–54
+//! before client pool); buffers, caches, faults and subjects vary slowest. The standard axes give 81 cells for each pair of pools: 1–27 download, 28–54
 //! upload, 55–81 list. A number is a cell's place in the *full plan* of the pools that were asked for, and a
 //! filter removes cells without renumbering the rest: `--op upload --clients 5` keeps the numbers that
 //! published tables of this task use.
@@ -11,7 +11,7 @@
 //! An axis given nothing but standard values is a filter. An axis given any other value (`--clients 7`) becomes
 //! exactly the values given, in ascending order, and the full plan is that of the changed axes: such a plan
 //! counts from 1 on its own. The pools, buffers,
-//! caches and faults are always exactly those asked for.
+//! caches, faults and subjects are always exactly those asked for, the subjects in the order in which they were named.
 
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,9 @@ pub struct Cell {
     /// What is done to the server meanwhile.
     #[serde(default, skip_serializing_if = "Fault::is_none")]
     pub fault: Fault,
+    /// Which of the servers of the run it is of, by its name; none where there is one only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 impl Cell {
@@ -107,6 +110,17 @@ impl Cell {
             true => connections.min(self.servers),
             false => connections,
         }
+    }
+
+    /// Whether it differs from `other` in nothing but the subject: what both measure is compared round by round.
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        let as_other = Self {
+            number: other.number,
+            subject: other.subject.clone(),
+            ..self.clone()
+        };
+        as_other == *other
     }
 }
 
@@ -133,6 +147,8 @@ pub struct Selection {
     pub encoded_caches: Vec<u64>,
     /// Faults; none if empty.
     pub faults: Vec<Fault>,
+    /// The names of the servers that are measured beside each other; one without a name if empty.
+    pub subjects: Vec<String>,
 }
 
 words! {
@@ -182,6 +198,10 @@ impl Plan {
         let server_buffers = pools(&somes(&selection.server_buffers), None);
         let caches = pools(&somes(&selection.encoded_caches), None);
         let faults = pools(&selection.faults, Fault::None);
+        let subjects = match &selection.subjects[..] {
+            [] => vec![None],
+            named => named.iter().cloned().map(Some).collect(),
+        };
 
         // The slowest axis first; all of these values but the number are replaced.
         let cells = vec![Cell {
@@ -196,7 +216,9 @@ impl Plan {
             server_buffer: None,
             encoded_cache: None,
             fault: Fault::None,
+            subject: None,
         }];
+        let cells = expand(cells, &subjects, |cell, value| cell.subject = value);
         let cells = expand(cells, &faults, |cell, value| cell.fault = value);
         let cells = expand(cells, &client_buffers, |it, value| it.client_buffer = value);
         let cells = expand(cells, &server_buffers, |it, value| it.server_buffer = value);
@@ -260,15 +282,15 @@ fn sorted<T: Copy + Ord>(values: &[T]) -> Vec<T> {
 }
 
 /// Every cell with every value, the values varying faster than the cells.
-fn expand<T: Copy>(cells: Vec<Cell>, values: &[T], set: fn(&mut Cell, T)) -> Vec<Cell> {
-    let with = |cell: &Cell, value: T| {
+fn expand<T: Clone>(cells: Vec<Cell>, values: &[T], set: fn(&mut Cell, T)) -> Vec<Cell> {
+    let with = |cell: &Cell, value: &T| {
         let mut cell = cell.clone();
-        set(&mut cell, value);
+        set(&mut cell, value.clone());
         cell
     };
     cells
         .iter()
-        .flat_map(|cell| values.iter().map(move |value| with(cell, *value)))
+        .flat_map(|cell| values.iter().map(move |value| with(cell, value)))
         .collect()
 }
 

@@ -1,6 +1,7 @@
 //! One sample of one cell: all facts of it, as the journal keeps them. Every number in a table or report is
 //! computed from these and nothing else.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -94,11 +95,37 @@ pub struct Settings {
     /// Rounds of samples that are taken first, and not counted.
     #[serde(default)]
     pub warmup: u32,
-    /// Whose server is measured.
+    /// Whose server is measured; of several subjects, that of the first.
     pub server: ServerChoice,
+    /// The servers that are measured beside each other, the reference first; none if there is one only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<Subject>,
 }
 
 impl Settings {
+    /// Those that hold for `cell`: with its subject's server, and what that one is told.
+    #[must_use]
+    pub fn of(&self, cell: &Cell) -> Cow<'_, Self> {
+        let Some(subject) = self.subject(cell) else {
+            return Cow::Borrowed(self);
+        };
+        let mut own = self.clone();
+        own.subjects.clear();
+        own.server.clone_from(&subject.server);
+        own.server_args.extend_from_slice(&subject.server_args);
+        if let Some(terminator) = &subject.terminator {
+            own.terminator.clone_from(terminator);
+        }
+        Cow::Owned(own)
+    }
+
+    /// Whose row `cell` is; none where there is one server only.
+    #[must_use]
+    pub fn subject(&self, cell: &Cell) -> Option<&Subject> {
+        let name = cell.subject.as_ref()?;
+        self.subjects.iter().find(|it| it.name == *name)
+    }
+
     /// Operations of each client of `cell`.
     #[must_use]
     pub const fn requests(&self, cell: &Cell) -> u32 {
@@ -107,6 +134,22 @@ impl Settings {
             Operation::List => self.list_requests,
         }
     }
+}
+
+/// A server that is measured beside others in one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Subject {
+    /// What the user calls it, and its rows.
+    pub name: String,
+    /// Whose server it is.
+    pub server: ServerChoice,
+    /// What one of ours is started with besides what all of ours are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_args: Vec<String>,
+    /// How its requests end, where its trial found that; else as those of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminator: Option<String>,
 }
 
 /// Whose server is measured.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::journal::{self, Contents};
+use crate::measurement::Subject;
 use crate::summary::{self, Row};
 
 /// A run and its rows.
@@ -34,6 +35,21 @@ impl Run {
     /// Its journal cannot be read.
     pub fn read(folder: &Path) -> Result<Self, journal::Error> {
         Ok(Self::new(Self::name_of(folder), Contents::read(folder)?))
+    }
+
+    /// The servers that it measured beside each other, the reference first; none if there is one only.
+    #[must_use]
+    pub fn subjects(&self) -> &[Subject] {
+        &self.contents.header.fingerprint.settings.subjects
+    }
+
+    /// The rows of the subject `name`, which follow each other; none if there is no such subject.
+    #[must_use]
+    pub fn rows_of(&self, name: &str) -> Option<&[Row]> {
+        let mut subjects = self
+            .rows
+            .chunk_by(|one, next| one.cell.subject == next.cell.subject);
+        subjects.find(|rows| rows[0].cell.subject.as_deref() == Some(name))
     }
 
     /// What the run in `folder` is called: the last name of its folder.

@@ -43,34 +43,65 @@ pub fn with_warmup(turns: Vec<Turn>, warmup: u32, order: Order) -> Vec<Turn> {
             .flat_map(|round| indices.iter().map(move |index| warm(*index, round)))
             .chain(turns.iter().copied())
             .collect(),
-        Order::Listed => indices
-            .iter()
-            .flat_map(|index| {
-                let own = turns.iter().copied().filter(|turn| turn.index == *index);
-                (0..warmup).map(|round| warm(*index, round)).chain(own)
+        Order::Listed => turns
+            .into_iter()
+            .flat_map(|turn| {
+                let is_first = indices.iter().position(|index| *index == turn.index);
+                let rounds = is_first.map_or(0, |place| {
+                    indices.swap_remove(place);
+                    warmup
+                });
+                let warmups = (0..rounds).map(move |round| warm(turn.index, round));
+                warmups.chain([turn])
             })
             .collect(),
     }
 }
 
-/// All samples of `cells`, in order.
+/// All samples of `cells`, in order. Those of cells that differ in the subject alone follow each other, and another one
+/// begins in each round, and in every other place of a round: no subject always comes first, or after the same one.
 #[must_use]
 pub fn turns(cells: &[Cell], repeats: u32, order: Order, seed: u64) -> Vec<Turn> {
-    let all = 0..cells.len();
+    let groups = beside(cells);
+    let of_group = |place: usize, repeat: u32| {
+        let mut group = groups[place].clone();
+        let first = (place + repeat as usize) % group.len();
+        group.rotate_left(first);
+        group.into_iter().map(move |index| counted(index, repeat))
+    };
+    let places = 0..groups.len();
     match order {
-        Order::Listed => all
-            .flat_map(|index| (0..repeats).map(move |repeat| counted(index, repeat)))
+        Order::Listed => places
+            .flat_map(|place| (0..repeats).map(move |repeat| (place, repeat)))
+            .flat_map(|(place, repeat)| of_group(place, repeat))
             .collect(),
         Order::Interleaved => (0..repeats)
             .flat_map(|repeat| {
-                let mut round: Vec<usize> = all.clone().collect();
+                let mut round: Vec<usize> = places.clone().collect();
                 if repeats > 1 {
                     shuffle(&mut round, seed ^ u64::from(repeat) << 32);
                 }
-                round.into_iter().map(move |index| counted(index, repeat))
+                round.into_iter().map(move |place| (place, repeat))
             })
+            .flat_map(|(place, repeat)| of_group(place, repeat))
             .collect(),
     }
+}
+
+/// The places of the cells, those together that differ in the subject alone.
+fn beside(cells: &[Cell]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (index, cell) in cells.iter().enumerate() {
+        let known = cell.subject.as_ref().and_then(|_| {
+            let mut groups = groups.iter_mut();
+            groups.find(|group| cells[group[0]].is_beside(cell))
+        });
+        match known {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
+        }
+    }
+    groups
 }
 
 const fn counted(index: usize, repeat: u32) -> Turn {
@@ -172,6 +203,40 @@ mod tests {
         assert_eq!(words(Order::Interleaved).len(), 8);
         let none = turns(&cells, 2, Order::Listed, 1);
         assert_eq!(with_warmup(none.clone(), 0, Order::Listed), none);
+    }
+
+    #[test]
+    fn subjects_of_one_cell_follow_each_other_and_take_turns_to_begin() {
+        let selection = Selection {
+            subjects: vec!["one".into(), "two".into()],
+            ..Selection::default()
+        };
+        let cells = Plan::new(&selection).cells;
+        assert_eq!(cells.len(), 162);
+        for (repeats, order) in [
+            (1, Order::Interleaved),
+            (4, Order::Interleaved),
+            (4, Order::Listed),
+        ] {
+            let all = turns(&cells, repeats, order, 7);
+            assert_eq!(all.len(), 162 * repeats as usize);
+            let mut begins = 0;
+            for pair in all.chunks(2) {
+                let [one, two] = [pair[0], pair[1]].map(|turn| &cells[turn.index]);
+                assert!(one.is_beside(two) && one.subject != two.subject);
+                assert_eq!(pair[0].repeat, pair[1].repeat);
+                begins += usize::from(one.subject.as_deref() == Some("one"));
+            }
+            // 81 places are odd: one of a round begins once more.
+            assert!(
+                begins.abs_diff(81 * repeats as usize / 2) <= 1,
+                "{begins} of {repeats}"
+            );
+            let warm = with_warmup(all.clone(), 1, order);
+            let counted = warm.iter().filter(|turn| !turn.is_warmup).copied();
+            assert_eq!(counted.collect::<Vec<_>>(), all);
+            assert_eq!(warm.len(), all.len() + cells.len());
+        }
     }
 
     #[test]

@@ -20,10 +20,12 @@ use crate::journal::{Contents, Sample};
 use crate::matrix::{Cell, Operation};
 use crate::measurement::{ServerChoice, Settings, Status};
 use crate::record::Outcome;
+use crate::shift::Shift;
 
 use figures::Figures;
 pub use figures::{ClientCounts, ServerWorkers};
 pub use flags::Flag;
+use metric::Metric;
 use statistics::{Spread, median, percentile, rate};
 
 /// One row of the table.
@@ -97,6 +99,8 @@ pub struct Row {
     pub server_buffer_bytes: Option<u64>,
     /// The server's encoded cache, as it reports it; of one that was asked for one and has none, 0. None if nothing is known.
     pub encoded_cache_bytes: Option<u64>,
+    /// Times per client over those of the reference, round by round; none of the reference, and without one.
+    pub ratio: Option<Shift>,
     /// Connections that a blocking worker of the server sets aside, as it reports it.
     pub set_aside: Option<u32>,
     /// What the server promises about uploads, as it reports it.
@@ -224,7 +228,7 @@ impl Brief {
 
 fn row(contents: &Contents, cell: &Cell) -> Row {
     let fingerprint = &contents.header.fingerprint;
-    let settings = &fingerprint.settings;
+    let settings = &*fingerprint.settings.of(cell);
     let known: Vec<&Sample> = contents.samples_of(cell.number).collect();
     let taken: Vec<Figures<'_>> = known
         .iter()
@@ -285,6 +289,7 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
             let asked = cell.encoded_cache.map(|_| 0);
             ready.settings.encoded_cache_bytes.or(asked)
         }),
+        ratio: ratio(contents, cell),
         set_aside: ready.and_then(|ready| ready.settings.set_aside),
         durability: ready.map(|ready| ready.settings.durability.clone()),
         durability_asked: is_own_server.then(|| settings.durability.clone()),
@@ -293,6 +298,12 @@ fn row(contents: &Contents, cell: &Cell) -> Row {
         flags: flags::of(contents, &taken),
         notes: notes(&known),
     }
+}
+
+fn ratio(contents: &Contents, cell: &Cell) -> Option<Shift> {
+    let reference = contents.header.fingerprint.reference(cell)?;
+    let times = Metric::TimePerClientS;
+    Shift::paired(&times.pairs(contents, reference.number, cell.number))
 }
 
 /// The worst sample's, except that a cell with fewer samples than planned is cut at best.

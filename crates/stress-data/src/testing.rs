@@ -29,6 +29,7 @@ pub fn settings() -> Settings {
         warm_memory: true,
         warmup: 0,
         server: ServerChoice::Own,
+        subjects: Vec::new(),
     }
 }
 

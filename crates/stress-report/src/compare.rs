@@ -9,9 +9,9 @@ use screen::{Column, Screen, Table};
 use stress_data::compare::Comparison;
 use stress_data::compare::evidence::Mean;
 use stress_data::compare::matching::Difference;
-use stress_data::compare::shift::CONFIDENCE;
 use stress_data::compare::verdict::{Change, Verdict};
 use stress_data::matrix::Operation;
+use stress_data::shift::CONFIDENCE;
 use stress_data::size::{self, rate_text};
 use stress_data::summary::Row;
 use stress_data::summary::csv::format_seconds;
@@ -25,12 +25,13 @@ pub use program::json;
 #[must_use]
 pub fn table(comparison: &Comparison<'_>, screen: Screen) -> String {
     let number = Column::number;
+    let (old, new) = sides(comparison);
     let mut table = Table::new([
         number("no"),
         number("clients"),
         number("servers"),
-        number("OLD").spare(1),
-        number("NEW"),
+        number(old).spare(1),
+        number(new),
         number("change"),
         Column::text("interval"),
         Column::text("verdict"),
@@ -43,7 +44,7 @@ pub fn table(comparison: &Comparison<'_>, screen: Screen) -> String {
             table.heading(&heading);
             group = Some(heading);
         }
-        let cells = cells(change, comparison.metric);
+        let cells = cells(change, comparison);
         match comparison.is_regression(change) {
             true => table.bad_row(cells),
             false => table.row(cells),
@@ -57,18 +58,33 @@ pub fn table(comparison: &Comparison<'_>, screen: Screen) -> String {
     out
 }
 
+/// What the two are called where there is little room.
+fn sides<'a>(comparison: &'a Comparison<'_>) -> (&'a str, &'a str) {
+    match comparison.is_one_run {
+        true => (&comparison.names.0, &comparison.names.1),
+        false => ("OLD", "NEW"),
+    }
+}
+
 fn write_head(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> std::fmt::Result {
     let mut line = |text: String| writeln!(out, "{}", screen.wrapped(&text));
     let (old, new) = &comparison.names;
-    line(format!("OLD {old}"))?;
-    line(format!("NEW {new}"))?;
-    for Difference { axis, old, new } in &comparison.matching.differences {
+    let (then, now) = sides(comparison);
+    match comparison.is_one_run {
+        true => line(format!("{new} beside {old}, in turns"))?,
+        false => {
+            line(format!("OLD {old}"))?;
+            line(format!("NEW {new}"))?;
+        }
+    }
+    let differences = comparison.matching.differences.iter();
+    for Difference { axis, old, new } in differences.filter(|it| it.axis != "subject") {
         let or_none = |values: &str| if values.is_empty() { "none" } else { values }.to_owned();
         let (old, new) = (or_none(old), or_none(new));
-        line(format!("compared: {axis} {old} in OLD, {new} in NEW"))?;
+        line(format!("compared: {axis} {old} in {then}, {new} in {now}"))?;
     }
     for (name, old, new) in &comparison.conditions {
-        line(format!("{name}: {old} in OLD, {new} in NEW"))?;
+        line(format!("{name}: {old} in {then}, {new} in {now}"))?;
     }
     let metric = comparison.metric;
     let direction = match metric.is_better_high() {
@@ -87,7 +103,8 @@ fn unit(metric: Metric) -> &'static str {
     }
 }
 
-fn cells(change: &Change<'_>, metric: Metric) -> [String; 8] {
+fn cells(change: &Change<'_>, comparison: &Comparison<'_>) -> [String; 8] {
+    let metric = comparison.metric;
     let (old_no, new_no) = (change.old.cell.number, change.new.cell.number);
     let no = match old_no == new_no {
         true => new_no.to_string(),
@@ -153,16 +170,17 @@ fn because(change: &Change<'_>) -> String {
 fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> std::fmt::Result {
     writeln!(out)?;
     let mut line = |text: String| writeln!(out, "{}", screen.wrapped(&text));
+    let (then, now) = sides(comparison);
     for (run, rows) in [
-        ("OLD", &comparison.matching.only_old),
-        ("NEW", &comparison.matching.only_new),
+        (then, &comparison.matching.only_old),
+        (now, &comparison.matching.only_new),
     ] {
         if !rows.is_empty() {
             line(format!("only in {run}: {}", numbers(rows)))?;
         }
     }
     for mean in &comparison.means {
-        line(mean_text(mean))?;
+        line(mean_text(mean, comparison))?;
     }
     if let (beside, by_chance, all @ 1..) = comparison.beside_none() {
         line(format!(
@@ -173,7 +191,12 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
     if intervals.any(|shift| shift.interval.is_none()) {
         line("With one sample of a row nothing is known of its spread: --repeat 3 gives every change an interval.".into())?;
     }
-    line("The runs were made one after the other: what differs may be the machine.".into())?;
+    if !comparison.is_one_run {
+        line(
+            "The runs were made one after the other: what differs may be the machine. Subjects of one run tell which is better."
+                .into(),
+        )?;
+    }
     let count = |verdict| {
         let verdicts = comparison.changes.iter().map(|change| change.verdict);
         verdicts.filter(|found| *found == verdict).count()
@@ -189,7 +212,7 @@ fn write_foot(out: &mut String, comparison: &Comparison<'_>, screen: Screen) -> 
 }
 
 /// `geometric mean of download, 27 rows: +3.1 % (-0.5 … +6.9 %): chance is not ruled out`
-fn mean_text(mean: &Mean) -> String {
+fn mean_text(mean: &Mean, comparison: &Comparison<'_>) -> String {
     let of = mean.operation.map_or("all", Operation::as_str);
     let rows = size::counted(mean.rows as u64, "row");
     let ratio = percent(mean.ratio);
@@ -200,9 +223,12 @@ fn mean_text(mean: &Mean) -> String {
             percent(interval.high)
         )
     });
-    let verdict = match mean.is_sure() {
-        true => "more than chance gives",
-        false => "chance is not ruled out",
+    let is_bad = comparison.is_to_the_bad(mean.ratio);
+    let verdict = match (mean.is_sure(), comparison.is_one_run, is_bad) {
+        (false, ..) => "chance is not ruled out",
+        (true, false, _) => "more than chance gives",
+        (true, true, true) => "worse, by more than chance gives",
+        (true, true, false) => "better, by more than chance gives",
     };
     format!("geometric mean of {of}, {rows}: {ratio} %{interval}: {verdict}")
 }

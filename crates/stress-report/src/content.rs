@@ -1,5 +1,6 @@
 //! What is in a report, and in which order.
 
+mod beside;
 mod faults;
 mod subject;
 mod tables;
@@ -38,6 +39,7 @@ pub(super) fn document(runs: &[Run], submission: &Submission, lang: Lang) -> Doc
         lang,
     };
     let mut sections = vec![view.findings(), view.table()];
+    sections.extend(view.subjects());
     sections.extend(view.comparison());
     sections.extend(view.faults());
     sections.extend(view.charts());
@@ -193,7 +195,7 @@ impl<'a> View<'a> {
         let is_own = self
             .runs
             .iter()
-            .any(|run| variants::foreign_server(run).is_none());
+            .any(|run| run.rows.iter().any(|row| row.is_own_server));
         let caption = match is_own {
             true => lang.text("content.sample_of_own_server"),
             false => lang.text("content.sample_of_foreign_server"),

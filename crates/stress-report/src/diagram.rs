@@ -51,7 +51,8 @@ impl<'a> Scene<'a> {
             let sizes: Vec<String> = sizes.into_iter().map(|size| lang.int(size)).collect();
             sizes.join(", ")
         };
-        let servers = variants.iter().map(|variant| foreign_server(variant.run));
+        let first = |variant: &'a Variant<'_>| foreign_server(variant.run, &variant.rows[0].cell);
+        let servers = variants.iter().map(first);
         let foreign: Option<Vec<Foreign<'a>>> = servers.collect();
         Self {
             lang,

@@ -21,6 +21,7 @@ pub mod recheck;
 #[cfg(test)]
 #[path = "../../cli-kit/tests/support/schemas.rs"]
 mod schemas;
+pub mod subjects;
 pub mod submission;
 pub mod submitted;
 mod svg;

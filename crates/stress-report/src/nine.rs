@@ -56,7 +56,7 @@ pub(crate) const fn operation(operation: Operation) -> &'static str {
     }
 }
 
-/// Writes the table for a spreadsheet of the language: with commas and points in English, with semicolons and
+/// Writes the table, and whose each row is where there are several subjects, for a spreadsheet of the language: with commas and points in English, with semicolons and
 /// decimal commas, and a byte order mark that says UTF-8, in Indonesian.
 ///
 /// # Errors
@@ -72,13 +72,15 @@ pub(crate) fn write_csv(rows: &[Row], lang: Lang, mut out: impl Write) -> Result
         })
         .terminator(csv::Terminator::CRLF)
         .from_writer(out);
-    writer.write_record(headings(lang))?;
+    let has_subjects = rows.iter().any(|row| row.cell.subject.is_some());
+    let heading = has_subjects.then(|| lang.text("nine.subject"));
+    writer.write_record(headings(lang).into_iter().chain(heading))?;
     for row in rows {
         let cell = &row.cell;
         // No groups of digits: a spreadsheet makes them.
         let seconds = |time| format_seconds(time, 6).replace('.', lang.point());
         let rate = row.throughput_bytes_per_s.map(|rate| rate.to_string());
-        writer.write_record([
+        let nine = [
             cell.number.to_string(),
             operation(cell.operation).into(),
             size::format(cell.volume),
@@ -88,7 +90,8 @@ pub(crate) fn write_csv(rows: &[Row], lang: Lang, mut out: impl Write) -> Result
             rate.unwrap_or_default(),
             in_words(row.clients, lang).unwrap_or_default(),
             in_words(server_workers(row), lang).unwrap_or_default(),
-        ])?;
+        ];
+        writer.write_record(nine.iter().chain(&cell.subject))?;
     }
     Ok(writer.flush()?)
 }

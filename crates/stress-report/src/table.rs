@@ -13,8 +13,16 @@ use stress_data::summary::{Row, ServerWorkers};
 /// The table with what belongs under it.
 #[must_use]
 pub fn render(contents: &Contents, rows: &[Row], screen: Screen) -> String {
-    let has_spread = contents.header.fingerprint.repeats > 1;
-    let mut table = Table::new(columns(has_spread));
+    let fingerprint = &contents.header.fingerprint;
+    let shown = Shown {
+        spread: fingerprint.repeats > 1,
+        reference: fingerprint
+            .settings
+            .subjects
+            .first()
+            .map(|it| it.name.as_str()),
+    };
+    let mut table = Table::new(columns(shown));
     let mut group = None;
     for row in rows {
         let heading = heading(row, rows);
@@ -23,8 +31,8 @@ pub fn render(contents: &Contents, rows: &[Row], screen: Screen) -> String {
             group = Some(heading);
         }
         match row.status {
-            Status::Ok => table.row(cells(row, has_spread)),
-            _ => table.bad_row(cells(row, has_spread)),
+            Status::Ok => table.row(cells(row, shown)),
+            _ => table.bad_row(cells(row, shown)),
         }
     }
     let mut out = table.render(screen);
@@ -33,8 +41,16 @@ pub fn render(contents: &Contents, rows: &[Row], screen: Screen) -> String {
     out
 }
 
+/// What a table has only where there is something of it.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    spread: bool,
+    /// The subject that the others' times are related to.
+    reference: Option<&'a str>,
+}
+
 /// The assignment's columns stay; the others go in the order of what they add.
-fn columns(has_spread: bool) -> Vec<Column> {
+fn columns(shown: Shown<'_>) -> Vec<Column> {
     let number = Column::number;
     let mut columns = vec![
         number("no"),
@@ -60,7 +76,11 @@ fn columns(has_spread: bool) -> Vec<Column> {
             .spare(3),
         Column::text("status"),
     ];
-    if has_spread {
+    if let Some(reference) = shown.reference {
+        let head = number(reference).under("time over");
+        columns.insert(SPREAD, head.short("time", "ratio").spare(1));
+    }
+    if shown.spread {
         columns.insert(SPREAD, number("spread").spare(2));
     }
     columns
@@ -85,7 +105,9 @@ pub(crate) fn heading<'a>(row: &Row, rows: impl IntoIterator<Item = &'a Row>) ->
     let mut cell = cell.clone();
     // What the server has says more than what it was asked for; one that was lost has told nothing, and others the same.
     let asked = cell.encoded_cache;
-    let mut alike = rows.into_iter().filter(|it| it.cell.encoded_cache == asked);
+    let is_alike =
+        |it: &&Row| (it.cell.encoded_cache, &it.cell.subject) == (asked, &row.cell.subject);
+    let mut alike = rows.into_iter().filter(is_alike);
     let told = row.encoded_cache_bytes;
     let told = told.or_else(|| alike.find_map(|it| it.encoded_cache_bytes));
     cell.encoded_cache = told.or(asked);
@@ -97,10 +119,14 @@ pub(crate) fn heading<'a>(row: &Row, rows: impl IntoIterator<Item = &'a Row>) ->
     )
 }
 
-/// What is different from the usual in a cell, from a comma on: buffers and a cache that were set, and a fault.
+/// What is different from the usual in a cell, from a comma on: whose it is of several subjects, buffers and a cache that
+/// were set, and a fault.
 #[must_use]
 pub fn conditions(cell: &Cell) -> String {
     let mut conditions = String::new();
+    if let Some(name) = &cell.subject {
+        conditions += &format!(", subject {name}");
+    }
     let buffers = [
         ("client", cell.client_buffer),
         ("server", cell.server_buffer),
@@ -130,7 +156,7 @@ pub(crate) fn cache_text(bytes: u64) -> String {
     }
 }
 
-fn cells(row: &Row, has_spread: bool) -> Vec<String> {
+fn cells(row: &Row, shown: Shown<'_>) -> Vec<String> {
     let time = row.time().map(|time| format_seconds(time, 4));
     let rate = |rate: Option<u64>| or_dash(rate.map(rate_text));
     let workers = |pick: fn(ServerWorkers) -> u32| or_dash(row.server_workers.map(pick));
@@ -148,7 +174,11 @@ fn cells(row: &Row, has_spread: bool) -> Vec<String> {
         workers(|workers| workers.idle),
         row.status.as_str().to_owned(),
     ];
-    if has_spread {
+    if shown.reference.is_some() {
+        let ratio = row.ratio.map(|ratio| format!("{:.2}", ratio.ratio));
+        cells.insert(SPREAD, or_dash(ratio));
+    }
+    if shown.spread {
         cells.insert(SPREAD, or_dash(spread_text(row)));
     }
     cells

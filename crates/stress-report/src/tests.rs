@@ -92,6 +92,38 @@ fn models_and_runs_stand_side_by_side() {
 }
 
 #[test]
+fn subjects_of_one_run_have_their_ratios_round_by_round() {
+    let runs = [run_of(made_up::subjects())];
+    for lang in [Lang::En, Lang::Id] {
+        let document = document_of(&runs, lang);
+        let code = lang.as_str();
+        insta::assert_snapshot!(format!("subjects_{code}.md"), markdown::render(&document));
+        insta::assert_snapshot!(
+            format!("subjects_{code}.csv"),
+            csv_of(made_up::subjects(), lang)
+        );
+    }
+    let sheets = cells(workbook_of(made_up::subjects(), Lang::En));
+    assert!(
+        sheets.contains("[ours]") && sheets.contains("[python]"),
+        "{sheets}"
+    );
+    testing::check_fits(|screen| {
+        table::render(&runs[0].contents, &runs[0].rows, screen) + &subjects::text(&runs[0], screen)
+    });
+    let shown = table::render(&runs[0].contents, &runs[0].rows, screen::Screen::FILE);
+    insta::assert_snapshot!(
+        "subjects_table",
+        shown + &subjects::text(&runs[0], screen::Screen::FILE)
+    );
+    let comparison = &subjects::comparisons(&runs[0])[0];
+    insta::assert_snapshot!(
+        "subjects_compared",
+        compare::table(comparison, screen::Screen::FILE)
+    );
+}
+
+#[test]
 fn faults_stand_apart_from_what_the_pools_do() {
     let runs = [run_of(made_up::disturbed())];
     let document = document_of(&runs, Lang::En);

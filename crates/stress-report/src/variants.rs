@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use stress_data::fault::Fault;
-use stress_data::matrix::{ClientPool, Operation};
+use stress_data::matrix::{Cell, ClientPool, Operation};
 use stress_data::measurement::ServerChoice;
 use stress_data::run::Run;
 use stress_data::summary::Row;
@@ -128,11 +128,12 @@ struct Key {
     server_buffer: Option<u64>,
     encoded_cache: Option<u64>,
     fault: Fault,
+    subject: Option<String>,
 }
 
 impl Key {
     fn of(run_index: usize, run: &Run, row: &Row) -> Self {
-        let foreign = foreign_server(run).map(Foreign::name);
+        let foreign = foreign_server(run, &row.cell).map(Foreign::name);
         Self {
             run: run_index,
             server: foreign.unwrap_or_else(|| row.server_pool().to_owned()),
@@ -141,6 +142,7 @@ impl Key {
             server_buffer: row.cell.server_buffer,
             encoded_cache: row.cell.encoded_cache,
             fault: row.cell.fault,
+            subject: row.cell.subject.clone(),
         }
     }
 }
@@ -155,8 +157,15 @@ pub(super) enum Foreign<'a> {
 }
 
 /// None for a server of ours.
-pub(super) fn foreign_server(run: &Run) -> Option<Foreign<'_>> {
-    match &run.contents.header.fingerprint.settings.server {
+pub(super) fn foreign_server<'a>(run: &'a Run, cell: &Cell) -> Option<Foreign<'a>> {
+    let settings = &run.contents.header.fingerprint.settings;
+    let subject = settings.subject(cell);
+    foreign(subject.map_or(&settings.server, |subject| &subject.server))
+}
+
+/// The same of what was chosen.
+pub(super) fn foreign(server: &ServerChoice) -> Option<Foreign<'_>> {
+    match server {
         ServerChoice::Own => None,
         ServerChoice::Command(it) => Some(Foreign::Command(&it.command)),
         ServerChoice::Target { address, .. } => Some(Foreign::Target(address)),
@@ -194,7 +203,13 @@ fn differ<T: PartialEq>(keys: &[Key], pick: impl Fn(&Key) -> T) -> bool {
 fn labels<'a>(keys: &[Key], variants: &[Variant<'a>], lang: Lang) -> Vec<String> {
     let is_single = keys.len() == 1;
     let has_runs = differ(keys, |key| key.run);
-    let has_servers = is_single || differ(keys, |key| key.server.clone());
+    let has_subjects = differ(keys, |key| key.subject.clone());
+    // What a subject is its name says, and the report says what was started under it.
+    let other_server = |key: &Key| {
+        let mut keys = keys.iter();
+        keys.any(|other| other.subject == key.subject && other.server != key.server)
+    };
+    let has_servers = is_single || keys.iter().any(other_server);
     let has_clients = is_single || differ(keys, |key| key.clients);
     let has_client_buffers = differ(keys, |key| key.client_buffer);
     let has_server_buffers = differ(keys, |key| key.server_buffer);
@@ -213,6 +228,9 @@ fn labels<'a>(keys: &[Key], variants: &[Variant<'a>], lang: Lang) -> Vec<String>
         let mut parts = Vec::new();
         if has_runs {
             parts.push(run_label(variant.run, variants));
+        }
+        if let Some(subject) = key.subject.as_ref().filter(|_| has_subjects) {
+            parts.push(subject.clone());
         }
         if has_servers {
             parts.push(say!(lang, "variants.server", value = key.server));

@@ -18,11 +18,12 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use cli_kit::output::say;
+use client::Terminator;
 use screen::Screen;
 use stress_data::Unusable;
 use stress_data::derived::write_all;
 use stress_data::journal::{Contents, End, Line, Session};
-use stress_data::matrix::Operation;
+use stress_data::matrix::{Cell, Operation};
 use stress_data::measurement::ServerChoice;
 use stress_data::run::Run;
 use stress_data::schedule::{self, Turn};
@@ -96,28 +97,50 @@ pub(crate) fn measure(request: &Request) -> Result<Measured> {
 /// The request with what the trial of a foreign server showed. One that fails it is an error, unless the user wants to
 /// go on.
 fn tried(request: &Request, work: &WorkDir, stops: &Stops) -> Result<Request> {
-    let mut request = request.clone();
-    let Some(cell) = request.plan.cells.first() else {
-        return Ok(request);
+    let mut tried = request.clone();
+    let cells = &request.plan.cells;
+    let of_subject = |name: Option<&str>| {
+        let cell = cells.iter().find(|cell| cell.subject.as_deref() == name);
+        let found = cell.map(|cell| try_one(request, cell, work, stops));
+        let found = found.transpose()?.flatten();
+        anyhow::Ok(found.map(|terminator| terminator.as_str().to_owned()))
     };
-    let settings = &mut request.settings;
-    let held = match trial::hold(cell, settings, request.is_probed, work, stops.any()) {
+    for subject in &mut tried.settings.subjects {
+        subject.terminator = of_subject(Some(&subject.name))?;
+    }
+    if let Some(terminator) = of_subject(None)? {
+        tried.settings.terminator = terminator;
+    }
+    Ok(tried)
+}
+
+/// What the trial of the server of `cell` showed; none if it is ours.
+fn try_one(
+    request: &Request,
+    cell: &Cell,
+    work: &WorkDir,
+    stops: &Stops,
+) -> Result<Option<Terminator>> {
+    let settings = request.settings.of(cell);
+    let held = match trial::hold(cell, &settings, request.is_probed, work, stops.any()) {
         Err(measure::Error::Interrupted) if !stops.is_by_user() => {
             Some(Err("the server's trial was not over within --budget".into()))
         }
         held => held?,
     };
     match held {
-        None => {}
+        None => return Ok(None),
         Some(Ok(terminator)) => {
-            terminator.as_str().clone_into(&mut settings.terminator);
             if request.is_probed && request.progress != Shown::None {
+                let whose = cell.subject.as_ref();
                 say(format_args!(
-                    "requests end with {} (found by LIST; --terminator {} skips the search)",
+                    "{}requests end with {} (found by LIST; --terminator {} skips the search)",
+                    whose.map_or_else(String::new, |name| format!("{name}: ")),
                     probe::word(terminator),
                     terminator.as_str()
                 ));
             }
+            return Ok(Some(terminator));
         }
         Some(Err(why)) if request.keep_going => say(format_args!("warning: {why}")),
         Some(Err(why)) => anyhow::bail!(
@@ -125,7 +148,7 @@ fn tried(request: &Request, work: &WorkDir, stops: &Stops) -> Result<Request> {
 Nothing was measured. To measure all the same, each row with its error: --keep-going"
         ),
     }
-    Ok(request)
+    Ok(None)
 }
 
 /// Takes the samples that are missing; the work directory is gone afterwards.
@@ -172,11 +195,14 @@ fn lay_out_downloads(request: &Request, turns: &[Turn], bench: &mut RealSampler<
     let (settings, sources) = (&request.settings, bench.work.sources());
     let cells = || turns.iter().map(|turn| &request.plan.cells[turn.index]);
     sources.expect(cells());
-    if settings.server != ServerChoice::Own || request.budget.is_some() {
+    if request.budget.is_some() {
         return;
     }
+    let is_kept = |cell: &&Cell| {
+        cell.operation == Operation::Download && settings.of(cell).server == ServerChoice::Own
+    };
     let mut volumes = BTreeSet::new();
-    for cell in cells().filter(|cell| cell.operation == Operation::Download) {
+    for cell in cells().filter(is_kept) {
         if volumes.insert(cell.volume) && bench.shortage(cell).is_none() {
             // What cannot be made is said by its row.
             let _ = files::kept(cell, settings.seed, sources);
@@ -231,7 +257,11 @@ fn progress(request: &Request, turns: &[Turn]) -> Progress {
         request.progress,
         (planned - turns.len(), planned),
         units.sum(),
-        request.settings.server == ServerChoice::Own,
+        request
+            .plan
+            .cells
+            .iter()
+            .all(|cell| request.settings.of(cell).server == ServerChoice::Own),
         request.budget,
     )
 }

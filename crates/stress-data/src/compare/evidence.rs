@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use crate::matrix::Operation;
 use crate::schedule::split_mix;
 use crate::summary::Row;
+use crate::summary::metric::paired;
 
-use super::shift::Interval;
+use crate::shift::Interval;
 
 /// How often equal sides may be taken for different: by the means together, and by the rows together.
 pub const ALPHA: f64 = 0.05;
@@ -38,13 +39,13 @@ impl Sampled {
     /// Of `row`, and one that it is compared with: their samples by repeat.
     #[must_use]
     pub fn new(row: &Row, old: &BTreeMap<u32, u64>, new: &BTreeMap<u32, u64>) -> Self {
-        let rounds = old.iter();
-        let rounds = rounds.filter_map(|(repeat, old)| Some((*old, *new.get(repeat)?)));
+        let mut pairs = paired(old, new);
+        pairs.retain(|(old, new)| *old > 0 && *new > 0);
         let window = row.makespan.unwrap_or_default().as_nanos();
         Self {
             operation: row.cell.operation,
             window_ns: u64::try_from(window).unwrap_or(u64::MAX),
-            pairs: rounds.filter(|(old, new)| *old > 0 && *new > 0).collect(),
+            pairs,
         }
     }
 

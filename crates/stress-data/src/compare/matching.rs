@@ -11,7 +11,7 @@ use crate::summary::Row;
 use crate::summary::csv::{self, Field};
 
 /// The columns that say which combination a row is.
-const AXES: [&str; 10] = [
+const AXES: [&str; 11] = [
     "operation",
     "volume_bytes",
     "client_workers",
@@ -22,6 +22,7 @@ const AXES: [&str; 10] = [
     "server_buffer_bytes",
     "encoded_cache_bytes",
     "fault",
+    "subject",
 ];
 /// How many of them always have to be the same: an upload does not compare with a download.
 const FIXED_LEN: usize = 4;

@@ -3,11 +3,11 @@
 use crate::journal::Contents;
 use crate::measurement::Status;
 use crate::summary::Row;
-use crate::summary::metric::Metric;
+use crate::summary::metric::{Metric, paired};
 use crate::summary::statistics::median;
 
 use super::evidence::{ALPHA, ROW_SAMPLES, Sampled};
-use super::shift::Shift;
+use crate::shift::Shift;
 
 /// One combination in both runs.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub struct Change<'a> {
 }
 
 words! {
-    /// What is to be made of a change; a closed set of words. Which of two runs is the better one is not among them: they
-    /// were made one after the other, and the machine was not the same twice.
+    /// What is to be made of a change; a closed set of words. Of two runs none is the better one: they were made one after
+    /// the other, and the machine was not the same twice.
     #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     pub enum Verdict {
         /// The interval holds "no change", or a difference as large comes about by chance in one row of so many.
@@ -39,6 +39,10 @@ words! {
         NeedsSamples = "needs 7 repeats",
         /// By more than chance gives.
         Differs = "differs",
+        /// The same of subjects of one run, to the good.
+        Better = "better",
+        /// The same of subjects of one run, to the bad.
+        Worse = "worse",
         /// It was ok in the old run and is not in the new one.
         Broken = "broken",
         /// It is ok in the new run and was not in the old one.
@@ -49,11 +53,12 @@ words! {
 }
 
 impl<'a> Change<'a> {
-    /// How `metric` of the row `old` changed in `new`; not judged yet if both are as they should be.
+    /// How `metric` of the row `old` changed in `new`; not judged yet if both are as they should be. Samples of one run
+    /// are paired, round by round.
     pub(crate) fn new(
-        (old, old_contents): (&'a Row, &Contents),
-        (new, new_contents): (&'a Row, &Contents),
+        [(old, old_contents), (new, new_contents)]: [(&'a Row, &Contents); 2],
         metric: Metric,
+        is_paired: bool,
     ) -> Self {
         let then = metric.by_repeat(old_contents, old.cell.number);
         let now = metric.by_repeat(new_contents, new.cell.number);
@@ -67,23 +72,36 @@ impl<'a> Change<'a> {
         if verdict != Verdict::NoDifference {
             sampled.pairs.clear();
         }
+        let pairs = paired(&then, &now);
         let [then, now] = [then, now].map(|values| Vec::from_iter(values.into_values()));
         Self {
             old,
             new,
             medians: (median(then.iter().copied()), median(now.iter().copied())),
             lens: (then.len(), now.len()),
-            shift: Shift::of(&then, &now),
+            shift: match is_paired {
+                true => Shift::paired(&pairs),
+                false => Shift::of(&then, &now),
+            },
             verdict,
             sampled,
         }
     }
 
-    /// Whether it means anything, where a difference as large in any row of the comparison comes by chance so often.
-    pub(super) fn judge(&mut self, chance: f64) {
-        if self.verdict == Verdict::NoDifference {
-            self.verdict = judged(self.shift.as_ref(), self.lens.0.min(self.lens.1), chance);
+    /// Whether it means anything, where a difference as large in any row of the comparison comes by chance so often. Of
+    /// subjects of one run, by a figure, one is then better or worse.
+    pub(super) fn judge(&mut self, chance: f64, of_one_run: Option<Metric>) {
+        if self.verdict != Verdict::NoDifference {
+            return;
         }
+        let verdict = judged(self.shift.as_ref(), self.lens.0.min(self.lens.1), chance);
+        self.verdict = match (verdict, of_one_run, self.shift) {
+            (Verdict::Differs, Some(metric), Some(shift)) => match metric.is_worse(shift.ratio) {
+                true => Verdict::Worse,
+                false => Verdict::Better,
+            },
+            (verdict, ..) => verdict,
+        };
     }
 }
 
@@ -108,7 +126,7 @@ fn judged(shift: Option<&Shift>, samples: usize, chance: f64) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::shift::Interval;
+    use crate::shift::Interval;
 
     #[test]
     fn only_what_chance_does_not_give_is_a_difference() {

@@ -31,6 +31,7 @@ fn known_cells_have_their_known_numbers() {
             server_buffer: None,
             encoded_cache: None,
             fault: Fault::None,
+            subject: None,
         };
         assert_eq!(plan.cells[number as usize - 1], want);
     };

@@ -1,7 +1,7 @@
 //! Whether the ratios between some cells are those of another run. Pure.
 
-use crate::compare::shift::{Shift, middle};
 use crate::matrix::Cell;
+use crate::shift::{Shift, middle};
 use crate::summary::statistics::median;
 
 /// One cell, measured then and now: times per client of the samples that are ok.

@@ -16,6 +16,7 @@ const CELL: Cell = Cell {
     server_buffer: None,
     encoded_cache: None,
     fault: Fault::None,
+    subject: None,
 };
 
 fn record(client: u32, outcome: Outcome) -> Record {

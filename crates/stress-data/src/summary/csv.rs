@@ -24,7 +24,7 @@ pub(crate) enum Column {
 use Column::{Bytes, Count, Seconds, Share, Words};
 
 /// All columns, in order; the first eleven are the assignment's. What each means is in the report's texts.
-const COLUMNS: [(&str, Column); 51] = [
+const COLUMNS: [(&str, Column); 55] = [
     ("no", Count(|r| Some(r.cell.number.into()))),
     ("operation", Words(|r| r.cell.operation.as_str().into())),
     ("volume", Words(|r| size::format(r.cell.volume))),
@@ -106,7 +106,24 @@ const COLUMNS: [(&str, Column); 51] = [
     ("longest_pause_s", Seconds(|r| r.pause)),
     ("start_spread_s", Seconds(|r| r.start_spread)),
     ("encoded_cache_bytes", Bytes(|r| r.encoded_cache_bytes)),
+    (
+        "subject",
+        Words(|r| r.cell.subject.clone().unwrap_or_default()),
+    ),
+    ("ratio", Share(|r| Some(permille(r.ratio?.ratio)))),
+    (
+        "ratio_low",
+        Share(|r| Some(permille(r.ratio?.interval?.low))),
+    ),
+    (
+        "ratio_high",
+        Share(|r| Some(permille(r.ratio?.interval?.high))),
+    ),
 ];
+
+fn permille(ratio: f64) -> u64 {
+    (ratio * 1_000.0).round() as u64
+}
 
 const fn ns(ns: u64) -> Option<Duration> {
     Some(Duration::from_nanos(ns))

@@ -42,6 +42,11 @@ impl Metric {
         )
     }
 
+    /// Whether `ratio` times as much of it is to the bad.
+    pub(crate) fn is_worse(self, ratio: f64) -> bool {
+        (ratio > 1.0) != self.is_better_high()
+    }
+
     /// Whether it is a time, in nanoseconds, rather than bytes or bytes per second.
     #[must_use]
     pub const fn is_time(self) -> bool {
@@ -73,6 +78,13 @@ impl Metric {
             .collect()
     }
 
+    /// The same of the cells `one` and `other`, of each round in which both have it.
+    #[must_use]
+    pub fn pairs(self, contents: &Contents, one: u32, other: u32) -> Vec<(u64, u64)> {
+        let other = self.by_repeat(contents, other);
+        paired(&self.by_repeat(contents, one), &other)
+    }
+
     /// The same, in the order of the repeats.
     #[must_use]
     pub fn values(self, contents: &Contents, number: u32) -> Vec<u64> {
@@ -92,6 +104,13 @@ impl Metric {
             Self::ServerPeakRssBytes => figures.server_peak_rss_bytes,
         }
     }
+}
+
+/// What both have of one repeat.
+pub(crate) fn paired(one: &BTreeMap<u32, u64>, other: &BTreeMap<u32, u64>) -> Vec<(u64, u64)> {
+    let rounds = one.iter();
+    let pair = |(repeat, one): (&u32, &u64)| Some((*one, *other.get(repeat)?));
+    rounds.filter_map(pair).collect()
 }
 
 #[cfg(test)]

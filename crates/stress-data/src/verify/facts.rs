@@ -191,9 +191,10 @@ fn sample_problems(contents: &Contents, sample: &Sample) -> Vec<String> {
         });
         return problems;
     }
-    problems.extend(status_problem(measurement, &fingerprint.settings));
-    problems.extend(record_problems(measurement, &fingerprint.settings));
-    problems.extend(server::problems(measurement, &fingerprint.settings));
+    let settings = &*fingerprint.settings.of(&measurement.cell);
+    problems.extend(status_problem(measurement, settings));
+    problems.extend(record_problems(measurement, settings));
+    problems.extend(server::problems(measurement, settings));
     problems.extend(length_problem(sample));
     problems
 }

@@ -14,10 +14,12 @@ use stress_data::summary::metric::Metric;
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ComparisonJson<'a> {
-    /// The run that is compared with.
+    /// The run that is compared with, or the subject.
     old: &'a str,
-    /// The run that is compared.
+    /// The run that is compared, or the subject.
     new: &'a str,
+    /// Whether both are subjects of one run, which were measured in turns: one of them is better or worse.
+    is_one_run: bool,
     /// The figure, a column of summary.csv.
     metric: Metric,
     /// In what the runs differ as a whole.
@@ -126,6 +128,7 @@ pub fn json(comparison: &Comparison<'_>) -> Value {
     let whole = ComparisonJson {
         old,
         new,
+        is_one_run: comparison.is_one_run,
         metric: comparison.metric,
         compared: compared
             .map(|it| difference(it.axis, &it.old, &it.new))

@@ -75,7 +75,7 @@ fn a_comparison_shows_each_change_with_its_interval() {
         "",
         "geometric mean of download, 2 rows: +31.2 % (+9.7 … +56.9 %): chance is not ruled out",
         "intervals beside 'no change': 1 of 2; by chance alone about 0.1",
-        "The runs were made one after the other: what differs may be the machine.",
+        "The runs were made one after the other: what differs may be the machine. Subjects of one run tell which is better.",
         "2 rows compared: 1 no difference seen, 1 differs",
         "",
     ];

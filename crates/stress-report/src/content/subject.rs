@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stress_data::journal::{Contents, Header, Session};
-use stress_data::measurement::Verify;
+use stress_data::measurement::{Subject, Verify};
 use stress_data::run::Run;
 use stress_data::shell::quoted;
 
@@ -13,7 +13,7 @@ use super::View;
 use crate::document::{Block, Fact, Section};
 use crate::lang::Lang;
 use crate::texts::say;
-use crate::variants::{Foreign, foreign_server};
+use crate::variants::{Foreign, foreign};
 
 impl View<'_> {
     pub(super) fn subject(&self) -> Section {
@@ -139,7 +139,7 @@ fn plan_facts(run: &Run, lang: Lang) -> Vec<Fact> {
     if settings.warmup > 0 {
         facts.push(fact("subject.warm_up_samples", lang.int(settings.warmup)));
     }
-    facts.push(server_fact(run, lang));
+    facts.extend(server_facts(run, lang));
     facts
 }
 
@@ -153,14 +153,36 @@ fn short_commit(commit: &str) -> String {
     format!("{short}{changed}")
 }
 
-fn server_fact(run: &Run, lang: Lang) -> Fact {
-    if let Some(foreign) = foreign_server(run) {
-        let name = lang.text(match foreign {
-            Foreign::Command(_) => "subject.server_foreign",
-            Foreign::Target(_) => "subject.server_that_ran_already",
-        });
-        return Fact::code(name, foreign.words());
-    }
+/// What served: each subject with what it was started with, or the only server.
+fn server_facts(run: &Run, lang: Lang) -> Vec<Fact> {
+    let settings = &run.contents.header.fingerprint.settings;
+    let subject = |subject: &Subject| {
+        let name = say!(lang, "subject.subject", name = subject.name);
+        match foreign(&subject.server) {
+            Some(foreign) => Fact::code(name, foreign.words()),
+            None => {
+                let words = ["prefork-server"].map(str::to_owned).into_iter();
+                let words = words.chain(subject.server_args.iter().map(|word| quoted(word)));
+                Fact::code(name, words.collect::<Vec<_>>().join(" "))
+            }
+        }
+    };
+    let subjects = settings.subjects.iter().map(subject);
+    let server = match foreign(&settings.server) {
+        Some(_) if !settings.subjects.is_empty() => None,
+        Some(foreign) => {
+            let name = lang.text(match foreign {
+                Foreign::Command(_) => "subject.server_foreign",
+                Foreign::Target(_) => "subject.server_that_ran_already",
+            });
+            Some(Fact::code(name, foreign.words()))
+        }
+        None => Some(own_server(run, lang)),
+    };
+    subjects.chain(server).collect()
+}
+
+fn own_server(run: &Run, lang: Lang) -> Fact {
     let samples = run.contents.samples.values();
     let readies = samples.filter_map(|sample| sample.measurement.ready.as_ref());
     let versions = readies.map(|ready| format!("prefork-server {}", ready.version));

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use stress_data::matrix::{LIST_FILE_BYTES, Operation};
 use stress_data::measurement::Status;
 use stress_data::record::Outcome;
-use stress_data::run::Run;
 use stress_data::size;
 use stress_data::summary::{ClientCounts, Row};
 
@@ -15,7 +14,7 @@ use crate::lang::Lang;
 use crate::nine;
 use crate::table::cache_text;
 use crate::texts::{count, say};
-use crate::variants::{Place, Variant, foreign_server};
+use crate::variants::{Place, Variant};
 
 /// What went wrong is told in one line or two.
 const TROUBLE_LEN_MAX: usize = 200;
@@ -26,11 +25,11 @@ impl View<'_> {
     pub(super) fn table(&self) -> Section {
         let lang = self.lang;
         let mut blocks = vec![Block::paragraph(lang.text("tables.nine_columns"))];
-        let is_without = |run: &Run| {
-            let has_ledger = run.rows.iter().any(|row| row.server_workers.is_some());
-            foreign_server(run).is_some() && !has_ledger
+        let is_without = |variant: &Variant<'_>| {
+            let mut rows = variant.rows.iter();
+            !rows.any(|row| row.is_own_server || row.server_workers.is_some())
         };
-        if self.runs.iter().any(is_without) {
+        if self.variants.iter().any(is_without) {
             blocks.push(Block::paragraph(lang.text("tables.no_ledger")));
         }
         for variant in self.variants {
@@ -48,6 +47,10 @@ impl View<'_> {
         let [first, others @ ..] = self.undisturbed else {
             return None;
         };
+        // Of subjects of one run more is known than how their medians are to each other.
+        if matches!(self.runs, [run] if !run.subjects().is_empty()) {
+            return None;
+        }
         let mut blocks = vec![Block::paragraph(say!(
             lang,
             "tables.beside",
@@ -109,13 +112,13 @@ fn nine_columns(variant: &Variant<'_>, lang: Lang) -> Table {
 
 /// What a table's servers promise about uploads, and the encoded cache that downloads meet, where that is the same for all;
 /// else the variants' names tell it.
-struct Shared<'a> {
+pub(super) struct Shared<'a> {
     durability: Option<&'a str>,
     cache: Option<u64>,
 }
 
 impl<'a> Shared<'a> {
-    fn of(rows: impl IntoIterator<Item = &'a &'a Row> + Clone) -> Self {
+    pub(super) fn of(rows: impl IntoIterator<Item = &'a &'a Row> + Clone) -> Self {
         let promised = rows.clone().into_iter();
         Self {
             durability: the_same(promised.filter_map(|row| row.upload_durability())),
@@ -130,7 +133,7 @@ fn the_same<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<T> {
 }
 
 /// Rows in groups of one operation and volume, with what matters for the operation.
-fn grouped(
+pub(super) fn grouped(
     rows: impl Iterator<Item = (Place, TableRow)>,
     shared: &Shared<'_>,
     lang: Lang,
@@ -151,7 +154,7 @@ fn grouped(
 }
 
 /// Four decimals, or six if a time is so short that four would leave less than two digits of it.
-fn decimals(variant: &Variant<'_>) -> u32 {
+pub(super) fn decimals(variant: &Variant<'_>) -> u32 {
     let times = variant.rows.iter().filter_map(|row| row.time_ns);
     match times.map(|time| time.median).min() {
         Some(..1_000_000) => 6,

@@ -73,7 +73,9 @@ fn what(row: &Row) -> String {
         false => ("a foreign", "worker".into()),
     };
     let workers = counted(servers.into(), &worker);
-    let server = format!("{whose} server with {workers}");
+    let subject = row.cell.subject.as_ref();
+    let subject = subject.map_or_else(String::new, |name| format!(" (subject {name})"));
+    let server = format!("{whose} server with {workers}{subject}");
     let volume = format!("{} ({})", size::format(volume), counted(volume, "byte"));
     let (one, many) = match client_pool {
         ClientPool::Thread => ("client thread", "client threads"),

@@ -12,6 +12,7 @@ use stress_data::summary::metric::Metric;
 use super::{Findings, VARIANTS_MAX, and};
 use crate::lang::Lang;
 use crate::nine;
+use crate::subjects;
 use crate::texts::{count, say};
 use crate::variants::{Place, Variant};
 
@@ -173,6 +174,13 @@ impl<'a> Findings<'a> {
     /// Every other variant against the first: the same rows, all clients together.
     pub(super) fn models(&self) -> Vec<String> {
         let lang = self.lang;
+        if let [run] = self.runs
+            && !run.subjects().is_empty()
+        {
+            let comparisons = subjects::comparisons(run);
+            let sentences = comparisons.iter().map(|it| subjects::sentences(it, lang));
+            return sentences.flatten().collect();
+        }
         let [first, others @ ..] = self.variants else {
             return Vec::new();
         };

@@ -5,7 +5,7 @@ use stress_data::fault::Fault;
 use stress_data::journal::{Contents, End, Line, Sample, Session};
 use stress_data::machine::{Ceilings, CpuTicks, Loopback};
 use stress_data::matrix::{Cell, ClientPool, Operation, Selection, ServerPool};
-use stress_data::measurement::{Measurement, Status};
+use stress_data::measurement::{Measurement, ServerChoice, Status, Subject};
 use stress_data::record::{Outcome, Record};
 use stress_data::testing;
 
@@ -140,6 +140,50 @@ pub(super) fn foreign() -> Contents {
             sample.measurement.done = None;
             for record in &mut sample.measurement.records {
                 record.ended_ns = record.ended_ns.map(|at| at + 40_000 * US);
+            }
+            contents.add(Line::Sample(Box::new(sample)));
+        }
+    }
+    ended(contents)
+}
+
+/// A server of ours and one that is not, in one run, in three rounds: the other one takes 40 ms longer, and one of its rows fails.
+pub(super) fn subjects() -> Contents {
+    let selection = Selection {
+        operations: vec![Operation::Download, Operation::Upload],
+        volumes: vec![1 << 20],
+        clients: vec![1, 5],
+        servers: vec![1, 5],
+        subjects: vec!["ours".into(), "python".into()],
+        ..Selection::default()
+    };
+    let mut contents = started(&selection, 3);
+    let subject = |name: &str, server| Subject {
+        name: name.into(),
+        server,
+        server_args: Vec::new(),
+        terminator: None,
+    };
+    let python = testing::foreign("python3 …/server.py --port {port} --root {root}");
+    contents.header.fingerprint.settings.subjects = vec![
+        subject("ours", ServerChoice::Own),
+        subject("python", python),
+    ];
+    for index in 0..contents.header.fingerprint.cells.len() {
+        for repeat in 0..3 {
+            let mut sample = sample(&contents, index, repeat);
+            let measurement = &mut sample.measurement;
+            if measurement.cell.subject.as_deref() == Some("python") {
+                measurement.ready = None;
+                measurement.done = None;
+                for record in &mut measurement.records {
+                    record.ended_ns = record.ended_ns.map(|at| at + 40_000 * US);
+                }
+            }
+            if measurement.cell.number == 41 {
+                measurement.status = Status::Failed;
+                measurement.records[0].outcome = Outcome::Eof;
+                measurement.records[0].verified_bytes = 0;
             }
             contents.add(Line::Sample(Box::new(sample)));
         }

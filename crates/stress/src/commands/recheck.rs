@@ -133,6 +133,7 @@ pub(super) fn run(args: &RecheckArgs) -> Result<Exit> {
 /// The run that measures the chosen rows again.
 fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
     let fingerprint = &contents.header.fingerprint;
+    refuse_subjects(&fingerprint.settings)?;
     refuse_untold(&fingerprint.settings.server, &fingerprint.cells)?;
     let candidates = fingerprint.cells.iter();
     // What took no time at all has no ratio to anything.
@@ -171,6 +172,18 @@ fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
             .map(|word| word.to_string_lossy().into_owned())
             .collect(),
     })
+}
+
+/// The paths of several servers cannot be given again.
+fn refuse_subjects(settings: &Settings) -> Result<(), Unusable> {
+    let mut subjects = settings.subjects.iter();
+    match subjects.find(|subject| subject.server != ServerChoice::Own) {
+        None => Ok(()),
+        Some(foreign) => Err(Unusable(format!(
+            "the run's subject {} was started by a command, of which a run keeps no paths: measure the run's subjects anew with its own command line (stress report says it), and see what stress compare says of the new run",
+            foreign.name
+        ))),
+    }
 }
 
 /// Rows of several numbers of workers, of a server that always had the same, say nothing that could hold.

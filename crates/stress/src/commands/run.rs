@@ -6,6 +6,7 @@ mod meaning;
 mod parse;
 mod preset;
 mod server_args;
+mod subjects;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -31,6 +31,8 @@ const EXAMPLES: &str = "  stress                                      all 81 row
   stress --fail-on 'clients_failed>0,makespan_s>2'     for CI: exit 4 if a row is like this
   stress show                                 the newest run's table again
   stress verify results/*                     do all numbers follow from the journals?
+  stress --subject ours=ours --subject python='python3 s.py -p {port} -w {workers} -d {root}'
+  stress compare RUN                          which of its subjects is better, and by how much
   stress compare OLD NEW                      what changed, with intervals
   stress explain RUN 14                       where the time of row 14 went
   stress report --lang id --pdf               the newest run's report, in Indonesian, as a PDF too

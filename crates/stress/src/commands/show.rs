@@ -9,7 +9,7 @@ use stress_data::matrix::PlanName;
 use stress_data::models;
 use stress_data::run::Run;
 use stress_data::summary;
-use stress_report::{PAGE, table};
+use stress_report::{PAGE, subjects, table};
 
 use super::exit::Exit;
 use super::runs;
@@ -50,7 +50,7 @@ pub(super) fn text(run: &Run, is_json: bool) -> String {
         return summary::csv::to_json_lines(rows);
     }
     let screen = Screen::stdout();
-    let table = table::render(contents, rows, screen);
+    let table = table::render(contents, rows, screen) + &subjects::text(run, screen);
     match contents.header.fingerprint.plan {
         PlanName::Models => format!("{table}\n{}", models::render(contents, rows, screen)),
         PlanName::Standard | PlanName::Assignment => table,

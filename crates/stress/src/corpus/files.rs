@@ -65,8 +65,8 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Sources {
     folder: PathBuf,
-    /// By seed and volume.
-    made: RefCell<HashMap<(u64, u64), Source>>,
+    /// By seed and volume, and whether it is in a folder that is kept.
+    made: RefCell<HashMap<(u64, u64, bool), Source>>,
     /// The most clients of a row to come that downloads.
     clients_max: Mutable<u32>,
 }
@@ -91,7 +91,7 @@ impl Sources {
     /// of `cache_bytes`: else the cache would come into the middle of the window.
     pub(crate) fn unsettled(&self, cell: &Cell, seed: u64, cache_bytes: u64) -> Duration {
         let made = self.made.borrow();
-        let Some(source) = made.get(&(seed, cell.volume)) else {
+        let Some(source) = made.get(&(seed, cell.volume, true)) else {
             return Duration::ZERO;
         };
         let is_cached = cell.operation == Operation::Download
@@ -108,14 +108,17 @@ impl Sources {
         left.unwrap_or_default().min(SETTLED)
     }
 
-    fn get(&self, seed: u64, volume: u64) -> io::Result<Source> {
-        if let Some(source) = self.made.borrow().get(&(seed, volume)) {
+    /// One that a folder keeps is no other folder's: each name that comes or goes changes its ctime.
+    fn get(&self, seed: u64, volume: u64, is_kept: bool) -> io::Result<Source> {
+        let key = (seed, volume, is_kept);
+        if let Some(source) = self.made.borrow().get(&key) {
             return Ok(source.clone());
         }
-        let path = self.folder.join(format!("source-{volume}"));
+        let kept = if is_kept { "-kept" } else { "" };
+        let path = self.folder.join(format!("source-{volume}{kept}"));
         let source = Source::make(&path, seed, volume)?;
         let mut made = self.made.borrow_mut();
-        made.insert((seed, volume), source.clone());
+        made.insert(key, source.clone());
         Ok(source)
     }
 }
@@ -139,12 +142,12 @@ pub(crate) fn kept(
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => fs::create_dir_all(&root)?,
         }
-        let crc32 = lay_out(&cell, seed, sources, &root)?;
+        let crc32 = fill(&cell, seed, sources, &root, true)?;
         return Ok((root, crc32));
     }
     let crc32 = match cell.operation {
         Operation::Download => {
-            let source = sources.get(seed, cell.volume)?;
+            let source = sources.get(seed, cell.volume, true)?;
             source.warm()?;
             Some(source.crc32)
         }
@@ -186,9 +189,19 @@ pub(crate) fn lay_out(
     sources: &Sources,
     root: &Path,
 ) -> io::Result<Option<u32>> {
+    fill(cell, seed, sources, root, false)
+}
+
+fn fill(
+    cell: &Cell,
+    seed: u64,
+    sources: &Sources,
+    root: &Path,
+    is_kept: bool,
+) -> io::Result<Option<u32>> {
     match cell.operation {
         Operation::Download => {
-            let source = sources.get(seed, cell.volume)?;
+            let source = sources.get(seed, cell.volume, is_kept)?;
             for client in 0..cell.clients {
                 let name = download_name(client);
                 link(&source.path, &root.join(name.as_str()))?;

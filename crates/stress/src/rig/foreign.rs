@@ -242,7 +242,7 @@ fn fill_in(command: &str, port: u16, workers: u32, root: &Path) -> Result<Vec<Os
         .ok_or_else(|| trouble("the root's path is not UTF-8"))?;
     // Split first: what is filled in stays one word.
     let words = shlex::split(command);
-    let words = words.ok_or_else(|| trouble("--server-cmd: a quote is left open"))?;
+    let words = words.ok_or_else(|| trouble("a quote in its command is left open"))?;
     let words = words.into_iter().map(|word| {
         word.replace("{port}", &port.to_string())
             .replace("{workers}", &workers.to_string())

@@ -32,7 +32,10 @@ pub(super) struct Budgeted<'a> {
     /// Samples that do not count, taken just before the first of their row that does.
     warmups: Vec<Turn>,
     costs: Costs,
+    cells: &'a [Cell],
     settings: &'a Settings,
+    /// The sample before: those of the other subjects follow it.
+    last: Option<Turn>,
 }
 
 impl<'a> Agenda<'a> {
@@ -46,7 +49,7 @@ impl<'a> Agenda<'a> {
         turns: &[Turn],
         budget: Duration,
         contents: &Contents,
-        cells: &[Cell],
+        cells: &'a [Cell],
         settings: &'a Settings,
     ) -> Self {
         let mut costs = Costs::default();
@@ -65,7 +68,9 @@ impl<'a> Agenda<'a> {
             left: counted.iter().map(candidate).collect(),
             warmups,
             costs,
+            cells,
             settings,
+            last: None,
         })
     }
 
@@ -75,13 +80,14 @@ impl<'a> Agenda<'a> {
             Self::Listed(turns) => turns.pop_front(),
             Self::Budgeted(budgeted) => {
                 let left = budgeted.end.saturating_sub(elapsed);
-                let index = budget::next(&budgeted.left, &budgeted.costs, left)?;
+                let index = budgeted.next(left)?;
                 let cell = budgeted.left[index].turn.index;
                 let mut warmups = budgeted.warmups.iter();
-                match warmups.position(|warmup| warmup.index == cell) {
-                    Some(place) => Some(budgeted.warmups.remove(place)),
-                    None => Some(budgeted.left.remove(index).turn),
+                if let Some(place) = warmups.position(|warmup| warmup.index == cell) {
+                    return Some(budgeted.warmups.remove(place));
                 }
+                budgeted.last = Some(budgeted.left[index].turn);
+                Some(budgeted.left.remove(index).turn)
             }
         }
     }
@@ -121,6 +127,28 @@ impl<'a> Agenda<'a> {
         let rest = end.saturating_sub(elapsed);
         let why_not = |it: Candidate| (it.turn, why(costs.predict(it.kind), rest));
         left.into_iter().map(why_not).collect()
+    }
+}
+
+impl Budgeted<'_> {
+    /// The place of the sample to take next: what stands beside the one before, if it fits, else the cheapest, or what
+    /// comes before it of those beside it, so that subjects take turns to begin.
+    fn next(&self, left: Duration) -> Option<usize> {
+        let beside = |last: Turn| {
+            let cell = &self.cells[last.index];
+            let mut all = self.left.iter();
+            all.position(|it| {
+                it.turn.repeat == last.repeat
+                    && self.cells[it.turn.index].is_beside(cell)
+                    && self.costs.predict(it.kind).unwrap_or_default() <= left
+            })
+        };
+        let following = || self.last.filter(|_| !left.is_zero()).and_then(beside);
+        let cheapest = || {
+            let index = budget::next(&self.left, &self.costs, left)?;
+            beside(self.left[index].turn)
+        };
+        following().or_else(cheapest)
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Kind {
     pub(crate) number: u32,
     /// Its operation.
     pub(crate) operation: Operation,
+    /// The place of its subject: one says nothing of another.
+    pub(crate) subject: Option<usize>,
     /// The bytes it moves.
     pub(crate) bytes: u64,
 }
@@ -37,8 +39,18 @@ impl Kind {
         Self {
             number: cell.number,
             operation: cell.operation,
+            subject: settings
+                .subject(cell)
+                .and_then(|subject| settings.subjects.iter().position(|it| it == subject)),
             bytes: content_bytes(cell, settings),
         }
+    }
+}
+
+impl Kind {
+    /// Whether the time of one grows with its bytes as that of the other.
+    fn is_like(self, other: Self) -> bool {
+        (self.operation, self.subject) == (other.operation, other.subject)
     }
 }
 
@@ -91,26 +103,24 @@ impl Costs {
         meant.map(|(_, cost)| *cost).max_by_key(|cost| cost.whole())
     }
 
-    fn longest_of(&self, operation: Operation, bytes: u64) -> Option<Cost> {
-        self.longest(|known| known.operation == operation && known.bytes == bytes)
+    fn longest_of(&self, kind: Kind, bytes: u64) -> Option<Cost> {
+        self.longest(|known| known.is_like(kind) && known.bytes == bytes)
     }
 
     /// The longest of those that move the same number of bytes: the nearest number that is not less.
     fn bounded_by_larger(&self, kind: Kind) -> Option<Cost> {
-        let bytes = self
-            .volumes(kind.operation)
-            .find(|bytes| *bytes >= kind.bytes)?;
-        self.longest_of(kind.operation, bytes)
+        let bytes = self.volumes(kind).find(|bytes| *bytes >= kind.bytes)?;
+        self.longest_of(kind, bytes)
     }
 
     fn grown_from_smaller(&self, kind: Kind) -> Option<Duration> {
-        let volumes: Vec<u64> = self.volumes(kind.operation).collect();
+        let volumes: Vec<u64> = self.volumes(kind).collect();
         let largest = *volumes.last()?;
-        let longest = self.longest_of(kind.operation, largest)?;
+        let longest = self.longest_of(kind, largest)?;
         let window = longest.window.as_secs_f64();
         let below = volumes.len().checked_sub(2).map(|index| volumes[index]);
         let exponent = below
-            .and_then(|below| Some((below, self.longest_of(kind.operation, below)?)))
+            .and_then(|below| Some((below, self.longest_of(kind, below)?)))
             .map_or(EXPONENT_MIN, |(below, shorter)| {
                 let growth = window / shorter.window.as_secs_f64();
                 growth.ln() / (largest as f64 / below as f64).ln()
@@ -126,11 +136,11 @@ impl Costs {
     }
 
     /// All numbers of bytes that something is known of, ascending.
-    fn volumes(&self, operation: Operation) -> impl Iterator<Item = u64> + use<> {
+    fn volumes(&self, kind: Kind) -> impl Iterator<Item = u64> + use<> {
         let known = self.known.iter();
         let mut volumes: Vec<u64> = known
-            .filter(|(kind, _)| kind.operation == operation)
-            .map(|(kind, _)| kind.bytes)
+            .filter(|(known, _)| known.is_like(kind))
+            .map(|(known, _)| known.bytes)
             .collect();
         volumes.sort_unstable();
         volumes.dedup();
@@ -190,6 +200,7 @@ mod tests {
         Kind {
             number,
             operation,
+            subject: None,
             bytes,
         }
     }

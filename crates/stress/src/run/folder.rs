@@ -150,12 +150,15 @@ fn no_journal(run: &Path) -> Unusable {
 
 /// Without paths, as it is kept.
 fn fingerprint(request: &Request) -> Result<Fingerprint> {
-    let server_cmd_crc32 = match &request.settings.server {
-        ServerChoice::Own | ServerChoice::Target { .. } => None,
-        ServerChoice::Command(it) => {
-            Some(format!("{:08x}", crc32fast::hash(it.command.as_bytes())))
-        }
+    let settings = &request.settings;
+    let subjects = settings.subjects.iter().map(|subject| &subject.server);
+    let servers = match settings.subjects.is_empty() {
+        true => vec![&settings.server],
+        false => subjects.collect(),
     };
+    let commands: Vec<&str> = servers.into_iter().filter_map(command).collect();
+    let crc32 = crc32fast::hash(commands.join("\0").as_bytes());
+    let server_cmd_crc32 = (!commands.is_empty()).then(|| format!("{crc32:08x}"));
     Ok(without_paths(&Fingerprint {
         plan: request.plan_name,
         cells: request.plan.cells.clone(),
@@ -167,6 +170,13 @@ fn fingerprint(request: &Request) -> Result<Fingerprint> {
         binary: environment::program().context("cannot read this program's own file")?,
         machine: environment::machine(),
     })?)
+}
+
+fn command(server: &ServerChoice) -> Option<&str> {
+    match server {
+        ServerChoice::Own | ServerChoice::Target { .. } => None,
+        ServerChoice::Command(it) => Some(&it.command),
+    }
 }
 
 /// A run whose files are in memory measures something else: only on explicit wish.

@@ -42,7 +42,8 @@ pub(super) struct RealSampler<'a> {
 
 impl Sampler for RealSampler<'_> {
     fn shortage(&self, cell: &Cell) -> Option<String> {
-        let ask = || preflight::shortage(cell, self.settings, self.work.path(), self.run);
+        let settings = self.settings.of(cell);
+        let ask = || preflight::shortage(cell, &settings, self.work.path(), self.run);
         ask().and_then(|_| {
             // What the row before has left may still be there.
             self.work.quiet();
@@ -51,7 +52,8 @@ impl Sampler for RealSampler<'_> {
     }
 
     fn measure(&mut self, cell: &Cell, repeat: u32) -> Result<Measurement, measure::Error> {
-        measure::measure(cell, repeat, self.settings, self.work, self.stops.any())
+        let settings = self.settings.of(cell);
+        measure::measure(cell, repeat, &settings, self.work, self.stops.any())
     }
 
     fn elapsed(&self) -> Duration {

@@ -100,8 +100,10 @@ fn of_command(
         ..cell.clone()
     };
     files::lay_out(&file, seed, work.sources(), &root).map_err(harness)?;
+    let whose = cell.subject.as_ref();
+    let whose = whose.map_or("--server-cmd".into(), |name| format!("--subject {name}"));
     let said = |trouble: Trouble| match trouble.text() {
-        Some(text) => Ok(Err(format!("--server-cmd: {text}"))),
+        Some(text) => Ok(Err(format!("{whose}: {text}"))),
         None => Err(Error::Interrupted),
     };
     let log = directory.server_log();

@@ -17,6 +17,7 @@ mod run;
 mod script;
 mod soak;
 mod streams;
+mod subjects;
 mod support;
 mod trial;
 mod violence;

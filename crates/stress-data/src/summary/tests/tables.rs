@@ -11,7 +11,7 @@ fn summary_csv_has_exactly_the_promised_columns() {
         String::from_utf8(out).unwrap(),
         "no,operation,volume,client_workers,server_workers,time_per_client_s,throughput_per_client_bytes_per_s,clients_ok,clients_failed,server_workers_ok,server_workers_failed,\
          server_workers_idle,client_pool,server_pool,client_buffer_bytes,server_buffer_bytes,volume_bytes,repeats,samples,status,time_min_s,time_max_s,time_mad_s,connect_median_s,first_byte_median_s,first_done_s,makespan_s,aggregate_bytes_per_s,server_cpu_s,server_peak_rss_bytes,client_cpu_s,durability,fault,top_outcome,flags,schema,\
-         wait_median_s,transfer_median_s,latency_p50_s,latency_p99_s,client_peak_rss_bytes,server_memory_bytes,memory_per_connection_bytes,connections_cut,warmup_samples,ceiling_bytes_per_s,ceiling_fraction,latency_p90_s,longest_pause_s,start_spread_s,encoded_cache_bytes\n"
+         wait_median_s,transfer_median_s,latency_p50_s,latency_p99_s,client_peak_rss_bytes,server_memory_bytes,memory_per_connection_bytes,connections_cut,warmup_samples,ceiling_bytes_per_s,ceiling_fraction,latency_p90_s,longest_pause_s,start_spread_s,encoded_cache_bytes,subject,ratio,ratio_low,ratio_high\n"
     );
 }
 
@@ -53,7 +53,7 @@ fn a_row_of_summary_csv_is_known_to_the_last_digit() {
     contents.add(crate::journal::Line::Sample(Box::new(sample)));
     assert_eq!(
         csv_line(rows(&contents).swap_remove(4)),
-        "5,download,10M,5,5,0.120000,87381333,5,0,3,0,2,thread,process,,524288,10485760,1,1,ok,0.120000,0.120000,,0.001000,0.002000,0.100000,0.140000,374491429,0.003500,3145728,0.004000,none,none,ok,,2,0.001000,0.118000,0.120000,,,,,0,0,1000000000,0.374,,0.100000,,"
+        "5,download,10M,5,5,0.120000,87381333,5,0,3,0,2,thread,process,,524288,10485760,1,1,ok,0.120000,0.120000,,0.001000,0.002000,0.100000,0.140000,374491429,0.003500,3145728,0.004000,none,none,ok,,2,0.001000,0.118000,0.120000,,,,,0,0,1000000000,0.374,,0.100000,,,,,,"
     );
 }
 
@@ -83,7 +83,7 @@ fn what_nobody_measured_is_empty_in_csv_and_null_in_json() {
     let row = row_of(1, Vec::new());
     assert_eq!(
         csv_line(row.clone()),
-        "5,download,10M,5,5,,,,,,,,thread,process,,,10485760,1,0,not_run,,,,,,,,,,,,,none,,,2,,,,,,,,,0,,,,,,"
+        "5,download,10M,5,5,,,,,,,,thread,process,,,10485760,1,0,not_run,,,,,,,,,,,,,none,,,2,,,,,,,,,0,,,,,,,,,,"
     );
     let json: serde_json::Value = serde_json::from_str(&csv::to_json(&row)).unwrap();
     assert_eq!(json["no"], 5);

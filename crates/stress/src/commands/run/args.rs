@@ -9,7 +9,7 @@ use cli_kit::value::{buffer, duration, whole};
 use stress_data::fail_on::Condition;
 use stress_data::fault::Fault;
 use stress_data::matrix::{ClientPool, DURABILITIES, Operation, PlanName, ServerPool};
-use stress_data::measurement::Verify;
+use stress_data::measurement::{Subject, Verify};
 use stress_data::schedule::Order;
 use stress_data::size;
 
@@ -90,9 +90,9 @@ pub(super) struct AxisArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Measuring")]
 pub(super) struct MeasuringArgs {
-    /// Samples of each row; five or more show the spread.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=REPEATS_MAX))]
-    pub(super) repeat: u32,
+    /// Samples of each row; five or more show the spread [default: 1, and 3 with --subject].
+    #[arg(long, value_name = "N", value_parser = whole(1..=REPEATS_MAX))]
+    pub(super) repeat: Option<u32>,
 
     /// Samples of each row that are taken before, and not counted; the journal keeps them, marked.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0..=100_u32))]
@@ -164,6 +164,12 @@ pub(super) struct ServerArgs {
     #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, group = "foreign", conflicts_with = "server_pool", value_parser = parse::server_cmd)]
     pub(super) server_cmd: Option<String>,
 
+    /// Measure several servers in one run, each row of all of them in turns, round by round; once for each. COMMAND is as for
+    /// --server-cmd, or 'ours', or 'ours:FLAGS' as for --server-args. The first is the reference, to which the others'
+    /// times are related.
+    #[arg(long, value_name = "NAME=COMMAND", group = "foreign", value_parser = parse::subject)]
+    pub(super) subject: Vec<Subject>,
+
     /// The folder that --server-cmd is started in.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "server_cmd")]
     pub(super) server_cwd: Option<PathBuf>,
@@ -189,11 +195,11 @@ pub(super) struct ServerArgs {
     /// before and after each window. Nobody else may use the server meanwhile.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "target")]
     pub(super) target_admin: Option<PathBuf>,
-    /// How long --server-cmd must be idle, or --target is left alone, before a window, after it has answered as many
+    /// How long --server-cmd and subjects that are not ours must be idle, or --target is left alone, before a window, after it has answered as many
     /// LISTs at once as it has workers [default: 100ms].
     #[arg(long, value_name = "TIME", requires = "foreign", value_parser = duration(SETTLES))]
     pub(super) server_settle: Option<Duration>,
-    /// Measure --server-cmd or --target although its trial before the first row failed: each row then says what is
+    /// Measure --server-cmd, --subject or --target although its trial before the first row failed: each row then says what is
     /// wrong.
     #[arg(long, requires = "foreign")]
     pub(super) keep_going: bool,

@@ -32,15 +32,15 @@ pub(super) fn print(request: &Request, is_json: bool) -> Result<()> {
 
 fn listing(request: &Request, is_json: bool, screen: Screen) -> Result<String> {
     // Of somebody else's server nobody knows what its workers are.
-    let is_own = request.settings.server == ServerChoice::Own;
+    let is_own = |cell: &Cell| request.settings.of(cell).server == ServerChoice::Own;
     let cells = &request.plan.cells;
     if !is_json {
         return Ok(table(cells, is_own).render(screen));
     }
     let mut out = String::new();
-    for cell in cells {
-        let mut cell = serde_json::to_value(cell)?;
-        if !is_own {
+    for planned in cells {
+        let mut cell = serde_json::to_value(planned)?;
+        if !is_own(planned) {
             cell["server_pool"] = serde_json::Value::Null;
         }
         writeln!(out, "{cell}")?;
@@ -48,8 +48,8 @@ fn listing(request: &Request, is_json: bool, screen: Screen) -> Result<String> {
     Ok(out)
 }
 
-/// Buffers, caches and faults only where there are any.
-fn table(cells: &[Cell], is_own: bool) -> Table {
+/// Buffers, caches, faults and subjects only where there are any.
+fn table(cells: &[Cell], is_own: impl Fn(&Cell) -> bool) -> Table {
     let (number, text) = (Column::number, Column::text);
     let columns = [
         number("no"),
@@ -64,19 +64,21 @@ fn table(cells: &[Cell], is_own: bool) -> Table {
         number("server buffer").short("server", "buffer"),
         number("encoded cache").short("encoded", "cache"),
         text("fault"),
+        text("subject"),
     ];
     let is_used = [
         cells.iter().any(|cell| cell.client_buffer.is_some()),
         cells.iter().any(|cell| cell.server_buffer.is_some()),
         cells.iter().any(|cell| cell.encoded_cache.is_some()),
         cells.iter().any(|cell| !cell.fault.is_none()),
+        cells.iter().any(|cell| cell.subject.is_some()),
     ];
     let always = columns.len() - is_used.len();
     let is_shown: Vec<bool> = std::iter::repeat_n(true, always).chain(is_used).collect();
     let buffer = |bytes: Option<u64>| bytes.map_or_else(|| "-".into(), size::format);
     let mut table = Table::new(columns.into_iter().zip(&is_shown).filter_map(kept));
     for cell in cells {
-        let pool = match is_own {
+        let pool = match is_own(cell) {
             true => cell.server_pool.as_str(),
             false => "foreign",
         };
@@ -93,6 +95,7 @@ fn table(cells: &[Cell], is_own: bool) -> Table {
             buffer(cell.server_buffer),
             buffer(cell.encoded_cache),
             cell.fault.to_string(),
+            cell.subject.clone().unwrap_or_default(),
         ];
         table.row(row.into_iter().zip(&is_shown).filter_map(kept));
     }
@@ -125,14 +128,15 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_terminal() {
         let mut cells = Plan::new(&Selection::default()).cells;
-        testing::check_fits(|screen| table(&cells, true).render(screen));
+        testing::check_fits(|screen| table(&cells, |_| true).render(screen));
         for cell in &mut cells {
             (cell.number, cell.clients, cell.servers) = (u32::MAX, u32::MAX, u32::MAX);
             cell.volume = (1 << 40) - 1;
             (cell.client_buffer, cell.server_buffer) = (Some((1 << 30) - 1), Some((1 << 30) - 1));
             cell.encoded_cache = Some((1 << 40) - 1);
+            cell.subject = Some("a-name-of-24-letters-xxx".into());
             cell.fault = "slow-client:1048575K:1000".parse().expect("a fault");
         }
-        testing::check_fits(|screen| table(&cells, false).render(screen));
+        testing::check_fits(|screen| table(&cells, |_| false).render(screen));
     }
 }

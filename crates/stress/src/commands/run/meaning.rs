@@ -9,10 +9,12 @@ use stress_data::fault::Fault;
 use stress_data::matrix::{Cell, Operation, Plan, Selection};
 use stress_data::measurement::{ServerChoice, ServerCommand, Settings, server_settle};
 
-use super::{RunArgs, ServerArgs, preset, server_args};
+use super::{AxisArgs, RunArgs, ServerArgs, parse, preset, server_args, subjects};
 use crate::commands::Args;
 use crate::run::request::{Request, Start};
 
+/// Rounds in which subjects are measured: fewer would tell nothing of what differs between them.
+const SUBJECT_REPEATS: u32 = 3;
 /// Requests of each client in a list row: one listing is too short to measure.
 const LIST_REQUESTS: u32 = 20;
 
@@ -33,10 +35,18 @@ pub(in crate::commands) fn of(args: RunArgs, argv: &[OsString]) -> Result<Reques
     }
     // Before a plan's own values: what they say of somebody else's server is a guess.
     let server = server(&serving)?;
-    check_workers(&server, &axes.servers)?;
+    check_subjects(&server, &serving, &axes)?;
+    let repeats = measuring
+        .repeat
+        .unwrap_or(match serving.subject.is_empty() {
+            true => 1,
+            false => SUBJECT_REPEATS,
+        });
     let name = axes.plan;
     preset::fill_in(name, axes.quick, &mut axes, &mut measuring);
-    let is_probed = server != ServerChoice::Own && serving.terminator.is_none();
+    let mut others = serving.subject.iter().map(|it| &it.server);
+    let has_foreign = server != ServerChoice::Own || others.any(|it| *it != ServerChoice::Own);
+    let is_probed = has_foreign && serving.terminator.is_none();
     let settings = Settings {
         list_requests: measuring.requests.unwrap_or(LIST_REQUESTS),
         transfer_requests: measuring.requests.unwrap_or(1),
@@ -52,26 +62,16 @@ pub(in crate::commands) fn of(args: RunArgs, argv: &[OsString]) -> Result<Reques
         warm_memory: measuring.warm_memory,
         warmup: measuring.warmup,
         server,
+        subjects: serving.subject,
     };
-    let plan = Plan::new(&Selection {
-        operations: axes.op,
-        volumes: axes.size,
-        clients: axes.clients,
-        servers: axes.servers,
-        client_pools: axes.client_pool,
-        server_pools: axes.server_pool,
-        client_buffers: axes.client_buffer,
-        server_buffers: axes.server_buffer,
-        encoded_caches: axes.encoded_cache,
-        faults: axes.fault,
-    });
+    let plan = Plan::new(&selection(axes, &settings));
     check_faults(&plan, &settings)?;
     server_args::check(&plan, &settings)
         .map_err(|message| Args::command().error(ErrorKind::ValueValidation, message))?;
     Ok(Request {
         plan,
         plan_name: name,
-        repeats: measuring.repeat,
+        repeats,
         order: measuring.order,
         settings,
         is_probed,
@@ -89,6 +89,38 @@ pub(in crate::commands) fn of(args: RunArgs, argv: &[OsString]) -> Result<Reques
     })
 }
 
+fn selection(axes: AxisArgs, settings: &Settings) -> Selection {
+    let subjects = settings.subjects.iter();
+    Selection {
+        operations: axes.op,
+        volumes: axes.size,
+        clients: axes.clients,
+        servers: axes.servers,
+        client_pools: axes.client_pool,
+        server_pools: axes.server_pool,
+        client_buffers: axes.client_buffer,
+        server_buffers: axes.server_buffer,
+        encoded_caches: axes.encoded_cache,
+        faults: axes.fault,
+        subjects: subjects.map(|subject| subject.name.clone()).collect(),
+    }
+}
+
+/// Whether each server that is asked for can be measured in all rows, and beside the others.
+fn check_subjects(
+    server: &ServerChoice,
+    serving: &ServerArgs,
+    axes: &AxisArgs,
+) -> Result<(), clap::Error> {
+    if serving.subject.is_empty() {
+        return check_workers(server, None, &axes.servers);
+    }
+    subjects::check(serving, axes)
+        .map_err(|message| Args::command().error(ErrorKind::ArgumentConflict, message))?;
+    let mut subjects = serving.subject.iter();
+    subjects.try_for_each(|it| check_workers(&it.server, Some(&it.name), &axes.servers))
+}
+
 fn start(resume: Option<Option<PathBuf>>, rerun_failed: bool) -> Start {
     match resume {
         Some(Some(run)) => Start::Resume(run),
@@ -104,8 +136,11 @@ fn typed(argv: &[OsString]) -> Vec<String> {
     words.collect()
 }
 
-/// Whose server `serving` asks for.
+/// Whose server `serving` asks for; of several subjects that of the first.
 fn server(serving: &ServerArgs) -> Result<ServerChoice, clap::Error> {
+    if let Some(first) = serving.subject.first() {
+        return Ok(first.server.clone());
+    }
     if let Some(address) = serving.target.clone() {
         return Ok(ServerChoice::Target {
             address,
@@ -115,44 +150,41 @@ fn server(serving: &ServerArgs) -> Result<ServerChoice, clap::Error> {
     let Some(command) = serving.server_cmd.clone() else {
         return Ok(ServerChoice::Own);
     };
-    let needed = [
-        ("{port}", serving.server_port.is_none()),
-        ("{root}", serving.server_root.is_none()),
-    ];
-    let missing: Vec<&str> = needed
-        .into_iter()
-        .filter(|(word, is_needed)| *is_needed && !command.contains(word))
-        .map(|(word, _)| word)
-        .collect();
+    let command = ServerCommand {
+        command,
+        cwd: serving.server_cwd.clone(),
+        host: serving.server_host.clone(),
+        port: serving.server_port,
+        root: serving.server_root.clone(),
+    };
+    let missing = parse::missing_words(&command);
     if missing.is_empty() {
-        return Ok(ServerChoice::Command(ServerCommand {
-            command,
-            cwd: serving.server_cwd.clone(),
-            host: serving.server_host.clone(),
-            port: serving.server_port,
-            root: serving.server_root.clone(),
-        }));
+        return Ok(ServerChoice::Command(command));
     }
     let message = format!(
-        "--server-cmd: {} must stand in it, for the port to listen on and the folder to serve: 'python3 server.py --port {{port}} --workers {{workers}} --root {{root}}'. For a server that always takes the same, say which: --server-port N, --server-root DIR",
-        missing.join(" and ")
+        "--server-cmd: {missing} must stand in it, for the port to listen on and the folder to serve: 'python3 server.py --port {{port}} --workers {{workers}} --root {{root}}'. For a server that always takes the same, say which: --server-port N, --server-root DIR"
     );
     Err(Args::command().error(ErrorKind::ValueValidation, message))
 }
 
 /// A server that is not told its number of workers has one: rows that say otherwise would be wrong. `servers` is
-/// what was typed for --servers.
-fn check_workers(server: &ServerChoice, servers: &[u32]) -> Result<(), clap::Error> {
+/// what was typed for --servers; a subject has a name.
+fn check_workers(
+    server: &ServerChoice,
+    subject: Option<&str>,
+    servers: &[u32],
+) -> Result<(), clap::Error> {
     if server.is_told_workers() || servers.len() == 1 {
         return Ok(());
     }
     let message = match server {
         ServerChoice::Target { .. } => {
-            "--target: how many workers the running server has is not known here: say it with one --servers N"
+            "--target: how many workers the running server has is not known here: say it with one --servers N".to_owned()
         }
-        ServerChoice::Own | ServerChoice::Command(_) => {
-            "--server-cmd: a command without {workers} has one number of workers: say it with one --servers N, or put {workers} into the command"
-        }
+        ServerChoice::Own | ServerChoice::Command(_) => format!(
+            "{}: a command without {{workers}} has one number of workers: say it with one --servers N, or put {{workers}} into the command",
+            subject.map_or("--server-cmd".into(), |name| format!("--subject {name}"))
+        ),
     };
     Err(Args::command().error(ErrorKind::MissingRequiredArgument, message))
 }
@@ -160,10 +192,12 @@ fn check_workers(server: &ServerChoice, servers: &[u32]) -> Result<(), clap::Err
 /// Faults that would do nothing are no faults.
 fn check_faults(plan: &Plan, settings: &Settings) -> Result<(), clap::Error> {
     let has = |is_meant: fn(&Cell) -> bool| plan.cells.iter().any(is_meant);
-    let is_foreign = settings.server != ServerChoice::Own;
+    let has_killed = plan.cells.iter().any(|cell| {
+        cell.fault == Fault::KillWorker && settings.of(cell).server != ServerChoice::Own
+    });
     let message = match () {
-        () if is_foreign && has(|cell| cell.fault == Fault::KillWorker) => {
-            "--fault kill-worker: which processes are a foreign server's workers is not known; leave it out, or leave --server-cmd or --target out"
+        () if has_killed => {
+            "--fault kill-worker: which processes are a foreign server's workers is not known; leave it out, or leave --server-cmd, --target or the foreign --subject out"
         }
         () if has(|cell| {
             matches!(cell.fault, Fault::SlowClient { .. }) && cell.operation == Operation::List

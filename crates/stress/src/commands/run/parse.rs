@@ -1,6 +1,7 @@
 //! Values of flags, with errors that say what to write instead.
 
 use client::Congestion;
+use stress_data::measurement::{ServerChoice, ServerCommand, Subject};
 use stress_data::size;
 
 /// The journal keeps the words that were typed.
@@ -13,6 +14,60 @@ pub(super) fn server_cmd(text: &str) -> Result<String, String> {
         Some(_) => Ok(text.to_owned()),
         None => Err("a quote in it is left open".into()),
     }
+}
+
+/// A subject's name heads a column.
+const NAME_LEN_MAX: usize = 24;
+
+/// `NAME=COMMAND`, `NAME=ours` or `NAME=ours:FLAGS`.
+pub(super) fn subject(text: &str) -> Result<Subject, String> {
+    let Some((name, command)) = text.split_once('=') else {
+        return Err("write NAME=COMMAND, such as python='python3 server.py --port {port} --workers {workers} --root {root}', or NAME=ours for our server".into());
+    };
+    if label(name).is_err() || name.len() > NAME_LEN_MAX {
+        return Err(format!(
+            "'{name}' is no name: up to {NAME_LEN_MAX} letters, digits, '.', '_' and '-'"
+        ));
+    }
+    let (server, server_args) = match command.strip_prefix("ours") {
+        Some("") => (ServerChoice::Own, Vec::new()),
+        Some(flags) if flags.starts_with(':') => (ServerChoice::Own, words(&flags[1..])?.0),
+        _ => (ServerChoice::Command(foreign(command)?), Vec::new()),
+    };
+    Ok(Subject {
+        name: name.to_owned(),
+        server,
+        server_args,
+        terminator: None,
+    })
+}
+
+fn foreign(command: &str) -> Result<ServerCommand, String> {
+    let command = ServerCommand {
+        command: server_cmd(command)?,
+        ..ServerCommand::default()
+    };
+    let missing = missing_words(&command);
+    match missing.is_empty() {
+        true => Ok(command),
+        false => Err(format!(
+            "{missing} must stand in the command, for the port to listen on and the folder to serve; scripts/adapt.py starts a server that always takes the same"
+        )),
+    }
+}
+
+/// What has to stand in the command and does not: for what is not said otherwise.
+pub(super) fn missing_words(command: &ServerCommand) -> String {
+    let needed = [
+        ("{port}", command.port.is_none()),
+        ("{root}", command.root.is_none()),
+    ];
+    let missing: Vec<&str> = needed
+        .into_iter()
+        .filter(|(word, is_needed)| *is_needed && !command.command.contains(word))
+        .map(|(word, _)| word)
+        .collect();
+    missing.join(" and ")
 }
 
 /// `HOST:PORT`, not looked up yet.

@@ -3,8 +3,8 @@
 use clap::CommandFactory;
 use clap::parser::ValueSource;
 use prefork_server::{Args, Source};
-use stress_data::matrix::{Plan, ServerPool};
-use stress_data::measurement::Settings;
+use stress_data::matrix::{Cell, Plan, ServerPool};
+use stress_data::measurement::{ServerChoice, Settings};
 
 use crate::rig::own;
 
@@ -36,32 +36,46 @@ const NO_SERVER: [&str; 2] = ["check_config", "self_test"];
 /// # Errors
 /// What is wrong with them, and what to write instead.
 pub(super) fn check(plan: &Plan, settings: &Settings) -> Result<(), String> {
-    let words = &settings.server_args;
-    if words.is_empty() {
-        return Ok(());
+    check_words(&settings.server_args, &[])
+        .map_err(|message| format!("--server-args: {message}"))?;
+    // What subjects of ours may differ in, unless it is an axis already.
+    let is_axis = |is_set: fn(&Cell) -> bool| plan.cells.iter().any(is_set);
+    let mut allowed = Vec::new();
+    if !is_axis(|cell| cell.server_buffer.is_some()) {
+        allowed.push("receive_buffer");
     }
-    check_words(words).map_err(|message| format!("--server-args: {message}"))?;
-    let mut pools: Vec<ServerPool> = Vec::new();
+    if !is_axis(|cell| cell.encoded_cache.is_some()) {
+        allowed.push("encoded_cache");
+    }
+    for subject in &settings.subjects {
+        check_words(&subject.server_args, &allowed)
+            .map_err(|message| format!("--subject {}: {message}", subject.name))?;
+    }
+    let mut known: Vec<(Option<&str>, ServerPool)> = Vec::new();
     for cell in &plan.cells {
-        if pools.contains(&cell.server_pool) {
+        let subject = cell.subject.as_deref();
+        let key = (subject, cell.server_pool);
+        let own = settings.of(cell);
+        if own.server_args.is_empty() || own.server != ServerChoice::Own || known.contains(&key) {
             continue;
         }
-        pools.push(cell.server_pool);
-        let arguments = own::arguments(cell, settings).into_iter();
+        known.push(key);
+        let whose = subject.map_or("--server-args".into(), |name| format!("--subject {name}"));
+        let arguments = own::arguments(cell, &own).into_iter();
         let argv = std::iter::once("prefork-server".to_owned()).chain(arguments);
         let config = Source::new(argv.map(Into::into)).config();
         config.map_err(|message| {
             let pool = cell.server_pool.as_str();
             // The server calls the flag otherwise.
             let message = first_line(&message).replace(" --pool ", " --server-pool ");
-            format!("--server-args: with --server-pool {pool}: {message}")
+            format!("{whose}: with --server-pool {pool}: {message}")
         })?;
     }
     Ok(())
 }
 
-/// What is wrong with the words by themselves.
-fn check_words(words: &[String]) -> Result<(), String> {
+/// What is wrong with the words by themselves, which may say what is `allowed` although the harness says it.
+fn check_words(words: &[String], allowed: &[&str]) -> Result<(), String> {
     let argv = std::iter::once("prefork-server").chain(words.iter().map(String::as_str));
     let matches = Args::command()
         .try_get_matches_from(argv)
@@ -71,7 +85,10 @@ fn check_words(words: &[String]) -> Result<(), String> {
         })?;
     let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let flag = |id: &str| format!("--{}", id.replace('_', "-"));
-    if let Some((id, instead)) = HARNESS_SAYS.iter().find(|(id, _)| is_typed(id)) {
+    if let Some((id, instead)) = HARNESS_SAYS
+        .iter()
+        .find(|(id, _)| is_typed(id) && !allowed.contains(id))
+    {
         return Err(format!("{}: {instead}", flag(id)));
     }
     if let Some(id) = NO_SERVER.iter().find(|id| is_typed(id)) {

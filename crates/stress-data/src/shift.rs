@@ -5,6 +5,10 @@
 //! every new sample to every old one. The interval is the one that belongs to it, from the exact distribution of
 //! Mann and Whitney's U (1947): between two of those ratios in their order. It supposes that both groups are
 //! distributed alike but for the ratio.
+//!
+//! Samples that were taken in pairs, one of each side right after the other, are compared within their pairs: what the
+//! machine did to both is in neither. The estimate is then the median of the geometric means of every two ratios, and the
+//! interval that of Wilcoxon's signed ranks (1945), between two of those means in their order.
 
 /// How surely an interval should hold the true ratio.
 pub const CONFIDENCE: f64 = 0.95;
@@ -12,7 +16,7 @@ pub const CONFIDENCE: f64 = 0.95;
 /// is closer than any count of samples can tell.
 const EXACT_LEN_MAX: usize = 30;
 
-/// How one group of samples lies to another.
+/// How one group of samples lies to another, or one side of pairs to the other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shift {
     /// New over old: 1.1 is 10 % more.
@@ -52,7 +56,27 @@ impl Shift {
         ratios.sort_unstable_by(f64::total_cmp);
         Some(Self {
             ratio: middle(&ratios)?,
-            interval: interval(&ratios, old.len(), new.len()),
+            interval: (old.len() > 1 && new.len() > 1)
+                .then(|| interval(&ratios, &tails(old.len(), new.len()))),
+        })
+    }
+
+    /// The shift from the first of each pair to the second; none if there is no pair, or one holds a zero.
+    pub(crate) fn paired(pairs: &[(u64, u64)]) -> Option<Self> {
+        if pairs.iter().any(|(old, new)| *old == 0 || *new == 0) {
+            return None;
+        }
+        let ratio = |(old, new): &(u64, u64)| *new as f64 / *old as f64;
+        let ratios: Vec<f64> = pairs.iter().map(ratio).collect();
+        let means = ratios.iter().enumerate().flat_map(|(index, one)| {
+            let others = ratios[index..].iter();
+            others.map(move |other| (one * other).sqrt())
+        });
+        let mut means: Vec<f64> = means.collect();
+        means.sort_unstable_by(f64::total_cmp);
+        Some(Self {
+            ratio: middle(&means)?,
+            interval: (pairs.len() > 1).then(|| interval(&means, &rank_tails(pairs.len()))),
         })
     }
 }
@@ -63,21 +87,17 @@ pub(crate) fn middle(ratios: &[f64]) -> Option<f64> {
     Some((ratios[(ratios.len() - 1) / 2] * above).sqrt())
 }
 
-fn interval(ratios: &[f64], old_len: usize, new_len: usize) -> Option<Interval> {
-    if old_len < 2 || new_len < 2 {
-        return None;
-    }
-    let (cut, confidence) = cut(old_len, new_len);
-    Some(Interval {
+fn interval(ratios: &[f64], tails: &[f64]) -> Interval {
+    let (cut, confidence) = cut(tails);
+    Interval {
         low: ratios[cut],
         high: ratios[ratios.len() - 1 - cut],
         confidence,
-    })
+    }
 }
 
 /// How many of the ordered ratios are left out at each end, and how surely the rest holds the true one.
-fn cut(old_len: usize, new_len: usize) -> (usize, f64) {
-    let tails = tails(old_len, new_len);
+fn cut(tails: &[f64]) -> (usize, f64) {
     let outside = (1.0 - CONFIDENCE) / 2.0;
     // P(U < 1) outside each end of the outermost ratios is the least there is.
     let cut = tails.iter().take_while(|tail| **tail <= outside).count();
@@ -88,19 +108,47 @@ fn cut(old_len: usize, new_len: usize) -> (usize, f64) {
 /// P(U ≤ u) for u from 0 to the middle, for groups of these sizes of one distribution.
 fn tails(old_len: usize, new_len: usize) -> Vec<f64> {
     let middle = old_len * new_len / 2;
-    if old_len.max(new_len) > EXACT_LEN_MAX {
-        return (0..=middle)
-            .map(|u| normal_tail(u, old_len, new_len))
-            .collect();
+    if old_len.max(new_len) <= EXACT_LEN_MAX {
+        return summed(probabilities(old_len, new_len), middle);
     }
+    let (m, n) = (old_len as f64, new_len as f64);
+    normal_tails(m * n / 2.0, m * n * (m + n + 1.0) / 12.0, middle)
+}
+
+/// The same of the sum of the ranks of those of so many ratios that are above the true one.
+fn rank_tails(len: usize) -> Vec<f64> {
+    let middle = len * (len + 1) / 4;
+    if len <= EXACT_LEN_MAX {
+        return summed(rank_probabilities(len), middle);
+    }
+    let n = len as f64;
+    let variance = n * (n + 1.0) * (2.0 * n + 1.0) / 24.0;
+    normal_tails(n * (n + 1.0) / 4.0, variance, middle)
+}
+
+fn summed(probabilities: Vec<f64>, middle: usize) -> Vec<f64> {
     let mut sum = 0.0;
-    let probabilities = probabilities(old_len, new_len).into_iter().take(middle + 1);
+    let probabilities = probabilities.into_iter().take(middle + 1);
     probabilities
         .map(|probability| {
             sum += probability;
             sum
         })
         .collect()
+}
+
+/// Each rank is in the sum or not, one as likely as the other.
+fn rank_probabilities(len: usize) -> Vec<f64> {
+    let mut sums = vec![1.0];
+    for rank in 1..=len {
+        let mut with = vec![0.0; sums.len() + rank];
+        for (sum, probability) in sums.iter().enumerate() {
+            with[sum] += probability / 2.0;
+            with[sum + rank] += probability / 2.0;
+        }
+        sums = with;
+    }
+    sums
 }
 
 /// P(U = u) for all u, by Mann and Whitney's own recurrence: the largest of all samples is a new one, and then
@@ -127,12 +175,13 @@ fn probabilities(old_len: usize, new_len: usize) -> Vec<f64> {
     table.swap_remove(new_len)
 }
 
-/// The normal approximation, corrected for U being whole.
-fn normal_tail(u: usize, old_len: usize, new_len: usize) -> f64 {
-    let (m, n) = (old_len as f64, new_len as f64);
-    let deviation = (m * n * (m + n + 1.0) / 12.0).sqrt();
-    let z = (u as f64 + 0.5 - m * n / 2.0) / deviation;
-    0.5 * erfc(-z / std::f64::consts::SQRT_2)
+/// The normal approximation, corrected for what is counted being whole.
+fn normal_tails(mean: f64, variance: f64, middle: usize) -> Vec<f64> {
+    let tail = |count: usize| {
+        let z = (count as f64 + 0.5 - mean) / variance.sqrt();
+        0.5 * erfc(-z / std::f64::consts::SQRT_2)
+    };
+    (0..=middle).map(tail).collect()
 }
 
 /// The complementary error function by Abramowitz and Stegun, 7.1.26: off by 1.5e-7 at most.
@@ -157,7 +206,11 @@ mod tests {
     #[test]
     fn cuts_are_those_of_the_published_tables() {
         let check = |old_len, new_len, critical: usize| {
-            assert_eq!(cut(old_len, new_len).0, critical, "{old_len} {new_len}");
+            assert_eq!(
+                cut(&tails(old_len, new_len)).0,
+                critical,
+                "{old_len} {new_len}"
+            );
         };
         check(4, 4, 0);
         check(5, 4, 1);
@@ -226,16 +279,49 @@ mod tests {
 
     #[test]
     fn the_approximation_joins_the_exact_distribution() {
-        let exact = tails(EXACT_LEN_MAX, EXACT_LEN_MAX);
-        for (u, tail) in exact.iter().enumerate() {
-            let approximate = normal_tail(u, EXACT_LEN_MAX, EXACT_LEN_MAX);
-            assert!(
-                (tail - approximate).abs() < 0.002,
-                "{u}: {tail} {approximate}"
-            );
-        }
+        let check = |exact: &[f64], mean: f64, variance: f64| {
+            let approximate = normal_tails(mean, variance, exact.len() - 1);
+            for (tail, approximate) in exact.iter().zip(approximate) {
+                assert!((tail - approximate).abs() < 0.003, "{tail} {approximate}");
+            }
+        };
+        let n = EXACT_LEN_MAX as f64;
+        check(
+            &tails(EXACT_LEN_MAX, EXACT_LEN_MAX),
+            n * n / 2.0,
+            n * n * (2.0 * n + 1.0) / 12.0,
+        );
+        let variance = n * (n + 1.0) * (2.0 * n + 1.0) / 24.0;
+        check(&rank_tails(EXACT_LEN_MAX), n * (n + 1.0) / 4.0, variance);
         // A thousand samples each are no burden.
-        assert!(cut(1_000, 1_000).0 > 0);
+        assert!(cut(&tails(1_000, 1_000)).0 > 0);
+        assert!(cut(&rank_tails(1_000)).0 > 0);
+    }
+
+    /// The largest sum that is significant at 5 % on two sides (McCornack 1965).
+    #[test]
+    fn cuts_of_pairs_are_those_of_the_published_table() {
+        for (len, critical) in [
+            (6, 0),
+            (7, 2),
+            (8, 3),
+            (9, 5),
+            (10, 8),
+            (15, 25),
+            (20, 52),
+            (25, 89),
+        ] {
+            assert_eq!(cut(&rank_tails(len)).0, critical, "{len}");
+        }
+        // Of three pairs all are on one side by chance once in four.
+        let close = |value: f64, want: f64| (value - want).abs() < 1e-9;
+        assert!(close(cut(&rank_tails(3)).1, 0.75));
+        // What slows both samples of a pair changes nothing.
+        let shift = Shift::paired(&[(100, 130), (1_000, 1_300), (50, 65)]).unwrap();
+        let interval = shift.interval.unwrap();
+        assert!(close(shift.ratio, 1.3) && close(interval.low, 1.3) && close(interval.high, 1.3));
+        assert_eq!(Shift::paired(&[(100, 130)]).unwrap().interval, None);
+        assert_eq!((Shift::paired(&[]), Shift::paired(&[(1, 0)])), (None, None));
     }
 
     proptest! {
