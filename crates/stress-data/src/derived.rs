@@ -104,6 +104,7 @@ pub fn replace(
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct RunJson<'a> {
     /// The version of this format.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = crate::journal::SCHEMA)))]
     schema: u32,
     /// The user's word for the run.
     label: &'a str,

@@ -168,10 +168,13 @@ pub(crate) fn row_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema 
         } else {
             "number"
         };
-        let schema = serde_json::json!({
+        let mut schema = serde_json::json!({
             "description": definition.meaning(Lang::En),
             "type": [kind, "null"],
         });
+        if definition.name == "schema" {
+            schema["const"] = stress_data::journal::SCHEMA.into();
+        }
         (definition.name.to_owned(), schema)
     };
     let properties: serde_json::Map<_, _> = summary().iter().map(property).collect();

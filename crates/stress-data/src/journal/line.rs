@@ -26,6 +26,7 @@ pub enum Line {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Header {
     /// [`super::SCHEMA`] of the program that wrote it.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = super::SCHEMA)))]
     pub schema: u32,
     /// When the run was first started, RFC 3339, UTC.
     pub created_utc: String,

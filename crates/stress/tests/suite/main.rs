@@ -10,6 +10,7 @@ mod disturbance;
 mod elsewhere;
 mod faults;
 mod foreign;
+mod older;
 mod report;
 mod resume;
 mod rows;
