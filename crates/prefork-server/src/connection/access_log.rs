@@ -5,8 +5,9 @@
 //! request over a connection of its own (`cargo bench --bench limits`); without a log there is no logger.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
+use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::session::{Finished, Session};
@@ -21,9 +22,9 @@ pub struct AccessLogger<'a> {
     worker: u32,
     peer: Option<SocketAddr>,
     /// Since when the next request has been waited for.
-    waiting_since: Instant,
+    waiting_since: Duration,
     /// When the open request's head was complete, if one is open.
-    head_at: Option<Instant>,
+    head_at: Option<Duration>,
 }
 
 #[derive(Debug, Serialize)]
@@ -31,6 +32,9 @@ pub struct AccessLogger<'a> {
 struct Line<'a> {
     /// When the request was over: UTC, RFC 3339.
     time: String,
+    /// The same by CLOCK_MONOTONIC, nanoseconds: no clock that is set moves it, and programs of one machine can compare it
+    /// with their own.
+    monotonic_ns: u64,
     /// The client's address and port; null if it was gone before it could be asked for.
     peer: Option<SocketAddr>,
     /// `list`, `get`, `upload` or `delete`; null where the head did not get so far.
@@ -60,7 +64,7 @@ impl<'a> AccessLogger<'a> {
             slot,
             worker,
             peer,
-            waiting_since: Instant::now(),
+            waiting_since: now(),
             head_at: None,
         }
     }
@@ -72,22 +76,23 @@ impl<'a> AccessLogger<'a> {
             self.write_down(&finished);
         }
         if session.is_request_open() && self.head_at.is_none() {
-            self.head_at = Some(Instant::now());
+            self.head_at = Some(now());
         }
     }
 
     fn write_down(&mut self, finished: &Finished) {
-        let now = Instant::now();
+        let now = now();
         let head_at = self.head_at.take().unwrap_or(now);
         let line = Line {
             time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            monotonic_ns: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
             peer: self.peer,
             verb: finished.verb.map(proto::Verb::as_str),
             name: finished.name.as_ref().map(proto::FileName::as_str),
             bytes: finished.bytes,
             outcome: finished.outcome.as_str(),
-            wait_ms: millis(head_at.saturating_duration_since(self.waiting_since)),
-            transfer_ms: millis(now.saturating_duration_since(head_at)),
+            wait_ms: millis(head_at.saturating_sub(self.waiting_since)),
+            transfer_ms: millis(now.saturating_sub(head_at)),
             worker: self.worker,
             pid: std::process::id(),
         };
@@ -96,6 +101,11 @@ impl<'a> AccessLogger<'a> {
         }
         self.waiting_since = now;
     }
+}
+
+/// The clock that a line names: it exists on every Linux.
+fn now() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 /// With three decimals: many a request takes less than a millisecond.

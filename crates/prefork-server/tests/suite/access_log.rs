@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::time::{ClockId, clock_gettime};
 use proto::announce::Done;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -208,6 +209,10 @@ fn lines_of(path: &Path) -> Vec<Value> {
             parsed.elapsed().unwrap() < Duration::from_secs(3600),
             "{time}"
         );
+        let ns = line["monotonic_ns"].as_u64().unwrap();
+        let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap());
+        let ago = now.checked_sub(Duration::from_nanos(ns)).unwrap();
+        assert!(ago < Duration::from_secs(3600), "{ago:?} ago");
         assert!(line["worker"].as_u64().unwrap() < 50 && line["pid"].as_u64().unwrap() > 1);
         assert!(
             line["wait_ms"].as_f64().unwrap() >= 0.0
