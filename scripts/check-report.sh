@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Opens reports in headless Chromium, as a reader would: no word on the console, nothing wider than a wide or a
-# narrow window, no words beyond their drawing, colours that can be read in light and dark; and reads what was printed,
+# narrow window, no words beyond their drawing, figures that are those of the rows they name, colours that can be read in light and dark; and reads what was printed,
 # the report.pdf beside the report or one printed here: its title, who hands it in, every row of the table, numbered
 # pages, and no path.
 #
@@ -37,7 +37,12 @@ addEventListener('load', () => {
     && e.getBoundingClientRect().right > root.clientWidth + 1).map(e => e.tagName + '.' + e.className);
   const cut = [...document.querySelectorAll('svg text')].filter(e => {
     const [box, all] = [e, e.ownerSVGElement].map(it => it.getBoundingClientRect());
-    return box.left < all.left - 1 || box.right > all.right + 1 || box.top < all.top - 1 || box.bottom > all.bottom + 1;
+    const y = (box.top + box.bottom) / 2;
+    // And words that begin in a box end in it.
+    const boxes = [...e.ownerSVGElement.querySelectorAll('rect')].map(it => it.getBoundingClientRect())
+      .filter(it => it.left <= box.left && box.left < it.right && it.top <= y && y <= it.bottom);
+    return box.top < all.top - 1 || box.bottom > all.bottom + 1
+      || [all, ...boxes].some(it => box.left < it.left - 1 || box.right > it.right + 1);
   }).map(e => e.textContent);
   const style = getComputedStyle(root);
   const context = document.createElement('canvas').getContext('2d');
@@ -71,6 +76,32 @@ HTML
 # What a page prints of one kind, without its marks.
 printed_words() { # pattern report
     grep -oP "$1" "$2" | sed 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&amp;/\&/g'
+}
+
+# A number as a report in its language writes it, plain.
+plain() { # report number
+    if grep -q '<html lang="id"' "$1"; then tr -d . <<<"$2" | tr , .; else tr -d , <<<"$2"; fi
+}
+
+# The figures in large type against the rows that they name, in the table beside the report.
+check_tiles() { # report
+    local report=$1 table figure row said held
+    table=$(dirname "$report")/summary.csv
+    [ -e "$table" ] || return 0
+    held=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } { n++; ok += $at["status"] == "ok" }
+        END { print ok + 0, n + 0 }' "$table")
+    said=$(grep -aoP '(?<=<strong>)[\d.,]+ / [\d.,]+(?=</strong>)' "$report" | head -1 | sed 's|/||; s/[.,]//g' | xargs)
+    [ "$said" = "$held" ] || fail "$report: a tile says '$said' of rows verified and all rows, its table '$held'"
+    while IFS='|' read -r figure row; do
+        held=$(awk -F, -v row="$row" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+            $1 == row { print $at["aggregate_bytes_per_s"] / 1e6 }' "$table")
+        said=$(plain "$report" "$figure")
+        awk -v said="$said" -v held="${held:-0}" 'BEGIN { d = said - held; exit !(d * d <= held * held * 4e-6) }' ||
+            fail "$report: a tile says $said MB/s of row $row, its table ${held:-nothing}"
+    done < <(grep -aoP '<strong>[\d.,]+\W{1,2}MB/s</strong><span>[^<]*\((row|baris) [\d.,]+\)' "$report" |
+        sed -E 's/<strong>([0-9.,]+).*\((row|baris) ([0-9.,]+)\)/\1|\3/' | while IFS='|' read -r figure row; do
+            echo "$figure|$(tr -d '.,' <<<"$row")"
+        done)
 }
 
 # The words of a print in $work/print.txt, page by page, against its report.
@@ -121,6 +152,7 @@ for report in "$@"; do
         done <"$work/probes"
     done
 
+    check_tiles "$report"
     pdf=${report%.html}.pdf
     if [ ! -e "$pdf" ]; then
         pdf=$work/print.pdf

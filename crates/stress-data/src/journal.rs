@@ -1,8 +1,8 @@
 //! The source of every number: one line a fact, appended and synced before the next cell starts.
 //!
 //! The first line is the [`Header`]: what is to be measured, with what, on what. A [`Session`] line follows for
-//! the first start and for every resumption, then one [`Sample`] line for each sample taken, then an [`End`]
-//! line. A last line that was cut short (a crash in the middle of a write) is ignored, and removed on resuming.
+//! the first start and for every resumption, then one [`Sample`] line for each sample taken, then a
+//! [`Timeline`] line for each row that is drawn, then an [`End`] line. A last line that was cut short (a crash in the middle of a write) is ignored, and removed on resuming.
 
 mod line;
 
@@ -15,7 +15,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::measurement::Status;
 
-pub use line::{End, Header, Line, Sample, Session};
+pub use line::{End, Header, Line, Sample, Served, Session, Timeline};
 
 /// The journal's file in the folder of a run.
 pub const FILE_NAME: &str = "journal.ndjson";
@@ -88,6 +88,8 @@ pub struct Contents {
     pub warmups: Vec<Sample>,
     /// Samples that were taken, and then taken again.
     pub retaken: Vec<Sample>,
+    /// Samples that were taken once more, each for a picture of its row.
+    pub timelines: Vec<Timeline>,
     /// The ends of its sessions.
     pub ends: Vec<End>,
     /// When samples began, in the order of their lines.
@@ -130,6 +132,7 @@ impl Contents {
             samples: BTreeMap::new(),
             warmups: Vec::new(),
             retaken: Vec::new(),
+            timelines: Vec::new(),
             ends: Vec::new(),
             beginnings: Vec::new(),
         }
@@ -152,8 +155,10 @@ impl Contents {
 
     /// Adds what `line` says; a header changes nothing.
     pub fn add(&mut self, line: Line) {
-        if let Line::Sample(sample) = &line {
-            self.beginnings.extend(Beginning::of(sample));
+        match &line {
+            Line::Sample(sample) => self.beginnings.extend(Beginning::of(sample)),
+            Line::Timeline(timeline) => self.beginnings.extend(Beginning::of(&timeline.sample)),
+            Line::Header(_) | Line::Session(_) | Line::End(_) => {}
         }
         match line {
             Line::Header(_) => {}
@@ -167,6 +172,7 @@ impl Contents {
                     self.retaken.extend(earlier.filter(Sample::is_taken));
                 }
             }
+            Line::Timeline(timeline) => self.timelines.push(*timeline),
             Line::End(end) => self.ends.push(end),
         }
     }
@@ -198,10 +204,11 @@ impl Contents {
             .all(|(number, repeat)| self.is_taken(number, repeat))
     }
 
-    /// Every sample in the journal: those that count, those they replaced, and the warm-ups.
+    /// Every sample in the journal: those that count, those they replaced, the warm-ups, and the timelines'.
     pub fn all_samples(&self) -> impl Iterator<Item = &Sample> {
         let counted = self.samples.values().chain(&self.retaken);
-        counted.chain(&self.warmups)
+        let drawn = self.timelines.iter().map(|timeline| &timeline.sample);
+        counted.chain(&self.warmups).chain(drawn)
     }
 
     /// The samples of the cell `number` that count, by repeat.

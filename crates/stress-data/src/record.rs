@@ -107,7 +107,7 @@ pub(crate) struct Step {
 }
 
 /// The records of each client, in the order of its operations.
-pub(crate) fn by_client(records: &[Record]) -> impl Iterator<Item = Vec<&Record>> {
+pub fn by_client(records: &[Record]) -> impl Iterator<Item = Vec<&Record>> {
     let mut by_client: BTreeMap<u32, Vec<&Record>> = BTreeMap::new();
     for record in records {
         by_client.entry(record.client).or_default().push(record);

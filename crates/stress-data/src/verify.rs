@@ -7,6 +7,7 @@ mod facts;
 mod files;
 mod server;
 mod table;
+mod timeline;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};

@@ -4,6 +4,7 @@ mod axis;
 mod bars;
 mod lines;
 mod panel;
+pub(super) mod timeline;
 
 use std::collections::BTreeSet;
 

@@ -2,8 +2,10 @@
 
 mod beside;
 mod faults;
+mod settings;
 mod subject;
 mod tables;
+mod timeline;
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -42,6 +44,7 @@ pub(super) fn document(runs: &[Run], submission: &Submission, lang: Lang) -> Doc
     sections.extend(view.subjects());
     sections.extend(view.comparison());
     sections.extend(view.faults());
+    sections.extend(view.timelines());
     sections.extend(view.charts());
     sections.extend([view.subject(), view.architecture()]);
     sections.extend(submission.sections(lang));
@@ -129,6 +132,7 @@ impl<'a> View<'a> {
             caption: plate.caption,
             legend: plate.legend,
             pictures,
+            is_wide: false,
         })
     }
 

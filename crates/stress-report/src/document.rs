@@ -53,6 +53,8 @@ pub(crate) enum Block {
     Plate(Plate),
     /// Charts that answer a question each, with the answer in words.
     Pictures(Pictures),
+    /// What most readers pass over, behind a line that says what it is.
+    Folded(String, Vec<Block>),
     /// A picture from a file of the author's.
     Image(Image),
 }
@@ -145,7 +147,7 @@ pub(crate) fn is_safe_url(url: &str) -> bool {
 }
 
 /// A name with its value.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fact {
     pub(crate) name: String,
     pub(crate) value: Text,
@@ -299,6 +301,8 @@ pub(crate) struct Pictures {
     /// What the colours and shapes stand for in all of them.
     pub(crate) legend: Vec<Key>,
     pub(crate) pictures: Vec<Picture>,
+    /// Whether each takes the whole width, and is scrolled where there is less.
+    pub(crate) is_wide: bool,
 }
 
 #[derive(Debug, PartialEq)]

@@ -86,6 +86,9 @@ fn block(block: &Block) -> Markup {
         Block::Table(found) => table(found),
         Block::Plate(found) => plate(found),
         Block::Pictures(found) => pictures(found),
+        Block::Folded(title, blocks) => html! {
+            details { summary { (title) } @for inner in blocks { (self::block(inner)) } }
+        },
         Block::Image(found) => image(found),
     }
 }
@@ -219,9 +222,13 @@ fn pictures(all: &Pictures) -> Markup {
     html! {
         figure.plate {
             (caption(&all.title, &all.caption, &all.legend))
-            div.pictures {
+            div class=(if all.is_wide { "strips" } else { "pictures" }) {
                 @for Picture { title, chart, sentences } in &all.pictures {
-                    div { h3 { (title) } (chart.to_html()) p { (words(sentences)) } }
+                    div {
+                        h3 { (title) }
+                        @if all.is_wide { div.wide tabindex="0" { (chart.to_html()) } } @else { (chart.to_html()) }
+                        p { (words(sentences)) }
+                    }
                 }
             }
         }

@@ -12,6 +12,7 @@ mod document;
 pub mod explain;
 mod findings;
 mod html;
+mod lanes;
 pub mod lang;
 mod markdown;
 mod nine;

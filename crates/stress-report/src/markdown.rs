@@ -61,6 +61,12 @@ fn block(block: &Block) -> String {
             said.map(|it| format!("- **{}**: {}\n", escaped(&it.title), words(&it.sentences)))
                 .collect()
         }
+        // Where Markdown is read this element is known.
+        Block::Folded(title, blocks) => {
+            let title = escaped(title);
+            let inner = shown(blocks);
+            format!("<details><summary>{title}</summary>\n{inner}\n</details>\n")
+        }
         Block::Image(Image { name, caption, .. }) => {
             format!("![{}]({CAPTURES}/{name})\n", escaped(caption))
         }

@@ -255,6 +255,16 @@ impl Svg {
         });
     }
 
+    /// Rectangles of one colour, with words that a browser shows on pointing at one of them.
+    pub(crate) fn rects(&mut self, places: impl Iterator<Item = Place>, fill: Colour, title: &str) {
+        let corners = |[x, y, width, height]: Place| {
+            let [left, top, right, down, back] = [x, y, width, height, -width].map(n);
+            format!("M{left} {top}h{right}v{down}h{back}z")
+        };
+        let shape: String = places.map(corners).collect();
+        self.add(html! { path d=(shape) fill=(fill.token()) { title { (title) } } });
+    }
+
     /// A filled shape.
     pub(crate) fn polygon(&mut self, points: &[(f64, f64)], fill: Colour, pen: Option<Pen>) {
         self.add(html! {

@@ -2,14 +2,14 @@
 //! `INSTA_UPDATE=always cargo test -p stress-report` accepts what is written now.
 
 mod kept;
-mod made_up;
+pub(crate) mod made_up;
 
 use std::fs;
 use std::io::Cursor;
 
 use calamine::{Data, Reader, Xlsx};
 use stress_data::journal::Contents;
-use stress_data::matrix::Selection;
+use stress_data::matrix::{Operation, Selection};
 use stress_data::summary;
 use stress_data::testing;
 
@@ -121,6 +121,23 @@ fn subjects_of_one_run_have_their_ratios_round_by_round() {
         "subjects_compared",
         compare::table(comparison, screen::Screen::FILE)
     );
+}
+
+#[test]
+fn a_timeline_shows_five_workers_take_five_clients_and_the_sixth_wait() {
+    let runs = [run_of(made_up::queued(Operation::Download))];
+    for lang in [Lang::En, Lang::Id] {
+        let document = document_of(&runs, lang);
+        let sections = document.sections.into_iter();
+        let sections = sections.filter(|section| section.id == "timeline");
+        let document = Document {
+            sections: sections.collect(),
+            ..document_of(&runs, lang)
+        };
+        let code = lang.as_str();
+        insta::assert_snapshot!(format!("timeline_{code}.html"), page(&document));
+        insta::assert_snapshot!(format!("timeline_{code}.md"), markdown::render(&document));
+    }
 }
 
 #[test]

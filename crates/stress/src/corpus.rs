@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use proto::FileName;
+use stress_data::matrix::Operation;
 pub(crate) use stress_data::schedule::split_mix;
 
 /// The period after which a content repeats itself but for its stamps.
@@ -154,6 +155,16 @@ pub(crate) fn download_name(client: u32) -> FileName {
 /// The name under which `client` stores its upload number `request`.
 pub(crate) fn upload_name(client: u32, request: u32) -> FileName {
     name(&format!("u{client:04}-{request}.bin"))
+}
+
+/// Whose file of a name it is that clients ask for, or store, in a row of `operation`.
+pub(crate) fn client_of(name: &str, operation: Operation) -> Option<u32> {
+    let number = match operation {
+        Operation::Download => name.strip_prefix('d')?.strip_suffix(".bin")?,
+        Operation::Upload => name.strip_prefix('u')?.split_once('-')?.0,
+        Operation::List => return None,
+    };
+    number.parse().ok()
 }
 
 /// The name under which the slow client `number` stores its upload.

@@ -9,6 +9,7 @@ pub(crate) mod progress;
 pub(crate) mod request;
 pub(crate) mod results;
 mod samples;
+pub(crate) mod timeline;
 mod trial;
 pub(crate) mod work;
 
@@ -183,7 +184,11 @@ fn take_samples(
     if let Some(budget) = request.budget {
         Stops::end_after(sampling_end(budget).saturating_sub(started.elapsed()));
     }
-    let ended = taker.take(&request.plan.cells, agenda, &mut bench);
+    let mut ended = taker.take(&request.plan.cells, agenda, &mut bench);
+    if matches!(ended, Ended::Complete) {
+        let end = request.budget.map(sampling_end);
+        ended = taker.draw(&request.plan.cells, &request.timelines, end, &mut bench);
+    }
     Stops::end_never();
     taker.progress.close();
     Ok(ended)

@@ -17,6 +17,8 @@ pub enum Line {
     Session(Session),
     /// A sample, taken or given up.
     Sample(Box<Sample>),
+    /// A row's one more sample, with what each of the server's workers did.
+    Timeline(Box<Timeline>),
     /// The end of a session that was not killed.
     End(End),
 }
@@ -94,6 +96,32 @@ impl Sample {
     pub fn has_measured(&self) -> bool {
         self.measurement.window().is_some()
     }
+}
+
+/// A row measured once more for the picture of its window. It counts as no sample of the row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Timeline {
+    /// What the clients did. Its repeat is the one after the last that is planned.
+    pub sample: Sample,
+    /// The requests that our server served, from its access log; none of a server that has no such log.
+    pub served: Vec<Served>,
+}
+
+/// One line of an access log, by the clock of the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Served {
+    /// Which of the server's workers, from 0.
+    pub worker: u32,
+    /// For which client, as the file's name tells; none for a listing.
+    pub client: Option<u32>,
+    /// When the request's head was complete.
+    pub began_ns: u64,
+    /// When the answer had been handed to the kernel.
+    pub ended_ns: u64,
+    /// Content bytes.
+    pub bytes: u64,
 }
 
 /// How a session ended.

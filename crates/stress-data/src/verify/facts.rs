@@ -9,7 +9,7 @@ use crate::reconcile::reconcile;
 use crate::record::{Outcome, Record};
 use crate::size::counted_as;
 
-use super::{Finding, server};
+use super::{Finding, server, timeline};
 
 const JOURNAL: &str = "journal.ndjson";
 
@@ -20,6 +20,8 @@ pub(super) fn check(contents: &Contents) -> Vec<Finding> {
     findings.extend(order(contents));
     findings.extend(session_lengths(contents));
     findings.extend(retaken(contents));
+    findings.extend(unplanned(contents));
+    findings.extend(timelines(contents));
     for sample in contents.all_samples() {
         let place = place(&sample.measurement);
         let problems = sample_problems(contents, sample).into_iter();
@@ -159,6 +161,40 @@ fn retaken(contents: &Contents) -> Vec<Finding> {
     findings
 }
 
+/// Samples beyond those that are planned.
+fn unplanned(contents: &Contents) -> Vec<Finding> {
+    let fingerprint = &contents.header.fingerprint;
+    let (repeats, warmups) = (fingerprint.repeats, fingerprint.settings.warmup);
+    let counted = contents.samples.values().chain(&contents.retaken);
+    let counted = counted.map(|sample| (sample, "samples", repeats));
+    let warming = contents.warmups.iter();
+    let all = counted.chain(warming.map(|sample| (sample, "warm-ups", warmups)));
+    let beyond = all.filter(|(sample, _, planned)| sample.measurement.repeat >= *planned);
+    let finding = |(sample, kind, planned): (&Sample, &str, u32)| {
+        let what = format!("only {planned} {kind} are planned");
+        Finding::new(JOURNAL, place(&sample.measurement), what)
+    };
+    beyond.map(finding).collect()
+}
+
+/// Each row has one timeline at most, and what its server served fits what its clients did.
+fn timelines(contents: &Contents) -> Vec<Finding> {
+    let repeats = contents.header.fingerprint.repeats;
+    let mut drawn = BTreeSet::new();
+    let mut findings = Vec::new();
+    for timeline in &contents.timelines {
+        let measurement = &timeline.sample.measurement;
+        let mut problems = timeline::problems(timeline);
+        if measurement.repeat != repeats || !drawn.insert(measurement.cell.number) {
+            problems.push("a row has one timeline, taken after its samples".into());
+        }
+        let place = place(measurement);
+        let problems = problems.into_iter();
+        findings.extend(problems.map(|what| Finding::new(JOURNAL, &place, what)));
+    }
+    findings
+}
+
 fn sample_problems(contents: &Contents, sample: &Sample) -> Vec<String> {
     let fingerprint = &contents.header.fingerprint;
     let measurement = &sample.measurement;
@@ -173,13 +209,6 @@ fn sample_problems(contents: &Contents, sample: &Sample) -> Vec<String> {
     let planned = planned.find(|cell| cell.number == number);
     expect(planned == Some(&measurement.cell), &|| {
         "no such row is in the plan".into()
-    });
-    let (kind, planned) = match sample.is_warmup {
-        true => ("warm-ups", fingerprint.settings.warmup),
-        false => ("samples", fingerprint.repeats),
-    };
-    expect(measurement.repeat < planned, &|| {
-        format!("only {planned} {kind} are planned")
     });
     if !sample.is_taken() {
         let is_empty = measurement.records.is_empty()

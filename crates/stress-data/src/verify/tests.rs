@@ -1,6 +1,7 @@
 //! A made-up run on disk, and what happens when one thing in it is changed.
 
 mod older;
+mod timeline;
 
 use std::fs;
 use std::io::Write as _;
@@ -127,8 +128,10 @@ fn written(contents: &Contents) -> TempDir {
     let sessions = contents.sessions.iter().cloned().map(Line::Session);
     let samples = contents.retaken.iter().chain(contents.samples.values());
     let samples = samples.map(|sample| Line::Sample(Box::new(sample.clone())));
+    let drawn = contents.timelines.iter().cloned();
+    let drawn = drawn.map(|timeline| Line::Timeline(Box::new(timeline)));
     let ends = contents.ends.iter().cloned().map(Line::End);
-    for line in sessions.chain(samples).chain(ends) {
+    for line in sessions.chain(samples).chain(drawn).chain(ends) {
         journal.append(&line).unwrap();
     }
     derived::write_all(folder.path(), contents, &summary::rows(contents)).unwrap();

@@ -19,9 +19,9 @@ const LINE: f64 = 14.0;
 /// Room for the time at the end.
 const RIGHT: f64 = 62.0;
 
-const CONNECT: Colour = Colour::Series(4);
-const WAIT: Colour = Colour::Series(6);
-const REST: Colour = Colour::Series(5);
+pub(super) const CONNECT: Colour = Colour::Series(4);
+pub(super) const WAIT: Colour = Colour::Series(6);
+pub(super) const REST: Colour = Colour::Series(5);
 
 /// What is drawn.
 pub(super) struct Bars {
@@ -41,15 +41,15 @@ pub(super) struct Bar {
 pub(super) fn legend(operation: Operation, lang: Lang) -> Vec<Key> {
     let [connect, wait, rest] = names(operation, lang);
     [(CONNECT, connect), (WAIT, wait), (REST, rest)]
-        .map(|(colour, label)| {
-            let mut swatch = Svg::new(14.0, 12.0, "");
-            swatch.rect([1.0, 1.0, 12.0, 10.0], 2.0, colour, None, "");
-            Key {
-                swatch,
-                label: label.into(),
-            }
-        })
+        .map(|(colour, label)| key(colour, label))
         .into()
+}
+
+pub(super) fn key(colour: Colour, label: &str) -> Key {
+    let mut swatch = Svg::new(14.0, 12.0, "");
+    swatch.rect([1.0, 1.0, 12.0, 10.0], 2.0, colour, None, "");
+    let label = label.into();
+    Key { swatch, label }
 }
 
 fn names(operation: Operation, lang: Lang) -> [&'static str; 3] {

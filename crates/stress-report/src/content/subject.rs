@@ -1,15 +1,13 @@
 //! What was run on what, and how to do it again.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use serde_json::Value;
 use stress_data::journal::{Contents, Header, Session};
 use stress_data::measurement::{Subject, Verify};
 use stress_data::run::Run;
 use stress_data::shell::quoted;
 
-use super::View;
+use super::{View, settings};
 use crate::document::{Block, Fact, Section};
 use crate::lang::Lang;
 use crate::texts::say;
@@ -18,16 +16,20 @@ use crate::variants::{Foreign, foreign};
 impl View<'_> {
     pub(super) fn subject(&self) -> Section {
         let lang = self.lang;
-        let mut blocks = Vec::new();
-        for run in self.runs {
-            blocks.extend(self.run_heading(run));
-            let facts = [machine_facts(&run.contents, lang), plan_facts(run, lang)];
-            blocks.extend(facts.map(Block::Facts));
-            if let Some(table) = reported_settings(&run.contents, lang) {
-                blocks.push(Block::heading(lang.text("subject.reported_settings")));
-                blocks.push(table);
+        let facts = |run: &Run| [machine_facts(&run.contents, lang), plan_facts(run, lang)];
+        let blocks = match self.runs {
+            [run] => {
+                let facts = facts(run).map(Block::Facts).into_iter();
+                facts.chain(settings::blocks(&run.contents, lang)).collect()
             }
-        }
+            runs => {
+                let of_all = runs.iter().map(|run| {
+                    let settings = settings::facts(&run.contents, lang);
+                    (run.name.as_str(), [facts(run).concat(), settings].concat())
+                });
+                settings::differences(&of_all.collect::<Vec<_>>(), lang)
+            }
+        };
         Section::new("subject", lang.text("subject.title"), blocks)
     }
 
@@ -140,6 +142,11 @@ fn plan_facts(run: &Run, lang: Lang) -> Vec<Fact> {
         facts.push(fact("subject.warm_up_samples", lang.int(settings.warmup)));
     }
     facts.extend(server_facts(run, lang));
+    if !settings.server_args.is_empty() {
+        let words = settings.server_args.iter().map(|word| quoted(word));
+        let words = words.collect::<Vec<_>>().join(" ");
+        facts.push(Fact::code(lang.text("subject.server_flags"), words));
+    }
     facts
 }
 
@@ -192,70 +199,6 @@ fn own_server(run: &Run, lang: Lang) -> Fact {
         versions => versions,
     };
     Fact::plain("Server", words)
-}
-
-/// Every setting with all values that servers of this run reported.
-fn reported_settings(contents: &Contents, lang: Lang) -> Option<Block> {
-    let mut settings: Vec<(String, Vec<String>)> = Vec::new();
-    for sample in contents.samples.values() {
-        let Some(ready) = &sample.measurement.ready else {
-            continue;
-        };
-        let mut reported = BTreeMap::new();
-        let value = serde_json::to_value(&ready.settings).unwrap_or(Value::Null);
-        flatten(String::new(), &value, lang, &mut reported);
-        for (name, value) in reported {
-            match settings.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, values)) if values.contains(&value) => {}
-                Some((_, values)) => values.push(value),
-                None => settings.push((name, vec![value])),
-            }
-        }
-    }
-    let fact = |(name, values): (String, Vec<String>)| Fact::plain(name, values.join("; "));
-    let facts: Vec<Fact> = settings.into_iter().map(fact).collect();
-    (!facts.is_empty()).then_some(Block::Facts(facts))
-}
-
-/// Settings within settings get names with a point.
-fn flatten(name: String, value: &Value, lang: Lang, found: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(fields) => {
-            for (field, value) in fields {
-                let name = match name.is_empty() {
-                    true => field.clone(),
-                    false => format!("{name}.{field}"),
-                };
-                flatten(name, value, lang, found);
-            }
-        }
-        value => {
-            let text = setting(&name, value, lang);
-            found.insert(name, text);
-        }
-    }
-}
-
-fn setting(name: &str, value: &Value, lang: Lang) -> String {
-    match value {
-        Value::Null => lang.text("subject.not_set").into(),
-        Value::Bool(value) => lang
-            .text(if *value { "subject.yes" } else { "subject.no" })
-            .into(),
-        Value::String(text) if text.is_empty() => lang.text("subject.not_set").into(),
-        Value::Array(items) if items.is_empty() => lang.text("subject.none").into(),
-        Value::Array(items) => {
-            let items = items.iter().map(|item| setting(name, item, lang));
-            items.collect::<Vec<_>>().join(", ")
-        }
-        Value::String(text) => text.clone(),
-        Value::Number(number) => match number.as_u64() {
-            Some(ms) if name.ends_with("_ms") => lang.set_time(Duration::from_millis(ms)),
-            Some(number) => lang.int(number),
-            None => number.to_string(),
-        },
-        other => other.to_string(),
-    }
 }
 
 fn steps(run: &Run, lang: Lang) -> Vec<Block> {

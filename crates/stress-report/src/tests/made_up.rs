@@ -2,7 +2,7 @@
 
 use proto::announce::{Connections, Counts, Done, Requests, WorkerLedger};
 use stress_data::fault::Fault;
-use stress_data::journal::{Contents, End, Line, Sample, Session};
+use stress_data::journal::{Contents, End, Line, Sample, Served, Session, Timeline};
 use stress_data::machine::{Ceilings, CpuTicks, Loopback};
 use stress_data::matrix::{Cell, ClientPool, Operation, Selection, ServerPool};
 use stress_data::measurement::{Measurement, ServerChoice, Status, Subject};
@@ -116,6 +116,35 @@ pub(super) fn disturbed() -> Contents {
         }
         contents.add(Line::Sample(Box::new(sample)));
     }
+    ended(contents)
+}
+
+/// Six clients download from five workers, and once more with a timeline: the sixth waits until the first has its file.
+pub(crate) fn queued(operation: Operation) -> Contents {
+    let selection = Selection {
+        operations: vec![operation],
+        volumes: vec![1 << 20],
+        clients: vec![6],
+        servers: vec![5],
+        ..Selection::default()
+    };
+    let mut contents = started(&selection, 1);
+    let first = sample(&contents, 0, 0);
+    contents.add(Line::Sample(Box::new(first)));
+    let again = sample(&contents, 0, 1);
+    let served = |record: &Record| {
+        let began_ns = record.first_byte_ns.unwrap() - 40 * US;
+        Served {
+            worker: record.client % 5,
+            client: (operation != Operation::List).then_some(record.client),
+            began_ns,
+            ended_ns: record.ended_ns.unwrap(),
+            bytes: record.bytes,
+        }
+    };
+    let served = again.measurement.records.iter().map(served).collect();
+    let sample = again;
+    contents.add(Line::Timeline(Box::new(Timeline { sample, served })));
     ended(contents)
 }
 

@@ -165,6 +165,7 @@ fn request(args: &RecheckArgs, contents: &Contents) -> Result<Request> {
         label: "recheck".into(),
         start: Start::Fresh,
         rerun_failed: false,
+        timelines: Vec::new(),
         is_latest: false,
         budget: None,
         progress: args.progress,

@@ -40,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) start: Start,
     /// Whether samples that are not ok are taken again.
     pub(crate) rerun_failed: bool,
+    /// The numbers of the rows that are measured once more at the end, to be drawn.
+    pub(crate) timelines: Vec<u32>,
     /// Whether the run becomes the newest one, which `latest` points at.
     pub(crate) is_latest: bool,
     /// How long all of it may take.

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use stress_data::journal::{Line, Sample};
+use stress_data::journal::{Line, Sample, Served, Timeline};
+use stress_data::machine::CpuTicks;
 use stress_data::matrix::Cell;
 use stress_data::measurement::{Measurement, Settings, Status};
 use stress_data::schedule::Turn;
@@ -15,6 +16,7 @@ use super::folder::Folder;
 use super::measure;
 use super::preflight;
 use super::progress::Progress;
+use super::timeline::AccessLog;
 use super::work::work_units;
 use crate::corpus::workdir::WorkDir;
 use crate::host::environment::cpu_ticks;
@@ -26,9 +28,14 @@ pub(super) trait Sampler {
     fn shortage(&self, cell: &Cell) -> Option<String>;
     /// Takes one sample.
     fn measure(&mut self, cell: &Cell, repeat: u32) -> Result<Measurement, measure::Error>;
+    /// Takes one more sample, with what each of the server's workers did where that can be known.
+    fn draw(&mut self, cell: &Cell, repeat: u32) -> Result<Drawn, measure::Error>;
     /// The time since the start of the session.
     fn elapsed(&self) -> Duration;
 }
+
+/// A sample, and what the server's workers did meanwhile.
+pub(super) type Drawn = (Measurement, Vec<Served>);
 
 /// Servers, clients and sockets.
 pub(super) struct RealSampler<'a> {
@@ -54,6 +61,14 @@ impl Sampler for RealSampler<'_> {
     fn measure(&mut self, cell: &Cell, repeat: u32) -> Result<Measurement, measure::Error> {
         let settings = self.settings.of(cell);
         measure::measure(cell, repeat, &settings, self.work, self.stops.any())
+    }
+
+    fn draw(&mut self, cell: &Cell, repeat: u32) -> Result<Drawn, measure::Error> {
+        let Some((log, settings)) = AccessLog::of(&self.settings.of(cell), self.work.path()) else {
+            return Ok((self.measure(cell, repeat)?, Vec::new()));
+        };
+        let measured = measure::measure(cell, repeat, &settings, self.work, self.stops.any())?;
+        Ok((measured, log.served(cell.operation)))
     }
 
     fn elapsed(&self) -> Duration {
@@ -115,6 +130,61 @@ impl Sampling<'_> {
         Ended::Complete
     }
 
+    /// Takes the timelines of the rows `numbers` that have samples and no timeline yet, until `end`. The run is complete without
+    /// them: whoever stops it now loses nothing else.
+    pub(super) fn draw(
+        &mut self,
+        cells: &[Cell],
+        numbers: &[u32],
+        end: Option<Duration>,
+        bench: &mut impl Sampler,
+    ) -> Ended {
+        for cell in cells.iter().filter(|cell| numbers.contains(&cell.number)) {
+            let contents = &self.folder.contents;
+            let mut drawn = contents.timelines.iter();
+            let is_drawn = drawn.any(|it| it.sample.measurement.cell.number == cell.number);
+            let walls = contents.samples_of(cell.number).filter_map(|it| it.wall_ns);
+            let Some(wall_ns) = walls.max().filter(|_| !is_drawn) else {
+                continue;
+            };
+            let needed = bench.elapsed() + Duration::from_nanos(wall_ns);
+            if end.is_some_and(|end| needed > end) || bench.shortage(cell).is_some() {
+                continue;
+            }
+            self.progress.start(cell);
+            let repeat = contents.header.fingerprint.repeats;
+            let (started, before) = (bench.elapsed(), cpu_ticks());
+            let (measurement, served) = match bench.draw(cell, repeat) {
+                Ok(drawn) => drawn,
+                Err(measure::Error::Interrupted) => break,
+                Err(error) => return Ended::Broken(error.into()),
+            };
+            let took = bench.elapsed().saturating_sub(started);
+            let sample = self.sample(measurement, false, before, took);
+            let timeline = Line::Timeline(Box::new(Timeline { sample, served }));
+            if let Err(error) = self.folder.append(timeline) {
+                return Ended::Broken(error);
+            }
+        }
+        Ended::Complete
+    }
+
+    fn sample(
+        &self,
+        measurement: Measurement,
+        is_warmup: bool,
+        before: Option<CpuTicks>,
+        took: Duration,
+    ) -> Sample {
+        Sample {
+            session: self.session,
+            is_warmup,
+            cpu: before.and_then(|before| Some(cpu_ticks()?.since(before))),
+            wall_ns: Some(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
+            measurement,
+        }
+    }
+
     /// Takes one sample and says what that took; none if it cannot be taken, and is booked as that.
     fn take_one(
         &mut self,
@@ -135,13 +205,7 @@ impl Sampling<'_> {
                 error => Ended::Broken(error.into()),
             })?;
         let took = bench.elapsed().saturating_sub(started);
-        let sample = Sample {
-            session: self.session,
-            is_warmup: turn.is_warmup,
-            cpu: before.and_then(|before| Some(cpu_ticks()?.since(before))),
-            wall_ns: Some(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
-            measurement,
-        };
+        let sample = self.sample(measurement, turn.is_warmup, before, took);
         let cost = Cost::new(took, sample.measurement.window());
         self.book(cell, sample)?;
         Ok(Some(cost))

@@ -1,5 +1,7 @@
 //! The loop and the folder, with a bench that makes its measurements up.
 
+mod drawing;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use stress_data::measurement::{Measurement, Status};
 use stress_data::summary;
 
 use super::measure;
-use super::samples::Sampler;
+use super::samples::{Drawn, Sampler};
 use super::*;
 use crate::commands;
 use crate::testing;
@@ -58,6 +60,10 @@ impl Sampler for ScriptedSampler<'_> {
             cell: cell.clone(),
             ..measurement
         })
+    }
+
+    fn draw(&mut self, cell: &Cell, repeat: u32) -> Result<Drawn, measure::Error> {
+        Ok((self.measure(cell, repeat)?, Vec::new()))
     }
 
     fn elapsed(&self) -> Duration {

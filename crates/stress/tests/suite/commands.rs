@@ -239,7 +239,7 @@ fn copies_of_a_run_are_found_among_many() {
         .unwrap()
         .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
         .collect();
-    // Two runs, the copy of one, and latest, which is one of them once more.
+    // Two runs, the copy of one, and latest, which is one of them once more; each with three samples and three timelines.
     assert_eq!(runs.len(), 4);
     let mut args = vec!["verify"];
     args.extend(runs.iter().map(String::as_str));
@@ -256,7 +256,7 @@ fn copies_of_a_run_are_found_among_many() {
         .collect();
     assert_eq!(copies.len(), 1, "{text}");
     assert!(
-        copies[0].contains("20990101T000000Z-mine: 3 samples are copies (of 3 and 3)"),
+        copies[0].contains("20990101T000000Z-mine: 6 samples are copies (of 6 and 6)"),
         "{text}"
     );
     assert!(

@@ -20,5 +20,6 @@ mod soak;
 mod streams;
 mod subjects;
 mod support;
+mod timeline;
 mod trial;
 mod violence;

@@ -101,6 +101,8 @@ fn every_operation_is_measured_verified_and_written() {
             "table.xlsx",
         ]
     );
+    let contents = stress_data::journal::Contents::read(&run).unwrap();
+    assert_eq!(contents.timelines.len(), 3, "each row was drawn too");
     // 5 downloads, 5 uploads and 5 × 20 lists, with a head.
     assert_eq!(
         fs::read_to_string(run.join("clients.csv"))
@@ -459,8 +461,8 @@ fn nothing_is_removed_while_clients_are_at_work() {
             removed += usize::from(line.contains("\"u000") || line.contains("/u000"));
         }
     }
-    assert_eq!((windows, is_open), (4, false));
-    assert!(removed >= 4 * 8 * 3, "{removed}");
+    assert_eq!((windows, is_open), (5, false), "with the timeline's");
+    assert!(removed >= 5 * 8 * 3, "{removed}");
 }
 
 /// In each of a download row's fresh servers the file is old enough to be kept encoded from the second download on.

@@ -37,10 +37,12 @@ impl Harness {
     }
 
     pub(crate) fn start_in(folder: TempDir, args: &[&str]) -> Self {
-        let quiet: &[&str] = match args.contains(&"--progress") {
-            true => &[],
-            false => &["--progress", "none"],
-        };
+        let mut quiet = Vec::new();
+        for (flag, usual) in [("--progress", "none"), ("--timeline", "none")] {
+            if !args.iter().any(|arg| arg.starts_with(flag)) {
+                quiet.extend([flag, usual]);
+            }
+        }
         // A folder that may be in memory: insisted on by --work-dir.
         let child = Command::new(env!("CARGO_BIN_EXE_stress"))
             .args(["--label", "test"])
@@ -138,12 +140,17 @@ impl Drop for Harness {
 }
 
 impl Ended {
-    /// What the journal says.
-    pub(crate) fn contents(&self) -> Contents {
-        Contents::read(&newest_run(self.folder.path())).unwrap()
+    /// The folder of the run.
+    pub(crate) fn run(&self) -> PathBuf {
+        newest_run(self.folder.path())
     }
 
-    /// Its samples, in the table's order.
+    /// All that the journal says.
+    pub(crate) fn contents(&self) -> Contents {
+        Contents::read(&self.run()).unwrap()
+    }
+
+    /// What the journal says, in the table's order.
     pub(crate) fn measurements(&self) -> Vec<Measurement> {
         self.contents()
             .samples

@@ -16,6 +16,7 @@ use stress_data::size;
 use super::parse;
 use crate::commands::words;
 use crate::run::progress::Shown;
+use crate::run::timeline::Wanted;
 
 /// The largest pool: 1,000 processes a side is already more than a machine of this kind can tell apart.
 const WORKERS_MAX: u32 = 1_000;
@@ -114,6 +115,11 @@ pub(super) struct MeasuringArgs {
     /// How contents are verified.
     #[arg(long, value_parser = words::verify(), default_value = "checksum", value_name = "HOW")]
     pub(super) verify: Verify,
+
+    /// Rows that are measured once more at the end, so that the report can draw who waited when, and what each server worker
+    /// did; or none [default: of each operation the largest row in which clients wait].
+    #[arg(long, value_name = "ROWS|none", value_parser = parse::timeline)]
+    pub(super) timeline: Option<Wanted>,
 
     /// The order of samples with --repeat; one sample of each row is taken in the order of the table.
     #[arg(long, value_parser = words::order(), default_value = "interleaved", value_name = "ORDER")]

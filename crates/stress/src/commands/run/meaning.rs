@@ -12,6 +12,7 @@ use stress_data::measurement::{ServerChoice, ServerCommand, Settings, server_set
 use super::{AxisArgs, RunArgs, ServerArgs, parse, preset, server_args, subjects};
 use crate::commands::Args;
 use crate::run::request::{Request, Start};
+use crate::run::timeline::{self, Wanted};
 
 /// Rounds in which subjects are measured: fewer would tell nothing of what differs between them.
 const SUBJECT_REPEATS: u32 = 3;
@@ -68,8 +69,10 @@ pub(in crate::commands) fn of(args: RunArgs, argv: &[OsString]) -> Result<Reques
     check_faults(&plan, &settings)?;
     server_args::check(&plan, &settings)
         .map_err(|message| Args::command().error(ErrorKind::ValueValidation, message))?;
+    let timelines = timelines(measuring.timeline, &plan)?;
     Ok(Request {
         plan,
+        timelines,
         plan_name: name,
         repeats,
         order: measuring.order,
@@ -119,6 +122,28 @@ fn check_subjects(
         .map_err(|message| Args::command().error(ErrorKind::ArgumentConflict, message))?;
     let mut subjects = serving.subject.iter();
     subjects.try_for_each(|it| check_workers(&it.server, Some(&it.name), &axes.servers))
+}
+
+/// The rows that `wanted` names, each in the plan and without a fault: what is done to a server is not in its access log.
+fn timelines(wanted: Option<Wanted>, plan: &Plan) -> Result<Vec<u32>, clap::Error> {
+    let numbers = match wanted {
+        None => return Ok(timeline::largest(&plan.cells)),
+        Some(Wanted::Nothing) => return Ok(Vec::new()),
+        Some(Wanted::Rows(numbers)) => numbers,
+    };
+    let is_strange = |number: &&u32| {
+        let mut cells = plan.cells.iter();
+        !cells.any(|cell| cell.number == **number && cell.fault.is_none())
+    };
+    match numbers.iter().find(is_strange) {
+        None => Ok(numbers),
+        Some(number) => {
+            let message = format!(
+                "--timeline: row {number} is not in this run, or has a fault: --dry-run lists the rows"
+            );
+            Err(Args::command().error(ErrorKind::ValueValidation, message))
+        }
+    }
 }
 
 fn start(resume: Option<Option<PathBuf>>, rerun_failed: bool) -> Start {

@@ -4,6 +4,8 @@ use client::Congestion;
 use stress_data::measurement::{ServerChoice, ServerCommand, Subject};
 use stress_data::size;
 
+use crate::run::timeline::Wanted;
+
 /// The journal keeps the words that were typed.
 pub(super) fn congestion(text: &str) -> Result<String, String> {
     text.parse::<Congestion>().map(|_| text.to_owned())
@@ -97,6 +99,16 @@ pub(super) fn cache(text: &str) -> Result<u64, String> {
     match text {
         "0" => Ok(0),
         text => size::parse(text),
+    }
+}
+
+/// Row numbers, or none.
+pub(super) fn timeline(text: &str) -> Result<Wanted, String> {
+    let numbers: Result<Vec<u32>, _> = text.split(',').map(|it| it.trim().parse()).collect();
+    match (text, numbers) {
+        ("none", _) => Ok(Wanted::Nothing),
+        (_, Ok(numbers)) => Ok(Wanted::Rows(numbers)),
+        (_, Err(_)) => Err("write row numbers, such as 7,27, or none".into()),
     }
 }
 
