@@ -9,6 +9,7 @@ mod words;
 
 pub mod compare;
 pub mod derived;
+pub mod edges;
 pub mod fail_on;
 pub mod fault;
 pub mod fingerprint;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use proto::announce::{Done, Ready};
 use serde::{Deserialize, Serialize};
 
+use crate::edges::Edges;
 use crate::fault::FaultReport;
 use crate::matrix::{Cell, Operation};
 use crate::record::{Outcome, Record};
@@ -230,6 +231,9 @@ pub struct Measurement {
     pub ready: Option<Ready>,
     /// Our server's ledger; none for a foreign server or one that was lost.
     pub done: Option<Done>,
+    /// What the machine and the server had used at both edges of the window; none in journals of schema 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edges: Option<Edges>,
     /// CPU time of the clients over the measured window, microseconds (user + system).
     pub client_cpu_us: Option<u64>,
     /// VmHWM of the largest process that holds clients; in journals of schema 1 for threads the harness itself.
@@ -266,6 +270,7 @@ impl Measurement {
             records: Vec::new(),
             ready: None,
             done: None,
+            edges: None,
             client_cpu_us: None,
             client_peak_rss_bytes: None,
             fault: None,
@@ -282,6 +287,16 @@ impl Measurement {
     pub(crate) fn is_only_cut(&self) -> bool {
         let mut outcomes = self.records.iter().map(|record| record.outcome);
         outcomes.all(|outcome| matches!(outcome, Outcome::Ok | Outcome::Reset | Outcome::Eof))
+    }
+
+    /// CPU time of the server between the edges of the window; where its processes were not looked at then, by its ledger: over
+    /// its workers' lives, or between two looks at that of a server that runs for itself.
+    #[must_use]
+    pub fn server_cpu(&self) -> Option<Duration> {
+        let between = self.edges.and_then(|edges| Some(edges.server()?.cpu_us));
+        let ledger = self.done.as_ref();
+        let us = between.or_else(|| ledger.map(|it| it.cpu_user_us + it.cpu_system_us));
+        us.map(Duration::from_micros)
     }
 
     /// From the barrier's release to the end of the last operation that ended at all.

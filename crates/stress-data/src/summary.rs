@@ -62,7 +62,7 @@ pub struct Row {
     pub makespan: Option<Duration>,
     /// All verified bytes of the cell over its makespan.
     pub aggregate_bytes_per_s: Option<u64>,
-    /// CPU time of the server's workers over their lives.
+    /// CPU time of the server's processes in the window: see [`crate::measurement::Measurement::server_cpu`].
     pub server_cpu: Option<Duration>,
     /// The largest VmHWM of a server process in any sample.
     pub server_peak_rss_bytes: Option<u64>,

@@ -3,6 +3,7 @@
 
 pub mod class;
 mod copies;
+mod edges;
 mod facts;
 mod files;
 mod server;

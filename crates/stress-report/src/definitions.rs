@@ -94,7 +94,12 @@ pub(crate) const CHANGED: [(&[&str], &str, &str); 2] = [
 
 /// Columns whose figures are measured in another way, and computed as they were: the same of both.
 #[cfg(test)]
-const MEASURED: [(&[&str], &str, &str); 2] = [
+const MEASURED: [(&[&str], &str, &str); 3] = [
+    (
+        &["server_cpu_s"],
+        "Of the workers, over their whole lives: their start and their end included.",
+        "Of all its processes, between the edges of the window.",
+    ),
     (
         &["client_cpu_s", "client_peak_rss_bytes"],
         "Of thread clients, the whole harness's.",

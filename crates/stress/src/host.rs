@@ -4,6 +4,7 @@
 pub(crate) mod ceilings;
 pub(crate) mod child;
 pub(crate) mod clock;
+pub(crate) mod edges;
 pub mod environment;
 pub(crate) mod guard;
 pub(crate) mod memory;

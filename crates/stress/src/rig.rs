@@ -26,6 +26,10 @@ pub(crate) trait Rig {
     fn address(&self) -> SocketAddr;
     /// What it said it was; none for a foreign server.
     fn ready(&self) -> Option<&Ready>;
+    /// Its processes as far as they are known, the one that started the others first.
+    fn processes(&self) -> Vec<u32> {
+        Vec::new()
+    }
     /// The window is about to begin: no client has come yet.
     fn before_window(&mut self) {}
     /// The window has ended: the last client has gone.

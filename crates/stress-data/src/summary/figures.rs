@@ -101,7 +101,7 @@ impl<'a> Figures<'a> {
                 0 => None,
                 bytes => makespan_ns.and_then(|ns| rate(bytes, ns)),
             },
-            server_cpu_ns: done.map(|done| (done.cpu_user_us + done.cpu_system_us) * 1_000),
+            server_cpu_ns: measurement.server_cpu().map(|cpu| cpu.as_nanos() as u64),
             server_peak_rss_bytes: done.and_then(|done| done.peak_rss_bytes),
             client_cpu_ns: measurement.client_cpu_us.map(|us| us * 1_000),
             wait_ns: median(replies().filter_map(|step| step.wait_ns)),

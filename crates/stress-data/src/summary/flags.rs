@@ -30,6 +30,10 @@ words! {
         /// In a sample the clients started further apart than a tenth of a client's time: that much of the time is the
         /// scheduler's of this machine.
         StartSpread = "start_spread",
+        /// In a sample others than clients, server and harness had more than a tenth of the processors' time.
+        Disturbed = "disturbed",
+        /// Memory was not at hand in a sample: it had to be got from the host, waited for, or was still to be written to a disk.
+        ColdMemory = "cold_memory",
     }
 }
 
@@ -51,6 +55,10 @@ impl Flag {
                 "uploads that no answer vouched for were not read back: leave --verify out for that"
             }
             Self::StartSpread => "clients started further apart than a tenth of a client's time",
+            Self::Disturbed => "other programs had more than a tenth of the processors' time",
+            Self::ColdMemory => {
+                "memory may have had to be got from the host, or waited for: use --warm-memory, or measure again"
+            }
         }
     }
 }
@@ -104,6 +112,14 @@ fn has(flag: Flag, figures: &Figures<'_>, contents: &Contents) -> bool {
         Flag::StartSpread => {
             let known = figures.start_spread_ns.zip(figures.time_ns);
             known.is_some_and(|(spread, time)| spread > time / START_SPREAD_DIVISOR)
+        }
+        Flag::Disturbed => {
+            let clients = measurement.client_cpu_us;
+            (measurement.edges).is_some_and(|edges| edges.is_disturbed(clients))
+        }
+        Flag::ColdMemory => {
+            let machine = &fingerprint.machine;
+            (measurement.edges).is_some_and(|it| it.is_cold(machine.cores, machine.memory_bytes))
         }
     }
 }

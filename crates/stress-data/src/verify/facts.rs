@@ -9,7 +9,7 @@ use crate::reconcile::reconcile;
 use crate::record::{Outcome, Record};
 use crate::size::counted_as;
 
-use super::{Finding, server, timeline};
+use super::{Finding, edges, server, timeline};
 
 const JOURNAL: &str = "journal.ndjson";
 
@@ -224,6 +224,7 @@ fn sample_problems(contents: &Contents, sample: &Sample) -> Vec<String> {
     problems.extend(status_problem(measurement, settings));
     problems.extend(record_problems(measurement, settings));
     problems.extend(server::problems(measurement, settings));
+    problems.extend(edges::problems(sample, settings, &fingerprint.machine));
     problems.extend(length_problem(sample));
     problems
 }

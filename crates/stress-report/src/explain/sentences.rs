@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proto::announce::Done;
+use stress_data::edges::ServerUse;
 use stress_data::journal::{Contents, Sample};
 use stress_data::machine::CpuTicks;
 use stress_data::matrix::{Cell, ClientPool, Operation};
@@ -274,10 +275,12 @@ fn processors(sample: &Sample, cores: u32) -> Vec<String> {
     let Some(window) = window else {
         return Vec::new();
     };
-    let available = window * cores;
+    // What a short window's edges take is in the server's time, and so in what there was.
+    let span = measurement.edges.map_or(window, |edges| edges.span());
+    let available = span * cores;
     let client = measurement.client_cpu_us.map(Duration::from_micros);
     let done = measurement.done.as_ref();
-    let server = done.map(|done| Duration::from_micros(done.cpu_user_us + done.cpu_system_us));
+    let server = measurement.server_cpu();
     let used = |who: &str, cpu: Option<Duration>| match cpu {
         Some(cpu) => {
             let share = percent(cpu, available);
@@ -286,24 +289,46 @@ fn processors(sample: &Sample, cores: u32) -> Vec<String> {
         None => format!("what {who} used is not known"),
     };
     let clients = used("the clients", client);
-    let servers = used("the server's workers, over their lives,", server);
+    let is_window = measurement
+        .edges
+        .is_some_and(|edges| edges.server().is_some());
+    let who = match is_window {
+        true => "the server",
+        false => "the server's workers, over their lives,",
+    };
+    let servers = used(who, server);
     let processors = counted(cores.into(), "processor");
-    let (window, given) = (seconds(window), seconds(available));
+    let (window, given) = (seconds(span), seconds(available));
     let mut said = vec![format!(
         "Over these {window} the {processors} could give {given} of CPU time: {clients}, {servers}."
     )];
     if let Some((client, server)) = client.zip(server) {
         said.push(verdict(client, server, available, machine_busy(sample)));
     }
-    if let Some((server, done)) = server.zip(done)
-        && server >= KERNEL_SHARE_MIN
-    {
-        let share = percent(Duration::from_micros(done.cpu_system_us), server);
+    let lives = |done: &Done| Duration::from_micros(done.cpu_user_us + done.cpu_system_us);
+    if let Some(done) = done.filter(|done| lives(done) >= KERNEL_SHARE_MIN) {
+        let share = percent(Duration::from_micros(done.cpu_system_us), lives(done));
         said.push(format!(
             "Of the server's, {share:.0} % were the kernel's: sockets and files."
         ));
     }
+    said.extend(measurement.edges.and_then(|edges| waits(&edges.server()?)));
     said
+}
+
+/// How often the server's processes waited, and what memory cost them.
+fn waits(used: &ServerUse) -> Option<String> {
+    let all = used.voluntary_switches + used.involuntary_switches;
+    (all > 0).then(|| {
+        format!(
+            "The server's {} gave a processor away {}, {} of them because others were to have it; they had {}, {} of them from a disk.",
+            counted_as(used.processes.into(), "process", "processes"),
+            counted(all, "time"),
+            used.involuntary_switches,
+            counted(used.minor_faults + used.major_faults, "page fault"),
+            used.major_faults,
+        )
+    })
 }
 
 fn percent(part: Duration, whole: Duration) -> f64 {

@@ -1,6 +1,7 @@
 //! Rows with known times, explained to the word.
 
 use proto::announce::{Counts, Done, WorkerLedger};
+use stress_data::edges::{Edge, Edges, ServerUse};
 use stress_data::journal::Line;
 use stress_data::matrix::{Operation, Selection};
 use stress_data::{summary, testing};
@@ -103,6 +104,39 @@ fn where_the_time_of_a_row_went_is_said_in_sentences() {
         "With files, start and stop of the server and verification the sample took 250.0 ms.",
     ];
     assert_eq!(explained(&contents, None), want);
+}
+
+#[test]
+fn what_a_server_used_is_what_it_used_between_the_edges() {
+    let records = vec![
+        record(0, [1, 2, 50], Outcome::Ok),
+        record(1, [1, 51, 100], Outcome::Ok),
+    ];
+    let mut contents = contents(&[(Status::Ok, records)]);
+    let measurement = &mut contents.samples.get_mut(&(1, 0)).unwrap().measurement;
+    let edge = |at_ms: u64, server: [u64; 5]| Edge {
+        at_ns: at_ms * MS,
+        server: Some(ServerUse {
+            processes: 2,
+            cpu_us: server[0],
+            voluntary_switches: server[1],
+            involuntary_switches: server[2],
+            minor_faults: server[3],
+            major_faults: server[4],
+        }),
+        ..Edge::default()
+    };
+    // By its ledger it used 160 ms, and in a shorter window of 102 ms all that was left.
+    let (before, after) = (
+        edge(999, [5_000, 1, 1, 1, 1]),
+        edge(1_101, [179_000, 11, 3, 31, 1]),
+    );
+    measurement.edges = Some(Edges { before, after });
+    let said = explained(&contents, None).join("\n");
+    let want = "Over these 102.0 ms the 2 processors could give 204.0 ms of CPU time: the clients used 30.0 ms (15 %), the server used 174.0 ms (85 %).\nTogether they used the processors up (100 %)";
+    assert!(said.contains(want), "{said}");
+    let want = "The server's 2 processes gave a processor away 12 times, 2 of them because others were to have it; they had 30 page faults, 0 of them from a disk.";
+    assert!(said.contains(want), "{said}");
 }
 
 #[test]

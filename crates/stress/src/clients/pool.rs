@@ -15,11 +15,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
+use stress_data::edges::Edges;
 
 use super::operation::{Attempt, Job};
 use crate::corpus::workdir::Quiet;
-use crate::host::child;
 use crate::host::clock::{Deadline, WaitEnded, now_ns};
+use crate::host::{child, edges};
 use crate::rig::{Error, Rig};
 use members::Orders;
 use memory::Layout;
@@ -58,7 +59,7 @@ pub(crate) struct Context<'a> {
 ///
 /// # Errors
 /// See [`Error`]. What goes wrong with single clients is in the reports.
-pub(crate) fn run(job: &Job, context: &Context<'_>) -> Result<Reports, Error> {
+pub(crate) fn run(job: &Job, context: &Context<'_>) -> Result<(Reports, Edges), Error> {
     let mut pool = Orders::command(job)
         .and_then(|command| Pool::start(command, job, context.log))
         .map_err(cannot_start)?;
@@ -74,12 +75,13 @@ pub(crate) fn run(job: &Job, context: &Context<'_>) -> Result<Reports, Error> {
         Err(WaitEnded::Interrupted) => return Err(Error::Interrupted),
         Err(WaitEnded::Late) => return Err(not_ready("they do not come up")),
     }
+    let before = edges::before(&context.rig.processes());
     let released_ns = now_ns();
     pool.gate.shutdown(Shutdown::Write).map_err(cannot_start)?;
-    pool.finish(
-        released_ns,
-        &Deadline::after(limit(job)).or_once(context.interrupt),
-    )
+    let is_done = pool.finish(&Deadline::after(limit(job)).or_once(context.interrupt))?;
+    let after = edges::after(&context.rig.processes());
+    let reports = pool.reports(is_done, released_ns).map_err(cannot_start)?;
+    Ok((reports, Edges { before, after }))
 }
 
 /// The processes of the clients; killed if dropped before they have ended.
@@ -122,29 +124,36 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Waits until all are done and have ended, killing those that are not by the `deadline`, and takes down what they did.
-    fn finish(mut self, released_ns: u64, deadline: &Deadline<'_>) -> Result<Reports, Error> {
-        let heard = self.hear(deadline);
-        if heard == Err(WaitEnded::Interrupted) {
-            return Err(Error::Interrupted);
+    /// Waits until all are done, or have ended; those that are not by the `deadline` are killed, and that is false.
+    fn finish(&mut self, deadline: &Deadline<'_>) -> Result<bool, Error> {
+        match self.hear(deadline) {
+            Ok(_) => Ok(true),
+            Err(WaitEnded::Interrupted) => Err(Error::Interrupted),
+            Err(WaitEnded::Late) => {
+                let _ = child::end(&mut self.child);
+                self.vanish();
+                Ok(false)
+            }
         }
-        let leave = Deadline::after(LEAVE_LIMIT);
-        let is_overdue = heard.is_err() || (heard == Ok(true) && self.hear(&leave).is_err());
-        let end = match is_overdue {
-            true => child::end(&mut self.child),
-            false => child::reap(&mut self.child, LEAVE_LIMIT),
-        };
-        // Where the parent was killed, its members go a moment after it.
-        let _ = self.hear(&Deadline::after(LEAVE_LIMIT));
+    }
+
+    /// Waits until nobody is left: members go a moment after their parent was killed.
+    fn vanish(&mut self) {
+        let deadline = Deadline::after(LEAVE_LIMIT);
+        while self.hear(&deadline) == Ok(true) {}
+    }
+
+    /// What they did, when they have ended.
+    fn reports(mut self, is_done: bool, released_ns: u64) -> io::Result<Reports> {
+        self.vanish();
+        let end = child::reap(&mut self.child, LEAVE_LIMIT);
         let end = end.map_or_else(|error| error.to_string(), |status| status.to_string());
-        let why_not = |status: Option<ExitStatus>| match (status, is_overdue) {
+        let why_not = |status: Option<ExitStatus>| match (status, is_done) {
             (Some(status), _) => format!("the client process ended without a report ({status})"),
-            (None, true) => format!("the client process was killed: it took too long ({end})"),
-            (None, false) => format!("the client process went with its parent ({end})"),
+            (None, false) => format!("the client process was killed: it took too long ({end})"),
+            (None, true) => format!("the client process went with its parent ({end})"),
         };
-        Layout::of(self.job)
-            .read(&self.memory, released_ns, why_not)
-            .map_err(cannot_start)
+        Layout::of(self.job).read(&self.memory, released_ns, why_not)
     }
 }
 
@@ -205,8 +214,9 @@ mod tests {
             (done.record.detail, done.record.ended_ns) = (None, Some(8));
             Memory::map(&pool.memory, layout).unwrap().keep(&done);
             let deadline = Deadline::after(Duration::from_millis(10));
-            let [kept, lost] =
-                <[_; 2]>::try_from(pool.finish(7, &deadline).unwrap().attempts).unwrap();
+            assert_eq!(pool.finish(&deadline), Ok(false));
+            let attempts = pool.reports(false, 7).unwrap().attempts;
+            let [kept, lost] = <[_; 2]>::try_from(attempts).unwrap();
             done.record.released_ns = 7;
             assert_eq!(kept, done);
             assert_eq!(

@@ -158,7 +158,7 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
     pids.filter_map(|pid| pid.parse().ok()).collect()
 }
 
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
@@ -170,7 +170,7 @@ fn cpu_model(cpuinfo: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-fn meminfo(text: &str, key: &str) -> Option<u64> {
+pub(super) fn meminfo(text: &str, key: &str) -> Option<u64> {
     let line = text
         .lines()
         .find(|line| line.split(':').next() == Some(key))?;

@@ -209,6 +209,10 @@ impl Rig for Foreign {
         None
     }
 
+    fn processes(&self) -> Vec<u32> {
+        processes::pids(self.guarded.pid())
+    }
+
     fn stop(&mut self, _interrupt: &AtomicBool) -> Ending {
         let lost = self.early_end();
         let lost = lost.map(|how| how + &trouble::wrote(&self.guarded.output()));

@@ -17,6 +17,7 @@ use stress_data::measurement::Settings;
 use super::{Ending, Error, READY_LIMIT, Rig};
 use crate::host::child::{self, Lines, NoLine};
 use crate::host::clock::{Deadline, WaitEnded};
+use crate::host::environment;
 
 /// How much longer than its own deadline for draining a stop may take.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
@@ -109,6 +110,11 @@ impl Rig for Own {
 
     fn ready(&self) -> Option<&Ready> {
         Some(&self.ready)
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let parent = self.child.id();
+        [vec![parent], environment::children(parent)].concat()
     }
 
     fn stop(&mut self, interrupt: &AtomicBool) -> Ending {

@@ -25,6 +25,12 @@ fn below(ancestor: u32) -> Vec<(Process, Stat)> {
     found
 }
 
+/// The processes below `ancestor`, a parent before its children.
+pub(super) fn pids(ancestor: u32) -> Vec<u32> {
+    let below = below(ancestor).into_iter();
+    below.map(|(_, stat)| stat.pid.cast_unsigned()).collect()
+}
+
 /// Where the processes below `ancestor` listen.
 pub(super) fn listening(ancestor: u32) -> BTreeSet<SocketAddr> {
     let below = below(ancestor);

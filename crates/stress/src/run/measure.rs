@@ -206,7 +206,9 @@ fn run(
     measurement.server_memory = server_memory;
     let (reports, report) = result.map_err(rig::Error::NotReady)?;
     measurement.fault = report;
-    reports
+    let (reports, edges) = reports?;
+    measurement.edges = Some(edges);
+    Ok(reports)
 }
 
 /// After the window: reads uploads back, stops the server, and takes down what both sides say.

@@ -1,8 +1,11 @@
 //! Faults as an axis: each becomes exactly what it should, with good clients beside it.
 
+use std::process::{Child, Command};
+
 use stress_data::fault::{FaultReport, FaultyEnd};
 use stress_data::measurement::{Measurement, Status};
 use stress_data::record::Outcome;
+use stress_data::summary::{self, Flag};
 
 use super::support::run;
 
@@ -160,4 +163,50 @@ fn an_event_pool_serves_the_good_beside_the_bad_and_loses_all_that_one_worker_ha
     let killed = measurement.fault.as_ref().unwrap().killed.unwrap();
     assert!((1..=3).contains(&killed.in_hand), "{killed:?}");
     assert_eq!(failed(&measurement).len(), killed.in_hand as usize);
+}
+
+/// A shell that uses up a processor; ended when dropped.
+struct Spinner(Child);
+
+impl Spinner {
+    fn start(_: usize) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "while :; do :; done"]);
+        Self(shell.spawn().unwrap())
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn other_programs_that_have_the_processors_are_a_flag() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let spinners: Vec<Spinner> = (0..cores).map(Spinner::start).collect();
+    // For a second the good client waits for the slow one, and the processors for nobody of ours.
+    let axes = [
+        "--op",
+        "upload",
+        "--size",
+        "16M",
+        "--clients",
+        "1",
+        "--servers",
+        "1",
+    ];
+    let slow = [
+        "--fault",
+        "slow-client:16M",
+        "--server-args",
+        "--set-aside 0",
+    ];
+    let ended = run(&[&axes[..], &slow].concat());
+    drop(spinners);
+    ended.assert_clean();
+    let row = summary::rows(&ended.contents()).swap_remove(0);
+    assert!(row.flags.contains(&Flag::Disturbed), "{row:#?}");
 }

@@ -23,6 +23,9 @@ fn a_foreign_server_is_measured_without_a_ledger() {
     for measurement in &measurements {
         assert_eq!(measurement.status, Status::Ok, "{measurement:#?}");
         assert_eq!((&measurement.ready, &measurement.done), (&None, &None));
+        // Its processes are looked at all the same: a parent and two workers.
+        let server = measurement.edges.unwrap().server().unwrap();
+        assert!(server.processes >= 3 && server.cpu_us > 0, "{server:?}");
         assert_eq!(measurement.notes, Vec::<String>::new());
     }
     ended.assert_clean();

@@ -1,7 +1,7 @@
 //! Small rows of every kind, measured for real.
 
 use stress::corpus::Salt;
-use stress_data::matrix::Operation;
+use stress_data::matrix::{Operation, ServerPool};
 use stress_data::measurement::{Measurement, Status};
 use stress_data::record::Outcome;
 use stress_data::summary;
@@ -37,6 +37,21 @@ fn check_fine(measurement: &Measurement, requests: usize) {
     assert_eq!(ready.pool, cell.server_pool.as_str());
     let done = measurement.done.as_ref().unwrap();
     assert!(done.balanced && done.crashes == 0 && done.reason == "drained");
+    let edges = measurement.edges.unwrap();
+    let server = edges.server().unwrap();
+    // A parent with its workers, or with one process that has them all.
+    let workers = match cell.server_pool {
+        ServerPool::Thread => 1,
+        ServerPool::Process | ServerPool::Event => cell.servers,
+    };
+    assert!(server.processes > workers, "{server:?}");
+    assert!(
+        server.cpu_us > 0 && server.voluntary_switches > 0,
+        "{server:?}"
+    );
+    let ends = measurement.records.iter().map(|record| record.ended_ns);
+    assert!(edges.before.at_ns <= released_ns && ends.max().unwrap() <= Some(edges.after.at_ns));
+    assert!(edges.before.memory.is_some() && edges.before.ticks.is_some());
     let planned = measurement.records.len() as u64;
     assert_eq!(
         done.sum.connections.accepted, planned,

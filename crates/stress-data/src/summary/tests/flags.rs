@@ -1,6 +1,7 @@
 //! Rows that need care say so.
 
 use super::*;
+use crate::edges::{Edge, Edges, Memory, Pressure, ServerUse, Ticks};
 use crate::journal::Session;
 
 #[test]
@@ -119,4 +120,136 @@ fn an_outlier_is_flagged_and_still_counted() {
         .zip(0..)
         .map(|(ms, repeat)| all_ok(repeat, ms));
     assert_eq!(row_of(5, calm.collect()).flags, []);
+}
+
+/// The flags of a row whose sample's window of a second on two processors has these edges.
+fn at_edges(change: impl Fn(&mut Edge, &mut Edge)) -> Vec<Flag> {
+    let mut sample = all_ok(0, 100);
+    let mut before = Edge {
+        ticks: Some(Ticks {
+            total: 5_000,
+            processes: 3_000,
+        }),
+        memory: Some(Memory {
+            free_bytes: 1 << 30,
+            dirty_bytes: 0,
+            writeback_bytes: 0,
+        }),
+        pressure: Some(Pressure {
+            cpu_us: 0,
+            io_us: 0,
+            memory_us: 0,
+        }),
+        server: Some(ServerUse {
+            processes: 3,
+            ..ServerUse::default()
+        }),
+        ..Edge::default()
+    };
+    let mut after = before;
+    after.at_ns = 1_000_000_000;
+    after.ticks = Some(Ticks {
+        total: 5_200,
+        processes: 3_100,
+    });
+    after.harness_cpu_us = 100_000;
+    after.server = Some(ServerUse {
+        processes: 3,
+        cpu_us: 300_000,
+        ..ServerUse::default()
+    });
+    change(&mut before, &mut after);
+    sample.measurement.edges = Some(Edges { before, after });
+    sample.measurement.client_cpu_us = Some(400_000);
+    let mut contents = testing::contents(&Selection::default(), 1);
+    contents.header.fingerprint.machine.cores = 2;
+    contents.header.fingerprint.machine.memory_bytes = 1 << 30;
+    contents.add(crate::journal::Line::Sample(Box::new(sample)));
+    let mut flags = rows(&contents).swap_remove(4).flags;
+    flags.retain(|flag| *flag != Flag::ClientBound);
+    flags
+}
+
+#[test]
+fn a_window_that_others_disturbed_is_flagged() {
+    // Of two seconds all processes used one, of which 0.8 s are ours.
+    assert_eq!(at_edges(|_, _| ()), []);
+    let with = |processes: u64| {
+        at_edges(move |_, after| after.ticks.as_mut().unwrap().processes = 3_000 + processes)
+    };
+    assert_eq!(with(100), []);
+    assert_eq!(with(101), [Flag::Disturbed]);
+    // The harness's is ours, too; and what is not known is not others'.
+    assert_eq!(
+        at_edges(|_, after| after.harness_cpu_us = 99_999),
+        [Flag::Disturbed]
+    );
+    assert_eq!(
+        at_edges(|_, after| (after.harness_cpu_us, after.server) = (0, None)),
+        []
+    );
+    let short = |total: u64| {
+        at_edges(move |_, after| {
+            after.ticks = Some(Ticks {
+                total: 5_000 + total,
+                processes: 3_000 + total,
+            });
+        })
+    };
+    assert_eq!(short(99), []);
+    assert_eq!(short(100), [Flag::Disturbed]);
+}
+
+#[test]
+fn a_window_whose_memory_was_not_at_hand_is_flagged() {
+    let taken = |bytes: u64| {
+        at_edges(move |before, after| {
+            let free_bytes = 4 << 30;
+            before.memory = Some(Memory {
+                free_bytes,
+                dirty_bytes: 0,
+                writeback_bytes: 0,
+            });
+            after.memory.as_mut().unwrap().free_bytes = free_bytes - bytes;
+        })
+    };
+    // 1.2 s a gigabyte, and a tenth of two seconds.
+    assert_eq!(taken(166_000_000), []);
+    assert_eq!(taken(167_000_000), [Flag::ColdMemory]);
+    let short = at_edges(|before, after| {
+        after.at_ns = 1_000_000;
+        before.memory.as_mut().unwrap().free_bytes = (1 << 30) + (64 << 20) - 1;
+        after.ticks = None;
+    });
+    assert_eq!(short, [], "too little to be noticed");
+    let written = |bytes: u64| {
+        at_edges(move |before, _| {
+            let memory = before.memory.as_mut().unwrap();
+            (memory.dirty_bytes, memory.writeback_bytes) = (bytes / 2, bytes / 2);
+        })
+    };
+    assert_eq!(written((1 << 30) / 10 - 2), []);
+    assert_eq!(written((1 << 30) / 10 + 2), [Flag::ColdMemory]);
+    let waited = |us: u64| at_edges(move |_, it| it.pressure.as_mut().unwrap().memory_us = us);
+    assert_eq!(waited(100_000), []);
+    assert_eq!(waited(100_001), [Flag::ColdMemory]);
+}
+
+#[test]
+fn a_servers_cpu_time_is_that_of_its_window_and_not_of_its_life() {
+    let mut sample = all_ok(0, 100);
+    let lives = row_of(1, vec![sample.clone()]).server_cpu;
+    let edge = |at_ns, cpu_us| Edge {
+        at_ns,
+        server: Some(ServerUse {
+            cpu_us,
+            ..ServerUse::default()
+        }),
+        ..Edge::default()
+    };
+    let (before, after) = (edge(0, 2_000_000), edge(1, 2_000_700));
+    sample.measurement.edges = Some(Edges { before, after });
+    let row = row_of(1, vec![sample]);
+    assert_eq!(row.server_cpu, Some(Duration::from_micros(700)));
+    assert_ne!(row.server_cpu, lives);
 }
