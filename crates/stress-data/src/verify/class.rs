@@ -46,11 +46,12 @@ impl Combination {
     }
 }
 
-/// Each combination of a run, and whether a row of it is ok.
+/// Each combination of a run, and whether all rows of it are ok: there are several where there are several pools or subjects.
 pub(super) fn combinations(rows: &[Row]) -> BTreeMap<Combination, bool> {
     let mut found = BTreeMap::new();
     for row in rows {
-        *found.entry(Combination::of(&row.cell)).or_default() |= row.status == Status::Ok;
+        let is_ok = found.entry(Combination::of(&row.cell)).or_insert(true);
+        *is_ok &= row.status == Status::Ok;
     }
     found
 }
@@ -138,4 +139,30 @@ fn who(one: &Checked) -> String {
 
 fn name(one: &Checked) -> String {
     crate::run::Run::name_of(&one.run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::{Selection, ServerPool};
+    use crate::{summary, testing};
+
+    #[test]
+    fn a_combination_is_there_if_every_row_of_it_is_ok() {
+        let selection = Selection {
+            operations: vec![Operation::List],
+            volumes: vec![1 << 20],
+            clients: vec![1],
+            servers: vec![1],
+            server_pools: vec![ServerPool::Process, ServerPool::Thread],
+            ..Selection::default()
+        };
+        let mut rows = summary::rows(&testing::contents(&selection, 1));
+        rows[0].status = Status::Ok;
+        for (last, is_there) in [(Status::Ok, true), (Status::Failed, false)] {
+            rows[1].status = last;
+            let found: Vec<bool> = combinations(&rows).into_values().collect();
+            assert_eq!(found, [is_there]);
+        }
+    }
 }
