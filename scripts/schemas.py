@@ -106,6 +106,7 @@ def of_a_run(folder):
     subjects = next(run for run in (folder / "out").glob("*-one*") if run != one)
     yield "journal", documents(subjects / "journal.ndjson")
     yield "run", documents(subjects / "run.json")
+    yield "rank", output(["stress", "rank", subjects, one, "--json"], folder, (3,))
     yield "compare", output(["stress", "compare", subjects, "--json"], folder, (0, 4))
     yield "plan", output(["stress", *SMALL, *beside, "--dry-run", "--json"], folder)
     yield "plan", output(["stress", *SMALL, "--dry-run", "--json"], folder)

@@ -19,6 +19,7 @@ pub mod matrix;
 pub mod measurement;
 pub mod models;
 pub mod paths;
+pub mod rank;
 pub mod recheck;
 pub mod reconcile;
 pub mod record;

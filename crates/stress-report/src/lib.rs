@@ -18,6 +18,7 @@ mod markdown;
 mod nine;
 mod notes;
 mod parts;
+pub mod rank;
 pub mod recheck;
 #[cfg(test)]
 #[path = "../../cli-kit/tests/support/schemas.rs"]

@@ -6,6 +6,7 @@ mod compare;
 mod exit;
 mod explain;
 mod hostile;
+mod rank;
 mod recheck;
 mod report;
 mod roles;
@@ -56,6 +57,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Say what changed between two runs, row by row, with an interval; exit 4 on a regression.
     Compare(compare::CompareArgs),
+    /// Rank runs, such as those of a class, by how long their servers take beside a reference in the same run.
+    Rank(rank::RankArgs),
     /// Measure some rows of a run again and say whether its ratios hold on this machine.
     Recheck(recheck::RecheckArgs),
     /// Say in sentences where the time of a row went.
@@ -114,6 +117,7 @@ fn dispatch(args: Args, argv: &[OsString]) -> Result<Exit> {
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Rank(args)) => rank::run(&args),
         Some(Command::Recheck(args)) => recheck::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Soak(args)) => soak::run(&args),

@@ -59,15 +59,15 @@ pub(super) fn check(run: &Path) -> Checked {
     verify::check(run, besides)
 }
 
-/// Verifies all runs that are named, each by itself and all against each other.
+/// The folders of the runs that are meant, each once, and the exit code if one of them is not there, which is said.
 ///
 /// # Errors
 /// No run is named and there is no newest one.
-pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
+pub(super) fn folders(named: &[PathBuf], out: &Path) -> Result<(Vec<PathBuf>, Option<Exit>)> {
     let mut folders: Vec<PathBuf> = Vec::new();
     // As the shell has it for results/*: the README beside the runs is none of them.
     let (files, named): (Vec<&PathBuf>, Vec<&PathBuf>) =
-        args.runs.iter().partition(|run| run.is_file());
+        named.iter().partition(|run| run.is_file());
     for file in &files {
         say(format_args!(
             "{} is not a folder, and is left out",
@@ -75,18 +75,18 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
         ));
     }
     if named.is_empty() && !files.is_empty() {
-        return Err(Unusable("verify: name folders of runs".into()).into());
+        return Err(Unusable("name folders of runs: files are none".into()).into());
     }
     if named.is_empty() {
-        folders.push(runs::locate(None, &args.out)?);
+        folders.push(runs::locate(None, out)?);
     }
     let mut missing = None;
     for named in named {
-        match runs::locate(Some(named), &args.out) {
+        match runs::locate(Some(named), out) {
             Ok(run) => folders.push(run),
             // A run without its journal: that is a finding.
             Err(_) if named.is_dir() => folders.push(named.clone()),
-            Err(_) if args.out.join(named).is_dir() => folders.push(args.out.join(named)),
+            Err(_) if out.join(named).is_dir() => folders.push(out.join(named)),
             // The rest is verified all the same.
             Err(error) => {
                 say(format_args!("error: {error}"));
@@ -96,7 +96,15 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     }
     let mut seen = BTreeSet::new();
     folders.retain(|run| seen.insert(std::fs::canonicalize(run).unwrap_or_else(|_| run.clone())));
+    Ok((folders, missing))
+}
 
+/// Verifies all runs that are named, each by itself and all against each other.
+///
+/// # Errors
+/// No run is named and there is no newest one.
+pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
+    let (folders, missing) = folders(&args.runs, &args.out)?;
     let mut checked = Vec::new();
     for run in folders {
         let one = check(&run);

@@ -77,7 +77,7 @@ fn subjects_take_turns_and_every_output_tells_them_apart() {
     check_judged(out.path());
 }
 
-/// What verify, compare and explain say of the run.
+/// What verify, compare, explain and rank say of the run.
 fn check_judged(out: &Path) {
     let verified = stress(out, &["verify"]);
     assert_eq!(verified.status.code(), Some(0), "{}", stdout(&verified));
@@ -106,6 +106,24 @@ fn check_judged(out: &Path) {
     assert!(stderr(&strange).contains("has no subject x: it has ours, same"));
     let explained = stdout(&stress(out, &["explain", "latest", "4"]));
     assert!(explained.contains("(subject same)"), "{explained}");
+
+    let page = out.join("class.html");
+    let words = ["rank", "latest", "--json", "-o", page.to_str().unwrap()];
+    let ranked = stress(out, &words);
+    assert_eq!(ranked.status.code(), Some(0), "{}", stderr(&ranked));
+    let json: Value = serde_json::from_slice(&ranked.stdout).unwrap();
+    assert_eq!(
+        (&json["subject"], &json["place"]),
+        (&"same".into(), &1.into())
+    );
+    assert!(fs::read_to_string(page).unwrap().contains("Ranked"));
+    let named = stress(out, &["rank", "latest", "--reference", "x"]);
+    assert_eq!(named.status.code(), Some(3));
+    assert!(
+        stdout(&named).contains("it has no subject x"),
+        "{}",
+        stdout(&named)
+    );
 }
 
 #[test]
