@@ -188,3 +188,24 @@ fn content_that_only_a_seed_tells_apart_is_told_apart() {
     };
     assert_ne!(crc32("1"), crc32("2"));
 }
+
+/// The report folds the settings that are a server's defaults: those that a server says which nobody told anything.
+#[test]
+fn the_defaults_that_the_report_folds_are_the_servers() {
+    let defaults = include_str!("../../../stress-report/src/content/defaults.json");
+    let defaults: serde_json::Value = serde_json::from_str(defaults).unwrap();
+    let axes = ["--op=list", "--size=100K", "--clients=1", "--servers=1"];
+    let ended = run(&[&axes[..], &["--durability=full", "--requests=1"]].concat());
+    let ready = ended.measurement().ready.unwrap();
+    let said = serde_json::to_value(&ready.settings).unwrap();
+    for (name, usual) in defaults.as_object().unwrap() {
+        match usual.as_object() {
+            None => assert_eq!(said[name], *usual, "{name}"),
+            Some(inner) => {
+                for (key, usual) in inner {
+                    assert_eq!(said[name][key], *usual, "{name}.{key}");
+                }
+            }
+        }
+    }
+}
