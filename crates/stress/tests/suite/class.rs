@@ -114,7 +114,7 @@ impl Class {
         let top = TempDir::new().unwrap();
         let out = top.path().join("measured");
         fs::create_dir(&out).unwrap();
-        let rows = "--op download,upload --size 100K --clients 1,3 --servers 2 --repeat 1 --progress none --work-dir";
+        let rows = "--op download,upload --size 100K --clients 1,3 --servers 2 --repeat 1 --timeline none --progress none --work-dir";
         let rows = rows.split(' ').chain([out.to_str().unwrap()]);
         let subjects = ["ours=ours", "mine=ours:--encoded-cache 0"];
         let subjects = subjects.iter().flat_map(|subject| ["--subject", subject]);
@@ -189,8 +189,14 @@ impl Class {
     }
 }
 
-/// A line whose records were made by another clock.
+/// A line whose records and edges were made by another clock.
 fn shifted(mut line: Value, by_ns: u64) -> Value {
+    for edge in ["before", "after"] {
+        let path = format!("/sample/measurement/edges/{edge}/at_ns");
+        if let Some(at) = line.pointer_mut(&path) {
+            *at = json!(at.as_u64().unwrap() + by_ns);
+        }
+    }
     if let Some(records) = line.pointer_mut("/sample/measurement/records") {
         for record in records.as_array_mut().unwrap() {
             for (key, value) in record.as_object_mut().unwrap() {
