@@ -98,7 +98,7 @@ check_tiles() { # report
         said=$(plain "$report" "$figure")
         awk -v said="$said" -v held="${held:-0}" 'BEGIN { d = said - held; exit !(d * d <= held * held * 4e-6) }' ||
             fail "$report: a tile says $said MB/s of row $row, its table ${held:-nothing}"
-    done < <(grep -aoP '<strong>[\d.,]+\W{1,2}MB/s</strong><span>[^<]*\((row|baris) [\d.,]+\)' "$report" |
+    done < <(grep -aoP '<strong>[\d.,]+[^<>]{1,3}MB/s</strong><span>[^<]*\((row|baris) [\d.,]+\)' "$report" |
         sed -E 's/<strong>([0-9.,]+).*\((row|baris) ([0-9.,]+)\)/\1|\3/' | while IFS='|' read -r figure row; do
             echo "$figure|$(tr -d '.,' <<<"$row")"
         done)
