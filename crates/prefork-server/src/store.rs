@@ -16,7 +16,7 @@ mod temporary;
 mod upload;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -343,6 +343,27 @@ impl Store {
     pub fn list(&self) -> Result<Listing, StoreError> {
         let root = &self.root;
         list::list(&root.directory, root.census, root.shows_changes)
+    }
+
+    /// A file that has `content` and no name, for the time until it is closed.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`] where nothing can be put that way, or nobody accounts for it; [`StoreError::NoSpace`] or
+    /// [`StoreError::Io`].
+    pub fn put_aside(&self, content: &[u8]) -> Result<File, StoreError> {
+        let root = &self.root;
+        if root.temporaries != Some(Temporaries::Tmpfile) || root.options.root_bytes_max.is_some() {
+            return Err(StoreError::ReadOnly);
+        }
+        if root.spare_bytes()? < content.len() as u64 {
+            return Err(StoreError::NoSpace);
+        }
+        let mut file = File::from(temporary::open_unnamed(
+            &root.directory,
+            temporary::PRIVATE,
+        )?);
+        file.write_all(content)?;
+        Ok(file)
     }
 
     /// Whether a listing of the folder would be the one that it was known by that for.

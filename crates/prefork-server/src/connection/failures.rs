@@ -119,7 +119,7 @@ impl Reason {
             Cause::Changed => "the file was changed in place while it was sent",
             Cause::BooksOpen => "--root-max-bytes: its books were in use for too long",
             Cause::ListingsHeld => {
-                "clients that ask for LIST and do not read it hold as many listings as there may be: who has waited longest loses one"
+                "clients that ask for LIST and do not read it hold as many listings as there may be"
             }
         }
     }

@@ -27,9 +27,9 @@ use crate::shared::scoreboard::{ConnectionEnd, Field, RequestEnd, Slot};
 use crate::store::{PendingUpload, Store};
 
 use booking::Answer;
-use buffers::{Buffers, INPUT_LEN};
+use buffers::{Buffers, INPUT_LEN, Needed};
 use download::Downloading;
-use listing::{EncodedListing, Kept, Listings};
+use listing::{EncodedListing, Listings, Rest};
 
 pub use buffers::BufferPool;
 pub use want::Want;
@@ -80,8 +80,6 @@ pub struct Session<'s> {
     content_len: usize,
     /// What is to be sent instead of `buffers.output`, which is empty then.
     listing: Option<Arc<EncodedListing>>,
-    /// That, while the connection waits.
-    kept: Option<Kept>,
     /// How much of [`Session::output`] has been sent.
     sent: usize,
     task: Task,
@@ -123,6 +121,7 @@ enum Task {
     /// An upload that has failed already; the answer waits for the body's end.
     Discard(Refusal),
     Download(Downloading),
+    Listing(Rest),
 }
 
 /// What is to be done again when the store can.
@@ -156,7 +155,6 @@ impl<'s> Session<'s> {
             undecoded: 0..0,
             content_len: 0,
             listing: None,
-            kept: None,
             sent: 0,
             task: Task::None,
             deferred: None,
@@ -181,6 +179,26 @@ impl<'s> Session<'s> {
     pub(crate) fn with_cache(mut self, cache: Option<CacheReader<'s>>) -> Self {
         self.cache = cache;
         self
+    }
+
+    /// Takes the buffers that it needs to move bytes: before [`Session::space`] and what follows from it.
+    pub fn take_buffers(&mut self, buffer_pool: &mut BufferPool) {
+        self.buffers.take_from(buffer_pool);
+        self.continue_listing();
+    }
+
+    /// Puts back those that have nothing in them, before a wait.
+    pub fn put_buffers(&mut self, buffer_pool: &mut BufferPool) {
+        self.put_listing();
+        let needed = Needed {
+            input: !self.undecoded.is_empty(),
+            content: self.content_len > 0,
+            output: self.listing.is_none() && !self.output().is_empty(),
+        };
+        if self.output().is_empty() {
+            self.sent = 0;
+        }
+        self.buffers.put_into(buffer_pool, needed);
     }
 
     /// From here on it is remembered which requests are over, until [`Session::take_finished`] is called.
@@ -217,7 +235,7 @@ impl<'s> Session<'s> {
     /// What the session wants next.
     #[must_use]
     pub fn want(&self) -> Want {
-        if self.has_output() {
+        if !self.output().is_empty() || matches!(self.task, Task::Listing(_)) {
             return Want::Write;
         }
         if self.sends_encoded() {
@@ -268,25 +286,16 @@ impl<'s> Session<'s> {
     /// What is to be sent.
     #[must_use]
     pub fn output(&self) -> &[u8] {
-        if self.kept.is_some() {
-            return &[];
-        }
         let whole = match &self.listing {
-            Some(listing) => listing.reply(),
+            Some(listing) => listing.held(),
             None => &self.buffers.output,
         };
         &whole[self.sent..]
     }
 
-    /// Whether there is more to be sent, also while the connection waits.
-    fn has_output(&self) -> bool {
-        self.kept.is_some() || !self.output().is_empty()
-    }
-
     fn clear_output(&mut self) {
         self.buffers.output.clear();
         self.listing = None;
-        self.kept = None;
         self.sent = 0;
     }
 
@@ -363,8 +372,9 @@ impl<'s> Session<'s> {
             return self.silence();
         }
         let between_requests =
-            !self.request_open && !self.has_output() && self.decoder.phase() == Phase::Idle;
-        let mid_reply = self.has_output() || matches!(self.task, Task::Download(_));
+            !self.request_open && self.output().is_empty() && self.decoder.phase() == Phase::Idle;
+        let mid_reply =
+            !self.output().is_empty() || matches!(self.task, Task::Download(_) | Task::Listing(_));
         match end {
             End::PeerClosed | End::Stopped if between_requests => {
                 self.cut(None, ConnectionEnd::Closed);
@@ -453,6 +463,10 @@ impl<'s> Session<'s> {
                 if self.sends_encoded() {
                     return;
                 }
+                continue;
+            }
+            if matches!(self.task, Task::Listing(_)) {
+                self.continue_listing();
                 continue;
             }
             let is_over = self.answer_is_sent();

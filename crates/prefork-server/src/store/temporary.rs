@@ -53,7 +53,7 @@ impl Temporaries {
 
 /// A file without a name.
 pub(super) fn open_unnamed(directory: &File, mode: Mode) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
     openat(directory, ".", flags, mode)
 }
 

@@ -336,7 +336,7 @@ impl Root {
     }
 
     /// The bytes that uploads may still fill; an error when there are none.
-    fn spare_bytes(&self) -> Result<u64, StoreError> {
+    pub(super) fn spare_bytes(&self) -> Result<u64, StoreError> {
         let min_free_bytes = self.options.min_free_bytes;
         if min_free_bytes == 0 {
             return Ok(u64::MAX);

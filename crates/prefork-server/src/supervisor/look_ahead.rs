@@ -29,15 +29,19 @@ impl Supervisor {
                 let _ = path.symlink_metadata();
             }
         };
-        let look = || match step {
-            Step::Reload => {
-                if let Ok(config) = (self.reread)() {
-                    let _ = config.root.metadata();
-                }
+        let look_at_settings = || {
+            if let Ok(config) = (self.reread)() {
+                let _ = config.root.metadata();
             }
+        };
+        let look = || match step {
+            Step::Reload => look_at_settings(),
             Step::Reopen => self.reopener.look(),
+            // All that the new server opens, which has the port and the root's lock by then.
             Step::Upgrade => {
                 self.program.iter().for_each(Program::look);
+                look_at_settings();
+                self.reopener.look();
                 look_at_names();
             }
             Step::TakeNamesBack => look_at_names(),
@@ -107,7 +111,7 @@ fn words(step: Step) -> (&'static str, &'static str, &'static str) {
         ),
         Step::Upgrade => (
             "not upgrading",
-            "this program's file, of --pidfile or of --admin",
+            "this program's file, or of another that a new server opens,",
             "send USR2 again",
         ),
         Step::TakeNamesBack => (

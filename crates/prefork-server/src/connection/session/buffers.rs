@@ -4,9 +4,6 @@
 //! waits it keeps what is half done, which between two requests is nothing. So a worker with a thousand idle
 //! connections needs the buffers of one.
 
-use super::Session;
-use crate::store::StoreError;
-
 /// Bytes taken from the socket at once.
 pub(super) const INPUT_LEN: usize = 256 << 10;
 
@@ -53,36 +50,6 @@ impl BufferPool {
             output.clear();
             self.outputs.push(output);
         }
-    }
-}
-
-impl Session<'_> {
-    /// Takes the buffers that it needs to move bytes: before [`Session::space`] and what follows from it.
-    pub fn take_buffers(&mut self, buffer_pool: &mut BufferPool) {
-        self.buffers.take_from(buffer_pool);
-        if let Some(kept) = self.kept.take() {
-            self.listing = kept.take();
-            if self.listing.is_none() {
-                self.take_answer_back();
-                self.break_off(0, StoreError::ListingsHeld);
-            }
-        }
-    }
-
-    /// Puts back those that have nothing in them, before a wait.
-    pub fn put_buffers(&mut self, buffer_pool: &mut BufferPool) {
-        let needed = Needed {
-            input: !self.undecoded.is_empty(),
-            content: self.content_len > 0,
-            output: self.listing.is_none() && !self.output().is_empty(),
-        };
-        if self.output().is_empty() {
-            self.sent = 0;
-        }
-        if let Some(listing) = self.listing.take() {
-            self.kept = Some(self.service.listings.keep(listing));
-        }
-        self.buffers.put_into(buffer_pool, needed);
     }
 }
 

@@ -78,7 +78,7 @@ impl Session<'_> {
                 .cached
                 .as_ref()
                 .is_some_and(|cached| cached.is_next),
-            Task::None | Task::Upload { .. } | Task::Discard(_) => false,
+            Task::None | Task::Upload { .. } | Task::Discard(_) | Task::Listing(_) => false,
         }
     }
 

@@ -1,18 +1,22 @@
 //! Listings as replies carry them: one is made for all connections of a process that ask while the folder is the same, and
 //! freed when the last of them has it.
 //!
-//! A client that asks and does not read holds the listing of that time for as long as its connection waits. So what is
-//! held is bounded by [`BYTES_MAX`] beside one for each worker, which a worker that sends at once gives back at once. Where
-//! there is no room for one more, those who have waited longest lose theirs: a newcomer never waits for them.
+//! A client that asks and does not read holds the listing of that time for as long as its connection lives. So what is
+//! held is bounded by [`BYTES_MAX`] beside one for each worker, which a worker that sends at once gives back at once. Who
+//! asks when that is used up has the listing from a file without a name.
 
-use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use proto::limits::LIST_LEN_MAX;
-use proto::reply;
+use proto::{Verb, reply};
 
-use crate::store::{KnownBy, Listing, Store, StoreError};
+use super::booking::Answer;
+use super::{Session, Task};
+use crate::store::{KnownBy, Store, StoreError};
 
 /// The most that a listing takes: a character of two bytes is six once escaped.
 const REPLY_LEN_MAX: u64 = 3 * LIST_LEN_MAX as u64 + 64;
@@ -21,29 +25,39 @@ const REPLY_LEN_MAX: u64 = 3 * LIST_LEN_MAX as u64 + 64;
 /// a thousand files each.
 const BYTES_MAX: u64 = 4 * REPLY_LEN_MAX;
 
+/// How much of a listing that is in a file is read at once.
+const PIECE_LEN: usize = 64 << 10;
+
 /// What all connections of a process share.
 #[derive(Debug)]
 pub(super) struct Listings {
     last: Mutex<Option<Arc<EncodedListing>>>,
-    /// Who waits with the rest of one, who began to wait first in front.
-    waiting: Mutex<VecDeque<Weak<Place>>>,
     held_bytes: Arc<AtomicU64>,
     bytes_max: AtomicU64,
 }
 
-/// Where a connection's listing is while it waits: it may be gone when the connection goes on.
-type Place = Mutex<Option<Arc<EncodedListing>>>;
-
-/// The rest of a listing, kept for a connection that waits.
-#[derive(Debug)]
-pub(super) struct Kept(Arc<Place>);
-
-/// A whole reply.
+/// A whole reply, with its terminator.
 #[derive(Debug)]
 pub(super) struct EncodedListing {
-    reply: Box<[u8]>,
+    text: Text,
     known_by: Option<KnownBy>,
-    _share: Share,
+}
+
+#[derive(Debug)]
+enum Text {
+    Held(
+        Box<[u8]>,
+        #[expect(dead_code, reason = "given back when dropped")] Share,
+    ),
+    /// In a file, of this length.
+    Aside(File, usize),
+}
+
+/// What is still to be sent of a listing that is in a file.
+#[derive(Debug)]
+pub(super) struct Rest {
+    listing: Arc<EncodedListing>,
+    offset: u64,
 }
 
 /// A part of what listings may take, given back when dropped.
@@ -57,7 +71,6 @@ impl Default for Listings {
     fn default() -> Self {
         Self {
             last: Mutex::default(),
-            waiting: Mutex::default(),
             held_bytes: Arc::default(),
             bytes_max: AtomicU64::new(BYTES_MAX),
         }
@@ -76,45 +89,25 @@ impl Listings {
     ///
     /// # Errors
     /// [`StoreError::ListingsHeld`]; what reading the folder says.
-    pub(super) fn get(&self, store: &Store) -> Result<Arc<EncodedListing>, StoreError> {
-        let last = lock(&self.last).clone();
+    fn get(&self, store: &Store) -> Result<Arc<EncodedListing>, StoreError> {
+        let last = self.last().clone();
         if let Some(last) = last {
             if last.is_known_in(store) {
                 return Ok(last);
             }
             // It never comes back. Another worker may have put another in its place.
-            lock(&self.last).take_if(|it| Arc::ptr_eq(it, &last));
+            self.last().take_if(|it| Arc::ptr_eq(it, &last));
         }
-        let share = self.make_room().ok_or(StoreError::ListingsHeld)?;
-        let made = Arc::new(EncodedListing::new(&store.list()?, share));
+        let share = self.take_share();
+        let made = Arc::new(EncodedListing::new(store, share)?);
         if made.known_by.is_some() {
-            *lock(&self.last) = Some(Arc::clone(&made));
+            *self.last() = Some(Arc::clone(&made));
         }
         Ok(made)
     }
 
-    /// Keeps `listing` for a connection that waits for its client to read.
-    pub(super) fn keep(&self, listing: Arc<EncodedListing>) -> Kept {
-        let place = Arc::new(Mutex::new(Some(listing)));
-        let mut waiting = lock(&self.waiting);
-        waiting.retain(|it| it.strong_count() > 0);
-        waiting.push_back(Arc::downgrade(&place));
-        Kept(place)
-    }
-
-    /// Room for a listing of any size, if need be that of those who have waited longest; none if too much is being sent.
-    fn make_room(&self) -> Option<Share> {
-        loop {
-            if let Some(share) = self.take_share() {
-                return Some(share);
-            }
-            let waiting = lock(&self.waiting);
-            let places = || waiting.iter().filter_map(Weak::upgrade);
-            let longest = places().find_map(|it| lock(&it).clone())?;
-            for place in places() {
-                lock(&place).take_if(|it| Arc::ptr_eq(it, &longest));
-            }
-        }
+    fn last(&self) -> MutexGuard<'_, Option<Arc<EncodedListing>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Room for a listing of any size; none if too much is held.
@@ -128,32 +121,38 @@ impl Listings {
     }
 }
 
-impl Kept {
-    /// To go on with it; none if its room was needed.
-    pub(super) fn take(self) -> Option<Arc<EncodedListing>> {
-        lock(&self.0).take()
-    }
-}
-
 impl EncodedListing {
-    fn new(listing: &Listing, mut share: Share) -> Self {
+    /// In memory, if there is a `share` of it.
+    fn new(store: &Store, share: Option<Share>) -> Result<Self, StoreError> {
+        let listing = store.list()?;
         let mut reply = Vec::new();
         reply::encode_list_start(&mut reply);
         for (index, name) in listing.names().enumerate() {
             reply::encode_list_item(&mut reply, name, index == 0);
         }
         reply::encode_list_end(&mut reply, listing.truncated());
-        share.keep(reply.len() as u64);
-        Self {
-            reply: reply.into(),
+        let text = match share {
+            Some(mut share) => {
+                share.keep(reply.len() as u64);
+                Text::Held(reply.into(), share)
+            }
+            None => match store.put_aside(&reply) {
+                Ok(file) => Text::Aside(file, reply.len()),
+                Err(_) => return Err(StoreError::ListingsHeld),
+            },
+        };
+        Ok(Self {
+            text,
             known_by: listing.known_by().cloned(),
-            _share: share,
-        }
+        })
     }
 
-    /// With its terminator.
-    pub(super) fn reply(&self) -> &[u8] {
-        &self.reply
+    /// What is in memory.
+    pub(super) fn held(&self) -> &[u8] {
+        match &self.text {
+            Text::Held(reply, _) => reply,
+            Text::Aside(..) => &[],
+        }
     }
 
     fn is_known_in(&self, store: &Store) -> bool {
@@ -162,8 +161,65 @@ impl EncodedListing {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Session<'_> {
+    pub(super) fn list(&mut self) {
+        let get = || self.service.listings.get(&self.service.store);
+        let listing = match self.slot.in_store(get) {
+            Ok(listing) => listing,
+            Err(error) => return self.fail(error),
+        };
+        let len = match listing.text {
+            Text::Held(ref reply, _) => {
+                let len = reply.len();
+                self.listing = Some(listing);
+                len
+            }
+            Text::Aside(_, len) => {
+                self.task = Task::Listing(Rest { listing, offset: 0 });
+                len
+            }
+        };
+        let json_len = len - reply::TERMINATOR.len();
+        self.answer(Answer::Ok(Verb::List, json_len as u64));
+        self.continue_listing();
+    }
+
+    /// Holds nothing of a listing that is in a file, until it goes on.
+    pub(super) fn put_listing(&mut self) {
+        let unsent_len = self.output().len();
+        if let Task::Listing(rest) = &mut self.task {
+            rest.offset -= unsent_len as u64;
+            self.clear_output();
+        }
+    }
+
+    /// Reads the next of a listing that is in a file.
+    pub(super) fn continue_listing(&mut self) {
+        let Task::Listing(rest) = &mut self.task else {
+            return;
+        };
+        match self.slot.in_store(|| rest.read(&mut self.buffers.output)) {
+            Ok(0) => self.task = Task::None,
+            Ok(_) => {}
+            Err(error) => {
+                self.take_answer_back();
+                self.break_off(0, error);
+            }
+        }
+    }
+}
+
+impl Rest {
+    fn read(&mut self, output: &mut Vec<u8>) -> io::Result<usize> {
+        let Text::Aside(file, _) = &self.listing.text else {
+            return Ok(0);
+        };
+        output.resize(PIECE_LEN, 0);
+        let len = file.read_at(output, self.offset)?;
+        output.truncate(len);
+        self.offset += len as u64;
+        Ok(len)
+    }
 }
 
 impl Share {

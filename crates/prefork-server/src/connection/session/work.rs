@@ -82,14 +82,7 @@ impl Session<'_> {
         let store = &self.service.store;
         let is_last_try = self.is_last_try;
         match request {
-            Request::List => match self.slot.in_store(|| self.service.listings.get(store)) {
-                Ok(listing) => {
-                    let json_len = listing.reply().len() - reply::TERMINATOR.len();
-                    self.listing = Some(listing);
-                    self.answer(Answer::Ok(Verb::List, json_len as u64));
-                }
-                Err(error) => self.fail(error),
-            },
+            Request::List => self.list(),
             Request::Get(name) => match self.slot.in_store(|| store.read(&name)) {
                 Ok(file) => {
                     reply::encode_get_start(&mut self.buffers.output, &name);
@@ -131,7 +124,7 @@ impl Session<'_> {
         let content = &self.buffers.content[..len];
         let written = match &mut self.task {
             Task::Upload { file, .. } => self.slot.in_store(|| file.write(content)),
-            Task::None | Task::Discard(_) | Task::Download(_) => Ok(()),
+            Task::None | Task::Discard(_) | Task::Download(_) | Task::Listing(_) => Ok(()),
         };
         match written {
             Ok(()) => {}
@@ -177,7 +170,7 @@ impl Session<'_> {
                 }
             }
             Task::Discard(refusal) => self.refuse(&refusal),
-            Task::None | Task::Download(_) => {}
+            Task::None | Task::Download(_) | Task::Listing(_) => {}
         }
     }
 
@@ -216,7 +209,7 @@ impl Session<'_> {
         match &self.task {
             Task::Upload { file, .. } => file.len() + self.content_len as u64,
             Task::Download(download) => download.moved_bytes(),
-            Task::None | Task::Discard(_) => 0,
+            Task::None | Task::Discard(_) | Task::Listing(_) => 0,
         }
     }
 }
