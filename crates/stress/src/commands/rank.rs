@@ -19,10 +19,10 @@ use crate::run::results;
 const NOTES: &str = "\
 How it is ranked:
   Each run must have measured its server beside a reference that all of them have, in turns:
-    stress --subject ours=ours --subject mine='python3 server.py --port {port} -w {workers} -d {root}'
-  The ratio is a client's time over the reference's in the same rounds, the geometric mean of all rows
-  that are ok on both sides, with where it lies at 95 %; the least comes first. Times of two runs are
-  never compared: machines differ by two.
+  stress --subject ours=ours --subject mine='python3 server.py --port {port} --root {root}'
+  The ratio is a client's time over the reference's in the same rounds, the geometric mean of all
+  rows that are ok on both sides, with where it lies at 95 %; the least comes first. Times of two
+  runs are never compared: machines differ by two.
   Not comparable is a run that has no reference, other rows than most runs, or a reference that was
   measured otherwise than in most. Not verified, and not ranked, is what 'stress verify' does not
   accept, and who has samples of another run. All of these are listed, with the reason.
