@@ -55,37 +55,28 @@ pub(crate) struct Context<'a> {
     pub(crate) _quiet: Quiet<'a>,
 }
 
-/// Lets the clients of `job` do it. Must be called on the main thread.
+/// Starts the clients of `job`, which then wait for [`Pool::run`]. Must be called on the main thread.
 ///
 /// # Errors
-/// See [`Error`]. What goes wrong with single clients is in the reports.
-pub(crate) fn run(job: &Job, context: &Context<'_>) -> Result<(Reports, Edges), Error> {
+/// See [`Error`].
+pub(crate) fn assemble<'a>(job: &'a Job, context: &Context<'_>) -> Result<Pool<'a>, Error> {
     let mut pool = Orders::command(job)
         .and_then(|command| Pool::start(command, job, context.log))
         .map_err(cannot_start)?;
     let deadline = Deadline::after(ASSEMBLE_LIMIT).or_once(context.interrupt);
     match pool.hear(&deadline) {
-        Ok(true) => {}
-        Ok(false) => {
-            return Err(not_ready(&format!(
-                "they ended: {}",
-                child::tail(context.log)
-            )));
-        }
-        Err(WaitEnded::Interrupted) => return Err(Error::Interrupted),
-        Err(WaitEnded::Late) => return Err(not_ready("they do not come up")),
+        Ok(true) => Ok(pool),
+        Ok(false) => Err(not_ready(&format!(
+            "they ended: {}",
+            child::tail(context.log)
+        ))),
+        Err(WaitEnded::Interrupted) => Err(Error::Interrupted),
+        Err(WaitEnded::Late) => Err(not_ready("they do not come up")),
     }
-    let before = edges::before(&context.rig.processes());
-    let released_ns = now_ns();
-    pool.gate.shutdown(Shutdown::Write).map_err(cannot_start)?;
-    let is_done = pool.finish(&Deadline::after(limit(job)).or_once(context.interrupt))?;
-    let after = edges::after(&context.rig.processes());
-    let reports = pool.reports(is_done, released_ns).map_err(cannot_start)?;
-    Ok((reports, Edges { before, after }))
 }
 
 /// The processes of the clients; killed if dropped before they have ended.
-struct Pool<'a> {
+pub(crate) struct Pool<'a> {
     job: &'a Job,
     /// Their parent. They are in its process group.
     child: Child,
@@ -111,6 +102,21 @@ impl<'a> Pool<'a> {
             gate,
             memory,
         })
+    }
+
+    /// Releases the clients, and waits until they have done their work.
+    ///
+    /// # Errors
+    /// See [`Error`]. What goes wrong with single clients is in the reports.
+    pub(crate) fn run(mut self, context: &Context<'_>) -> Result<(Reports, Edges), Error> {
+        let before = edges::before(&context.rig.processes());
+        let released_ns = now_ns();
+        self.gate.shutdown(Shutdown::Write).map_err(cannot_start)?;
+        let deadline = Deadline::after(limit(self.job)).or_once(context.interrupt);
+        let is_done = self.finish(&deadline)?;
+        let after = edges::after(&context.rig.processes());
+        let reports = self.reports(is_done, released_ns).map_err(cannot_start)?;
+        Ok((reports, Edges { before, after }))
     }
 
     /// Waits for a byte; false if all have ended instead.

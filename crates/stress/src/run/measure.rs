@@ -185,6 +185,7 @@ fn run(
     job: &Job,
     context: &mut Context<'_>,
 ) -> Result<Reports, rig::Error> {
+    let pool = pool::assemble(job, context)?;
     let settings = &job.settings;
     let ready = measurement.ready.as_ref();
     let needed = match settings.warm_memory && !is_target(settings) {
@@ -196,7 +197,7 @@ fn run(
     let overflows_before = environment::listen_overflows();
     measurement.warmed = taken.as_ref().map(HostMemory::warmed);
     let watched = ready.filter(|_| settings.watch_memory);
-    let work = || faults::carry_out(job, ready, || pool::run(job, context));
+    let work = || faults::carry_out(job, ready, || pool.run(context));
     let (result, server_memory) = memory::feed(taken, || {
         memory::watch(watched.map(|ready| ready.pid), work)
     });
